@@ -1,0 +1,83 @@
+// What weir answers to a request.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "weir/outcome.h"
+
+namespace weir {
+
+// Where a rule was written.
+enum class Level : std::uint8_t { kGlobal, kTenant, kUser, kEndpoint, kIp };
+std::string_view ToString(Level level);
+
+enum class Reason : std::uint8_t {
+  kOk,
+  kExempt,          // an exemption matched; nothing was counted
+  kNoLimit,         // no rule applies (unlimited, or no subject could be identified)
+  kOverLimit,       // a rule denied; it fits later
+  kNeverFits,       // a rule denied; this cost never fits
+  kBanned,          // a penalty is running
+  kBlocked,         // an ip rule blocks the address or country
+  kStoreAllowed,    // the store failed and the rule's policy is allow
+  kStoreDenied,     // the store failed and the rule's policy is deny
+  kStoreLocal,      // the store failed; decided from this instance's share
+  kStoreFull,       // the store is full of live subjects and refuses new ones
+};
+std::string_view ToString(Reason reason);  // "over_limit"
+
+// What to say in a response about a rule: HeaderConfig, as bits.
+struct HeaderPlan {
+  bool ietf : 1 = false;
+  bool draft06 : 1 = false;
+  bool draft07 : 1 = false;
+  bool x_ratelimit : 1 = false;
+  bool reset_as_epoch : 1 = false;
+  bool retry_after : 1 = false;
+  bool on_allowed : 1 = false;
+  bool partition_key : 1 = false;
+  bool basic_body : 1 = false;  // the denial's body in the basic limiter's form
+};
+
+// A rule's part in a decision. `rule` and `policy` are interned: they live as long as the process.
+struct RuleOutcome {
+  std::string_view rule;     // stable path: "endpoints./login"
+  std::string_view policy;   // the rule's name for headers
+  Level level = Level::kGlobal;
+  bool shadow = false;
+  std::uint32_t rule_index = 0;      // into the snapshot; metrics count by it
+  HeaderPlan headers;
+  std::uint64_t window_seconds = 0;  // rounded up; for headers (`w`); 0 = none
+  std::uint64_t subject_hash = 0;    // names the subject without telling it (headers' `pk`)
+  Outcome outcome;
+};
+
+// Fixed room for the common case; a plan of more rules spills to the heap.
+inline constexpr std::size_t kInlineRules = 8;
+
+struct Decision {
+  bool allowed = true;
+  Reason reason = Reason::kNoLimit;
+  // The rule that headers describe: the one that denied, else the one nearest to denying. -1: none.
+  std::int32_t deciding = -1;
+  std::uint64_t reservation = 0;  // kReserve: names it for commit and cancel. concurrency: names the slot
+  std::uint32_t rule_count = 0;
+  std::array<RuleOutcome, kInlineRules> inline_rules;
+  std::vector<RuleOutcome> spilled_rules;  // all of them, when rule_count > kInlineRules
+
+  const RuleOutcome* rules() const { return rule_count > kInlineRules ? spilled_rules.data() : inline_rules.data(); }
+  RuleOutcome* rules() { return rule_count > kInlineRules ? spilled_rules.data() : inline_rules.data(); }
+  const RuleOutcome* decider() const { return deciding < 0 ? nullptr : rules() + deciding; }
+};
+
+// One step of an explanation: what was looked at and what came of it.
+struct ExplainStep {
+  std::string stage;   // "exemptions", "tier", "tenant", "user", "endpoint", "quota", "ip_rule", "identify", "apply", "decide"
+  std::string detail;  // one sentence
+};
+
+}  // namespace weir

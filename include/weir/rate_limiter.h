@@ -1,0 +1,82 @@
+// The limiter as a library. Thread-safe: every method may be called from any thread.
+//
+//   auto limiter = weir::RateLimiter::Create(config).value();
+//   weir::Decision d = limiter->Check({.peer_ip = "192.0.2.1", .method = "GET", .path = "/"});
+//   if (!d.allowed) { ... 429, retry after d.decider()->outcome.retry_after_ns ... }
+//
+// With the memory store no call blocks, and Check allocates nothing for up to 8 rules. With a remote store the calling
+// thread waits for the answer, at most the store's command timeout.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "weir/config.h"
+#include "weir/decision.h"
+#include "weir/request.h"
+#include "weir/result.h"
+
+namespace weir {
+
+class Clock;
+namespace engine {
+class Engine;
+}
+
+// An identifier written in C++: returns the subject, or an empty view when there is none. The view must live as long as
+// the request or be static. Must be thread-safe and must not throw.
+using Extractor = std::function<std::string_view(const Request&)>;
+
+struct RateLimiterOptions {
+  const Clock* clock = nullptr;  // nullptr: the system's; tests pass their own
+  std::vector<std::pair<std::string, Extractor>> extractors;  // names usable as custom identifiers
+};
+
+struct Explanation {
+  Decision decision;
+  std::vector<ExplainStep> steps;
+};
+
+class RateLimiter {
+ public:
+  // kInvalidArgument with every fault of the document; kUnavailable when its store cannot be set up.
+  static Result<std::unique_ptr<RateLimiter>> Create(const EnterpriseRateLimitConfig& config, RateLimiterOptions options = {});
+  ~RateLimiter();
+
+  Decision Check(const Request& request);
+  // decisions.size() == requests.size(). Prefetched as one batch.
+  void CheckBatch(std::span<const Request> requests, std::span<Decision> decisions);
+  Decision Peek(const Request& request);  // what Check would answer; counts nothing
+
+  // Charges request.cost now; Decision::reservation names it (0 when denied or nothing was counted).
+  Decision Reserve(const Request& request);
+  // Settles a reservation at its true cost: the difference is charged or given back. kNotFound: unknown, settled or
+  // expired (a reservation lives for one hour; an expired one stays charged).
+  Result<> Commit(std::uint64_t reservation, std::uint64_t actual_cost);
+  Result<> Cancel(std::uint64_t reservation);
+  // Gives request.cost back to every rule that applies to the request.
+  Result<> Refund(const Request& request);
+  // Forgets what the subjects of this request have used.
+  Result<> Reset(const Request& request);
+
+  // Decides as Peek does and says why, step by step.
+  Explanation Explain(const Request& request);
+
+  // Replaces the configuration without losing a count; an invalid one changes nothing. A change of `storage` needs a
+  // restart and is refused with kFailedPrecondition.
+  Result<> Apply(const EnterpriseRateLimitConfig& config);
+
+  engine::Engine& engine();  // for front ends inside this repository
+
+ private:
+  struct Parts;
+  explicit RateLimiter(std::unique_ptr<Parts> parts);
+  std::unique_ptr<Parts> parts_;
+};
+
+}  // namespace weir

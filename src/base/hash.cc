@@ -1,0 +1,17 @@
+#include "base/hash.h"
+
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
+namespace weir {
+
+Key HashKey(std::uint64_t seed, std::string_view subject) noexcept {
+  const XXH128_hash_t hash = XXH3_128bits_withSeed(subject.data(), subject.size(), seed);
+  return {.hi = hash.high64, .lo = hash.low64};
+}
+
+std::uint64_t Hash64(std::string_view bytes, std::uint64_t seed) noexcept {
+  return XXH3_64bits_withSeed(bytes.data(), bytes.size(), seed);
+}
+
+}  // namespace weir
