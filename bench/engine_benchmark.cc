@@ -1,0 +1,263 @@
+// One token bucket decision in process: weir's memory store beside what a program would write itself (a map and a mutex,
+// a sharded flat map) and beside the least that memory allows (random reads, prefetched), for several numbers of
+// subjects, uniform and Zipf, on one and two threads. Prints a Markdown table: medians of the rounds.
+//
+//   weir_bench_engine 1000,1000000 5
+#include <absl/container/flat_hash_map.h>
+#include <fmt/format.h>
+#include <malloc.h>
+#include <sys/mman.h>
+
+#include <algorithm>
+#include <array>
+#include <atomic>
+#include <chrono>
+#include <cmath>
+#include <cstdio>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <random>
+#include <string>
+#include <thread>
+#include <unordered_map>
+#include <vector>
+
+#include "algorithms/token_bucket.h"
+#include "base/hash.h"
+#include "storage/memory/memory_store.h"
+
+namespace {
+
+using weir::Nanos;
+using weir::algorithms::Ask;
+using weir::algorithms::Kind;
+using weir::algorithms::Limit;
+using weir::algorithms::Op;
+using weir::algorithms::Word;
+
+constexpr std::size_t kPicks = 1 << 22;
+constexpr Nanos kStart = 1'800'000'000 * weir::kSecond;
+
+Limit Bucket() {
+  Limit limit;
+  limit.kind = Kind::kTokenBucket;
+  limit.capacity = 100;
+  limit.rate_count = 100;
+  limit.rate_period = 60 * weir::kSecond;
+  return weir::algorithms::Sanitize(limit);
+}
+
+// Ten bytes and more, as user ids are. Written by hand: formatting must not be what is measured.
+std::string_view Name(std::uint32_t subject, std::array<char, 16>& buffer) {
+  constexpr char kDigits[] = "0123456789abcdef";
+  buffer = {'u', 's', 'e', 'r', '-', '0', '0', '0', '0', '0', '0', '0', '0'};
+  for (int i = 12; i >= 5; --i, subject >>= 4) buffer[static_cast<std::size_t>(i)] = kDigits[subject & 15];
+  return {buffer.data(), 13};
+}
+
+class Contestant {
+ public:
+  virtual ~Contestant() = default;
+  // Decides one request for each pick; returns how many were allowed.
+  virtual std::uint64_t Run(const std::uint32_t* picks, std::size_t count, Nanos now) = 0;
+};
+
+class Weir final : public Contestant {
+ public:
+  Weir(std::uint64_t subjects, std::size_t batch) : batch_(batch) {
+    weir::storage::memory::MemoryStoreOptions options;
+    options.max_entries = subjects;
+    store_ = std::move(*weir::storage::memory::MemoryStore::Create(options));
+  }
+  std::uint64_t Run(const std::uint32_t* picks, std::size_t count, Nanos now) override {
+    std::array<weir::storage::Item, 16> items;
+    std::array<weir::Outcome, 16> outcomes;
+    std::array<weir::storage::Plan, 16> plans;
+    std::array<std::array<char, 16>, 16> names;
+    std::uint64_t allowed = 0;
+    for (std::size_t i = 0; i < count; i += batch_) {
+      for (std::size_t k = 0; k < batch_; ++k) {
+        const std::string_view name = Name(picks[i + k], names[k]);
+        items[k] = {.limit = &limit_, .key = weir::HashKey(7, name), .rule = "bench", .subject = name, .previous = nullptr,
+                    .previous_key = {}, .previous_rule = {}, .cost = 1, .token = 0, .shadow = false};
+        plans[k] = {.op = Op::kCheck, .items = {&items[k], 1}, .outcomes = {&outcomes[k], 1},
+                    .status = weir::storage::PlanStatus::kOk, .admitted = false};
+      }
+      if (!store_->Apply({plans.data(), batch_}, now, nullptr)) std::abort();
+      for (std::size_t k = 0; k < batch_; ++k) allowed += plans[k].admitted ? 1 : 0;
+    }
+    return allowed;
+  }
+
+ private:
+  Limit limit_ = Bucket();
+  std::size_t batch_;
+  std::unique_ptr<weir::storage::Store> store_;
+};
+
+template <typename Map, std::size_t kShards>
+class MapAndMutex final : public Contestant {
+ public:
+  explicit MapAndMutex(std::uint64_t subjects) : shards_(kShards) {
+    for (auto& shard : shards_) shard.map.reserve(subjects / kShards + 1);
+  }
+  std::uint64_t Run(const std::uint32_t* picks, std::size_t count, Nanos now) override {
+    std::uint64_t allowed = 0;
+    std::array<char, 16> buffer;
+    const weir::algorithms::Algorithm& algorithm = weir::algorithms::Of(Kind::kTokenBucket);
+    for (std::size_t i = 0; i < count; ++i) {
+      const std::string name(Name(picks[i], buffer));
+      Shard& shard = shards_[kShards == 1 ? 0 : weir::Hash64(name) % kShards];
+      const std::scoped_lock lock(shard.mutex);
+      const auto outcome = algorithm.apply_word(limit_, Ask{.op = Op::kCheck, .cost = 1, .now = now, .token = 0}, shard.map[name]);
+      allowed += outcome.verdict == weir::Verdict::kAllowed ? 1 : 0;
+    }
+    return allowed;
+  }
+
+ private:
+  struct alignas(64) Shard {
+    std::mutex mutex;
+    Map map;
+  };
+  Limit limit_ = Bucket();
+  std::vector<Shard> shards_;
+};
+
+// The floor: one random cache line a decision, 16 in flight.
+class RandomReads final : public Contestant {
+ public:
+  explicit RandomReads(std::uint64_t subjects) : words_(subjects * 2 + 8) {
+    std::fill(words_.begin(), words_.end(), 1);
+  }
+  std::uint64_t Run(const std::uint32_t* picks, std::size_t count, Nanos) override {
+    std::uint64_t sum = 0;
+    for (std::size_t i = 0; i < count; i += 16) {
+      for (std::size_t k = 0; k < 16; ++k) __builtin_prefetch(&words_[picks[i + k] * std::size_t{2}]);
+      for (std::size_t k = 0; k < 16; ++k) sum += words_[picks[i + k] * std::size_t{2}];
+    }
+    return sum;
+  }
+
+ private:
+  std::vector<std::uint64_t> words_;
+};
+
+std::vector<std::uint32_t> Pick(std::uint64_t subjects, bool zipf, std::uint64_t seed) {
+  std::mt19937_64 random(seed);
+  std::vector<std::uint32_t> picks(kPicks);
+  std::uniform_real_distribution<double> uniform(0, 1);
+  // Inverse of the continuous Zipf distribution, s = 0.99, its ranks scattered over the subjects.
+  const double top = std::pow(static_cast<double>(subjects), 0.01) - 1;
+  for (auto& pick : picks) {
+    if (!zipf) {
+      pick = static_cast<std::uint32_t>(random() % subjects);
+    } else {
+      const auto rank = static_cast<std::uint64_t>(std::pow(1 + uniform(random) * top, 100.0));
+      pick = static_cast<std::uint32_t>(std::min(rank - 1, subjects - 1) * 2654435761ull % subjects);
+    }
+  }
+  return picks;
+}
+
+double ResidentBytes() {
+  long pages = 0, resident = 0;
+  std::FILE* file = std::fopen("/proc/self/statm", "r");
+  if (file == nullptr || std::fscanf(file, "%ld %ld", &pages, &resident) != 2) std::abort();
+  std::fclose(file);
+  return static_cast<double>(resident) * 4096;
+}
+
+// Touches every subject once, so that each has a state.
+void Fill(Contestant& contestant, std::uint64_t subjects) {
+  std::vector<std::uint32_t> all(1 << 16);
+  for (std::uint64_t from = 0; from < subjects; from += all.size()) {
+    for (std::size_t i = 0; i < all.size(); ++i) all[i] = static_cast<std::uint32_t>((from + i) % subjects);
+    contestant.Run(all.data(), all.size(), kStart);
+  }
+}
+
+double NanosEach(Contestant& contestant, const std::vector<std::vector<std::uint32_t>>& picks, std::size_t each) {
+  std::atomic<bool> go{false};
+  std::atomic<std::uint64_t> checksum{0};
+  std::vector<std::thread> threads;
+  for (const auto& mine : picks) {
+    threads.emplace_back([&] {
+      while (!go.load(std::memory_order_acquire)) {
+      }
+      checksum += contestant.Run(mine.data(), each, kStart + weir::kSecond);
+    });
+  }
+  const auto begin = std::chrono::steady_clock::now();
+  go.store(true, std::memory_order_release);
+  for (auto& thread : threads) thread.join();
+  const double took = std::chrono::duration<double, std::nano>(std::chrono::steady_clock::now() - begin).count();
+  return took / static_cast<double>(each);
+}
+
+double Median(std::vector<double> values) {
+  std::sort(values.begin(), values.end());
+  return values[values.size() / 2];
+}
+
+struct Entry {
+  const char* name;
+  std::function<std::unique_ptr<Contestant>(std::uint64_t)> make;
+  std::uint64_t most_subjects;
+};
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  if (argc != 3) {
+    std::fprintf(stderr, "usage: %s SUBJECTS[,SUBJECTS...] ROUNDS\n", argv[0]);
+    return 2;
+  }
+  const std::size_t rounds = std::stoul(argv[2]);
+  using Flat = absl::flat_hash_map<std::string, Word>;
+  using Standard = std::unordered_map<std::string, Word>;
+  // The maps need some 13 GB for 100M subjects: they stop at 10M.
+  const Entry entries[] = {
+      {"weir, one at a time", [](std::uint64_t n) { return std::make_unique<Weir>(n, 1); }, UINT64_MAX},
+      {"weir, batches of 16", [](std::uint64_t n) { return std::make_unique<Weir>(n, 16); }, UINT64_MAX},
+      {"unordered_map + mutex", [](std::uint64_t n) { return std::make_unique<MapAndMutex<Standard, 1>>(n); }, 10'000'000},
+      {"absl flat map, 64 shards", [](std::uint64_t n) { return std::make_unique<MapAndMutex<Flat, 64>>(n); }, 10'000'000},
+      {"random reads, prefetched", [](std::uint64_t n) { return std::make_unique<RandomReads>(n); }, UINT64_MAX},
+  };
+  std::printf("| subjects | contestant | bytes a subject | uniform, 1 thread | zipf, 1 thread | uniform, 2 threads | zipf, 2 threads | against weir |\n");
+  std::printf("| ---: | --- | ---: | ---: | ---: | ---: | ---: | ---: |\n");
+  std::string list = argv[1];
+  for (std::size_t at = 0; at < list.size();) {
+    const std::size_t comma = std::min(list.find(',', at), list.size());
+    const std::uint64_t subjects = std::stoull(list.substr(at, comma - at));
+    at = comma + 1;
+    std::array<std::vector<std::vector<std::uint32_t>>, 2> picks;
+    for (int zipf = 0; zipf < 2; ++zipf) {
+      for (std::uint64_t thread = 0; thread < 2; ++thread) picks[static_cast<std::size_t>(zipf)].push_back(Pick(subjects, zipf == 1, thread + 1));
+    }
+    double weir_alone = 0;
+    for (const Entry& entry : entries) {
+      if (subjects > entry.most_subjects) continue;
+      malloc_trim(0);
+      const double before = ResidentBytes();
+      const auto contestant = entry.make(subjects);
+      Fill(*contestant, subjects);
+      const double bytes = (ResidentBytes() - before) / static_cast<double>(subjects);
+      std::array<double, 4> medians{};
+      for (std::size_t column = 0; column < 4; ++column) {
+        const auto& both = picks[column % 2];
+        const std::vector<std::vector<std::uint32_t>> used(both.begin(), both.begin() + (column < 2 ? 1 : 2));
+        std::vector<double> rows;
+        for (std::size_t round = 0; round < rounds; ++round) rows.push_back(NanosEach(*contestant, used, kPicks));
+        medians[column] = Median(rows);
+      }
+      if (weir_alone == 0) weir_alone = medians[0];
+      std::printf("%s", fmt::format("| {} | {} | {} | {:.1f} ns | {:.1f} ns | {:.1f} ns | {:.1f} ns | {:.2f}x |\n", subjects, entry.name,
+                                    subjects < 100'000 ? "-" : fmt::format("{:.0f}", bytes), medians[0], medians[1], medians[2],
+                                    medians[3], medians[0] / weir_alone).c_str());
+      std::fflush(stdout);
+    }
+  }
+  return 0;
+}

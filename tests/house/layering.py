@@ -1,0 +1,86 @@
+"""Checks who includes whom: the folders of src/ form layers, and the installed headers include nothing of src/."""
+import pathlib
+import re
+import sys
+
+# folder -> folders it may include besides itself. Longest matching folder wins.
+MAY = {
+    "base": set(),
+    "algorithms": {"base"},
+    "storage": {"algorithms", "base"},
+    "storage/memory": {"storage", "algorithms", "base"},
+    "storage/redis": {"storage", "algorithms", "net", "base"},
+    "config": {"algorithms", "base"},
+    "engine": {"config", "storage", "algorithms", "base"},
+    "library": {"engine", "config", "storage", "storage/memory", "storage/redis", "algorithms", "base"},
+    "net": {"base"},
+    "frontends/http": {"net", "engine", "config", "storage", "algorithms", "base"},
+    "frontends/resp": {"net", "engine", "config", "storage", "algorithms", "base"},
+    "server": {"library", "frontends/http", "frontends/resp", "net", "engine", "config", "storage", "storage/memory",
+               "storage/redis", "algorithms", "base"},
+    "cli": {"server", "library", "engine", "config", "algorithms", "base", "storage"},
+}
+# Tests may also use these: they build what they test from real parts.
+TESTS_MAY = {"storage/memory", "library", "base", "conformance"}
+# Libraries that stay inside one folder.
+ONLY_IN = {
+    r"<boost/asio|<boost/beast": {"net", "storage/redis"},
+    r"<hiredis": {"storage/redis"},
+    r"<yaml-cpp": {"config"},
+    r"<lua|<lauxlib": {"engine"},
+    r"<prometheus": {"server"},
+    r"<CLI": {"cli"},
+    r"<spdlog": {"base"},
+    r"<systemd": {"server"},
+}
+IS_TEST = re.compile(r"(_(test|redistest|fuzz|benchmark)\.cc|/(testing|fake_connection|redis_process)[^/]*)$")
+
+
+def folder_of(path, folders):
+    best = None
+    for folder in folders:
+        if path == folder or path.startswith(folder + "/"):
+            if best is None or len(folder) > len(best):
+                best = folder
+    return best
+
+
+def main(root):
+    root = pathlib.Path(root)
+    faults, files = [], 0
+    for path in sorted(list((root / "src").rglob("*.h")) + list((root / "src").rglob("*.cc"))):
+        name = path.relative_to(root / "src").as_posix()
+        here = folder_of(name, MAY)
+        if here is None:
+            faults.append(f"src/{name}: its folder is not in the table of layers")
+            continue
+        files += 1
+        allowed = MAY[here] | {here, "weir"}
+        if IS_TEST.search(name):
+            allowed |= TESTS_MAY
+        for number, line in enumerate(path.read_text().splitlines(), 1):
+            if not line.startswith("#include"):
+                continue
+            for pattern, owners in ONLY_IN.items():
+                if re.search(pattern, line) and here not in owners and not IS_TEST.search(name):
+                    faults.append(f"src/{name}:{number}: {line.strip()} belongs to {', '.join(sorted(owners))} only")
+            quoted = re.match(r'#include "([^"]+)"', line)
+            if not quoted:
+                continue
+            target = folder_of(quoted[1], list(MAY) + ["weir", "conformance"])
+            if target is None:
+                faults.append(f"src/{name}:{number}: includes {quoted[1]}, which is in no known folder")
+            elif target not in allowed:
+                faults.append(f"src/{name}:{number}: {here} may not include {target} ({quoted[1]})")
+    for path in sorted((root / "include").rglob("*.h")):
+        for number, line in enumerate(path.read_text().splitlines(), 1):
+            quoted = re.match(r'#include "([^"]+)"', line)
+            if quoted and not quoted[1].startswith("weir/"):
+                faults.append(f"{path.relative_to(root)}:{number}: an installed header includes {quoted[1]}")
+            if re.match(r"#include <(?!\w+>)", line):
+                faults.append(f"{path.relative_to(root)}:{number}: an installed header needs a library: {line.strip()}")
+    print("\n".join(faults) if faults else f"{files} files keep to their layers")
+    return 1 if faults or files == 0 else 0
+
+
+sys.exit(main(sys.argv[1]))

@@ -1,0 +1,135 @@
+"""Every subcommand of `weir` as a user types it."""
+import json
+import pathlib
+import subprocess
+import unittest
+
+from harness import PATIENCE, ROOT, WEIR, Case
+
+CONFIG = """global:
+  free_tier: {max_requests: 3, window_seconds: 60, algorithm: token_bucket, identifier: ip_address}
+  pro_tier: {max_requests: 50, window_seconds: 60}
+  enterprise_tier: unlimited
+"""
+
+
+class CommandLine(Case):
+    def setUp(self):
+        super().setUp()
+        self.config = self.directory / "weir.yaml"
+        self.config.write_text(CONFIG)
+
+    def run_weir(self, *words, code=0, text_in=None):
+        done = subprocess.run([WEIR, *map(str, words)], capture_output=True, text=True, timeout=PATIENCE, input=text_in)
+        self.assertEqual(done.returncode, code, done.stdout + done.stderr)
+        return done.stdout if code != 2 else done.stderr
+
+    def test_check(self):
+        out = self.run_weir("check", "-c", self.config, "--ip", "192.0.2.1")
+        self.assertIn("global.free_tier", out)
+        self.assertIn("allowed", out)
+        out = self.run_weir("check", "-c", self.config, "--ip", "192.0.2.1", "-n", 4, code=1)
+        self.assertIn("3 of 4 were allowed", out)
+        answer = json.loads(self.run_weir("check", "-c", self.config, "--ip", "192.0.2.1", "-n", 4, "--json", code=1))
+        self.assertEqual((answer["allowed"], answer["reason"], answer["rules"][0]["limit"]), (False, "over_limit", 3))
+        self.assertIn("Name: value", self.run_weir("check", "-c", self.config, "-H", "nonsense", code=2))
+        self.run_weir("check", "--no-such-flag", code=2)
+
+    def test_check_on_the_sample(self):
+        self.run_weir("check", "--ip", "192.0.2.1")
+
+    def test_explain(self):
+        out = self.run_weir("explain", "-c", self.config, "--ip", "192.0.2.1", "--tier", "pro_tier")
+        self.assertIn("pro_tier", out)
+        steps = json.loads(self.run_weir("explain", "-c", self.config, "--ip", "192.0.2.1", "--json"))["steps"]
+        self.assertGreater(len(steps), 2)
+        self.assertTrue(all(step["detail"] for step in steps))
+
+    def test_validate(self):
+        self.assertIn("valid", self.run_weir("validate", self.config))
+        bad = self.directory / "bad.yaml"
+        bad.write_text(CONFIG.replace("max_requests: 3", "max_request: 3") + "endpoints:\n  /a:\n    rule: {max_requests: x}\n")
+        out = self.run_weir("validate", bad, code=1)
+        self.assertIn(f"{bad}:2", out)
+        self.assertIn("max_requests", out)
+        self.assertIn(f"{bad}:7", out)
+        faults = json.loads(self.run_weir("validate", "--json", bad, code=1))
+        self.assertFalse(faults["valid"])
+        self.assertGreaterEqual(len(faults["faults"]), 2)
+        self.run_weir("validate", self.directory / "none.yaml", code=2)
+
+    def test_schema_agrees_with_the_examples(self):
+        import jsonschema
+        import yaml
+
+        schema = json.loads(self.run_weir("schema"))
+        jsonschema.validate(yaml.safe_load(CONFIG), schema)
+        for path in list(ROOT.glob("examples/**/weir.yaml")) + list(ROOT.glob("src/config/templates/*.yaml")):
+            jsonschema.validate(yaml.safe_load(path.read_text()), schema)
+        with self.assertRaises(jsonschema.ValidationError):
+            jsonschema.validate({"global": {"free_tier": {"max_request": 1}}}, schema)
+
+    def test_reference_is_current(self):
+        self.assertEqual((ROOT / "docs/configuration.md").read_text().strip(), self.run_weir("schema", "--markdown").strip(),
+                         "docs/configuration.md is out of date: make docs")
+
+    def test_every_template_and_example_is_valid(self):
+        names = [entry["name"] for entry in json.loads(self.run_weir("template", "--json"))]
+        self.assertGreaterEqual(len(names), 7)
+        for name in names:
+            path = self.directory / f"{name}.yaml"
+            path.write_text(self.run_weir("template", name))
+            self.run_weir("validate", path)
+        for path in ROOT.glob("examples/**/weir.yaml"):
+            self.run_weir("validate", path)
+        self.run_weir("template", "none", code=1)
+
+    def test_convert(self):
+        basic = {"max_requests": 2, "window_seconds": 60, "identifier": {"CustomHeader": "X-Tenant"}, "exempt_paths": ["/health"]}
+        out = self.run_weir("convert", "--from", "basic", "-", text_in=json.dumps(basic))
+        converted = self.directory / "converted.yaml"
+        converted.write_text(out)
+        self.run_weir("validate", converted)
+        out = self.run_weir("check", "-c", converted, "-H", "x-tenant: a", "-n", 3, code=1)
+        self.assertIn("2 of 3 were allowed", out)
+        self.run_weir("check", "-c", converted, "-H", "x-tenant: a", "-n", 3, "--path", "/health")
+        self.run_weir("convert", "-", code=1, text_in="{}")
+
+    def test_simulate(self):
+        log = self.directory / "access.log"
+        log.write_text("".join(f'192.0.2.{1 + i % 2} - - [10/Oct/2026:13:55:{i:02} +0000] "GET /a?x=1 HTTP/1.1" 200 5 "-" "curl"\n' for i in range(20)))
+        out = self.run_weir("simulate", "-c", self.config, log, code=1)
+        self.assertIn("192.0.2.1", out)
+        self.assertIn("global.free_tier", out)
+        self.assertIn("█", out)
+        report = json.loads(self.run_weir("simulate", "-c", self.config, "--json", log, code=1))
+        self.assertEqual(report["allowed"] + report["denied"], 20)
+        self.assertEqual(len(report["top_denied"]), 2)
+        self.assertIn("no access log line", self.run_weir("simulate", "-", code=2, text_in="hello\n"))
+
+    def test_bench(self):
+        result = json.loads(self.run_weir("bench", "--subjects", 1000, "--seconds", 1, "--json"))
+        self.assertGreater(result["decisions"], 0)
+        self.assertGreater(result["p99_ns"], 0)
+
+    def test_version_completion_and_manual(self):
+        self.assertEqual(json.loads(self.run_weir("version", "--json"))["name"], "weir")
+        page = (ROOT / "deploy/man/weir.1").read_text()
+        help_text = self.run_weir("--help")
+        commands = [line.split()[0] for line in help_text.split("Subcommands:")[1].splitlines() if line.startswith("  ") and line[2] != " "]
+        self.assertGreaterEqual(len(commands), 10)
+        for command in commands:
+            self.assertIn(f".B {command}", page)
+            self.run_weir(command, "--help")
+        for shell in ("bash", "zsh", "fish"):
+            self.assertIn("weir", self.run_weir("completion", shell))
+        script = self.run_weir("completion", "bash") + (
+            "\nCOMP_WORDS=(weir va); COMP_CWORD=1; _weir; echo \"${COMPREPLY[@]}\"; "
+            "COMP_WORDS=(weir check --use); COMP_CWORD=2; _weir; echo \"${COMPREPLY[@]}\"")
+        done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, timeout=PATIENCE,
+                              env={"PATH": f"{pathlib.Path(WEIR).parent}:/usr/bin:/bin"})
+        self.assertEqual(done.stdout.split("\n")[:2], ["validate", "--user"], done.stderr)
+
+
+if __name__ == "__main__":
+    unittest.main()

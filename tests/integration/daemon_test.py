@@ -1,0 +1,206 @@
+"""The daemon's life: reload without a lost request or count, drain, restart with its counts, sockets, wrong starts."""
+import http.client
+import json
+import os
+import pathlib
+import signal
+import socket
+import ssl
+import subprocess
+import threading
+import unittest
+
+from harness import PATIENCE, WEIR, Case, Weir, check, free_port, request, require, wait_until
+
+CONFIG = """
+global:
+  free_tier: {{max_requests: {limit}, window_seconds: 3600, algorithm: token_bucket, identifier: ip_address}}
+  pro_tier: {{max_requests: 50, window_seconds: 60}}
+  enterprise_tier: unlimited
+storage:
+  memory: {{max_entries: 10000{persist}}}
+"""
+
+
+class Daemon(Case):
+    def write(self, limit=100, persist="", extra=""):
+        path = self.directory / "weir.yaml"
+        fresh = self.directory / "weir.yaml.new"
+        fresh.write_text(CONFIG.format(limit=limit, persist=persist) + extra)
+        fresh.rename(path)
+        return path
+
+    def test_reload_keeps_what_was_used(self):
+        daemon = self.weir(self.write(limit=100))
+        for _ in range(40):
+            check(daemon.port, ip="192.0.2.1")
+        self.write(limit=50)
+        wait_until(lambda: check(daemon.port, ip="192.0.2.9", cost=0)[2]["limit"] == 50, "the new limit")
+        self.assertEqual(check(daemon.port, ip="192.0.2.1", cost=0)[2]["remaining"], 10)
+        path = self.write(limit=200)
+        daemon.signal(signal.SIGHUP)
+        wait_until(lambda: check(daemon.port, ip="192.0.2.9", cost=0)[2]["limit"] == 200, "the limit after SIGHUP")
+        self.assertEqual(check(daemon.port, ip="192.0.2.1", cost=0)[2]["remaining"], 160)
+        # A file with faults changes nothing, and every fault is named.
+        path.write_text(CONFIG.format(limit=-1, persist="").replace("window_seconds", "window_second", 1))
+        wait_until(lambda: "refused" in daemon.logs(), "the refusal in the log")
+        self.assertEqual(check(daemon.port, ip="192.0.2.1", cost=0)[2]["limit"], 200)
+        self.assertIn("window_seconds", daemon.logs())
+        metrics = request(daemon.port, path="/metrics")[2]
+        self.assertRegex(metrics, r'weir_config_reloads_total\{result="refused"\} [1-9]')
+
+    def test_no_request_is_dropped_or_miscounted_while_reloading(self):
+        daemon = self.weir(self.write(limit=100000))
+        errors, allowed, stop = [], [0] * 4, threading.Event()
+
+        def ask(which):
+            connection = http.client.HTTPConnection("127.0.0.1", daemon.port, timeout=PATIENCE)
+            body = json.dumps({"ip": "192.0.2.1"})
+            while not stop.is_set():
+                try:
+                    connection.request("POST", "/v1/check", body)
+                    reply = connection.getresponse()
+                    reply.read()
+                    allowed[which] += reply.status == 200
+                    if reply.status != 200:
+                        errors.append(reply.status)
+                except Exception as error:  # noqa: BLE001
+                    errors.append(error)
+                    return
+            connection.close()
+
+        threads = [threading.Thread(target=ask, args=(i,)) for i in range(4)]
+        for thread in threads:
+            thread.start()
+        for i in range(10):
+            limit = 200000 if i % 2 == 0 else 100000
+            self.write(limit=limit)
+            wait_until(lambda: check(daemon.port, ip="192.0.2.9", cost=0)[2]["limit"] == limit, f"reload {i}")
+        stop.set()
+        for thread in threads:
+            thread.join(PATIENCE)
+        self.assertEqual(errors, [])
+        # What trickled back meanwhile at 100,000 to 200,000 an hour bounds the difference.
+        used = 100000 - check(daemon.port, ip="192.0.2.1", cost=0)[2]["remaining"]
+        self.assertLessEqual(used, sum(allowed) + 10)
+        self.assertGreater(sum(allowed), 0)
+        self.assertGreaterEqual(used, sum(allowed) - 56 * PATIENCE)
+
+    def test_counts_survive_a_restart(self):
+        persist = f", persist_to_disk: {self.directory}/states, persist_interval: 3600"
+        path = self.write(limit=100, persist=persist)
+        first = Weir(self.directory, path)
+        for _ in range(30):
+            check(first.port, ip="192.0.2.1")
+        first.stop()
+        second = self.weir(path)
+        self.assertIn(check(second.port, ip="192.0.2.1", cost=0)[2]["remaining"], (70, 71, 72))
+
+    def test_a_damaged_snapshot_is_refused_and_weir_starts(self):
+        persist = f", persist_to_disk: {self.directory}/states, persist_interval: 3600"
+        path = self.write(limit=100, persist=persist)
+        first = Weir(self.directory, path)
+        check(first.port, ip="192.0.2.1", cost=30)
+        first.stop()
+        states = self.directory / "states"
+        data = bytearray(states.read_bytes())
+        data[len(data) // 2] ^= 0xFF
+        states.write_bytes(bytes(data))
+        second = self.weir(path)
+        self.assertEqual(check(second.port, ip="192.0.2.1", cost=0)[2]["remaining"], 100)
+        self.assertRegex(second.logs(), r"(?i)snapshot|states")
+
+    def test_drain_answers_what_is_in_hand(self):
+        daemon = self.weir(self.write())
+        connection = http.client.HTTPConnection("127.0.0.1", daemon.port, timeout=PATIENCE)
+        connection.putrequest("POST", "/v1/check")
+        connection.putheader("Content-Length", "2")
+        connection.endheaders()
+        self.assertEqual(request(daemon.port, path="/readyz")[0], 200)
+        daemon.signal(signal.SIGTERM)
+        wait_until(lambda: "stopping" in daemon.logs(), "the drain")
+        connection.send(b"{}")
+        reply = connection.getresponse()
+        self.assertEqual(reply.status, 200)
+        reply.read()
+        self.assertEqual(daemon.process.wait(PATIENCE), 0)
+
+    def test_unix_sockets_and_tls(self):
+        for name in ("server", "client"):
+            subprocess.run([require("openssl"), "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", f"/CN={name}",
+                            "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", self.directory / f"{name}.key", "-out", self.directory / f"{name}.pem"],
+                           check=True, capture_output=True)
+        tls = (f"server:\n  http: {{address: '127.0.0.1:0', tls: {{certificate_file: {self.directory}/server.pem, "
+               f"key_file: {self.directory}/server.key, client_ca_file: {self.directory}/client.pem}}}}\n"
+               f"  resp: {{address: 'unix:{self.directory}/weir.sock'}}\n  admin: {{address: 'off'}}\n  grpc: {{address: 'off'}}\n")
+        path = self.write(extra=tls)
+        log = open(self.directory / "tls.log", "wb")
+        process = subprocess.Popen([WEIR, "serve", "--config", path], stdout=subprocess.PIPE, stderr=log, text=True)
+        self.addCleanup(log.close)
+        self.addCleanup(process.stdout.close)
+        self.addCleanup(process.wait, PATIENCE)
+        self.addCleanup(process.terminate)
+        line = process.stdout.readline()
+        self.assertIn("http=127.0.0.1:", line)
+        port = int(line.split("http=127.0.0.1:")[1].split()[0])
+        context = ssl.create_default_context(cafile=self.directory / "server.pem")
+        with self.assertRaises((ssl.SSLError, ConnectionError, http.client.HTTPException)):
+            connection = http.client.HTTPSConnection("127.0.0.1", port, context=context, timeout=PATIENCE)
+            connection.request("GET", "/livez")
+            connection.getresponse()
+        context.load_cert_chain(self.directory / "client.pem", self.directory / "client.key")
+        connection = http.client.HTTPSConnection("127.0.0.1", port, context=context, timeout=PATIENCE)
+        connection.request("GET", "/livez")
+        self.assertEqual(connection.getresponse().status, 200)
+        with socket.socket(socket.AF_UNIX) as resp:
+            resp.connect(f"{self.directory}/weir.sock")
+            resp.sendall(b"PING\r\n")
+            self.assertEqual(resp.recv(100), b"+PONG\r\n")
+
+    def test_socket_activation_and_notify(self):
+        notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        notify.bind(str(self.directory / "notify"))
+        notify.settimeout(PATIENCE)
+        self.addCleanup(notify.close)
+        listener = socket.create_server(("127.0.0.1", 0))
+        port = listener.getsockname()[1]
+        path = self.write()
+        # The descriptor must be number 3 and the process id the daemon's own: a shell sets both and becomes the daemon.
+        script = ('exec 3<&"$FD"; LISTEN_PID=$$ LISTEN_FDS=1 LISTEN_FDNAMES=http exec "$0" serve --config "$1" '
+                  '--resp off --grpc off --admin off')
+        process = subprocess.Popen(["bash", "-c", script, WEIR, str(path)], pass_fds=[listener.fileno()], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+                                   env=dict(os.environ, FD=str(listener.fileno()), NOTIFY_SOCKET=str(self.directory / "notify")), text=True)
+        self.addCleanup(process.stdout.close)
+        self.addCleanup(process.wait, PATIENCE)
+        self.addCleanup(process.terminate)
+        listener.close()
+        self.assertIn("READY=1", notify.recv(4096).decode())
+        self.assertEqual(request(port, path="/livez")[0], 200)
+        process.send_signal(signal.SIGHUP)
+        self.assertIn("RELOADING=1", notify.recv(4096).decode())
+        self.assertIn("READY=1", notify.recv(4096).decode())
+        process.terminate()
+        self.assertIn("STOPPING=1", notify.recv(4096).decode())
+
+    def test_wrong_starts_say_why(self):
+        def start(*arguments):
+            done = subprocess.run([WEIR, "serve", *arguments], capture_output=True, text=True, timeout=PATIENCE)
+            self.assertEqual(done.returncode, 2)
+            return done.stderr
+
+        with socket.create_server(("127.0.0.1", 0)) as taken:
+            address = "127.0.0.1:%d" % taken.getsockname()[1]
+            self.assertIn(address, start("--http", address, "--resp", "off", "--admin", "off", "--grpc", "off"))
+        self.assertIn("/nonexistent.yaml", start("--config", "/nonexistent.yaml"))
+        self.assertIn("bogus", start("--http", "bogus", "--resp", "off", "--admin", "off", "--grpc", "off"))
+        bad = self.directory / "bad.yaml"
+        bad.write_text("global:\n  free_tier: {max_request: 5, window_seconds: x}\n")
+        message = start("--config", str(bad))
+        self.assertIn("max_requests", message)
+        self.assertIn(":2", message)
+        self.assertIn("window_seconds", message)
+        self.assertIn("off", start("--http", "off", "--resp", "off", "--admin", "off", "--grpc", "off"))
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,78 @@
+"""nginx, HAProxy and Caddy in front of a small site, each asking weir about every request, from examples/."""
+import json
+import unittest
+
+from harness import Case, free_port, request, require
+
+
+class Proxies(Case):
+    def behave(self, port, site):
+        """What a visitor sees behind any of them: five pass, the sixth is a true 429 with headers, and the site is spared."""
+        for left in (4, 3, 2, 1, 0):
+            status, headers, body = request(port, path="/page?x=1")
+            self.assertEqual(status, 200)
+            self.assertEqual(body, "site /page?x=1\n")
+            self.assertIn(f"r={left}", headers["ratelimit"])
+            self.assertIn("q=5", headers["ratelimit-policy"])
+        hits = site.hits
+        status, headers, body = request(port, path="/page?x=1")
+        self.assertEqual(status, 429)
+        self.assertGreaterEqual(int(headers["retry-after"]), 1)
+        self.assertIn("r=0", headers["ratelimit"])
+        self.assertEqual(headers["cache-control"], "no-store")
+        self.assertTrue(headers["content-type"].startswith("application/problem+json"))
+        self.assertEqual(json.loads(body)["status"], 429)
+        self.assertEqual(site.hits, hits, "a denied request must not reach the site")
+        # Another endpoint has its own limit.
+        self.assertEqual([request(port, path="/login")[0] for _ in range(4)], [200, 200, 200, 429])
+
+    def test_nginx(self):
+        site, port = self.site(), free_port()
+        weir = self.weir(self.example("nginx", {})/ "weir.yaml")
+        config = self.directory / "nginx" / "nginx.conf"
+        text = config.read_text().replace("127.0.0.1:8080", f"127.0.0.1:{weir.port}")
+        text = text.replace("127.0.0.1:9000", f"127.0.0.1:{site.port}").replace("127.0.0.1:8000", f"127.0.0.1:{port}")
+        paths = "".join(f"{name}_temp_path {self.directory}/{name};\n" for name in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
+        text = text.replace("http {", "http {\naccess_log off;\n" + paths, 1)
+        config.write_text(f"pid {self.directory}/nginx.pid;\nerror_log {self.directory}/error.log;\ndaemon off;\n" + text)
+        self.start([require("nginx"), "-p", self.directory, "-c", config], port)
+        self.behave(port, site)
+        # weir is gone: the example lets requests pass.
+        weir.stop()
+        self._cleanups = [c for c in self._cleanups if getattr(c[0], "__self__", None) is not weir]
+        self.assertEqual(request(port, path="/page")[0], 200)
+
+    def test_haproxy(self):
+        site, port = self.site(), free_port()
+        weir = self.weir(self.example("haproxy", {}) / "weir.yaml")
+        folder = self.directory / "haproxy"
+        for name in ("haproxy.cfg", "weir.lua"):
+            path = folder / name
+            text = path.read_text().replace("127.0.0.1:8080", f"127.0.0.1:{weir.port}")
+            path.write_text(text.replace("127.0.0.1:9000", f"127.0.0.1:{site.port}").replace("127.0.0.1:8000", f"127.0.0.1:{port}"))
+        self.start([require("haproxy"), "-db", "-f", "haproxy.cfg"], port, cwd=folder)
+        self.behave(port, site)
+
+    def test_caddy(self):
+        site, port = self.site(), free_port()
+        weir = self.weir(self.example("caddy", {}) / "weir.yaml")
+        path = self.directory / "caddy" / "Caddyfile"
+        text = path.read_text().replace("127.0.0.1:8080", f"127.0.0.1:{weir.port}")
+        path.write_text(text.replace("127.0.0.1:9000", f"127.0.0.1:{site.port}").replace("127.0.0.1:8000", f"127.0.0.1:{port}"))
+        self.start([require("caddy"), "run", "--config", path, "--adapter", "caddyfile"], port, cwd=self.directory,
+                   env={"HOME": str(self.directory), "PATH": "/usr/bin:/bin"})
+        self.behave(port, site)
+
+    def test_traefik_contract(self):
+        """Traefik is not in Debian: what its ForwardAuth sends is sent here, as its documentation lists it."""
+        weir = self.weir(self.example("traefik", {}) / "weir.yaml")
+        headers = {"X-Forwarded-Method": "POST", "X-Forwarded-Proto": "https", "X-Forwarded-Host": "site.example",
+                   "X-Forwarded-Uri": "/login?next=%2F", "X-Forwarded-For": "198.51.100.7"}
+        statuses = [request(weir.port, path="/v1/auth", headers=headers)[0] for _ in range(4)]
+        self.assertEqual(statuses, [200, 200, 200, 429])
+        other = dict(headers, **{"X-Forwarded-For": "198.51.100.8"})
+        self.assertEqual(request(weir.port, path="/v1/auth", headers=other)[0], 200)
+
+
+if __name__ == "__main__":
+    unittest.main()
