@@ -155,37 +155,37 @@ enum class StoreFailurePolicy : std::uint8_t { kLocal, kAllow, kDeny };
 
 struct PenaltyConfig {
   bool enabled = false;
-  std::uint32_t threshold = 10;           // denials ...
-  std::uint32_t window_seconds = 60;      // ... within this earn a ban
+  std::uint32_t threshold = 10;       // denials ...
+  std::uint32_t window_seconds = 60;  // ... within this earn a ban
   std::uint32_t first_ban_seconds = 60;
-  double factor = 2.0;                    // each next ban is this much longer
+  double factor = 2.0;  // each next ban is this much longer
   std::uint32_t longest_ban_seconds = 3600;
-  std::uint32_t decay_seconds = 3600;     // good behaviour for this long lowers the level by one
+  std::uint32_t decay_seconds = 3600;  // good behaviour for this long lowers the level by one
   friend bool operator==(const PenaltyConfig&, const PenaltyConfig&) = default;
 };
 
 // When a rule is in force; outside it the rule does not exist. Times are local to time_zone.
 struct Schedule {
-  std::vector<std::string> days;       // mon..sun; empty = every day
-  std::string from = "00:00";          // inclusive
-  std::string to = "24:00";            // exclusive; from > to spans midnight
+  std::vector<std::string> days;  // mon..sun; empty = every day
+  std::string from = "00:00";     // inclusive
+  std::string to = "24:00";       // exclusive; from > to spans midnight
   std::string time_zone = "UTC";
   friend bool operator==(const Schedule&, const Schedule&) = default;
 };
 
 struct RateLimitRule {
-  std::optional<std::uint64_t> max_requests;            // required at the global level unless unlimited
-  std::optional<std::uint32_t> window_seconds;          // same
-  std::optional<EnhancedIdentifier> identifier;         // default: ip_address
-  std::optional<RateLimitAlgorithm> algorithm;          // default: the document's `algorithm`, else sliding_window/minute
-  std::optional<HeaderConfig> headers;                  // default: HeaderConfig{}
-  std::optional<RuleMode> mode;                         // default: enforce
-  std::optional<PenaltyConfig> penalties;               // default: global.penalties
-  std::optional<Schedule> schedule;                     // default: always
-  std::optional<StoreFailurePolicy> on_store_failure;   // default: storage.on_store_failure
-  std::optional<bool> unlimited;                        // default: false
-  std::optional<std::string> name;                      // policy name in headers and logs; default: the rule's path
-  std::optional<std::string> from_template;             // `template: NAME`: what this rule does not write, it takes there
+  std::optional<std::uint64_t> max_requests;     // required at the global level unless unlimited
+  std::optional<std::uint32_t> window_seconds;   // same
+  std::optional<EnhancedIdentifier> identifier;  // default: ip_address
+  std::optional<RateLimitAlgorithm> algorithm;   // default: the document's `algorithm`, else sliding_window/minute
+  std::optional<HeaderConfig> headers;           // default: HeaderConfig{}
+  std::optional<RuleMode> mode;                  // default: enforce
+  std::optional<PenaltyConfig> penalties;        // default: global.penalties
+  std::optional<Schedule> schedule;              // default: always
+  std::optional<StoreFailurePolicy> on_store_failure;  // default: storage.on_store_failure
+  std::optional<bool> unlimited;                       // default: false
+  std::optional<std::string> name;                     // policy name in headers and logs; default: the rule's path
+  std::optional<std::string> from_template;  // `template: NAME`: what this rule does not write, it takes there
 
   static RateLimitRule Unlimited();
   static RateLimitRule Strict();    // 10 per 60 s
@@ -197,7 +197,7 @@ struct RateLimitRule {
 struct Quota {
   std::uint64_t max_requests = 0;
   WindowAlignment period = WindowAlignment::kDay;  // kHour, kDay, kWeek, kMonth, kYear
-  bool rolling = false;                            // true: a window of that length (30 days for a month) from the first request
+  bool rolling = false;  // true: a window of that length (30 days for a month) from the first request
   std::string time_zone = "UTC";
   friend bool operator==(const Quota&, const Quota&) = default;
 };
@@ -243,9 +243,9 @@ struct EndpointLimits {
   friend bool operator==(const EndpointLimits&, const EndpointLimits&) = default;
 };
 struct IpRule {
-  std::string name;                // unique
-  std::vector<std::string> cidrs;  // "10.0.0.0/8", "2001:db8::/32", single addresses
-  std::vector<std::string> countries;      // ISO 3166-1 alpha-2, matched against the request's `country`
+  std::string name;                    // unique
+  std::vector<std::string> cidrs;      // "10.0.0.0/8", "2001:db8::/32", single addresses
+  std::vector<std::string> countries;  // ISO 3166-1 alpha-2, matched against the request's `country`
   enum class Action : std::uint8_t { kLimit, kAllow, kBlock, kThrottle } action = Action::kLimit;
   // kLimit, kAllow, kThrottle: `rule` holds beside the others (always stacks). kBlock: denied, never.
   std::optional<RateLimitRule> rule;
@@ -271,21 +271,22 @@ struct Exemptions {
 enum class FullPolicy : std::uint8_t { kDenyNew, kAllowNew, kEvict };
 struct MemoryStorage {
   std::uint64_t max_entries = 1'000'000;
-  std::uint64_t memory_limit = 0;         // bytes; 0 = what max_entries needs
-  std::uint32_t cleanup_interval = 60;    // seconds in which the whole table is swept once
+  std::uint64_t memory_limit = 0;       // bytes; 0 = what max_entries needs
+  std::uint32_t cleanup_interval = 60;  // seconds in which the whole table is swept once
   FullPolicy eviction_policy = FullPolicy::kEvict;
   std::optional<std::string> persist_to_disk;  // path of the snapshot file
   std::uint32_t persist_interval = 60;         // seconds
   friend bool operator==(const MemoryStorage&, const MemoryStorage&) = default;
 };
 struct RedisStorage {
-  std::string url = "redis://127.0.0.1:6379";  // redis://[user:password@]host[:port][/db], rediss:// for TLS, unix:///path
-  bool cluster = false;                        // not in this version: refused with a message
-  std::uint32_t pool_size = 4;                 // connections
+  std::string url =
+      "redis://127.0.0.1:6379";  // redis://[user:password@]host[:port][/db], rediss:// for TLS, unix:///path
+  bool cluster = false;          // not in this version: refused with a message
+  std::uint32_t pool_size = 4;   // connections
   std::string key_prefix = "weir:";
   std::uint32_t connection_timeout_ms = 1000;
   std::uint32_t command_timeout_ms = 100;
-  std::uint32_t max_in_flight = 4096;          // plans waiting at once; more are answered kUnavailable
+  std::uint32_t max_in_flight = 4096;  // plans waiting at once; more are answered kUnavailable
   friend bool operator==(const RedisStorage&, const RedisStorage&) = default;
 };
 struct StorageConfig {
@@ -399,10 +400,10 @@ class ConfigBuilder {
 enum class Severity : std::uint8_t { kError, kWarning };
 struct Fault {
   Severity severity = Severity::kError;
-  std::string path;     // "endpoints./api/*.rule.max_requests"
+  std::string path;        // "endpoints./api/*.rule.max_requests"
   std::uint32_t line = 0;  // 1-based; 0 = unknown (a built document)
-  std::string message;  // "must be at least 1"
-  std::string hint;     // "did you mean 'max_requests'?"; may be empty
+  std::string message;     // "must be at least 1"
+  std::string hint;        // "did you mean 'max_requests'?"; may be empty
 };
 // "config.yaml:12: endpoints./api/*.rule: unknown field 'max_request' (did you mean 'max_requests'?)"
 std::string Describe(const Fault& fault, std::string_view file = {});

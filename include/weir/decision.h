@@ -53,7 +53,7 @@ struct RuleOutcome {
   HeaderPlan headers;
   std::uint64_t window_seconds = 0;  // rounded up; for headers (`w`); 0 = none
   std::uint64_t subject_hash = 0;    // names the subject without telling it (headers' `pk`)
-  Outcome outcome;
+  Outcome outcome{};
 };
 
 // Fixed room for the common case; a plan of more rules spills to the heap.

@@ -9,25 +9,25 @@
 namespace weir {
 
 struct Attribute {
-  std::string_view name;
-  std::string_view value;
+  std::string_view name{};
+  std::string_view value{};
 };
 
 // An empty field means: not known.
 struct Request {
-  std::string_view domain;
-  std::string_view peer_ip;  // the address of the connection, textual ("192.0.2.1", "2001:db8::1", "[::1]:80"). Forwarding
-                             // headers are believed only when it is in trusted_proxies
-  std::string_view user;
-  std::string_view tenant;
-  std::string_view tier;
-  std::string_view api_key;
-  std::string_view country;  // ISO 3166-1 alpha-2
-  std::string_view method;   // "GET"
-  std::string_view path;     // may carry a query: everything from '?' on
-  std::span<const Attribute> headers;     // names compare without case; repeated names in order
-  std::span<const Attribute> attributes;  // free descriptors
-  std::uint64_t cost = 1;                 // 0 peeks
+  std::string_view domain{};
+  std::string_view peer_ip{};  // the address of the connection, textual ("192.0.2.1", "2001:db8::1", "[::1]:80").
+                               // Forwarding headers are believed only when it is in trusted_proxies
+  std::string_view user{};
+  std::string_view tenant{};
+  std::string_view tier{};
+  std::string_view api_key{};
+  std::string_view country{};               // ISO 3166-1 alpha-2
+  std::string_view method{};                // "GET"
+  std::string_view path{};                  // may carry a query: everything from '?' on
+  std::span<const Attribute> headers{};     // names compare without case; repeated names in order
+  std::span<const Attribute> attributes{};  // free descriptors
+  std::uint64_t cost = 1;                   // 0 peeks
 };
 
 }  // namespace weir

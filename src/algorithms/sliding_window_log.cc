@@ -1,0 +1,180 @@
+#include "algorithms/sliding_window_log.h"
+
+#include <algorithm>
+
+#include "algorithms/instant.h"
+
+namespace weir::algorithms::sliding_window_log {
+namespace {
+
+constexpr auto kMostCount = static_cast<std::int64_t>(kMaxCount);
+constexpr std::size_t kHeader = 2;
+
+// The entries of a state, guarded: a damaged one may hold anything.
+class Entries {
+ public:
+  explicit Entries(const Words& state)
+      : state_(state), size_(state.size() >= 4 && state.size() % 2 == 0 ? (state.size() - kHeader) / 2 : 0) {}
+  std::size_t size() const { return size_; }
+  // Where entries begin that were not dropped.
+  std::size_t head() const {
+    return size_ == 0 ? 0 : static_cast<std::size_t>(std::clamp<Word>(state_[1], 0, static_cast<Word>(size_)));
+  }
+  Nanos at(std::size_t i) const { return ClampInstant(state_[kHeader + 2 * i]); }
+  std::int64_t cost(std::size_t i) const { return std::clamp<Word>(state_[kHeader + 1 + 2 * i], 1, kMostCount); }
+  std::int64_t total() const { return size_ == 0 ? 0 : std::clamp<Word>(state_[0], 0, kMostCount); }
+
+ private:
+  const Words& state_;
+  std::size_t size_;
+};
+
+struct View {
+  std::size_t first = 0;  // first live entry
+  std::int64_t used = 0;  // sum of the live costs
+};
+
+View ViewAt(const Limit& limit, const Entries& entries, Nanos now) {
+  View view{.first = entries.head(), .used = entries.total()};
+  while (view.first < entries.size() && entries.at(view.first) <= now - limit.window) {
+    view.used -= std::min(view.used, entries.cost(view.first));
+    ++view.first;
+  }
+  if (view.first == entries.size()) view.used = 0;
+  return view;
+}
+
+Nanos FitsAt(const Limit& limit, const Entries& entries, const View& view, std::uint64_t cost) {
+  const auto room = static_cast<std::int64_t>(limit.capacity - cost);
+  std::int64_t rest = view.used;
+  for (std::size_t i = view.first; i < entries.size(); ++i) {
+    // The total of a damaged state may exceed its costs; after the last entry nothing is left all the same.
+    rest = i + 1 == entries.size() ? 0 : rest - std::min(rest, entries.cost(i));
+    if (rest <= room) return entries.at(i) + limit.window;
+  }
+  return 0;
+}
+
+// Moves the head to the first live entry, and removes what is before it once that is most of the state: each removal
+// moves fewer words than were dropped since the one before.
+void DropExpired(const View& view, Words& state) {
+  const std::size_t size = Entries(state).size();
+  std::size_t head = view.first;
+  if (head > size - head) {
+    state.erase(state.begin() + kHeader, state.begin() + static_cast<std::ptrdiff_t>(kHeader + 2 * head));
+    head = 0;
+  }
+  state[0] = view.used;
+  state[1] = static_cast<Word>(head);
+}
+
+void Add(const Limit& limit, const View& view, std::uint64_t cost, Nanos now, Words& state) {
+  if (Entries(state).size() == 0) {
+    state.assign(kHeader, 0);
+  } else {
+    DropExpired(view, state);
+  }
+  const auto added = static_cast<std::int64_t>(std::min(cost, static_cast<std::uint64_t>(kMostCount - view.used)));
+  if (added == 0) return;
+  state[0] = view.used + added;
+  const Entries entries(state);
+  const std::size_t live = entries.size() - entries.head();
+  const Nanos at = live == 0 ? now : std::max(now, entries.at(entries.size() - 1));
+  const auto most = static_cast<std::size_t>(std::clamp<std::uint64_t>(limit.capacity, 1, kMostEntries));
+  if (live > 0 && (at == entries.at(entries.size() - 1) || live >= most)) {
+    state.back() = std::min(kMostCount, entries.cost(entries.size() - 1) + added);
+    state[state.size() - 2] = at;
+  } else {
+    state.insert(state.end(), {at, added});
+  }
+}
+
+void TakeBack(const View& view, std::uint64_t cost, Words& state) {
+  DropExpired(view, state);
+  auto left = static_cast<std::int64_t>(std::min(cost, kMaxCount));
+  const std::size_t end = kHeader + 2 * Entries(state).head();
+  while (left > 0 && state.size() > end) {
+    const std::int64_t held = std::clamp<Word>(state.back(), 1, kMostCount);
+    const std::int64_t taken = std::min(left, held);
+    left -= taken;
+    state[0] -= std::min(state[0], taken);
+    if (taken < held) {
+      state.back() = held - taken;
+    } else {
+      state.resize(state.size() - 2);
+    }
+  }
+  if (state.size() <= end) state.clear();
+}
+
+Outcome Describe(const Limit& limit, std::uint64_t used, Nanos last, Nanos now) {
+  Outcome outcome;
+  outcome.limit = limit.capacity;
+  outcome.used = used;
+  outcome.remaining = used < limit.capacity ? limit.capacity - used : 0;
+  outcome.reset_after_ns = used > 0 ? std::max<Nanos>(0, last + limit.window - now) : 0;
+  return outcome;
+}
+
+Outcome Describe(const Limit& limit, const Words& state, Nanos now) {
+  const Entries entries(state);
+  const View view = ViewAt(limit, entries, now);
+  const Nanos last = view.first < entries.size() ? entries.at(entries.size() - 1) : now;
+  return Describe(limit, static_cast<std::uint64_t>(view.used), last, now);
+}
+
+Outcome Check(const Limit& limit, const Ask& ask, Nanos now, Words& state) {
+  if (ask.cost == 0) return Describe(limit, state, now);
+  const Entries entries(state);
+  const View view = ViewAt(limit, entries, now);
+  const auto used = static_cast<std::uint64_t>(view.used);
+  const bool empty = view.first == entries.size();
+  const Nanos last = empty ? now : entries.at(entries.size() - 1);
+  if (ask.cost > limit.capacity || used + ask.cost > limit.capacity) {
+    Outcome outcome = Describe(limit, used, last, now);
+    outcome.verdict = ask.cost > limit.capacity ? Verdict::kNever : Verdict::kLater;
+    if (outcome.verdict == Verdict::kLater) {
+      outcome.retry_after_ns = std::max<Nanos>(1, FitsAt(limit, entries, view, ask.cost) - now);
+    }
+    return outcome;
+  }
+  if (ask.op == Op::kCheck) Add(limit, view, ask.cost, now, state);
+  return Describe(limit, used + ask.cost, std::max(now, last), now);
+}
+
+}  // namespace
+
+Outcome Apply(const Limit& limit, const Ask& ask, Words& state) {
+  const Nanos now = ClampNow(ask.now);
+  switch (ask.op) {
+    case Op::kCheck:
+    case Op::kPeek:
+      return Check(limit, ask, now, state);
+    case Op::kCharge:
+      if (ask.cost > 0) Add(limit, ViewAt(limit, Entries(state), now), ask.cost, now, state);
+      break;
+    case Op::kRefund:
+      if (ask.cost > 0 && Entries(state).size() > 0) TakeBack(ViewAt(limit, Entries(state), now), ask.cost, state);
+      break;
+    case Op::kReset:
+      state.clear();
+      break;
+    case Op::kAssign:
+      state.clear();
+      if (ask.cost > 0) Add(limit, View{}, ask.cost, now, state);
+      break;
+  }
+  return Describe(limit, state, now);
+}
+
+std::uint64_t Used(const Limit& limit, const Words& state, Nanos now) {
+  return static_cast<std::uint64_t>(ViewAt(limit, Entries(state), ClampNow(now)).used);
+}
+
+Nanos Expires(const Limit& limit, const Words& state) {
+  const Entries entries(state);
+  if (entries.size() == 0 || entries.head() == entries.size()) return kMinNanos;
+  return entries.at(entries.size() - 1) + limit.window;
+}
+
+}  // namespace weir::algorithms::sliding_window_log

@@ -1,0 +1,190 @@
+#include "base/path.h"
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+
+namespace weir {
+namespace {
+
+enum class Reading : std::uint8_t { kStrict, kLenient };
+
+std::string_view WithoutQuery(std::string_view raw) { return raw.substr(0, raw.find_first_of("?#")); }
+
+enum class ByteClass : std::uint8_t { kPlain, kSlash, kDot, kSpecial, kEnd };
+
+constexpr std::array<ByteClass, 256> MakeClasses() {
+  std::array<ByteClass, 256> classes{};
+  const auto set = [&](char c, ByteClass to) { classes[static_cast<unsigned char>(c)] = to; };
+  set('/', ByteClass::kSlash);
+  set('.', ByteClass::kDot);
+  for (const char c : {'%', '\\', ';'}) set(c, ByteClass::kSpecial);
+  for (const char c : {'?', '#'}) set(c, ByteClass::kEnd);
+  return classes;
+}
+constexpr std::array<ByteClass, 256> kClasses = MakeClasses();
+
+// The part before the query, when that is in normal form for sure; nullopt when it may not be ("/.well-known").
+std::optional<std::string_view> NormalPart(std::string_view raw) {
+  bool begins_segment = true;
+  for (std::size_t i = 0; i < raw.size(); ++i) {
+    switch (kClasses[static_cast<unsigned char>(raw[i])]) {
+      case ByteClass::kPlain:
+        begins_segment = false;
+        break;
+      case ByteClass::kSlash:
+        if (begins_segment && i > 0) return std::nullopt;
+        begins_segment = true;
+        break;
+      case ByteClass::kDot:
+        if (begins_segment) return std::nullopt;
+        break;
+      case ByteClass::kSpecial:
+        return std::nullopt;
+      case ByteClass::kEnd:
+        return raw.substr(0, i);
+    }
+  }
+  return raw;
+}
+
+int HexValue(char c) {
+  if (c >= '0' && c <= '9') return c - '0';
+  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
+  if (c >= 'A' && c <= 'F') return c - 'A' + 10;
+  return -1;
+}
+
+// The byte that "%XX" at `at` stands for.
+std::optional<char> DecodeTriplet(std::string_view path, std::size_t at) {
+  if (at + 2 >= path.size()) return std::nullopt;
+  const int high = HexValue(path[at + 1]);
+  const int low = HexValue(path[at + 2]);
+  if (high < 0 || low < 0) return std::nullopt;
+  return static_cast<char>(high * 16 + low);
+}
+
+// Writes segments one after another, with the separators between them, and takes back those that mean nothing.
+class Writer {
+ public:
+  Writer(PathBuffer& out, Reading reading, bool absolute) : out_(out), reading_(reading), absolute_(absolute) {
+    out_.clear();
+    if (absolute_) out_.push_back('/');
+    start_ = out_.size();
+  }
+
+  void Separator() {
+    EndSegment();
+    skipping_parameters_ = false;
+  }
+
+  void Byte(char c) {
+    if (reading_ == Reading::kLenient && c == ';') skipping_parameters_ = true;
+    if (!skipping_parameters_) out_.push_back(c);
+  }
+
+  void Escape(char high, char low) {
+    Byte('%');
+    Byte(high);
+    Byte(low);
+  }
+
+  std::string_view Finish() {
+    EndSegment();
+    // What is left ends in '/' when the last segment was empty or dots; otherwise EndSegment wrote one too many.
+    if (!ended_in_slash_ && !out_.empty() && out_.back() == '/') out_.pop_back();
+    return {out_.data(), out_.size()};
+  }
+
+ private:
+  void EndSegment() {
+    const std::string_view segment(out_.data() + start_, out_.size() - start_);
+    ended_in_slash_ = segment.empty() || segment == "." || segment == "..";
+    if (segment == "..") {
+      out_.resize(start_);
+      RemoveLastSegment();
+    } else if (ended_in_slash_) {
+      out_.resize(start_);
+    } else {
+      out_.push_back('/');
+    }
+    start_ = out_.size();
+  }
+
+  // The buffer holds whole segments, each with a '/' behind it, after the root's '/' of an absolute path.
+  void RemoveLastSegment() {
+    const std::size_t root = absolute_ ? 1 : 0;
+    if (out_.size() <= root) return;
+    out_.pop_back();
+    while (out_.size() > root && out_.back() != '/') out_.pop_back();
+  }
+
+  PathBuffer& out_;
+  const Reading reading_;
+  const bool absolute_;
+  std::size_t start_ = 0;  // of the segment being written
+  bool skipping_parameters_ = false;
+  bool ended_in_slash_ = false;
+};
+
+bool IsAbsolute(std::string_view path, Reading reading) {
+  if (path[0] == '/') return true;
+  if (reading == Reading::kStrict) return false;
+  const char first = path[0] == '%' ? DecodeTriplet(path, 0).value_or('%') : path[0];
+  return first == '/' || first == '\\';
+}
+
+// Returns the normal form of a path that is not empty; tells through `ambiguous` whether the other reading may differ.
+std::string_view Rewrite(std::string_view path, Reading reading, PathBuffer& buffer, bool* ambiguous) {
+  const bool lenient = reading == Reading::kLenient;
+  Writer writer(buffer, reading, IsAbsolute(path, reading));
+  for (std::size_t i = 0; i < path.size(); ++i) {
+    char c = path[i];
+    bool escaped = false;
+    if (c == '%') {
+      const auto decoded = DecodeTriplet(path, i);
+      if (!decoded) {
+        writer.Escape('2', '5');
+        continue;
+      }
+      c = *decoded;
+      escaped = true;
+      i += 2;
+    }
+    if (c == '\\' || c == ';' || (escaped && c == '/')) *ambiguous = true;
+    if ((c == '/' && (!escaped || lenient)) || (c == '\\' && lenient)) {
+      writer.Separator();
+    } else if (escaped && c == '/') {
+      writer.Escape('2', 'F');
+    } else if (escaped && c == '%') {
+      writer.Escape('2', '5');
+    } else if (escaped && c == '?') {
+      writer.Escape('3', 'F');
+    } else if (escaped && c == '#') {
+      writer.Escape('2', '3');
+    } else {
+      writer.Byte(c);
+    }
+  }
+  return writer.Finish();
+}
+
+}  // namespace
+
+NormalPath NormalizePath(std::string_view raw, PathBuffer& buffer) {
+  if (const auto path = NormalPart(raw)) return {.path = *path};
+  const std::string_view path = WithoutQuery(raw);
+  NormalPath normal;
+  normal.path = Rewrite(path, Reading::kStrict, buffer, &normal.ambiguous);
+  return normal;
+}
+
+std::string_view NormalizePathLeniently(std::string_view raw, PathBuffer& buffer) {
+  const std::string_view path = WithoutQuery(raw);
+  if (path.empty()) return path;
+  bool ambiguous = false;
+  return Rewrite(path, Reading::kLenient, buffer, &ambiguous);
+}
+
+}  // namespace weir

@@ -1,0 +1,126 @@
+#include <CLI/CLI.hpp>
+
+#include <exception>
+#include <functional>
+#include <string>
+
+#include "cli/commands.h"
+
+namespace weir::cli {
+namespace {
+
+void AddRequestFlags(CLI::App& command, RequestOptions& options) {
+  command.add_option("-c,--config", options.config_file, "configuration (YAML or JSON); default: the built-in sample");
+  command.add_option("--domain", options.domain, "domain of the request");
+  command.add_option("--ip", options.ip, "address of the connection");
+  command.add_option("--user", options.user, "authenticated user");
+  command.add_option("--tenant", options.tenant, "tenant (organisation)");
+  command.add_option("--tier", options.tier, "tier; default: what the user or tenant says, else free_tier");
+  command.add_option("--api-key", options.api_key, "API key");
+  command.add_option("--country", options.country, "ISO 3166-1 alpha-2 country of the client");
+  command.add_option("--method", options.method, "HTTP method")->capture_default_str();
+  command.add_option("--path", options.path, "path, with or without query")->capture_default_str();
+  command.add_option("-H,--header", options.headers, "a header, 'Name: value'; may be repeated");
+  command.add_option("-a,--attribute", options.attributes, "a free descriptor, name=value; may be repeated");
+  command.add_option("--cost", options.cost, "weight of the request; 0 only looks")->capture_default_str();
+  command.add_flag("--json", options.json, "print JSON");
+}
+
+}  // namespace
+
+int Main(int argc, const char* const* argv) try {
+  CLI::App app("weir decides whether a request may pass.", "weir");
+  app.require_subcommand(1);
+  app.footer("Exit codes: 0 done (check: allowed), 1 a negative answer (denied, invalid), 2 wrong usage or failure.\n"
+             "Manual: man weir. Start with: weir serve");
+  std::function<int()> run;
+
+  ServeOptions serve;
+  CLI::App* command = app.add_subcommand("serve", "run the daemon");
+  command->add_option("-c,--config", serve.config_file, "configuration (YAML or JSON); default: the built-in sample");
+  command->add_option("--http", serve.http, "HTTP listener: ADDRESS:PORT, unix:PATH or off (default 127.0.0.1:8080)");
+  command->add_option("--resp", serve.resp, "RESP listener for Redis clients (default 127.0.0.1:6380)");
+  command->add_option("--grpc", serve.grpc, "gRPC listener (default 127.0.0.1:8081)");
+  command->add_option("--admin", serve.admin, "management listener (default 127.0.0.1:8089)");
+  command->callback([&] { run = [&] { return RunServe(serve); }; });
+
+  RequestOptions check;
+  command = app.add_subcommand("check", "decide one request against a configuration, in this process");
+  AddRequestFlags(*command, check);
+  command->add_option("-n,--count", check.count, "ask so often in a row")->check(CLI::Range(1, 1'000'000))->capture_default_str();
+  command->callback([&] { run = [&] { return RunCheck(check); }; });
+
+  RequestOptions explain;
+  command = app.add_subcommand("explain", "tell step by step how a request would be decided");
+  AddRequestFlags(*command, explain);
+  command->callback([&] { run = [&] { return RunExplain(explain); }; });
+
+  ValidateOptions validate;
+  command = app.add_subcommand("validate", "check configurations and name every fault");
+  command->add_option("FILE", validate.files, "configurations (YAML or JSON)")->required();
+  command->add_flag("--json", validate.json, "print JSON");
+  command->callback([&] { run = [&] { return RunValidate(validate); }; });
+
+  SchemaOptions schema;
+  command = app.add_subcommand("schema", "print the JSON Schema of the configuration");
+  command->add_flag("--markdown", schema.markdown, "print the configuration reference instead");
+  command->callback([&] { run = [&] { return RunSchema(schema); }; });
+
+  ConvertOptions convert;
+  command = app.add_subcommand("convert", "print another limiter's configuration in weir's form");
+  command->add_option("--from", convert.from, "what the file is")->check(CLI::IsMember({"basic"}))->capture_default_str();
+  command->add_option("FILE", convert.file, "the file; - reads standard input")->required();
+  command->add_flag("--json", convert.json, "print JSON instead of YAML");
+  command->callback([&] { run = [&] { return RunConvert(convert); }; });
+
+  TemplateOptions templates;
+  command = app.add_subcommand("template", "list the ready-made configurations, or print one");
+  command->add_option("NAME", templates.name, "which to print");
+  command->add_flag("--json", templates.json, "list as JSON");
+  command->callback([&] { run = [&] { return RunTemplate(templates); }; });
+
+  BenchOptions bench;
+  command = app.add_subcommand("bench", "measure decisions a second in this process");
+  command->add_option("-c,--config", bench.config_file, "configuration; default: two token buckets a request");
+  command->add_option("--subjects", bench.subjects, "distinct users")->check(CLI::Range(1, 100'000'000))->capture_default_str();
+  command->add_option("--threads", bench.threads, "deciding threads")->check(CLI::Range(1, 256))->capture_default_str();
+  command->add_option("--seconds", bench.seconds, "how long")->check(CLI::Range(1, 600))->capture_default_str();
+  command->add_flag("--zipf", bench.zipf, "few subjects ask most (Zipf, s = 0.99) instead of all alike");
+  command->add_flag("--json", bench.json, "print JSON");
+  command->callback([&] { run = [&] { return RunBench(bench); }; });
+
+  SimulateOptions simulate;
+  bool quiet = false;
+  command = app.add_subcommand("simulate", "replay an access log against a configuration: who would be denied, when, by which rule");
+  command->add_option("-c,--config", simulate.config_file, "configuration to try; default: the built-in sample");
+  command->add_option("LOG", simulate.log_file, "nginx or Apache log, common or combined format; - reads standard input")->required();
+  command->add_option("--top", simulate.top, "how many clients to list")->check(CLI::Range(1, 1000))->capture_default_str();
+  command->add_flag("--json", simulate.json, "print JSON");
+  command->add_flag("-q,--quiet", quiet, "show no progress");
+  command->callback([&] {
+    simulate.progress = !quiet;
+    run = [&] { return RunSimulate(simulate); };
+  });
+
+  VersionOptions version;
+  command = app.add_subcommand("version", "print the version");
+  command->add_flag("--json", version.json, "print JSON");
+  command->callback([&] { run = [&] { return RunVersion(version); }; });
+
+  std::string shell;
+  command = app.add_subcommand("completion", "print a completion script");
+  command->add_option("SHELL", shell, "bash, zsh or fish")->required()->check(CLI::IsMember({"bash", "zsh", "fish"}));
+  command->callback([&] { run = [&] { return RunCompletion(shell); }; });
+
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? 0 : 2;
+  }
+  return run();
+} catch (const std::exception& error) {
+  std::fprintf(stderr, "weir: %s\n", error.what());
+  return 2;
+}
+
+}  // namespace weir::cli

@@ -1,0 +1,53 @@
+#include <cstdio>
+#include <string>
+
+#include "cli/commands.h"
+
+namespace weir::cli {
+namespace {
+
+// The scripts ask `weir` itself for its flags, so that they cannot fall behind it.
+constexpr const char* kBash = R"sh(_weir() {
+  local current=${COMP_WORDS[COMP_CWORD]} command=${COMP_WORDS[1]} words
+  if [ "$COMP_CWORD" -eq 1 ]; then
+    words=$(weir --help 2>/dev/null | awk '/^Subcommands:/{on=1;next} on&&/^  [a-z]/{print $1}')
+  else
+    words=$(weir "$command" --help 2>/dev/null | grep -oE -- '--[a-z-]+')
+  fi
+  COMPREPLY=($(compgen -W "$words" -- "$current"))
+  if [ ${#COMPREPLY[@]} -eq 0 ]; then COMPREPLY=($(compgen -f -- "$current")); fi
+}
+complete -o filenames -F _weir weir
+)sh";
+
+constexpr const char* kZsh = R"sh(#compdef weir
+_weir() {
+  local -a found
+  if (( CURRENT == 2 )); then
+    found=(${(f)"$(weir --help 2>/dev/null | awk '/^Subcommands:/{on=1;next} on&&/^  [a-z]/{print $1}')"})
+  else
+    found=(${(f)"$(weir $words[2] --help 2>/dev/null | grep -oE -- '--[a-z-]+')"})
+  fi
+  compadd -a found
+  _files
+}
+compdef _weir weir
+)sh";
+
+constexpr const char* kFish = R"sh(complete -c weir -n __fish_use_subcommand -f -a "(weir --help 2>/dev/null | awk '/^Subcommands:/{on=1;next} on&&/^  [a-z]/{print \$1}')"
+complete -c weir -n "not __fish_use_subcommand" -a "(weir (commandline -opc)[2] --help 2>/dev/null | string match -ar -- '--[a-z-]+')"
+)sh";
+
+}  // namespace
+
+int RunCompletion(const std::string& shell) {
+  const char* script = shell == "bash" ? kBash : shell == "zsh" ? kZsh : shell == "fish" ? kFish : nullptr;
+  if (script == nullptr) {
+    std::fprintf(stderr, "weir: no completion for '%s' (bash, zsh, fish)\n", shell.c_str());
+    return 2;
+  }
+  std::fputs(script, stdout);
+  return 0;
+}
+
+}  // namespace weir::cli

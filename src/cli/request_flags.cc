@@ -1,0 +1,124 @@
+#include "cli/request_flags.h"
+
+#include <fmt/format.h>
+
+#include <boost/json/object.hpp>
+#include <boost/json/serialize.hpp>
+#include <boost/json/array.hpp>
+#include <cstdio>
+
+#include "cli/terminal.h"
+
+namespace weir::cli {
+namespace {
+
+Result<Attribute> Split(std::string_view text, char separator, std::string_view form) {
+  const std::size_t at = text.find(separator);
+  if (at == std::string_view::npos || at == 0) {
+    return Fail(ErrorCode::kInvalidArgument, fmt::format("'{}' is not of the form '{}'", text, form));
+  }
+  std::string_view value = text.substr(at + 1);
+  if (separator == ':') {
+    while (value.starts_with(' ')) value.remove_prefix(1);
+  }
+  return Attribute{text.substr(0, at), value};
+}
+
+std::string_view Answer(const RuleOutcome& rule) {
+  switch (rule.outcome.verdict) {
+    case Verdict::kAllowed: return "allowed";
+    case Verdict::kLater: return "later";
+    case Verdict::kNever: return "never";
+  }
+  return "?";
+}
+
+std::int64_t Millis(std::int64_t nanos) { return nanos / kMillisecond + (nanos % kMillisecond > 0 ? 1 : 0); }
+
+}  // namespace
+
+Result<FlaggedRequest> FlaggedRequest::Create(const RequestOptions& options) {
+  FlaggedRequest flagged;
+  flagged.options_ = &options;
+  for (const std::string& text : options.headers) {
+    auto header = Split(text, ':', "Name: value");
+    if (!header) return std::unexpected(header.error());
+    flagged.headers_.push_back(*header);
+  }
+  for (const std::string& text : options.attributes) {
+    auto attribute = Split(text, '=', "name=value");
+    if (!attribute) return std::unexpected(attribute.error());
+    flagged.attributes_.push_back(*attribute);
+  }
+  return flagged;
+}
+
+Request FlaggedRequest::request() const {
+  return {.domain = options_->domain,
+          .peer_ip = options_->ip,
+          .user = options_->user,
+          .tenant = options_->tenant,
+          .tier = options_->tier,
+          .api_key = options_->api_key,
+          .country = options_->country,
+          .method = options_->method,
+          .path = options_->path,
+          .headers = headers_,
+          .attributes = attributes_,
+          .cost = options_->cost};
+}
+
+std::string DecisionText(const Decision& decision) {
+  std::vector<std::vector<std::string>> rows = {{"rule", "level", "answer", "remaining", "limit", "reset", "retry"}};
+  for (std::uint32_t i = 0; i < decision.rule_count; ++i) {
+    const RuleOutcome& rule = decision.rules()[i];
+    rows.push_back({std::string(rule.rule) + (rule.shadow ? " (shadow)" : ""), std::string(ToString(rule.level)),
+                    std::string(Answer(rule)), Count(rule.outcome.remaining), Count(rule.outcome.limit),
+                    Duration(rule.outcome.reset_after_ns),
+                    rule.outcome.verdict == Verdict::kLater ? Duration(rule.outcome.retry_after_ns) : "-"});
+  }
+  std::string text = decision.rule_count > 0 ? Table(rows) + "\n" : "";
+  text += decision.allowed ? "allowed" : "denied";
+  text += fmt::format(" ({})", ToString(decision.reason));
+  if (const RuleOutcome* decider = decision.decider(); decider != nullptr && !decision.allowed) {
+    text += fmt::format(" by {}", decider->rule);
+    if (decider->outcome.verdict == Verdict::kLater) {
+      text += fmt::format(", again in {}", Duration(decider->outcome.retry_after_ns));
+    }
+  }
+  return text + "\n";
+}
+
+std::string DecisionJson(const Decision& decision) {
+  boost::json::object root;
+  root["allowed"] = decision.allowed;
+  root["reason"] = std::string(ToString(decision.reason));
+  boost::json::array rules;
+  for (std::uint32_t i = 0; i < decision.rule_count; ++i) {
+    const RuleOutcome& rule = decision.rules()[i];
+    boost::json::object one;
+    one["rule"] = std::string(rule.rule);
+    one["level"] = std::string(ToString(rule.level));
+    one["shadow"] = rule.shadow;
+    one["answer"] = std::string(Answer(rule));
+    one["limit"] = rule.outcome.limit;
+    one["remaining"] = rule.outcome.remaining;
+    one["used"] = rule.outcome.used;
+    one["reset_after_ms"] = Millis(rule.outcome.reset_after_ns);
+    one["retry_after_ms"] = Millis(rule.outcome.retry_after_ns);
+    one["delay_ms"] = Millis(rule.outcome.delay_ns);
+    rules.push_back(std::move(one));
+  }
+  if (const RuleOutcome* decider = decision.decider()) root["rule"] = std::string(decider->rule);
+  root["rules"] = std::move(rules);
+  return boost::json::serialize(root) + "\n";
+}
+
+Result<EnterpriseRateLimitConfig> LoadOrSample(const std::string& file) {
+  if (!file.empty()) return LoadConfigFile(file);
+  ParsedConfig sample = ParseConfig(SampleConfig());
+  if (!sample.ok()) return Fail(ErrorCode::kInternal, "the built-in sample is invalid");
+  return std::move(sample.config);
+}
+
+}  // namespace weir::cli

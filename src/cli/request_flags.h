@@ -1,0 +1,35 @@
+// From flags to a request: what check and explain share.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "cli/commands.h"
+#include "weir/config.h"
+#include "weir/decision.h"
+#include "weir/request.h"
+#include "weir/result.h"
+
+namespace weir::cli {
+
+// The request that flags describe. Views point into `options` and into this object.
+class FlaggedRequest {
+ public:
+  // kInvalidArgument names a header or attribute that is not of its form.
+  static Result<FlaggedRequest> Create(const RequestOptions& options);
+  Request request() const;
+
+ private:
+  const RequestOptions* options_ = nullptr;
+  std::vector<Attribute> headers_;
+  std::vector<Attribute> attributes_;
+};
+
+// The document of `file`, or the built-in sample when it is empty. Warnings go to standard error.
+Result<EnterpriseRateLimitConfig> LoadOrSample(const std::string& file);
+
+// A decision as a table with a closing sentence, or as one JSON object.
+std::string DecisionText(const Decision& decision);
+std::string DecisionJson(const Decision& decision);
+
+}  // namespace weir::cli

@@ -1,0 +1,84 @@
+#include "cli/simulation.h"
+
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+
+#include <sstream>
+
+namespace weir::cli {
+namespace {
+
+EnterpriseRateLimitConfig TenPerMinute(RuleMode mode = RuleMode::kEnforce) {
+  EnterpriseRateLimitConfig config;
+  RateLimitRule rule{.max_requests = 10, .window_seconds = 60};
+  rule.algorithm = FixedWindow{};
+  rule.identifier = EnhancedIdentifier{IpAddress{}};
+  rule.mode = mode;
+  config.global.free_tier = config.global.pro_tier = config.global.enterprise_tier = rule;
+  return config;
+}
+
+std::string Line(const std::string& ip, int second) {
+  return fmt::format("{} - - [10/Oct/2026:13:{:02}:{:02} +0000] \"GET /a HTTP/1.1\" 200 1 \"-\" \"test\"\n", ip, second / 60, second % 60);
+}
+
+TEST(Simulation, UsesTheLogsOwnTimesAndNamesWhoIsDenied) {
+  std::stringstream log;
+  for (int i = 0; i < 30; ++i) log << Line("192.0.2.1", i);       // 10 allowed, 20 denied
+  for (int i = 0; i < 5; ++i) log << Line("192.0.2.2", 30 + i);   // all allowed
+  for (int i = 0; i < 10; ++i) log << Line("192.0.2.1", 60 + i);  // a new window
+  const auto report = Simulate(TenPerMinute(), log, {});
+  ASSERT_TRUE(report) << report.error().message;
+  EXPECT_EQ(report->allowed, 25u);
+  EXPECT_EQ(report->denied, 20u);
+  EXPECT_EQ(report->clients, 2u);
+  ASSERT_EQ(report->top_denied.size(), 1u);
+  EXPECT_EQ(report->top_denied[0].address, "192.0.2.1");
+  EXPECT_EQ(report->top_denied[0].denied, 20u);
+  EXPECT_EQ(report->top_denied[0].requests, 40u);
+  EXPECT_EQ(report->top_denied[0].last_denied - report->top_denied[0].first_denied, 19 * kSecond);
+  ASSERT_EQ(report->by_rule.count("global.free_tier"), 1u);
+  EXPECT_EQ(report->by_rule.at("global.free_tier").clients, 1u);
+  std::uint64_t in_slices = 0;
+  for (const auto& slice : report->slices) in_slices += slice.allowed + slice.denied;
+  EXPECT_EQ(in_slices, 45u);
+}
+
+TEST(Simulation, ShadowRulesDenyNobodyAndAreCounted) {
+  std::stringstream log;
+  for (int i = 0; i < 30; ++i) log << Line("192.0.2.1", i);
+  const auto report = Simulate(TenPerMinute(RuleMode::kShadow), log, {});
+  ASSERT_TRUE(report);
+  EXPECT_EQ(report->denied, 0u);
+  EXPECT_EQ(report->shadow_denied, 20u);
+}
+
+TEST(Simulation, CountsWhatItCannotReadAndGoesOn) {
+  std::stringstream log;
+  log << "hello\n" << Line("192.0.2.1", 0) << std::string(200'000, 'x') << "\n" << Line("192.0.2.1", 1);
+  const auto report = Simulate(TenPerMinute(), log, {});
+  ASSERT_TRUE(report);
+  EXPECT_EQ(report->lines, 4u);
+  EXPECT_EQ(report->unreadable, 2u);
+  EXPECT_EQ(report->first_unreadable_line, 1u);
+  EXPECT_EQ(report->allowed, 2u);
+}
+
+TEST(Simulation, ALongLogIsFoldedIntoAFewSlices) {
+  std::stringstream log;
+  for (int day = 1; day <= 28; ++day) {
+    for (int hour = 0; hour < 24; ++hour) {
+      for (int minute = 0; minute < 60; minute += 5) {
+        log << fmt::format("10.0.0.1 - - [{:02}/Feb/2026:{:02}:{:02}:00 +0000] \"GET / HTTP/1.1\" 200 1\n", day, hour, minute);
+      }
+    }
+  }
+  const auto report = Simulate(TenPerMinute(), log, {});
+  ASSERT_TRUE(report);
+  EXPECT_EQ(report->allowed, 28u * 24 * 12);
+  EXPECT_LE(report->slices.size(), 25u);
+  EXPECT_GE(report->slices.size(), 20u);
+}
+
+}  // namespace
+}  // namespace weir::cli

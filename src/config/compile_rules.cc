@@ -1,0 +1,254 @@
+#include "config/compile_rules.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "algorithms/time_zone.h"
+#include "base/hash.h"
+#include "base/intern.h"
+#include "config/fingerprint.h"
+#include "config/inherit.h"
+#include "config/make_limit.h"
+#include "config/schedule.h"
+
+namespace weir::config {
+namespace {
+
+__extension__ typedef __int128 Int128;
+
+using algorithms::Calendar;
+using algorithms::Kind;
+using algorithms::Limit;
+
+// Interns, but asks what the former snapshot interned first: that spares the process-wide lock.
+std::string_view InternLike(std::string_view text, std::string_view interned) {
+  return text == interned ? interned : Intern(text);
+}
+
+// Whether the algorithm brings the numbers that max_requests and window_seconds would give.
+struct OwnNumbers {
+  bool count = false;
+  bool window = false;
+};
+OwnNumbers OwnNumbersOf(const RateLimitAlgorithm& algorithm) {
+  if (const auto* bucket = std::get_if<TokenBucket>(&algorithm)) {
+    const bool both = bucket->burst_capacity > 0 && bucket->refill_rate > 0;
+    return {.count = both, .window = bucket->refill_rate > 0};
+  }
+  if (const auto* bucket = std::get_if<LeakyBucket>(&algorithm)) {
+    return {.count = bucket->capacity > 0 && bucket->leak_rate > 0, .window = bucket->leak_rate > 0};
+  }
+  if (const auto* concurrency = std::get_if<Concurrency>(&algorithm)) {
+    return {.count = concurrency->max_in_flight > 0, .window = true};
+  }
+  if (const auto* window = std::get_if<FixedWindow>(&algorithm)) {
+    return {.count = false, .window = window->aligned != WindowAlignment::kRolling};
+  }
+  return {};
+}
+
+Nanos Saturated(Int128 nanos) { return nanos > INT64_MAX ? INT64_MAX : static_cast<Nanos>(nanos); }
+
+Nanos LengthOf(Calendar calendar) {
+  switch (calendar) {
+    case Calendar::kNone:
+      return 0;
+    case Calendar::kMinute:
+      return kMinute;
+    case Calendar::kHour:
+      return 2 * kHour;  // an hour in which the clocks change may be longer
+    case Calendar::kDay:
+      return 2 * kDay;
+    case Calendar::kWeek:
+      return 8 * kDay;
+    case Calendar::kMonth:
+      return 32 * kDay;
+    case Calendar::kYear:
+      return 367 * kDay;
+  }
+  return 0;
+}
+
+}  // namespace
+
+void FaultList::Add(std::string path, std::string message, std::string hint) {
+  if (faults_.size() == kMost) {
+    ++left_out_;
+    return;
+  }
+  faults_.push_back({.path = std::move(path), .message = std::move(message), .hint = std::move(hint)});
+}
+
+Error FaultList::ToError() const {
+  Error error{.code = ErrorCode::kInvalidArgument, .message = {}};
+  for (const Fault& fault : faults_) {
+    if (!error.message.empty()) error.message += '\n';
+    error.message += Describe(fault);
+  }
+  if (left_out_ > 0) error.message += fmt::format("\n... and {} more", left_out_);
+  return error;
+}
+
+RuleCompiler::RuleCompiler(const EnterpriseRateLimitConfig& document,
+                           std::span<const std::string> registered_extractors, const Snapshot* former, Nanos now,
+                           std::size_t capacity, FaultList& faults)
+    : document_(document), now_(now), faults_(faults), identifiers_(registered_extractors, document.ip_rules, faults) {
+  rules_.reserve(capacity);
+  if (former == nullptr) return;
+  before_.reserve(former->rules().size());
+  for (const Rule& rule : former->rules()) before_.emplace(rule.path, &rule);
+}
+
+const Rule& RuleCompiler::Add(std::string_view path, Level level, const RateLimitRule& inherited) {
+  const RateLimitRule complete = WithDefaults(inherited, document_);
+  const auto known = before_.find(path);
+  const Rule* const before = known == before_.end() ? nullptr : known->second;
+
+  Rule& rule = rules_.emplace_back();
+  rule.index = static_cast<std::uint32_t>(rules_.size() - 1);
+  rule.path = before != nullptr ? before->path : Intern(path);
+  rule.level = level;
+  rule.shadow = complete.mode == RuleMode::kShadow;
+  rule.unlimited = complete.unlimited.value_or(false);
+  rule.on_store_failure = complete.on_store_failure.value_or(StoreFailurePolicy::kLocal);
+  rule.headers = complete.headers.value_or(HeaderConfig{});
+  rule.header_plan = PlanOf(rule.headers);
+  rule.identifier = identifiers_.Compile(complete.identifier.value_or(EnhancedIdentifier{}), rule.path);
+  rule.identifier_hash = identifiers_.HashOf(rule.identifier);
+  SetLimit(rule, complete);
+  SetSchedule(rule, complete);
+  SetNames(rule, complete, before);
+  SetPenalty(rule, complete.penalties.value_or(PenaltyConfig{}), before);
+  SetFormer(rule, before);
+  return rule;
+}
+
+void RuleCompiler::SetLimit(Rule& rule, const RateLimitRule& complete) {
+  if (!rule.unlimited) {
+    const OwnNumbers own = OwnNumbersOf(complete.algorithm.value_or(RateLimitAlgorithm{}));
+    if (!complete.max_requests && !own.count) {
+      faults_.Add(fmt::format("{}.max_requests", rule.path), "is written neither here nor at a less specific level");
+    }
+    if (!complete.window_seconds && !own.window) {
+      faults_.Add(fmt::format("{}.window_seconds", rule.path), "is written neither here nor at a less specific level");
+    }
+  }
+  const Result<Limit> limit = MakeLimit(complete);
+  if (!limit) {
+    faults_.Add(fmt::format("{}.algorithm", rule.path), limit.error().message);
+    return;
+  }
+  rule.limit = *limit;
+  rule.unlimited = rule.limit.kind == Kind::kUnlimited;
+  rule.window_seconds = HeaderWindowSeconds(rule.limit);
+}
+
+void RuleCompiler::SetSchedule(Rule& rule, const RateLimitRule& complete) {
+  if (!complete.schedule || *complete.schedule == Schedule{}) return;
+  auto schedule = CompiledSchedule::Create(*complete.schedule);
+  if (!schedule) {
+    faults_.Add(fmt::format("{}.schedule", rule.path), schedule.error().message);
+    return;
+  }
+  rule.schedule = std::make_shared<const CompiledSchedule>(std::move(*schedule));
+}
+
+void RuleCompiler::SetNames(Rule& rule, const RateLimitRule& complete, const Rule* before) {
+  const std::string_view policy = complete.name && !complete.name->empty() ? *complete.name : rule.path;
+  rule.policy = before != nullptr ? InternLike(policy, before->policy) : Intern(policy);
+  text_.clear();
+  AppendGeneration(rule.path, rule.limit, rule.identifier_hash, text_);
+  rule.generation = before != nullptr ? InternLike(text_, before->generation) : Intern(text_);
+  rule.seed = Hash64(rule.generation);
+}
+
+void RuleCompiler::SetPenalty(Rule& rule, const PenaltyConfig& penalties, const Rule* before) {
+  if (rule.unlimited) return;
+  const auto penalty = MakePenalty(penalties);
+  if (!penalty) return;
+  rule.penalty = std::make_unique<const Limit>(*penalty);
+  text_ = fmt::format("{}#penalty", rule.path);
+  const std::string path = text_;
+  text_.clear();
+  AppendGeneration(path, *rule.penalty, rule.identifier_hash, text_);
+  rule.penalty_generation = before != nullptr ? InternLike(text_, before->penalty_generation) : Intern(text_);
+  rule.penalty_seed = Hash64(rule.penalty_generation);
+}
+
+// What was used stays used: as long as states of the rule's former self can live, they are looked up and carried over.
+void RuleCompiler::SetFormer(Rule& rule, const Rule* before) const {
+  if (before == nullptr || rule.unlimited || before->identifier_hash != rule.identifier_hash) return;
+  if (before->generation == rule.generation) {
+    if (before->former && before->former->until > now_) rule.former = before->former;
+    return;
+  }
+  if (before->unlimited) return;
+  rule.former = std::make_shared<const FormerRule>(
+      FormerRule{.limit = before->limit,
+                 .seed = before->seed,
+                 .generation = before->generation,
+                 .until = Saturated(static_cast<Int128>(now_) + StateLifetime(before->limit))});
+}
+
+Nanos StateLifetime(const Limit& limit) {
+  switch (limit.kind) {
+    case Kind::kUnlimited:
+      return 0;
+    case Kind::kTokenBucket:
+    case Kind::kLeakyBucket: {
+      // Twice the time in which a full bucket empties: a commit above its reservation leaves debt.
+      if (limit.rate_count == 0) return INT64_MAX;
+      return Saturated(static_cast<Int128>(limit.rate_period) * 2 * limit.capacity / limit.rate_count + kSecond);
+    }
+    case Kind::kSlidingWindow:
+    case Kind::kSlidingWindowLog:
+      return Saturated(static_cast<Int128>(limit.window) * 2);
+    case Kind::kFixedWindow:
+      return limit.calendar == Calendar::kNone ? limit.window : LengthOf(limit.calendar);
+    case Kind::kConcurrency:
+      return limit.lease;
+    case Kind::kAdaptive:
+      return Saturated(static_cast<Int128>(limit.window) * 2 + limit.learning_window);
+    case Kind::kPenalty:
+      return Saturated(static_cast<Int128>(limit.window) + limit.longest_ban + limit.decay);
+  }
+  return 0;
+}
+
+void AppendGeneration(std::string_view path, const Limit& limit, std::uint64_t identifier_hash, std::string& out) {
+  const auto number = [](auto value) { return static_cast<std::uint64_t>(value); };
+  Fingerprint print;
+  // The order of these is part of the names of stored states: change it and all counts start anew.
+  print.Add(1).Add(number(limit.kind)).Add(number(limit.calendar)).Add(limit.shape ? 1 : 0);
+  print.Add(limit.count_denied ? 1 : 0).Add(limit.calendar == Calendar::kNone ? "" : algorithms::ZoneName(limit.zone));
+  print.Add(limit.capacity).Add(limit.rate_count).Add(number(limit.rate_period)).Add(number(limit.window));
+  print.Add(number(limit.precision)).Add(number(limit.lease)).Add(number(limit.learning_window));
+  print.Add(limit.adjustment_ppm).Add(limit.min_capacity).Add(limit.max_capacity).Add(limit.threshold);
+  print.Add(limit.ban_factor_pct).Add(number(limit.first_ban)).Add(number(limit.longest_ban)).Add(number(limit.decay));
+  print.Add(identifier_hash);
+  out.append(path).append(1, '@').append(fmt::format("{:016x}", print.Hash()));
+}
+
+HeaderPlan PlanOf(const HeaderConfig& headers) {
+  HeaderPlan plan;
+  const bool none = std::ranges::find(headers.styles, HeaderStyle::kNone) != headers.styles.end();
+  const auto has = [&](HeaderStyle style) {
+    return !none && std::ranges::find(headers.styles, style) != headers.styles.end();
+  };
+  plan.ietf = has(HeaderStyle::kIetf);
+  plan.draft06 = has(HeaderStyle::kDraft06);
+  plan.draft07 = has(HeaderStyle::kDraft07);
+  plan.x_ratelimit = has(HeaderStyle::kXRateLimit);
+  plan.reset_as_epoch = headers.reset_as_epoch;
+  plan.retry_after = headers.retry_after;
+  plan.on_allowed = headers.on_allowed;
+  plan.partition_key = headers.partition_key;
+  plan.basic_body = headers.basic_body;
+  return plan;
+}
+
+bool Rule::InForceBySchedule(Nanos now) const { return schedule->Contains(now); }
+
+}  // namespace weir::config

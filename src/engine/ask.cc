@@ -1,0 +1,207 @@
+// The first half of a batch: from calls to plans.
+#include <algorithm>
+
+#include "base/intern.h"
+#include "engine/batch.h"
+#include "engine/decide.h"
+#include "engine/explain.h"
+#include "engine/identify.h"
+#include "engine/resolve.h"
+
+namespace weir::engine {
+namespace {
+
+using storage::Item;
+using storage::Op;
+
+Op OpOf(CallKind kind) {
+  switch (kind) {
+    case CallKind::kPeek:
+      return Op::kPeek;
+    case CallKind::kRefund:
+      return Op::kRefund;
+    case CallKind::kReset:
+      return Op::kReset;
+    default:
+      return Op::kCheck;
+  }
+}
+
+bool IsConcurrency(const algorithms::Limit& limit) { return limit.kind == algorithms::Kind::kConcurrency; }
+
+// A slot is released whatever it cost; elsewhere the difference to the true cost is charged or given back.
+Op SettlingOp(const Charge& charge, std::uint64_t actual) {
+  return !IsConcurrency(charge.limit) && actual > charge.cost ? Op::kCharge : Op::kRefund;
+}
+
+void FillSettlement(const Charge& charge, std::uint64_t id, std::uint64_t actual, Item& item) {
+  item.limit = &charge.limit;
+  item.key = charge.key;
+  item.rule = charge.generation;
+  item.subject = charge.subject;
+  item.token = id;
+  if (IsConcurrency(charge.limit)) {
+    item.cost = charge.cost;
+  } else {
+    item.cost = actual > charge.cost ? actual - charge.cost : charge.cost - actual;
+  }
+}
+
+}  // namespace
+
+void Batch::Ask(Call& call) {
+  Question& question = questions_.emplace_back();
+  question.call = &call;
+  call.status = {};
+  if (call.kind == CallKind::kCommit || call.kind == CallKind::kCancel) {
+    AskSettlement(question);
+  } else {
+    AskRules(question);
+  }
+}
+
+void Batch::AskRules(Question& question) {
+  Call& call = *question.call;
+  Decision& decision = call.decision;
+  ClearDecision(decision);
+  const Facts facts = rules_->FactsOf(call.request, now_, arena_);
+  if (call.trace != nullptr) ExplainFacts(call.request, facts, *call.trace);
+  const Resolution resolution = Resolve(rules_->snapshot(), facts, call.trace);
+  if (resolution.kind != Resolution::Kind::kRules) {
+    decision.allowed = resolution.kind == Resolution::Kind::kExempt;
+    decision.reason = decision.allowed ? Reason::kExempt : Reason::kBlocked;
+    return;
+  }
+
+  const Op op = OpOf(call.kind);
+  Identify identify(rules_->snapshot(), rules_->extractors(), call.request, facts, resolution.tenant, arena_);
+  question.first_item = plans_.item_count();
+  for (const config::Rule* rule : resolution.rules) AddRule(question, rules_->UseOf(*rule), identify, op);
+  if (question.plan == kNoPlan) return;
+  question.rules = plans_.item_count() - question.first_item;
+  if (op != Op::kRefund) AddBans(question);
+  question.items = plans_.item_count() - question.first_item;
+  if (op != Op::kCheck || call.request.cost == 0 || TakeReservation(question)) return;
+
+  // Nothing may be charged that could not be settled later.
+  call.status = Fail(ErrorCode::kResourceExhausted, "too many open reservations");
+  decision.allowed = false;
+  decision.reason = Reason::kStoreFull;
+  plans_.TakeBack(question.plan);
+  parts_.resize(question.first_item);
+  question.plan = kNoPlan;
+}
+
+void Batch::AddRule(Question& question, const RuleUse& use, Identify& identify, Op op) {
+  const config::Rule& rule = *use.rule;
+  // A slot is given back by its name, which a refund does not know.
+  if (op == Op::kRefund && IsConcurrency(rule.limit)) return;
+  const Subjects subjects = identify.Find(rule.identifier);
+  const Call& call = *question.call;
+  const algorithms::Limit* limit = &rule.limit;
+  if (subjects.quota) limit = plans_.Own(WithQuota(rule.limit, *subjects.quota));
+  if (call.trace != nullptr) ExplainSubjects(rule, subjects.all(), *limit, *call.trace);
+  if (subjects.count == 0) {
+    core_->counters.Add(Tally::kUnidentified);
+    return;
+  }
+  if (question.plan == kNoPlan) question.plan = plans_.Open(op);
+  const bool has_former = rule.former && now_ <= rule.former->until;
+  for (const std::string_view subject : subjects.all()) {
+    Item& item = plans_.Add();
+    item.limit = limit;
+    item.key = HashKey(rule.seed, subject);
+    item.rule = rule.generation;
+    item.subject = subject;
+    if (has_former) {
+      item.previous = &rule.former->limit;
+      item.previous_key = HashKey(rule.former->seed, subject);
+      item.previous_rule = rule.former->generation;
+    }
+    item.cost = call.request.cost;
+    item.shadow = rule.shadow;
+    parts_.push_back({.use = &use});
+  }
+}
+
+void Batch::AddBans(Question& question) {
+  for (std::uint32_t i = 0; i < question.rules; ++i) {
+    Part& part = parts_[question.first_item + i];
+    const config::Rule& rule = *part.use->rule;
+    if (!rule.penalty || rule.shadow) continue;
+    part.partner = plans_.item_count() - question.first_item;
+    const std::string_view subject = plans_.item(question.first_item + i).subject;
+    Item& item = plans_.Add();
+    item.limit = &*rule.penalty;
+    item.key = HashKey(rule.penalty_seed, subject);
+    item.rule = rule.penalty_generation;
+    item.subject = subject;
+    parts_.push_back({.use = part.use, .partner = i, .ban = true});
+  }
+}
+
+// A reservation for a call that asks for one, and for one that takes a concurrency slot. False: refused.
+bool Batch::TakeReservation(Question& question) {
+  const bool asked = question.call->kind == CallKind::kReserve;
+  bool slot = false;
+  for (std::uint32_t i = 0; i < question.rules; ++i) slot |= IsConcurrency(*plans_.item(question.first_item + i).limit);
+  if (!asked && !slot) return true;
+  const bool room = core_->reservations.TakeRoom(now_);
+  if (asked && !room) return false;
+  const std::uint64_t id = RandomId();
+  for (std::uint32_t i = 0; i < question.rules; ++i) plans_.item(question.first_item + i).token = id;
+  if (room) {
+    question.id = id;
+  } else {
+    core_->counters.Add(Tally::kUntracked);  // the slot is held all the same, until its lease ends
+  }
+  return true;
+}
+
+// Charges of the fallback store are settled there and then.
+void Batch::SettleLocally(std::vector<Charge>& charges, std::uint64_t id, std::uint64_t actual) {
+  for (const Charge& charge : charges) {
+    if (!charge.local) continue;
+    const RuleUse* const use = rules_->FindRule(charge.rule);
+    if (use == nullptr || use->rule->generation != charge.generation) continue;
+    PlanSet set;
+    set.Open(SettlingOp(charge, actual));
+    FillSettlement(charge, id, actual, set.Add());
+    set.Seal();
+    const Part part{.use = use};
+    (void)core_->failure.Change(set.plan(0), {&part, 1}, now_);
+  }
+  std::erase_if(charges, [](const Charge& charge) { return charge.local; });
+}
+
+// One plan a charge: changes are unconditional, so nothing is gained by joining them.
+void Batch::AskSettlement(Question& question) {
+  Call& call = *question.call;
+  question.settled = core_->reservations.Take(call.reservation, now_);
+  if (!question.settled) {
+    call.status = Fail(ErrorCode::kNotFound, "no such reservation: unknown, settled or expired");
+    return;
+  }
+  const std::uint64_t actual = call.kind == CallKind::kCommit ? call.actual_cost : 0;
+  SettleLocally(question.settled->charges, call.reservation, actual);
+  question.first_item = plans_.item_count();
+  question.plan = plans_.plan_count();
+  for (const Charge& charge : question.settled->charges) {
+    plans_.Open(SettlingOp(charge, actual));
+    Item& item = plans_.Add();
+    FillSettlement(charge, call.reservation, actual, item);
+    const RuleUse* const use = rules_->FindRule(charge.rule);
+    parts_.push_back({.use = use});
+    if (use == nullptr || use->rule->generation == charge.generation) continue;
+    // The rule has changed since: what was used has moved, or is about to move, to its new state.
+    item.previous = item.limit;
+    item.previous_key = item.key;
+    item.previous_rule = item.rule;
+    item.limit = &use->rule->limit;
+    item.key = HashKey(use->rule->seed, charge.subject);
+    item.rule = use->rule->generation;
+  }
+  question.items = plans_.item_count() - question.first_item;
+}
+
+}  // namespace weir::engine

@@ -1,0 +1,117 @@
+// A few calls on their way through the engine together: questions become plans, plans go to the store as one batch, and
+// what comes back becomes decisions.
+//
+//   Ask(call)...   exemptions, resolve, identify -> plans
+//   Go()           store -> failure policy -> decide -> penalties -> observe
+//
+// A ban that a batch earns holds from the next batch on: all plans of one batch are asked together.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "base/clock.h"
+#include "engine/arena.h"
+#include "engine/core.h"
+#include "engine/engine.h"
+#include "engine/flight.h"
+#include "engine/part.h"
+#include "engine/plan_set.h"
+#include "engine/publication.h"
+#include "engine/ruleset.h"
+
+namespace weir::engine {
+
+class Batch final : public Flight {
+ public:
+  static constexpr std::size_t kMostCalls = 16;
+
+  // What a Submit shares between its batches, on its stack.
+  struct Trip {
+    Core& core;
+    const Published<Ruleset>::Pin& rules;
+    Nanos now = 0;
+    storage::Completion* done = nullptr;
+    Party* party = nullptr;  // made for the first batch that has to wait
+  };
+
+  // An idle one of this thread, or a new one. A batch is given back when it has landed.
+  static Batch* Take(Trip& trip);
+  static void GiveBack(Batch* batch);
+
+  void Ask(Call& call);
+
+ private:
+  friend std::default_delete<Batch>;
+  static constexpr std::uint32_t kNoPlan = UINT32_MAX;
+  enum class Stage : std::uint8_t { kAsk, kDecide, kFinish };
+
+  // A call and where its items are.
+  struct Question {
+    Call* call = nullptr;
+    std::uint32_t first_item = 0;
+    std::uint32_t rules = 0;  // items of rules; those of ban boxes follow
+    std::uint32_t items = 0;
+    std::uint32_t plan = kNoPlan;  // settlements: the first of one a charge
+    std::uint64_t id = 0;        // kCheck, kReserve: of its reservation or slot, if there is to be one
+    Reason failed = Reason::kOk;
+    std::optional<Reservation> settled;  // kCommit, kCancel
+  };
+
+  Batch() = default;
+  ~Batch() = default;
+
+  // ask.cc
+  void AskRules(Question& question);
+  void AskSettlement(Question& question);
+  void SettleLocally(std::vector<Charge>& charges, std::uint64_t id, std::uint64_t actual);
+  void AddRule(Question& question, const RuleUse& use, class Identify& identify, storage::Op op);
+  void AddBans(Question& question);
+  bool TakeReservation(Question& question);
+
+  // batch.cc
+  Step Next() override;
+  void BeforeWaiting() override;
+  void Land() noexcept override;
+  bool AskStore(PlanSet& set);
+  void SeeStore();
+
+  // answer.cc
+  void Answer(Question& question);
+  void AnswerChange(Question& question);
+  void AnswerSettlement(Question& question);
+  void KeepReservation(Question& question, const storage::Plan& plan);
+  void Finish(Question& question);
+  void Count(const Question& question);
+  std::span<const Part> PartsOf(const Question& question) const {
+    return std::span(parts_).subspan(question.first_item, question.items);
+  }
+
+  // penalties.cc
+  void AddStrikes(std::uint32_t number);
+  void TakeStrikes();
+  void TakeStrike(const Question& question, std::uint32_t rule, const storage::Plan& ban);
+
+  Core* core_ = nullptr;
+  Trip* trip_ = nullptr;                  // nullptr once the submitter has left
+  const Ruleset* rules_ = nullptr;
+  std::shared_ptr<const Ruleset> held_;   // while waiting
+  Party* party_ = nullptr;
+  Nanos now_ = 0;
+  Stage stage_ = Stage::kAsk;
+  Arena arena_;
+  std::vector<Question> questions_;
+  PlanSet plans_;
+  std::vector<Part> parts_;  // beside the items of plans_
+  PlanSet strikes_;          // pairs of plans: a strike, and what the ban box says then
+  struct Strike {
+    std::uint32_t question = 0;
+    std::uint32_t rule = 0;  // its item in the question
+  };
+  std::vector<Strike> struck_;
+};
+
+}  // namespace weir::engine

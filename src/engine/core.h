@@ -1,0 +1,35 @@
+// What all batches of one engine share.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <utility>
+
+#include "base/clock.h"
+#include "engine/counters.h"
+#include "engine/engine.h"
+#include "engine/failure_policy.h"
+#include "engine/reservations.h"
+#include "storage/store.h"
+
+namespace weir::engine {
+
+struct Core {
+  Core(const Clock& the_clock, Observer* the_observer, std::uint64_t secret, std::unique_ptr<storage::Store> local,
+       std::unique_ptr<storage::Store> the_store)
+      : clock(the_clock),
+        observer(the_observer),
+        subject_secret(secret),
+        failure(std::move(local), the_store->Name()),
+        store(std::move(the_store)) {}
+
+  const Clock& clock;
+  Observer* const observer;
+  const std::uint64_t subject_secret;
+  Counters counters;
+  Reservations reservations;
+  FailurePolicy failure;
+  std::unique_ptr<storage::Store> store;
+};
+
+}  // namespace weir::engine

@@ -1,0 +1,103 @@
+// How many decisions of which kind there were: counted a thread at a time, summed when somebody asks.
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "engine/thread_slot.h"
+#include "weir/decision.h"
+
+namespace weir::engine {
+
+enum class Tally : std::uint8_t {
+  kAllowed,       // every counted decision is one of kAllowed and kDenied ...
+  kDenied,
+  kExempt,        // ... and may be one of these besides
+  kNoLimit,
+  kBlocked,
+  kBanned,
+  kStoreLocal,
+  kStoreAllow,
+  kStoreDeny,
+  kStoreFull,
+  kUnidentified,  // a rule found no subject in a request and did not apply
+  kUntracked,     // an admission that could not be given a reservation, because their table is full
+  kKinds,
+};
+
+// How one rule took part in a decision.
+enum class RuleTally : std::uint8_t { kAllowed, kDenied, kShadowDenied, kKinds };
+
+// Thread-safe. Add takes no lock and shares no cache line between threads; it allocates at a thread's first use of
+// 256 rules. Bounded: rules beyond the first 16,383 names that ever were are counted together as "other".
+class Counters {
+ public:
+  Counters() = default;
+  ~Counters();
+  Counters(const Counters&) = delete;
+  Counters& operator=(const Counters&) = delete;
+
+  // Where to count a rule: the same place for the same path, for as long as the counters live. Takes a lock.
+  std::uint32_t PlaceOf(std::string_view path, Level level);
+
+  void Add(Tally kind) noexcept { Raise(Mine()->kinds[static_cast<std::size_t>(kind)]); }
+  void Add(std::uint32_t place, RuleTally kind) noexcept;
+
+  std::uint64_t Sum(Tally kind) const;
+  struct RuleSum {
+    std::string_view path;
+    Level level = Level::kGlobal;
+    std::array<std::uint64_t, static_cast<std::size_t>(RuleTally::kKinds)> counts{};
+  };
+  // In the order in which the rules were first named.
+  std::vector<RuleSum> SumRules() const;
+
+ private:
+  using Count = std::atomic<std::uint64_t>;
+  static constexpr std::size_t kRuleKinds = static_cast<std::size_t>(RuleTally::kKinds);
+  static constexpr std::size_t kBlockRules = 256;
+  static constexpr std::size_t kBlocks = 64;
+  static constexpr std::uint32_t kOther = kBlockRules * kBlocks - 1;
+
+  struct Block {
+    std::array<std::array<Count, kRuleKinds>, kBlockRules> counts{};
+  };
+  struct alignas(64) Shard {
+    std::array<Count, static_cast<std::size_t>(Tally::kKinds)> kinds{};
+    std::array<std::atomic<Block*>, kBlocks> blocks{};
+    ~Shard();
+  };
+  struct Name {
+    std::string_view path;
+    Level level;
+  };
+
+  Shard* Mine() noexcept {
+    Shard* const mine = shards_[ThreadSlot()].load(std::memory_order_acquire);
+    return mine != nullptr ? mine : MakeMine();
+  }
+  Shard* MakeMine() noexcept;
+  // An owned shard has one writer, for which a plain add does; the shared one needs a read-modify-write. Relaxed: a
+  // count orders nothing.
+  static void Raise(Count& count) noexcept {
+    if (ThreadSlot() == kSharedSlot) {
+      count.fetch_add(1, std::memory_order_relaxed);
+    } else {
+      count.store(count.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+    }
+  }
+
+  std::array<std::atomic<Shard*>, kSlotCount> shards_{};
+  mutable std::mutex names_mutex_;  // guards what follows
+  std::vector<Name> names_;
+  std::unordered_map<std::string_view, std::uint32_t> places_;
+};
+
+}  // namespace weir::engine

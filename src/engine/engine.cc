@@ -1,0 +1,157 @@
+#include "engine/engine.h"
+
+#include <algorithm>
+#include <atomic>
+#include <mutex>
+#include <utility>
+
+#include "engine/batch.h"
+#include "engine/core.h"
+#include "engine/publication.h"
+#include "engine/ruleset.h"
+#include "engine/throttle_batch.h"
+
+namespace weir::engine {
+namespace {
+
+// For callers that wait.
+class Wait final : public storage::Completion {
+ public:
+  void Done() noexcept override {
+    done_.store(true, std::memory_order_release);
+    done_.notify_one();
+    gone_.store(true, std::memory_order_release);
+  }
+  void Await() const {
+    done_.wait(false, std::memory_order_acquire);
+    // The other thread may still be inside notify_one, which must not outlive this object.
+    while (!gone_.load(std::memory_order_acquire)) {
+    }
+  }
+
+ private:
+  std::atomic<bool> done_{false};
+  std::atomic<bool> gone_{false};
+};
+
+}  // namespace
+
+struct Engine::Parts {
+  Extractors::Registered registered;
+  std::vector<std::string> registered_names;
+  std::mutex applying;  // one configuration at a time
+  std::unique_ptr<Core> core;
+  std::unique_ptr<Published<Ruleset>> rules;
+
+  Result<std::shared_ptr<const Ruleset>> Compile(const EnterpriseRateLimitConfig& config,
+                                                 const config::Snapshot* former) const {
+    auto snapshot = config::Snapshot::Compile(config, former, core->clock.Now(), registered_names);
+    if (!snapshot) return std::unexpected(snapshot.error());
+    return Ruleset::Create(std::move(*snapshot), registered, core->counters);
+  }
+};
+
+Engine::Engine(std::unique_ptr<Parts> parts) : parts_(std::move(parts)) {}
+
+Engine::~Engine() {
+  // The store first: what it still completes reads the rules and the rest of the core.
+  if (parts_ != nullptr) parts_->core->store.reset();
+}
+
+Result<std::unique_ptr<Engine>> Engine::Create(const EnterpriseRateLimitConfig& config,
+                                               std::unique_ptr<storage::Store> store, EngineOptions options) {
+  auto parts = std::make_unique<Parts>();
+  for (const auto& [name, function] : options.extractors) parts->registered_names.push_back(name);
+  parts->registered = std::move(options.extractors);
+  parts->core = std::make_unique<Core>(options.clock != nullptr ? *options.clock : SystemClock(), options.observer,
+                                       RandomId(), std::move(options.local), std::move(store));
+  auto rules = parts->Compile(config, nullptr);
+  if (!rules) return std::unexpected(rules.error());
+  parts->rules = std::make_unique<Published<Ruleset>>(std::move(*rules));
+  return std::unique_ptr<Engine>(new Engine(std::move(parts)));
+}
+
+bool Engine::Submit(std::span<Call> calls, storage::Completion* done) {
+  Core& core = *parts_->core;
+  const auto rules = parts_->rules->Read();
+  Batch::Trip trip{.core = core, .rules = rules, .now = core.clock.Now(), .done = done};
+  while (!calls.empty()) {
+    const auto some = calls.first(std::min(calls.size(), Batch::kMostCalls));
+    calls = calls.subspan(some.size());
+    Batch* const batch = Batch::Take(trip);
+    for (Call& call : some) batch->Ask(call);
+    if (batch->Go()) Batch::GiveBack(batch);
+  }
+  return trip.party == nullptr || trip.party->Leave();
+}
+
+bool Engine::Submit(std::span<Throttle> throttles, storage::Completion* done) {
+  Core& core = *parts_->core;
+  const auto rules = parts_->rules->Read();
+  ThrottleBatch::Trip trip{.core = core,
+                           .now = core.clock.Now(),
+                           .on_store_failure = rules->on_store_failure(),
+                           .instances = rules->instances(),
+                           .done = done};
+  while (!throttles.empty()) {
+    const auto some = throttles.first(std::min(throttles.size(), ThrottleBatch::kMostThrottles));
+    throttles = throttles.subspan(some.size());
+    ThrottleBatch* const batch = ThrottleBatch::Take(trip);
+    for (Throttle& throttle : some) batch->Ask(throttle);
+    if (batch->Go()) ThrottleBatch::GiveBack(batch);
+  }
+  return trip.party == nullptr || trip.party->Leave();
+}
+
+void Engine::Run(std::span<Call> calls) {
+  Wait wait;
+  if (!Submit(calls, &wait)) wait.Await();
+}
+
+Result<> Engine::Apply(const EnterpriseRateLimitConfig& config) {
+  const std::lock_guard lock(parts_->applying);
+  const auto former = snapshot();
+  if (!(former->document().storage.kind == config.storage.kind)) {
+    return Fail(ErrorCode::kFailedPrecondition, "storage: a change of the store needs a restart");
+  }
+  auto next = parts_->Compile(config, former.get());
+  if (!next) return std::unexpected(next.error());
+  parts_->rules->Publish(std::move(*next));
+  return {};
+}
+
+std::shared_ptr<const config::Snapshot> Engine::snapshot() const { return parts_->rules->Read()->shared_snapshot(); }
+
+storage::Store& Engine::store() { return *parts_->core->store; }
+
+const Clock& Engine::clock() const { return parts_->core->clock; }
+
+Engine::Counts Engine::GetCounts() const {
+  const Core& core = *parts_->core;
+  const Counters& counters = core.counters;
+  Counts counts;
+  counts.allowed = counters.Sum(Tally::kAllowed);
+  counts.denied = counters.Sum(Tally::kDenied);
+  counts.exempt = counters.Sum(Tally::kExempt);
+  counts.no_limit = counters.Sum(Tally::kNoLimit);
+  counts.blocked = counters.Sum(Tally::kBlocked);
+  counts.banned = counters.Sum(Tally::kBanned);
+  counts.store_failures_local = counters.Sum(Tally::kStoreLocal);
+  counts.store_failures_allow = counters.Sum(Tally::kStoreAllow);
+  counts.store_failures_deny = counters.Sum(Tally::kStoreDeny);
+  counts.store_full = counters.Sum(Tally::kStoreFull);
+  counts.unidentified = counters.Sum(Tally::kUnidentified);
+  counts.slots_untracked = counters.Sum(Tally::kUntracked);
+  counts.script_failures = parts_->rules->Read()->extractors().failures();
+  counts.reservations_open = core.reservations.open();
+  for (const Counters::RuleSum& sum : counters.SumRules()) {
+    counts.rules.push_back({.rule = sum.path,
+                            .level = sum.level,
+                            .allowed = sum.counts[static_cast<std::size_t>(RuleTally::kAllowed)],
+                            .denied = sum.counts[static_cast<std::size_t>(RuleTally::kDenied)],
+                            .shadow_denied = sum.counts[static_cast<std::size_t>(RuleTally::kShadowDenied)]});
+  }
+  return counts;
+}
+
+}  // namespace weir::engine

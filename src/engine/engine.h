@@ -1,0 +1,110 @@
+// The hot path: snapshot -> exemptions -> resolve -> clock once -> store.Apply -> failure policy -> observe -> return.
+// What front ends see of weir. Thread-safe.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/clock.h"
+#include "config/snapshot.h"
+#include "storage/store.h"
+#include "weir/decision.h"
+#include "weir/rate_limiter.h"
+#include "weir/request.h"
+#include "weir/result.h"
+
+namespace weir::engine {
+
+enum class CallKind : std::uint8_t { kCheck, kPeek, kReserve, kCommit, kCancel, kRefund, kReset };
+
+// One question and its answer, in memory of the caller, which must stay until the batch is complete.
+struct Call {
+  CallKind kind = CallKind::kCheck;
+  Request request;                 // kCheck, kPeek, kReserve, kRefund, kReset
+  std::uint64_t reservation = 0;   // kCommit, kCancel
+  std::uint64_t actual_cost = 0;   // kCommit
+  std::vector<ExplainStep>* trace = nullptr;  // set: every step is written down (allocates)
+
+  Decision decision;               // kCheck, kPeek, kReserve
+  Result<> status;                 // the others: done, or why not (kNotFound: no such reservation)
+};
+
+// A bucket whose numbers the client brings (CL.THROTTLE and its kin): no rules are consulted.
+struct Throttle {
+  std::string_view key{};
+  algorithms::Limit limit{};       // sanitized
+  storage::Op op = storage::Op::kCheck;
+  std::uint64_t cost = 1;
+  Outcome outcome{};
+  storage::PlanStatus status = storage::PlanStatus::kOk;
+};
+
+// Told of every decision (kCheck, kPeek, kReserve), after it was made, on the deciding thread. Must not block or allocate.
+class Observer {
+ public:
+  virtual ~Observer() = default;
+  virtual void OnDecision(const Call& call, Nanos now) noexcept = 0;
+};
+
+struct EngineOptions {
+  const Clock* clock = nullptr;  // nullptr: the system's
+  std::vector<std::pair<std::string, Extractor>> extractors;
+  Observer* observer = nullptr;  // outlives the engine
+  // Decides by this instance's share while `store` does not answer, for rules with on_store_failure local. Must complete
+  // inline and be bounded (a small memory store). nullptr: such rules let requests pass then, and say kStoreAllowed.
+  std::unique_ptr<storage::Store> local;
+};
+
+class Engine {
+ public:
+  static Result<std::unique_ptr<Engine>> Create(const EnterpriseRateLimitConfig& config,
+                                                std::unique_ptr<storage::Store> store, EngineOptions options = {});
+  ~Engine();
+
+  // Runs the calls as one batch, in order. True: all complete on return. False: `done->Done()` follows, on a thread of
+  // the store. `done` may be nullptr only when the store is known to complete inline.
+  [[nodiscard]] bool Submit(std::span<Call> calls, storage::Completion* done);
+  [[nodiscard]] bool Submit(std::span<Throttle> throttles, storage::Completion* done);
+  // The same for a caller that may wait: returns when complete.
+  void Run(std::span<Call> calls);
+
+  // Swaps the configuration; readers never wait. An invalid one changes nothing. A change of `storage.kind` is refused
+  // with kFailedPrecondition: it needs a restart. Must not be called by an observer.
+  Result<> Apply(const EnterpriseRateLimitConfig& config);
+  // The snapshot in force; hold it as briefly as possible.
+  std::shared_ptr<const config::Snapshot> snapshot() const;
+
+  storage::Store& store();
+  const Clock& clock() const;
+
+  // Decisions since start, gathered over all threads. Slow: for scrapes. kCheck and kReserve with a cost are counted; peeks
+  // are not.
+  struct RuleCounts {
+    std::string_view rule;
+    Level level = Level::kGlobal;
+    std::uint64_t allowed = 0, denied = 0, shadow_denied = 0;
+  };
+  struct Counts {
+    std::uint64_t allowed = 0, denied = 0;  // every decision is one of the two; the others below tell some of them apart
+    std::uint64_t exempt = 0, no_limit = 0, blocked = 0, banned = 0;
+    std::uint64_t store_failures_local = 0, store_failures_allow = 0, store_failures_deny = 0;
+    std::uint64_t store_full = 0;
+    std::uint64_t unidentified = 0;          // a rule found no subject and did not apply; any number in one request
+    std::uint64_t script_failures = 0;       // identifiers whose script failed, under the configuration in force
+    std::uint64_t reservations_open = 0;
+    std::uint64_t slots_untracked = 0;       // concurrency slots given without a reservation, as their table was full
+    std::vector<RuleCounts> rules;
+  };
+  Counts GetCounts() const;
+
+ private:
+  struct Parts;
+  explicit Engine(std::unique_ptr<Parts> parts);
+  std::unique_ptr<Parts> parts_;
+};
+
+}  // namespace weir::engine

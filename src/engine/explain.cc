@@ -1,0 +1,160 @@
+#include "engine/explain.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+
+#include "algorithms/algorithm.h"
+#include "base/address.h"
+
+namespace weir::engine {
+namespace {
+
+std::string_view NameOf(config::Identifier::Kind kind) {
+  using Kind = config::Identifier::Kind;
+  switch (kind) {
+    case Kind::kIp:
+      return "ip_address";
+    case Kind::kUser:
+      return "user_id";
+    case Kind::kApiKey:
+      return "api_key";
+    case Kind::kTenant:
+      return "tenant_id";
+    case Kind::kGlobal:
+      return "global";
+    case Kind::kExtractor:
+      return "custom extractor";
+    case Kind::kCombine:
+      return "composite (combine)";
+    case Kind::kFirstAvailable:
+      return "composite (first_available)";
+    case Kind::kStrictest:
+      return "composite (strictest_limit)";
+  }
+  return "identifier";
+}
+
+std::string DescribeOutcome(const Outcome& outcome, std::uint64_t cost, bool changed) {
+  switch (outcome.verdict) {
+    case Verdict::kNever:
+      return fmt::format("a cost of {} never fits a limit of {}", cost, outcome.limit);
+    case Verdict::kLater:
+      return fmt::format("{} of {} are used, so a cost of {} does not fit for another {}", outcome.used, outcome.limit, cost,
+                         FormatDuration(outcome.retry_after_ns));
+    case Verdict::kAllowed:
+      break;
+  }
+  const std::uint64_t before = outcome.used - std::min(outcome.used, cost);
+  std::string text =
+      fmt::format("{} of {} were used; with a cost of {} {} {}, which leaves {}", before, outcome.limit, cost,
+                  changed ? "it is now" : "it would be", outcome.used, outcome.remaining);
+  if (outcome.reset_after_ns > 0) text += fmt::format("; all is restored in {}", FormatDuration(outcome.reset_after_ns));
+  if (outcome.delay_ns > 0) text += fmt::format("; to be held for {}", FormatDuration(outcome.delay_ns));
+  return text;
+}
+
+}  // namespace
+
+std::string FormatDuration(std::int64_t nanos) {
+  const auto seconds = nanos / kSecond;
+  if (nanos < kMillisecond) return fmt::format("{} us", (nanos + kMicrosecond - 1) / kMicrosecond);
+  if (nanos < kSecond) return fmt::format("{} ms", (nanos + kMillisecond - 1) / kMillisecond);
+  if (nanos < kMinute) return fmt::format("{:.3g} s", static_cast<double>(nanos) / static_cast<double>(kSecond));
+  if (nanos < kHour) return fmt::format("{} min {} s", seconds / 60, seconds % 60);
+  if (nanos < 2 * kDay) return fmt::format("{} h {} min", seconds / 3600, seconds / 60 % 60);
+  return fmt::format("{} days", seconds / 86400);
+}
+
+std::string QuoteForPeople(std::string_view text) {
+  constexpr std::size_t kMost = 80;
+  std::string quoted = "\"";
+  for (const char c : text.substr(0, kMost)) {
+    if (c == '"' || c == '\\') quoted += '\\';
+    if (c >= ' ' && c <= '~') {
+      quoted += c;
+    } else {
+      quoted += fmt::format("\\x{:02x}", static_cast<unsigned char>(c));
+    }
+  }
+  quoted += text.size() > kMost ? "...\"" : "\"";
+  return quoted;
+}
+
+void ExplainFacts(const Request& request, const Facts& facts, Trace& trace) {
+  if (!facts.client) {
+    const bool named = !request.peer_ip.empty();
+    trace.push_back({"client", named ? fmt::format("The peer {} is not an address, so the client's address is unknown.",
+                                                   QuoteForPeople(request.peer_ip))
+                                     : std::string("The request names no peer, so the client's address is unknown.")});
+  } else {
+    std::array<char, 46> text;
+    const std::string_view client = FormatAddress(*facts.client, text);
+    const bool is_peer = ParseAddress(request.peer_ip) == facts.client;
+    trace.push_back({"client", is_peer ? fmt::format("The client is the peer, {}.", client)
+                                       : fmt::format("The peer {} is a trusted proxy; by its headers the client is {}.",
+                                                     QuoteForPeople(request.peer_ip), client)});
+  }
+  if (request.tier.empty() && !facts.tier.empty()) {
+    trace.push_back({"tier", fmt::format("A tier_field of the request names the tier {}.", QuoteForPeople(facts.tier))});
+  }
+}
+
+void ExplainSubjects(const config::Rule& rule, std::span<const std::string_view> subjects, const algorithms::Limit& limit,
+                     Trace& trace) {
+  if (subjects.empty()) {
+    trace.push_back({"identify", fmt::format("Rule {} does not apply: its identifier ({}) finds no subject in the request.",
+                                             rule.path, NameOf(rule.identifier.kind))});
+    return;
+  }
+  std::string names;
+  for (const std::string_view subject : subjects) names += (names.empty() ? "" : " and ") + QuoteForPeople(subject);
+  std::string text = fmt::format("Rule {} counts {} by {}{}.", rule.path, names, NameOf(rule.identifier.kind),
+                                 rule.shadow ? ", in shadow" : "");
+  if (limit.capacity != rule.limit.capacity) {
+    text += fmt::format(" Its quota_field sets the limit to {} for this request.", limit.capacity);
+  }
+  trace.push_back({"identify", std::move(text)});
+}
+
+void ExplainOutcomes(const storage::Plan& plan, std::span<const Part> parts, std::string_view store, bool changed,
+                     Trace& trace) {
+  if (plan.status == storage::PlanStatus::kFull) {
+    trace.push_back({"apply", fmt::format("The {} store is full and takes no new subjects.", store)});
+    return;
+  }
+  if (plan.status == storage::PlanStatus::kUnavailable) {
+    trace.push_back({"apply", fmt::format("The {} store does not answer; on_store_failure decides.", store)});
+  }
+  for (std::size_t i = 0; i < plan.items.size(); ++i) {
+    const storage::Item& item = plan.items[i];
+    const Outcome& outcome = plan.outcomes[i];
+    if (parts[i].ban) {
+      trace.push_back(
+          {"apply", outcome.verdict == Verdict::kAllowed
+                        ? fmt::format("Penalty of {}: {} of {} strikes, not banned.", parts[i].use->rule->path,
+                                      outcome.used, outcome.limit)
+                        : fmt::format("Penalty of {}: banned for another {}.", parts[i].use->rule->path,
+                                      FormatDuration(outcome.retry_after_ns))});
+      continue;
+    }
+    const bool charged = changed && outcome.verdict == Verdict::kAllowed && (plan.admitted || item.shadow);
+    trace.push_back(
+        {"apply", fmt::format("{} ({}) for {}: {}.", parts[i].use->rule->path, algorithms::Of(item.limit->kind).name,
+                              QuoteForPeople(item.subject), DescribeOutcome(outcome, item.cost, charged))});
+  }
+}
+
+void ExplainDecision(const Decision& decision, Trace& trace) {
+  std::string text = fmt::format("{} ({})", decision.allowed ? "Allowed" : "Denied", ToString(decision.reason));
+  if (const RuleOutcome* decider = decision.decider()) {
+    text += fmt::format("{} {}", decision.allowed ? "; nearest to denying is" : " by", decider->rule);
+    if (decider->outcome.retry_after_ns > 0 && !decision.allowed) {
+      text += fmt::format(", to be tried again after {}", FormatDuration(decider->outcome.retry_after_ns));
+    }
+  }
+  trace.push_back({"decide", text + "."});
+}
+
+}  // namespace weir::engine

@@ -1,0 +1,136 @@
+#include "engine/identify.h"
+
+#include <algorithm>
+#include <charconv>
+
+#include "engine/client_address.h"
+#include "engine/request_fields.h"
+#include "engine/subject.h"
+
+namespace weir::engine {
+namespace {
+
+using Kind = config::Identifier::Kind;
+
+constexpr std::string_view kFailedSubject = "!failed";
+
+void Append(Subjects& to, std::string_view text) {
+  if (to.count < kMostSubjects) to.texts[to.count++] = text;
+}
+
+}  // namespace
+
+Subjects Identify::Find(const config::Identifier& identifier) {
+  Subjects found;
+  Add(identifier, found);
+  for (std::uint32_t i = 0; i < found.count; ++i) found.texts[i] = BoundSubject(found.texts[i], arena_);
+  return found;
+}
+
+void Identify::Add(const config::Identifier& identifier, Subjects& to) {
+  switch (identifier.kind) {
+    case Kind::kIp: {
+      const auto text = identifier.use_forwarded ? ForwardedText() : ClientText();
+      if (text) Append(to, *text);
+      return;
+    }
+    case Kind::kUser:
+      return AddUser(identifier, to);
+    case Kind::kApiKey:
+      return AddApiKey(identifier, to);
+    case Kind::kTenant:
+      if (!tenant_.empty()) Append(to, tenant_);
+      return;
+    case Kind::kGlobal:
+      return Append(to, "*");
+    case Kind::kExtractor:
+      return AddExtracted(identifier, to);
+    case Kind::kCombine:
+      return AddCombined(identifier, to);
+    case Kind::kFirstAvailable:
+      if (!AddTagged("1:", *identifier.primary, to)) AddTagged("2:", *identifier.secondary, to);
+      return;
+    case Kind::kStrictest:
+      AddTagged("1:", *identifier.primary, to);
+      AddTagged("2:", *identifier.secondary, to);
+      return;
+  }
+}
+
+void Identify::AddUser(const config::Identifier& identifier, Subjects& to) {
+  if (!identifier.fallback_to_ip) {
+    if (!facts_.user.empty()) Append(to, facts_.user);
+    return;
+  }
+  if (!facts_.user.empty()) return Append(to, arena_.Join({"user:", facts_.user}));
+  if (const auto address = ClientText()) Append(to, arena_.Join({"ip:", *address}));
+}
+
+void Identify::AddApiKey(const config::Identifier& identifier, Subjects& to) {
+  if (facts_.api_key.empty() || !facts_.api_key.starts_with(identifier.key_prefix)) return;
+  Append(to, facts_.api_key);
+  if (identifier.quota_field.empty()) return;
+  if (const auto text = FindAttribute(request_, identifier.quota_field)) {
+    if (const auto quota = ParseCount(*text)) to.quota = quota;
+  }
+}
+
+void Identify::AddExtracted(const config::Identifier& identifier, Subjects& to) {
+  const Extracted found =
+      extractors_.Extract(identifier.extractor_index, request_, facts_.now, identifier.cache_duration, arena_);
+  if (found.kind == Extracted::Kind::kSubject) Append(to, found.text);
+  if (found.kind == Extracted::Kind::kFailed) Append(to, kFailedSubject);
+}
+
+void Identify::AddCombined(const config::Identifier& identifier, Subjects& to) {
+  Subjects first, second;
+  Add(*identifier.primary, first);
+  Add(*identifier.secondary, second);
+  for (const std::string_view a : first.all()) {
+    std::array<char, 20> digits;
+    const auto end = std::to_chars(digits.data(), digits.data() + digits.size(), a.size()).ptr;
+    const std::string_view length(digits.data(), static_cast<std::size_t>(end - digits.data()));
+    for (const std::string_view b : second.all()) Append(to, arena_.Join({length, ":", a, "|", b}));
+  }
+  if (first.quota) to.quota = first.quota;
+  if (second.quota) to.quota = second.quota;
+}
+
+bool Identify::AddTagged(std::string_view tag, const config::Identifier& identifier, Subjects& to) {
+  Subjects found;
+  Add(identifier, found);
+  for (const std::string_view text : found.all()) Append(to, arena_.Join({tag, text}));
+  if (found.quota) to.quota = found.quota;
+  return found.count > 0;
+}
+
+std::optional<std::string_view> Identify::ClientText() {
+  if (!facts_.client) return std::nullopt;
+  if (client_text_.empty()) {
+    client_text_ = AddressSubject(*facts_.client, snapshot_.ipv4_prefix(), snapshot_.ipv6_prefix(), arena_);
+  }
+  return client_text_;
+}
+
+std::optional<std::string_view> Identify::ForwardedText() {
+  if (!snapshot_.document().ip_rules.trusted_proxies.empty()) return ClientText();
+  const auto forwarded = LeftmostForwardedFor(request_);
+  const auto address = forwarded ? ParseAddress(*forwarded) : std::nullopt;
+  if (!address) return ClientText();
+  return AddressSubject(*address, snapshot_.ipv4_prefix(), snapshot_.ipv6_prefix(), arena_);
+}
+
+std::size_t MostSubjects(const config::Identifier& identifier) {
+  switch (identifier.kind) {
+    case Kind::kCombine:
+      return MostSubjects(*identifier.primary) * MostSubjects(*identifier.secondary);
+    case Kind::kFirstAvailable:
+      return std::max(MostSubjects(*identifier.primary), MostSubjects(*identifier.secondary));
+    case Kind::kStrictest:
+      return MostSubjects(*identifier.primary) + MostSubjects(*identifier.secondary);
+    default:
+      return 1;
+  }
+}
+
+}  // namespace weir::engine

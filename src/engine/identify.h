@@ -1,0 +1,76 @@
+// Who a rule counts in a request: an identifier and a request give one or more subjects.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string_view>
+
+#include "config/snapshot.h"
+#include "engine/arena.h"
+#include "engine/extractors.h"
+#include "engine/resolve.h"
+#include "weir/request.h"
+#include "weir/result.h"
+
+namespace weir::engine {
+
+inline constexpr std::size_t kMostSubjects = 4;
+
+// The subjects that one rule counts in one request; none: the rule does not apply.
+struct Subjects {
+  std::array<std::string_view, kMostSubjects> texts;
+  std::uint32_t count = 0;
+  std::optional<std::uint64_t> quota;  // replaces the rule's limit for this request
+
+  std::span<const std::string_view> all() const { return {texts.data(), count}; }
+};
+
+// Finds the subjects of one request; made for it and dropped with it. Texts borrow from the request, the arena or
+// static text, and are at most kShortenedSubject long. Not thread-safe.
+//
+//   ip_address   the client (client_address.h), cut to the snapshot's prefixes; none when unknown. use_forwarded without
+//                trusted_proxies: the left-most X-Forwarded-For when it is an address, else the peer
+//   user_id      request.user; fallback_to_ip: else the address. Then texts are "user:..." and "ip:...", so that a
+//                user who is named like an address is still somebody else
+//   api_key      request.api_key, when it starts with key_prefix. quota_field: the attribute of that name, a decimal
+//                number, becomes the limit; attributes come from the gateway that asks, never from its client
+//   tenant_id    the tenant that resolve found
+//   global       "*"
+//   custom       what the extractor finds. When its script fails: "!failed", one subject for all such requests
+//   combine      "LENGTH:PRIMARY|SECONDARY", LENGTH that of the primary: no two pairs give the same text
+//   first_available   "1:..." or "2:...", by which one was there
+//   strictest    both parts, each by itself, as "1:..." and "2:..."; one alone when the other is absent
+class Identify {
+ public:
+  // `tenant`: Resolution::tenant.
+  Identify(const config::Snapshot& snapshot, const Extractors& extractors, const Request& request, const Facts& facts,
+           std::string_view tenant, Arena& arena)
+      : snapshot_(snapshot), extractors_(extractors), request_(request), facts_(facts), tenant_(tenant), arena_(arena) {}
+
+  Subjects Find(const config::Identifier& identifier);
+
+ private:
+  void Add(const config::Identifier& identifier, Subjects& to);
+  void AddUser(const config::Identifier& identifier, Subjects& to);
+  void AddApiKey(const config::Identifier& identifier, Subjects& to);
+  void AddExtracted(const config::Identifier& identifier, Subjects& to);
+  void AddCombined(const config::Identifier& identifier, Subjects& to);
+  bool AddTagged(std::string_view tag, const config::Identifier& identifier, Subjects& to);
+  std::optional<std::string_view> ClientText();
+  std::optional<std::string_view> ForwardedText();
+
+  const config::Snapshot& snapshot_;
+  const Extractors& extractors_;
+  const Request& request_;
+  const Facts& facts_;
+  std::string_view tenant_;
+  Arena& arena_;
+  std::string_view client_text_;  // several rules of a request usually count its address
+};
+
+// The most subjects that the identifier can give; Find must not be asked for more than kMostSubjects.
+std::size_t MostSubjects(const config::Identifier& identifier);
+
+}  // namespace weir::engine

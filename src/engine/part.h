@@ -1,0 +1,21 @@
+// What an item of a plan stands for.
+#pragma once
+
+#include <cstdint>
+
+#include "engine/ruleset.h"
+
+namespace weir::engine {
+
+// Beside each storage::Item of a request's plan.
+struct Part {
+  const RuleUse* use = nullptr;
+  // An item of a rule with penalties: the number of the item that asks the rule's ban box; such an item: the number of
+  // its rule's item. Otherwise kNone.
+  std::uint32_t partner = kNone;
+  bool ban = false;  // this item asks the ban box
+
+  static constexpr std::uint32_t kNone = UINT32_MAX;
+};
+
+}  // namespace weir::engine

@@ -1,0 +1,79 @@
+// What was charged and may still change: reservations until they are committed or cancelled, and concurrency slots until
+// they are released.
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+#include "algorithms/limit.h"
+#include "base/clock.h"
+#include "base/hash.h"
+
+namespace weir::engine {
+
+// One counter that was charged, told so that it can be found again after the configuration has changed.
+struct Charge {
+  std::string_view rule;        // its path, interned
+  std::string_view generation;  // interned
+  Key key;
+  algorithms::Limit limit;
+  std::string subject;
+  std::uint64_t cost = 0;
+  bool local = false;           // in the fallback store, because the store was away
+};
+
+struct Reservation {
+  std::vector<Charge> charges;
+  Nanos since = 0;
+};
+
+// A number that nobody can guess; never 0. Names reservations and concurrency slots.
+std::uint64_t RandomId();
+
+// Thread-safe; a lock for each 1/16 of the ids. Bounded: at most `most` at once. One lives for an hour and is then
+// forgotten: what it charged stays charged.
+class Reservations {
+ public:
+  static constexpr std::size_t kMost = std::size_t{1} << 18;
+  static constexpr Nanos kLife = kHour;
+
+  explicit Reservations(std::size_t most = kMost) : most_(most) {}
+
+  // Room for one more, before anything is charged: false when there is none. Each true is followed by Put or GiveUp.
+  bool TakeRoom(Nanos now);
+  void GiveUp() { open_.fetch_sub(1, std::memory_order_relaxed); }
+  void Put(std::uint64_t id, Reservation reservation);
+
+  // nullopt: no such one, settled already, or expired.
+  std::optional<Reservation> Take(std::uint64_t id, Nanos now);
+  // After a settlement that the store could not take: as if it had not been tried.
+  void PutBack(std::uint64_t id, Reservation reservation);
+
+  std::size_t open() const { return open_.load(std::memory_order_relaxed); }
+
+ private:
+  struct alignas(64) Shard {
+    std::mutex mutex;
+    std::unordered_map<std::uint64_t, Reservation> held;
+    std::deque<std::pair<Nanos, std::uint64_t>> by_age;  // also of settled ones, until they reach the front
+  };
+  Shard& ShardOf(std::uint64_t id) { return shards_[id % shards_.size()]; }
+  static void Insert(Shard& shard, std::uint64_t id, Reservation reservation);
+  std::size_t DropExpired(Shard& shard, Nanos now);
+
+  const std::size_t most_;
+  std::atomic<std::size_t> open_{0};
+  std::array<Shard, 16> shards_;
+};
+
+}  // namespace weir::engine

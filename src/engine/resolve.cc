@@ -1,0 +1,288 @@
+#include "engine/resolve.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <utility>
+
+#include "base/path.h"
+
+namespace weir::engine {
+namespace {
+
+using config::EndpointMatch;
+using config::EndpointQuery;
+using config::IpMatch;
+using config::Rule;
+using config::Snapshot;
+using config::TenantEntry;
+using config::UserEntry;
+
+// Both readings of the path; the same one twice unless it is ambiguous (base/path.h).
+struct Paths {
+  std::string_view strict, lenient;
+  bool two_readings = false;
+};
+
+class Resolver {
+ public:
+  Resolver(const Snapshot& snapshot, const Facts& facts, std::vector<ExplainStep>* trace)
+      : snapshot_(snapshot), facts_(facts), trace_(trace) {}
+
+  Resolution Run(const Paths& paths) {
+    FindWho();
+    if (IsExempt(paths)) return std::move(result_);
+    FindIpRules();
+    if (IsBlocked()) return std::move(result_);
+    AddEndpointsAndBase(paths);
+    AddStacked();
+    AddIpRules();
+    return std::move(result_);
+  }
+
+ private:
+  void FindWho();
+  bool IsExempt(const Paths& paths);
+  bool Exempt(std::string_view by, std::string_view what);
+  void FindIpRules();
+  bool IsBlocked();
+  void AddEndpointsAndBase(const Paths& paths);
+  bool AddEndpoints(std::string_view path);
+  void AddBase();
+  enum class Next : std::uint8_t { kStop, kLessSpecific };
+  Next TryBase(const Rule& rule, std::string_view stage);
+  const Rule& TierRule();
+  void AddStacked();
+  void AddIpRules();
+  void Add(const Rule& rule);
+
+  template <typename... Args>
+  void Tell(std::string_view stage, fmt::format_string<Args...> format, Args&&... args) {
+    if (trace_ == nullptr) [[likely]]
+      return;
+    trace_->push_back({std::string(stage), fmt::format(format, std::forward<Args>(args)...)});
+  }
+
+  const Snapshot& snapshot_;
+  const Facts& facts_;
+  std::vector<ExplainStep>* const trace_;
+  const UserEntry* user_ = nullptr;
+  const TenantEntry* tenant_ = nullptr;
+  absl::InlinedVector<IpMatch, 8> ip_rules_;
+  Resolution result_;
+};
+
+void Resolver::FindWho() {
+  if (!facts_.user.empty()) user_ = snapshot_.FindUser(facts_.user);
+  if (!facts_.tenant.empty()) {
+    result_.tenant = facts_.tenant;
+    tenant_ = snapshot_.FindTenant(facts_.tenant);
+  } else if (user_ != nullptr && !user_->tenant.empty()) {
+    result_.tenant = user_->tenant;
+    tenant_ = user_->tenant_entry;
+  }
+}
+
+bool Resolver::Exempt(std::string_view by, std::string_view what) {
+  result_.kind = Resolution::Kind::kExempt;
+  result_.by = by;
+  Tell("exemptions", "{} '{}' is exempt, so nothing is counted", by, what);
+  return true;
+}
+
+bool Resolver::IsExempt(const Paths& paths) {
+  if (snapshot_.ExemptPath(paths.strict)) {
+    if (!paths.two_readings || snapshot_.ExemptPath(paths.lenient)) return Exempt("path", paths.strict);
+    Tell("exemptions", "path '{}' would be exempt, but some servers read it as '{}', which is not", paths.strict,
+         paths.lenient);
+  }
+  if (facts_.client && snapshot_.ExemptAddress(*facts_.client)) {
+    std::array<char, 46> buffer;
+    return Exempt("address", trace_ == nullptr ? std::string_view() : FormatAddress(*facts_.client, buffer));
+  }
+  if (!facts_.user.empty() && (snapshot_.ExemptUser(facts_.user) || (user_ != nullptr && user_->exempt))) {
+    return Exempt("user", facts_.user);
+  }
+  // A key is a secret: it is not repeated.
+  if (!facts_.api_key.empty() && snapshot_.ExemptApiKey(facts_.api_key)) return Exempt("api_key", "(not shown)");
+  Tell("exemptions", "no exemption matches");
+  return false;
+}
+
+void Resolver::FindIpRules() {
+  if (snapshot_.ip_rule_count() == 0) return;
+  const Address* const address = facts_.client ? &*facts_.client : nullptr;
+  std::size_t room = ip_rules_.capacity();
+  while (true) {
+    ip_rules_.resize(room);
+    const std::size_t found = snapshot_.FindIpRules(address, facts_.country, {ip_rules_.data(), room});
+    if (found < room) {
+      ip_rules_.resize(found);
+      break;
+    }
+    room *= 2;
+  }
+  const auto out_of_schedule = [&](const IpMatch& match) {
+    return match.rule != nullptr && !match.rule->InForce(facts_.now);
+  };
+  ip_rules_.erase(std::remove_if(ip_rules_.begin(), ip_rules_.end(), out_of_schedule), ip_rules_.end());
+}
+
+bool Resolver::IsBlocked() {
+  for (const IpMatch& match : ip_rules_) {
+    if (match.action != IpRule::Action::kBlock) continue;
+    if (match.rule != nullptr && match.rule->shadow) {
+      Tell("ip_rule", "ip_rules.rules.{} would block the request, but is in shadow mode", match.name);
+      continue;
+    }
+    result_.kind = Resolution::Kind::kBlocked;
+    result_.by = match.name;
+    Tell("ip_rule", "ip_rules.rules.{} blocks the request", match.name);
+    return true;
+  }
+  return false;
+}
+
+void Resolver::Add(const Rule& rule) {
+  if (std::ranges::find(result_.rules, &rule) == result_.rules.end()) result_.rules.push_back(&rule);
+}
+
+void Resolver::AddEndpointsAndBase(const Paths& paths) {
+  bool replaced = AddEndpoints(paths.strict);
+  if (paths.two_readings) {
+    Tell("endpoint", "some servers read this path as '{}', so the request is held to both readings", paths.lenient);
+    // One reading that leaves the base rule in place is enough to keep it.
+    const bool lenient_replaced = AddEndpoints(paths.lenient);
+    replaced = replaced && lenient_replaced;
+  }
+  if (!replaced) AddBase();
+}
+
+// Returns whether the base rule is replaced.
+bool Resolver::AddEndpoints(std::string_view path) {
+  bool replaced = false;
+  bool any = false;
+  const EndpointQuery query{
+      .method = facts_.method, .path = path, .tenant = result_.tenant, .user = facts_.user, .now = facts_.now};
+  snapshot_.VisitEndpoints(query, [&](const EndpointMatch& match) {
+    any = true;
+    if (match.rule->shadow) {
+      Tell("endpoint", "'{}' matches; its rule {} is in shadow mode: counted, but replacing nothing", match.pattern,
+           match.rule->path);
+      if (!match.rule->unlimited) Add(*match.rule);
+      return Snapshot::Visit::kContinue;
+    }
+    replaced = match.combine == Combine::kReplace;
+    Tell("endpoint", "'{}' is the most specific pattern that matches; its rule {} {} the base rule{}", match.pattern,
+         match.rule->path, replaced ? "replaces" : "holds beside", match.rule->unlimited ? " and is unlimited" : "");
+    if (!match.rule->unlimited) Add(*match.rule);
+    return Snapshot::Visit::kStop;
+  });
+  if (!any) Tell("endpoint", "no endpoint matches '{}'", path);
+  return replaced;
+}
+
+void Resolver::AddBase() {
+  if (user_ == nullptr) {
+    if (!facts_.user.empty()) Tell("user", "'{}' is not in the document", facts_.user);
+  } else if (user_->rule == nullptr) {
+    Tell("user", "users.{} has no rule of its own", facts_.user);
+  } else if (TryBase(*user_->rule, "user") == Next::kStop) {
+    return;
+  }
+  if (tenant_ == nullptr) {
+    if (!result_.tenant.empty()) Tell("tenant", "'{}' is not in the document", result_.tenant);
+  } else if (tenant_->rule == nullptr) {
+    Tell("tenant", "tenants.{} has no rule of its own", result_.tenant);
+  } else if (TryBase(*tenant_->rule, "tenant") == Next::kStop) {
+    return;
+  }
+  TryBase(TierRule(), "tier");
+}
+
+// Whether a rule is the base rule, or the next less specific one is asked.
+Resolver::Next Resolver::TryBase(const Rule& rule, std::string_view stage) {
+  if (!rule.InForce(facts_.now)) {
+    Tell(stage, "{} is out of schedule", rule.path);
+    return Next::kLessSpecific;
+  }
+  if (!rule.unlimited) Add(rule);
+  if (rule.shadow) {
+    Tell(stage, "{} is in shadow mode: counted, but replacing nothing", rule.path);
+    return Next::kLessSpecific;
+  }
+  Tell(stage, "{} is the base rule{}", rule.path,
+       rule.unlimited ? "; it is unlimited, so nothing is counted for it" : "");
+  return Next::kStop;
+}
+
+const Rule& Resolver::TierRule() {
+  const auto tell = [&](std::string_view tier, std::string_view why) {
+    if (trace_ == nullptr) return;
+    if (snapshot_.KnowsTier(tier)) {
+      Tell("tier", "the tier is '{}', {}", tier, why);
+    } else {
+      Tell("tier", "tier '{}' ({}) is not in the document, so free_tier holds", tier, why);
+    }
+  };
+  if (!facts_.tier.empty()) {
+    tell(facts_.tier, "named by the request");
+    return *snapshot_.FindTier(facts_.tier);
+  }
+  if (user_ != nullptr && user_->tier_rule != nullptr) {
+    tell(user_->tier, "the user's");
+    return *user_->tier_rule;
+  }
+  if (tenant_ != nullptr && tenant_->tier_rule != nullptr) {
+    tell(tenant_->tier, "the tenant's");
+    return *tenant_->tier_rule;
+  }
+  tell("free_tier", "the default");
+  return *snapshot_.FindTier({});
+}
+
+void Resolver::AddStacked() {
+  const auto add = [&](std::span<const Rule> rules, std::string_view stage) {
+    for (const Rule& rule : rules) {
+      if (rule.unlimited) continue;
+      if (!rule.InForce(facts_.now)) {
+        Tell(stage, "{} is out of schedule", rule.path);
+        continue;
+      }
+      Tell(stage, "{} holds beside the others", rule.path);
+      Add(rule);
+    }
+  };
+  if (tenant_ != nullptr) add(tenant_->stacked, "tenant");
+  if (user_ != nullptr) add(user_->stacked, "quota");
+}
+
+void Resolver::AddIpRules() {
+  for (const IpMatch& match : ip_rules_) {
+    if (match.action == IpRule::Action::kBlock) continue;
+    if (match.rule == nullptr) {
+      Tell("ip_rule", "ip_rules.rules.{} matches and limits nothing", match.name);
+      continue;
+    }
+    Tell("ip_rule", "ip_rules.rules.{} matches; its rule holds beside the others{}", match.name,
+         match.rule->unlimited ? ", but is unlimited" : "");
+    if (!match.rule->unlimited) Add(*match.rule);
+  }
+}
+
+}  // namespace
+
+Resolution Resolve(const Snapshot& snapshot, const Facts& facts, std::vector<ExplainStep>* trace) {
+  PathBuffer strict_room;
+  PathBuffer lenient_room;
+  const NormalPath normal = NormalizePath(facts.path, strict_room);
+  Paths paths{.strict = normal.path, .lenient = normal.path, .two_readings = false};
+  if (normal.ambiguous) {
+    paths.lenient = NormalizePathLeniently(facts.path, lenient_room);
+    paths.two_readings = paths.lenient != paths.strict;
+  }
+  return Resolver(snapshot, facts, trace).Run(paths);
+}
+
+}  // namespace weir::engine

@@ -1,0 +1,51 @@
+// From the facts of a request to the rules that apply to it. Pure; allocates nothing for up to 8 rules and paths that
+// are normal or shorter than 512 bytes.
+//
+// 1. Exemptions: path, address, user, api key. 2. Ip rules that block. 3. The base rule: the user's, else the tenant's,
+// else the tier's. 4. The most specific endpoint: it replaces the base rule or holds beside it. 5. What always stacks:
+// the tenant's aggregate and quotas, the user's quotas, ip rules.
+//
+//  - The tier is the request's, else the user's, else the tenant's, else free_tier (also for an unknown name). The
+//  tenant
+//    is the request's, else the user's.
+//  - A rule out of schedule does not exist.
+//  - A rule in shadow mode takes nothing away: it is listed, and the next less specific one holds as if it were not
+//  there.
+//  - An unlimited rule replaces what it would replace, and is not listed itself.
+//  - A path that servers may read in two ways (base/path.h) is held to both readings: exempt only if both are, and
+//  under
+//    the endpoints of both.
+#pragma once
+
+#include <absl/container/inlined_vector.h>
+
+#include <optional>
+#include <string_view>
+#include <vector>
+
+#include "base/address.h"
+#include "config/snapshot.h"
+#include "weir/decision.h"
+
+namespace weir::engine {
+
+// A request after its address and tier were established. Views borrow from the request and the snapshot.
+struct Facts {
+  std::optional<Address> client;  // after trusted proxies; nullopt = unknown
+  std::string_view user, tenant, tier, api_key, country, method;
+  std::string_view path;  // raw or normal; a query is ignored
+  Nanos now = 0;
+};
+
+struct Resolution {
+  enum class Kind : std::uint8_t { kRules, kExempt, kBlocked };
+  Kind kind = Kind::kRules;
+  std::string_view by;      // kExempt: "path", "address", "user", "api_key"; kBlocked: the ip rule's name
+  std::string_view tenant;  // the tenant that was found: what a tenant_id identifier counts. Borrowed as the facts are
+  absl::InlinedVector<const config::Rule*, kInlineRules> rules;  // enforced and shadow; never unlimited ones
+};
+
+// `trace`: nullptr on the hot path; otherwise each step is told to it.
+Resolution Resolve(const config::Snapshot& snapshot, const Facts& facts, std::vector<ExplainStep>* trace);
+
+}  // namespace weir::engine

@@ -1,0 +1,142 @@
+#include "engine/ruleset.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <numeric>
+
+#include "engine/client_address.h"
+#include "engine/identify.h"
+#include "engine/request_fields.h"
+
+namespace weir::engine {
+namespace {
+
+using Kind = config::Identifier::Kind;
+
+std::uint64_t PartOf(std::uint64_t count, std::uint32_t instances) {
+  return count == 0 ? 0 : std::max<std::uint64_t>(1, count / instances);
+}
+
+void CollectTierFields(const config::Identifier& identifier, std::vector<std::string>& fields) {
+  if (identifier.kind == Kind::kUser && !identifier.tier_field.empty() &&
+      std::ranges::find(fields, identifier.tier_field) == fields.end()) {
+    fields.push_back(identifier.tier_field);
+  }
+  if (identifier.primary) CollectTierFields(*identifier.primary, fields);
+  if (identifier.secondary) CollectTierFields(*identifier.secondary, fields);
+}
+
+}  // namespace
+
+algorithms::Limit ShareOf(algorithms::Limit limit, std::uint32_t instances) {
+  if (instances <= 1) return limit;
+  limit.capacity = PartOf(limit.capacity, instances);
+  limit.min_capacity = PartOf(limit.min_capacity, instances);
+  limit.max_capacity = PartOf(limit.max_capacity, instances);
+  // A longer period rather than a smaller count: exact for rates like 1 a minute.
+  if (limit.rate_period <= INT64_MAX / static_cast<Nanos>(instances)) {
+    limit.rate_period *= static_cast<Nanos>(instances);
+  } else {
+    limit.rate_count = PartOf(limit.rate_count, instances);
+  }
+  return algorithms::Sanitize(limit);
+}
+
+algorithms::Limit WithQuota(algorithms::Limit limit, std::uint64_t quota) {
+  quota = std::min(quota, algorithms::kMaxCount);
+  if (limit.capacity > 0 && limit.rate_count > 0 && quota > 0) {
+    // rate * quota / capacity, with the fraction shortened so that it fits.
+    const std::uint64_t common = std::gcd(quota, limit.capacity);
+    long double count = static_cast<long double>(limit.rate_count) * static_cast<long double>(quota / common);
+    long double period = static_cast<long double>(limit.rate_period) * static_cast<long double>(limit.capacity / common);
+    const long double most = static_cast<long double>(algorithms::kMaxCount);
+    const long double shrink = std::max({1.0L, count / most, period / most});
+    limit.rate_count = std::max<std::uint64_t>(1, static_cast<std::uint64_t>(count / shrink));
+    limit.rate_period = std::max<Nanos>(1, static_cast<Nanos>(period / shrink));
+  }
+  limit.capacity = quota;
+  return algorithms::Sanitize(limit);
+}
+
+HeaderPlan PlanHeaders(const HeaderConfig& headers) {
+  HeaderPlan plan;
+  for (const HeaderStyle style : headers.styles) {
+    switch (style) {
+      case HeaderStyle::kIetf:
+        plan.ietf = true;
+        break;
+      case HeaderStyle::kDraft06:
+        plan.draft06 = true;
+        break;
+      case HeaderStyle::kDraft07:
+        plan.draft07 = true;
+        break;
+      case HeaderStyle::kXRateLimit:
+        plan.x_ratelimit = true;
+        break;
+      case HeaderStyle::kNone:
+        break;
+    }
+  }
+  plan.reset_as_epoch = headers.reset_as_epoch;
+  plan.retry_after = headers.retry_after;
+  plan.on_allowed = headers.on_allowed;
+  plan.partition_key = headers.partition_key;
+  plan.basic_body = headers.basic_body;
+  return plan;
+}
+
+Result<std::shared_ptr<const Ruleset>> Ruleset::Create(std::shared_ptr<const config::Snapshot> snapshot,
+                                                       const Extractors::Registered& registered, Counters& counters) {
+  const EnterpriseRateLimitConfig& document = snapshot->document();
+  auto extractors = Extractors::Create(snapshot->extractors(), document.jwt, registered);
+  if (!extractors) return std::unexpected(extractors.error());
+  std::shared_ptr<Ruleset> made(new Ruleset(std::move(snapshot), std::move(*extractors)));
+  made->instances_ = std::max<std::uint32_t>(1, document.storage.instances);
+  made->on_store_failure_ = document.storage.on_store_failure;
+  for (const config::Rule& rule : made->snapshot_->rules()) {
+    if (MostSubjects(rule.identifier) > kMostSubjects) {
+      return Fail(ErrorCode::kInvalidArgument,
+                  fmt::format("{}.identifier: counts more than {} subjects a request", rule.path, kMostSubjects));
+    }
+    made->uses_.push_back({.rule = &rule,
+                           .headers = PlanHeaders(rule.headers),
+                           .counter = counters.PlaceOf(rule.path, rule.level),
+                           .instances = made->instances_,
+                           .share = ShareOf(rule.limit, made->instances_)});
+    made->by_path_.emplace(rule.path, rule.index);
+    CollectTierFields(rule.identifier, made->tier_fields_);
+  }
+  return made;
+}
+
+const RuleUse* Ruleset::FindRule(std::string_view path) const {
+  const auto found = by_path_.find(path);
+  return found == by_path_.end() ? nullptr : &uses_[found->second];
+}
+
+Facts Ruleset::FactsOf(const Request& request, Nanos now, Arena& arena) const {
+  return {.client = ClientAddress(*snapshot_, request),
+          .user = request.user,
+          .tenant = request.tenant,
+          .tier = request.tier.empty() && !tier_fields_.empty() ? FindTier(request, now, arena) : request.tier,
+          .api_key = request.api_key,
+          .country = request.country,
+          .method = request.method,
+          .path = request.path,
+          .now = now};
+}
+
+std::string_view Ruleset::FindTier(const Request& request, Nanos now, Arena& arena) const {
+  for (const std::string& field : tier_fields_) {
+    if (const auto named = FindAttribute(request, field); named && snapshot_->KnowsTier(*named)) return *named;
+    if (!extractors_.jwt().verifies()) continue;
+    const auto token = FindBearerToken(request);
+    const auto claim = token ? extractors_.jwt().Read(*token, field, now, arena) : std::nullopt;
+    if (claim && snapshot_->KnowsTier(claim->text)) return claim->text;
+  }
+  return {};
+}
+
+}  // namespace weir::engine

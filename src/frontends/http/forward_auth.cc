@@ -1,0 +1,161 @@
+#include "frontends/http/forward_auth.h"
+
+#include <optional>
+
+#include "base/ascii.h"
+#include "engine/request_fields.h"
+#include "frontends/http/query.h"
+
+namespace weir::http {
+namespace {
+
+// Names of headers, as the query chose them; an empty one is not looked for.
+struct Names {
+  std::string_view uri, method;
+  std::string_view user = "X-User-Id", tenant = "X-Tenant-Id", api_key = "X-Api-Key";
+  std::string_view tier, country;
+  bool bearer = false;
+};
+
+bool ReadQuery(std::string_view query, engine::Arena& arena, Names* names, AuthQuestion* question, std::string* error) {
+  std::string name, value;
+  Request& request = question->request;
+  while (NextParameter(&query, &name, &value)) {
+    const std::string_view kept = arena.Copy(value);
+    if (name == "deny") {
+      if (value != "401" && value != "403" && value != "429" && value != "200") {
+        *error = "query parameter 'deny' must be 429, 403, 401 or 200";
+        return false;
+      }
+      question->deny_status = static_cast<int>(*engine::ParseCount(value));
+    } else if (name == "uri_header") {
+      names->uri = kept;
+    } else if (name == "method_header") {
+      names->method = kept;
+    } else if (name == "user_header") {
+      names->user = kept;
+    } else if (name == "tenant_header") {
+      names->tenant = kept;
+    } else if (name == "tier_header") {
+      names->tier = kept;
+    } else if (name == "api_key_header") {
+      names->api_key = kept;
+    } else if (name == "country_header") {
+      names->country = kept;
+    } else if (name == "api_key") {
+      if (value != "bearer") {
+        *error = "query parameter 'api_key' must be 'bearer'";
+        return false;
+      }
+      names->bearer = true;
+    } else if (name == "domain") {
+      request.domain = kept;
+    } else if (name == "tenant") {
+      request.tenant = kept;
+    } else if (name == "tier") {
+      request.tier = kept;
+    } else if (name == "cost") {
+      const std::optional<std::uint64_t> cost = engine::ParseCount(value);
+      if (!cost) {
+        *error = "query parameter 'cost' must be an integer >= 0";
+        return false;
+      }
+      request.cost = *cost;
+    } else {
+      *error = "unknown query parameter '" + name.substr(0, 64) +
+               "'; known are deny, uri_header, method_header, user_header, tenant_header, tier_header, api_key_header, "
+               "country_header, api_key, domain, tenant, tier and cost";
+      return false;
+    }
+  }
+  return true;
+}
+
+// The one header of that name. False: it appears twice.
+bool FindOnly(const AuthInput& input, std::string_view name, const Attribute** found, std::string* error) {
+  *found = nullptr;
+  if (name.empty()) return true;
+  for (const Attribute& header : input.headers) {
+    if (!EqualsIgnoreCase(header.name, name)) continue;
+    if (*found != nullptr) {
+      *error = "header " + std::string(name) + " appears twice";
+      return false;
+    }
+    *found = &header;
+  }
+  return true;
+}
+
+// "https://example.org/a?b" is "/a?b" too.
+std::string_view WithoutOrigin(std::string_view uri) {
+  const std::size_t scheme = uri.find("://");
+  if (uri.starts_with('/') || scheme == std::string_view::npos) return uri;
+  const std::size_t path = uri.find_first_of("/?", scheme + 3);
+  return path == std::string_view::npos ? "/" : uri.substr(path);
+}
+
+bool ReadOriginal(const AuthInput& input, const Names& names, Request* request, std::string* error) {
+  const Attribute* uri = nullptr;
+  const Attribute* method = nullptr;
+  if (!names.uri.empty() || !names.method.empty()) {
+    if (!FindOnly(input, names.uri, &uri, error) || !FindOnly(input, names.method, &method, error)) return false;
+  } else {
+    const Attribute* forwarded_uri = nullptr;
+    const Attribute* forwarded_method = nullptr;
+    if (!FindOnly(input, "X-Original-URI", &uri, error) || !FindOnly(input, "X-Original-Method", &method, error) ||
+        !FindOnly(input, "X-Forwarded-Uri", &forwarded_uri, error) ||
+        !FindOnly(input, "X-Forwarded-Method", &forwarded_method, error)) {
+      return false;
+    }
+    const bool original = uri != nullptr || method != nullptr;
+    const bool forwarded = forwarded_uri != nullptr || forwarded_method != nullptr;
+    if (original && forwarded) {
+      *error =
+          "both X-Original-* and X-Forwarded-* describe the request; name the ones that the proxy writes with the "
+          "query parameters uri_header and method_header";
+      return false;
+    }
+    if (forwarded) {
+      uri = forwarded_uri;
+      method = forwarded_method;
+    }
+  }
+  if (uri != nullptr) request->path = WithoutOrigin(uri->value);
+  request->method = method != nullptr ? method->value : input.method;
+  return true;
+}
+
+bool ReadHeaderInto(const AuthInput& input, std::string_view name, std::string_view* field, std::string* error) {
+  const Attribute* header = nullptr;
+  if (!FindOnly(input, name, &header, error)) return false;
+  if (header != nullptr) *field = header->value;
+  return true;
+}
+
+bool ReadClient(const AuthInput& input, const Names& names, Request* request, std::string* error) {
+  // What the query fixes, no client can change.
+  if (request->tenant.empty() && !ReadHeaderInto(input, names.tenant, &request->tenant, error)) return false;
+  if (request->tier.empty() && !ReadHeaderInto(input, names.tier, &request->tier, error)) return false;
+  if (!ReadHeaderInto(input, names.user, &request->user, error)) return false;
+  if (!ReadHeaderInto(input, names.country, &request->country, error)) return false;
+  if (!names.bearer) return ReadHeaderInto(input, names.api_key, &request->api_key, error);
+  std::string_view authorization;
+  if (!ReadHeaderInto(input, "Authorization", &authorization, error)) return false;
+  Request headers;
+  headers.headers = input.headers;
+  request->api_key = engine::FindBearerToken(headers).value_or(std::string_view{});
+  return true;
+}
+
+}  // namespace
+
+AuthReading ReadAuthQuestion(const AuthInput& input, engine::Arena& arena, AuthQuestion* question, std::string* error) {
+  Names names;
+  if (!ReadQuery(TargetQuery(input.target), arena, &names, question, error)) return AuthReading::kBadQuery;
+  if (!ReadOriginal(input, names, &question->request, error) || !ReadClient(input, names, &question->request, error)) {
+    return AuthReading::kForged;
+  }
+  return AuthReading::kRead;
+}
+
+}  // namespace weir::http

@@ -1,0 +1,57 @@
+#include "frontends/http/routes.h"
+
+#include <array>
+
+namespace weir::http {
+namespace {
+
+constexpr std::array<Route, 13> kRoutes = {{
+    {"/v1/check", Endpoint::kCheck, Methods::kPost},
+    {"/v1/auth", Endpoint::kAuth, Methods::kAny},
+    {"/v1/check/batch", Endpoint::kBatch, Methods::kPost},
+    {"/v1/peek", Endpoint::kPeek, Methods::kPost},
+    {"/v1/reserve", Endpoint::kReserve, Methods::kPost},
+    {"/v1/commit", Endpoint::kCommit, Methods::kPost},
+    {"/v1/cancel", Endpoint::kCancel, Methods::kPost},
+    {"/v1/refund", Endpoint::kRefund, Methods::kPost},
+    {"/v1/reset", Endpoint::kReset, Methods::kPost},
+    {"/livez", Endpoint::kLive, Methods::kGet},
+    {"/readyz", Endpoint::kReady, Methods::kGet},
+    {"/metrics", Endpoint::kMetrics, Methods::kGet},
+    {"/", Endpoint::kRoot, Methods::kGet},
+}};
+
+}  // namespace
+
+const Route* FindRoute(std::string_view path) {
+  for (const Route& route : kRoutes) {
+    if (route.path == path) return &route;
+  }
+  return nullptr;
+}
+
+bool Allows(Methods methods, std::string_view method) {
+  switch (methods) {
+    case Methods::kPost:
+      return method == "POST";
+    case Methods::kGet:
+      return method == "GET" || method == "HEAD";
+    case Methods::kAny:
+      return method != "CONNECT" && method != "TRACE";
+  }
+  return false;
+}
+
+std::string_view AllowedMethods(Methods methods) {
+  switch (methods) {
+    case Methods::kPost:
+      return "POST";
+    case Methods::kGet:
+      return "GET, HEAD";
+    case Methods::kAny:
+      return "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
+  }
+  return "";
+}
+
+}  // namespace weir::http

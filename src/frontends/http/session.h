@@ -1,0 +1,35 @@
+// The HTTP front end: the API of docs/http-api.md as a net::Session, HTTP/1.1 and 1.0, keep-alive and pipelining.
+//
+// All questions of one read go to the engine as one batch and are answered by one write, in order. While a store that
+// answers later is being asked, the connection is paused.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "net/session.h"
+
+namespace weir::engine {
+class Engine;
+}
+
+namespace weir::http {
+
+struct HttpOptions {
+  engine::Engine* engine = nullptr;  // never null; outlives the sessions
+  std::uint32_t max_request_line = 8'192;
+  std::uint32_t max_header_bytes = 32'768;
+  std::uint32_t max_headers = 100;
+  std::uint32_t max_body_bytes = 1'048'576;
+  // The Prometheus text of /metrics; empty function: 404. Called on a connection's loop.
+  std::function<std::string()> metrics;
+  // Whether to send traffic here; if not, writes why. Empty function: always ready.
+  std::function<bool(std::string* why)> ready;
+};
+
+// `options` and `connection` must outlive the session.
+std::unique_ptr<net::Session> MakeHttpSession(net::Connection& connection, const HttpOptions& options);
+
+}  // namespace weir::http

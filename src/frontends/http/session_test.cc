@@ -1,0 +1,654 @@
+#include "frontends/http/session.h"
+
+#include <gtest/gtest.h>
+
+#include <boost/json.hpp>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "base/manual_clock.h"
+#include "engine/engine.h"
+#include "net/fake_connection.h"
+#include "storage/memory/memory_store.h"
+#include "weir/config.h"
+
+namespace weir::http {
+namespace {
+
+// 2 requests a minute for each user, one every 30 s.
+EnterpriseRateLimitConfig Config() {
+  RateLimitRule rule;
+  rule.max_requests = 2;
+  rule.window_seconds = 60;
+  rule.algorithm = TokenBucket{};
+  rule.identifier = EnhancedIdentifier{UserId{}};
+  rule.name = "free";
+  EnterpriseRateLimitConfig config;
+  config.global.free_tier = rule;
+  config.global.pro_tier = rule;
+  config.global.enterprise_tier = rule;
+  config.ip_rules.trusted_proxies = {"192.0.2.1/32"};
+  IpRule block;
+  block.name = "bad";
+  block.cidrs = {"203.0.113.0/24"};
+  block.action = IpRule::Action::kBlock;
+  config.ip_rules.rules = {block};
+  EndpointLimits by_address;
+  by_address.rule.max_requests = 1;
+  by_address.rule.window_seconds = 10;
+  by_address.rule.algorithm = TokenBucket{};
+  by_address.rule.identifier = EnhancedIdentifier{IpAddress{}};
+  by_address.rule.name = "by address";
+  config.endpoints["/by-address"] = by_address;
+  config.exemptions.paths = {"/free"};
+  return config;
+}
+
+// A store that answers only when it is told to, as a remote one does.
+class LateStore final : public storage::Store {
+ public:
+  explicit LateStore(std::unique_ptr<storage::Store> inner) : inner_(std::move(inner)) {}
+
+  bool Apply(std::span<storage::Plan> plans, Nanos now, storage::Completion* done) override {
+    if (done == nullptr) return inner_->Apply(plans, now, nullptr);
+    waiting_.push_back({plans, now, done});
+    return false;
+  }
+  storage::StoreStats Stats() const override { return inner_->Stats(); }
+  storage::Health GetHealth() const override { return inner_->GetHealth(); }
+  std::string_view Name() const override { return "late"; }
+
+  std::size_t waiting() const { return waiting_.size(); }
+  void Answer() {
+    const std::vector<Asked> asked = std::exchange(waiting_, {});
+    for (const Asked& one : asked) {
+      ASSERT_TRUE(inner_->Apply(one.plans, one.now, nullptr));
+      one.done->Done();
+    }
+  }
+
+ private:
+  struct Asked {
+    std::span<storage::Plan> plans;
+    Nanos now;
+    storage::Completion* done;
+  };
+  std::unique_ptr<storage::Store> inner_;
+  std::vector<Asked> waiting_;
+};
+
+std::unique_ptr<storage::Store> Memory() {
+  auto store = storage::memory::MemoryStore::Create({.max_entries = 10'000});
+  EXPECT_TRUE(store.has_value());
+  return std::move(*store);
+}
+
+struct Answer {
+  int status = 0;
+  std::string head;  // status line and headers
+  std::string body;
+  // The value of a header; "-" when there is none.
+  std::string Header(std::string_view name) const {
+    const std::string start = "\r\n" + std::string(name) + ": ";
+    const std::size_t at = head.find(start);
+    if (at == std::string::npos) return "-";
+    return head.substr(at + start.size(), head.find("\r\n", at + 2) - at - start.size());
+  }
+  boost::json::value Json() const { return boost::json::parse(body); }
+};
+
+class Fixture {
+ public:
+  enum class StoreKind : std::uint8_t { kInline, kLate };
+  explicit Fixture(StoreKind kind = StoreKind::kInline, const EnterpriseRateLimitConfig& config = Config(),
+                   std::string peer = "192.0.2.1")
+      : connection(std::move(peer)) {
+    std::unique_ptr<storage::Store> store = Memory();
+    if (kind == StoreKind::kLate) {
+      auto wrapped = std::make_unique<LateStore>(std::move(store));
+      late = wrapped.get();
+      store = std::move(wrapped);
+    }
+    engine::EngineOptions engine_options;
+    engine_options.clock = &clock;
+    auto made = engine::Engine::Create(config, std::move(store), std::move(engine_options));
+    EXPECT_TRUE(made.has_value()) << (made ? "" : made.error().message);
+    engine = std::move(*made);
+    options.engine = engine.get();
+    options.metrics = [] { return std::string("weir_up 1\n"); };
+    Connect();
+  }
+  void Connect() {
+    session = MakeHttpSession(connection, options);
+    connection.Attach(session.get());
+  }
+
+  // Sends and reads one answer.
+  Answer Send(std::string_view bytes) {
+    connection.Receive(bytes);
+    std::string output = connection.TakeOutput();
+    Answer answer = TakeAnswer(&output);
+    EXPECT_EQ(output, "") << "more than one answer";
+    return answer;
+  }
+  Answer Post(std::string_view path, std::string_view body) { return Send(PostText(path, body)); }
+  // What alice has left.
+  std::int64_t Left() {
+    return Post("/v1/peek", R"({"user":"alice","cost":0})").Json().at("remaining").to_number<std::int64_t>();
+  }
+  Answer Get(std::string_view target, std::string_view headers = {}) { return Send(GetText(target, headers)); }
+
+  static std::string PostText(std::string_view path, std::string_view body) {
+    return "POST " + std::string(path) + " HTTP/1.1\r\nHost: a\r\nContent-Length: " + std::to_string(body.size()) +
+           "\r\n\r\n" + std::string(body);
+  }
+  static std::string GetText(std::string_view target, std::string_view headers = {}) {
+    return "GET " + std::string(target) + " HTTP/1.1\r\nHost: a\r\n" + std::string(headers) + "\r\n";
+  }
+  // The first answer of `output`, which it is cut off from.
+  static Answer TakeAnswer(std::string* output, bool head_only = false) {
+    Answer answer;
+    const std::size_t end = output->find("\r\n\r\n");
+    EXPECT_NE(end, std::string::npos) << *output;
+    if (end == std::string::npos) return answer;
+    answer.head = output->substr(0, end + 2);
+    answer.status = std::stoi(answer.head.substr(9, 3));
+    const std::string length = answer.Header("Content-Length");
+    const std::size_t size = length == "-" || head_only ? 0 : std::stoul(length);
+    answer.body = output->substr(end + 4, size);
+    EXPECT_EQ(answer.body.size(), size);
+    output->erase(0, end + 4 + size);
+    return answer;
+  }
+  static std::vector<Answer> TakeAnswers(std::string output) {
+    std::vector<Answer> answers;
+    while (!output.empty() && !testing::Test::HasFailure()) answers.push_back(TakeAnswer(&output));
+    return answers;
+  }
+
+  ManualClock clock;
+  LateStore* late = nullptr;
+  std::unique_ptr<engine::Engine> engine;
+  HttpOptions options;
+  net::FakeConnection connection;
+  std::unique_ptr<net::Session> session;
+};
+
+constexpr std::string_view kAlice = R"({"user":"alice"})";
+
+TEST(HttpSession, ChecksAndCounts) {
+  Fixture f;
+  const Answer first = f.Post("/v1/check", kAlice);
+  EXPECT_EQ(first.status, 200);
+  EXPECT_EQ(first.body, R"({"allowed":true,"limit":2,"remaining":1,"reset_after_ms":30000,"retry_after_ms":0,)"
+                        R"("rule":"global.free_tier","level":"global","reason":"ok","delay_ms":0})");
+  EXPECT_EQ(first.head,
+            "HTTP/1.1 200 OK\r\nDate: Fri, 15 Jan 2027 08:00:00 GMT\r\n"
+            "RateLimit-Policy: \"free\";q=2;w=60\r\nRateLimit: \"free\";r=1;t=30\r\n"
+            "Content-Type: application/json\r\nContent-Length: " +
+                std::to_string(first.body.size()) + "\r\n");
+  EXPECT_EQ(f.Post("/v1/check", kAlice).Json().at("remaining"), 0);
+  EXPECT_EQ(f.Post("/v1/check", R"({"user":"bob"})").Json().at("remaining"), 1);
+}
+
+TEST(HttpSession, DeniesWithHeadersAndAProblem) {
+  Fixture f;
+  f.Post("/v1/check", kAlice);
+  f.Post("/v1/check", kAlice);
+  f.clock.Advance(500 * kMillisecond);
+  const Answer denied = f.Post("/v1/check", kAlice);
+  EXPECT_EQ(denied.status, 429);
+  EXPECT_EQ(denied.Header("Content-Type"), "application/problem+json");
+  EXPECT_EQ(denied.Header("Cache-Control"), "no-store");
+  EXPECT_EQ(denied.Header("Retry-After"), "30");
+  EXPECT_EQ(denied.Header("RateLimit"), "\"free\";r=0;t=30");
+  EXPECT_EQ(denied.Header("RateLimit-Policy"), "\"free\";q=2;w=60");
+  EXPECT_EQ(denied.body,
+            R"({"type":"https://iana.org/assignments/http-problem-types#quota-exceeded","title":"Too Many Requests",)"
+            R"("status":429,"detail":"Limit of 2 in 60 seconds exceeded. Try again in 30 seconds.",)"
+            R"("violated-policies":["free"],"allowed":false,"limit":2,"remaining":0,"reset_after_ms":59500,)"
+            R"("retry_after_ms":29500,"rule":"global.free_tier","level":"global","reason":"over_limit","delay_ms":0})");
+  // As told: not a nanosecond earlier, and then.
+  f.clock.Advance(29'500 * kMillisecond - 1);
+  EXPECT_EQ(f.Post("/v1/check", kAlice).status, 429);
+  f.clock.Advance(1);
+  EXPECT_EQ(f.Post("/v1/check", kAlice).status, 200);
+}
+
+TEST(HttpSession, ADenialCanBeAnsweredWith200) {
+  Fixture f;
+  for (const auto& [path, body] : std::vector<std::pair<std::string, std::string>>{
+           {"/v1/check?status=200", R"({"user":"alice","cost":3})"},
+           {"/v1/check", R"({"user":"alice","cost":3,"status_on_denial":200})"}}) {
+    const Answer answer = f.Post(path, body);
+    EXPECT_EQ(answer.status, 200);
+    EXPECT_EQ(answer.Header("Content-Type"), "application/json");
+    EXPECT_EQ(answer.Json().at("allowed"), false);
+    EXPECT_EQ(answer.Json().at("reason"), "never_fits");
+    EXPECT_TRUE(answer.Json().at("retry_after_ms").is_null());
+  }
+  EXPECT_EQ(f.Post("/v1/check?status=200", R"({"user":"alice","cost":3,"status_on_denial":429})").status, 429);
+  EXPECT_EQ(f.Post("/v1/check?x=1", kAlice).status, 400);
+}
+
+TEST(HttpSession, NeverFitsHasNoRetryAfter) {
+  Fixture f;
+  const Answer answer = f.Post("/v1/check", R"({"user":"alice","cost":3})");
+  EXPECT_EQ(answer.status, 429);
+  EXPECT_EQ(answer.Header("Retry-After"), "-");
+}
+
+TEST(HttpSession, NobodyToCountAndExempt) {
+  Fixture f;
+  const Answer nobody = f.Post("/v1/check", "{}");
+  EXPECT_EQ(nobody.body,
+            R"({"allowed":true,"limit":null,"remaining":null,"reset_after_ms":0,"retry_after_ms":0,"rule":null,)"
+            R"("level":null,"reason":"no_limit","delay_ms":0})");
+  EXPECT_EQ(nobody.Header("RateLimit"), "-");
+  EXPECT_EQ(f.Post("/v1/check", R"({"user":"alice","path":"/free"})").Json().at("reason"), "exempt");
+}
+
+TEST(HttpSession, PeeksAsACheckWouldAnswer) {
+  Fixture f;
+  EXPECT_EQ(f.Post("/v1/peek", kAlice).Json().at("remaining"), 1);
+  EXPECT_EQ(f.Post("/v1/peek", kAlice).Json().at("remaining"), 1);
+  EXPECT_EQ(f.Left(), 2);
+  const Answer denied = f.Post("/v1/peek", R"({"user":"alice","cost":3})");
+  EXPECT_EQ(denied.status, 200);
+  EXPECT_EQ(denied.Json().at("allowed"), false);
+}
+
+TEST(HttpSession, ReservesAndSettles) {
+  Fixture f;
+  const Answer reserved = f.Post("/v1/reserve", R"({"user":"alice","cost":2})");
+  ASSERT_EQ(reserved.status, 200);
+  const std::string id(reserved.Json().at("reservation").as_string());
+  EXPECT_EQ(f.Post("/v1/check", kAlice).status, 429);
+  const Answer committed = f.Post("/v1/commit", R"({"reservation":")" + id + R"(","actual_cost":1})");
+  EXPECT_EQ(committed.status, 200);
+  EXPECT_EQ(committed.body, R"({"committed":true})");
+  EXPECT_EQ(f.Left(), 1);
+  const Answer again = f.Post("/v1/commit", R"({"reservation":")" + id + R"(","actual_cost":1})");
+  EXPECT_EQ(again.status, 404);
+  EXPECT_EQ(again.Header("Content-Type"), "application/problem+json");
+
+  const Answer second = f.Post("/v1/reserve", kAlice);
+  const std::string other(second.Json().at("reservation").as_string());
+  EXPECT_EQ(f.Post("/v1/cancel", R"({"reservation":")" + other + R"("})").body, R"({"cancelled":true})");
+  EXPECT_EQ(f.Left(), 1);
+  EXPECT_EQ(f.Post("/v1/reserve", R"({"user":"alice","cost":2})").status, 429);
+}
+
+TEST(HttpSession, RefundsAndResets) {
+  Fixture f;
+  f.Post("/v1/check", R"({"user":"alice","cost":2})");
+  EXPECT_EQ(f.Post("/v1/refund", kAlice).body, R"({"refunded":true})");
+  EXPECT_EQ(f.Left(), 1);
+  EXPECT_EQ(f.Post("/v1/reset", kAlice).body, R"({"reset":true})");
+  EXPECT_EQ(f.Left(), 2);
+}
+
+TEST(HttpSession, Explains) {
+  Fixture f;
+  const Answer rules = f.Post("/v1/check", R"({"user":"alice","rules":true})");
+  EXPECT_EQ(rules.Json().at("rules").as_array().size(), 1U);
+  EXPECT_EQ(rules.Json().at("rules").at(0).at("policy"), "free");
+  EXPECT_EQ(rules.Json().at("rules").at(0).at("verdict"), "allowed");
+  EXPECT_EQ(rules.Json().at("rules").at(0).at("used"), 1);
+  EXPECT_FALSE(rules.Json().as_object().contains("explain"));
+  const Answer explained = f.Post("/v1/check", R"({"user":"al\"ice","explain":true})");
+  EXPECT_FALSE(explained.Json().at("explain").as_array().empty());
+  EXPECT_TRUE(explained.Json().at("explain").at(0).as_object().contains("stage"));
+}
+
+TEST(HttpSession, AnswersBatchesInOrder) {
+  Fixture f;
+  const Answer answer =
+      f.Post("/v1/check/batch", R"({"requests":[{"user":"a"},{"user":"a"},{"user":"b"},{"user":"a"}]})");
+  EXPECT_EQ(answer.status, 200);
+  const boost::json::array results = answer.Json().at("results").as_array();
+  ASSERT_EQ(results.size(), 4U);
+  EXPECT_EQ(results[0].at("remaining"), 1);
+  EXPECT_EQ(results[1].at("remaining"), 0);
+  EXPECT_EQ(results[2].at("remaining"), 1);
+  EXPECT_EQ(results[3].at("allowed"), false);
+  EXPECT_EQ(f.Post("/v1/check/batch", "[]").body, R"({"results":[]})");
+  std::string many = "[{}";
+  for (int i = 1; i < 1000; ++i) many += ",{\"user\":\"u" + std::to_string(i) + "\",\"headers\":{\"a\":\"b\"}}";
+  EXPECT_EQ(f.Post("/v1/check/batch", many + "]").Json().at("results").as_array().size(), 1000U);
+  EXPECT_EQ(f.Post("/v1/check/batch", many + ",{}]").status, 400);
+}
+
+TEST(HttpSession, WrongBodiesChangeNothing) {
+  Fixture f;
+  const Answer wrong = f.Post("/v1/check", R"({"user":"alice","cost":-1})");
+  EXPECT_EQ(wrong.status, 400);
+  EXPECT_EQ(wrong.Header("Content-Type"), "application/problem+json");
+  EXPECT_EQ(
+      wrong.body,
+      R"({"type":"about:blank","title":"Bad Request","status":400,"detail":"$.cost: must be an integer >= 0, got -1"})");
+  EXPECT_EQ(f.Post("/v1/check/batch", R"([{"user":"alice"},{"usr":"alice"}])").status, 400);
+  EXPECT_EQ(f.Left(), 2);
+  EXPECT_FALSE(f.connection.closing());
+}
+
+TEST(HttpSession, HeadersOfARequestAreSeen) {
+  EnterpriseRateLimitConfig config = Config();
+  config.global.free_tier.identifier =
+      EnhancedIdentifier{CustomIdentifier{.extractor = "header:x-key", .cache_duration = {}}};
+  Fixture f(Fixture::StoreKind::kInline, config);
+  EXPECT_EQ(f.Post("/v1/check", R"({"headers":{"X-Key":"a"}})").Json().at("remaining"), 1);
+  EXPECT_EQ(f.Post("/v1/check", R"({"headers":{"x-key":"a"}})").Json().at("remaining"), 0);
+  EXPECT_EQ(f.Post("/v1/check", R"({"headers":{"x-key":"b"}})").Json().at("remaining"), 1);
+}
+
+TEST(HttpSession, AnswersPipelinedRequestsAtOnce) {
+  Fixture f;
+  std::string input;
+  for (int i = 0; i < 300; ++i)
+    input += Fixture::PostText("/v1/check", R"({"user":"u)" + std::to_string(i / 3) + "\"}");
+  input += Fixture::GetText("/livez") + Fixture::PostText("/v1/check", "{") + Fixture::PostText("/v1/check", "{}") +
+           "GET /rea";
+  EXPECT_EQ(f.connection.Receive(input), 8U);
+  const std::vector<Answer> answers = Fixture::TakeAnswers(f.connection.TakeOutput());
+  ASSERT_EQ(answers.size(), 303U);
+  for (std::size_t i = 0; i < 300; ++i) EXPECT_EQ(answers[i].status, i % 3 == 2 ? 429 : 200) << i;
+  EXPECT_EQ(answers[300].body, "ok\n");
+  EXPECT_EQ(answers[301].status, 400);
+  EXPECT_EQ(answers[302].status, 200);
+}
+
+TEST(HttpSession, DoesNotDependOnHowTheInputIsCut) {
+  const std::string input =
+      Fixture::PostText("/v1/check", kAlice) + Fixture::PostText("/v1/check", "{\"x\":1}") +
+      "POST /v1/check HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: "
+      "chunked\r\n\r\n10\r\n{\"user\":\"alice\"}\r\n0\r\n\r\n" +
+      Fixture::GetText("/v1/auth?deny=403", "X-User-Id: alice\r\n") + Fixture::GetText("/nothing") +
+      Fixture::PostText("/v1/check/batch", "[{\"user\":\"alice\"},{\"user\":\"bob\"}]") + "BROKEN\r\n\r\n";
+  Fixture whole;
+  whole.connection.Receive(input);
+  const std::string expected = whole.connection.TakeOutput();
+  EXPECT_TRUE(whole.connection.closing());
+  for (const std::size_t cut : {1UL, 2UL, 5UL, 31UL, 100UL}) {
+    for (const auto kind : {Fixture::StoreKind::kInline, Fixture::StoreKind::kLate}) {
+      Fixture f(kind);
+      for (std::size_t at = 0; at < input.size(); at += cut) {
+        f.connection.Receive(std::string_view(input).substr(at, cut));
+        if (f.late == nullptr || at % 3 == 0) continue;
+        f.late->Answer();
+        f.connection.RunPosted();
+      }
+      while (f.late != nullptr && f.late->waiting() > 0) {
+        f.late->Answer();
+        f.connection.RunPosted();
+      }
+      EXPECT_EQ(f.connection.TakeOutput(), expected) << cut;
+      EXPECT_TRUE(f.connection.closing());
+    }
+  }
+}
+
+TEST(HttpSession, WaitsForAStoreThatAnswersLater) {
+  Fixture f(Fixture::StoreKind::kLate);
+  f.connection.Receive(Fixture::PostText("/v1/check", kAlice) + Fixture::GetText("/livez") +
+                       Fixture::PostText("/v1/check", kAlice));
+  EXPECT_TRUE(f.connection.paused());
+  EXPECT_EQ(f.connection.TakeOutput(), "");
+  f.connection.Receive(Fixture::PostText("/v1/check", kAlice));
+  f.late->Answer();
+  EXPECT_EQ(f.connection.TakeOutput(), "") << "answered from the store's thread";
+  f.connection.RunPosted();
+  EXPECT_FALSE(f.connection.unflushed());
+  while (f.late->waiting() > 0) {
+    f.late->Answer();
+    f.connection.RunPosted();
+  }
+  EXPECT_FALSE(f.connection.unflushed());
+  const std::vector<Answer> answers = Fixture::TakeAnswers(f.connection.TakeOutput());
+  ASSERT_EQ(answers.size(), 4U);
+  EXPECT_EQ(answers[0].Json().at("remaining"), 1);
+  EXPECT_EQ(answers[1].body, "ok\n");
+  EXPECT_EQ(answers[2].Json().at("remaining"), 0);
+  EXPECT_EQ(answers[3].status, 429);
+  EXPECT_FALSE(f.connection.paused());
+}
+
+TEST(HttpSession, AConnectionMayDieWhileTheStoreIsAsked) {
+  Fixture f(Fixture::StoreKind::kLate);
+  f.connection.Receive(Fixture::PostText("/v1/check", kAlice) + Fixture::GetText("/v1/auth", "X-User-Id: alice\r\n"));
+  ASSERT_EQ(f.late->waiting(), 1U);
+  f.connection.Attach(nullptr);
+  f.session.reset();
+  f.late->Answer();
+  f.connection.RunPosted();
+  EXPECT_EQ(f.connection.TakeOutput(), "");
+  // Counted all the same.
+  f.Connect();
+  f.connection.Receive(Fixture::PostText("/v1/peek", kAlice));
+  f.late->Answer();
+  f.connection.RunPosted();
+}
+
+TEST(HttpSession, ForwardAuth) {
+  Fixture f;
+  const Answer allowed = f.Get("/v1/auth", "X-User-Id: alice\r\nX-Original-URI: /x\r\n");
+  EXPECT_EQ(allowed.status, 200);
+  EXPECT_EQ(allowed.body, "");
+  EXPECT_EQ(allowed.Header("X-Weir-Allowed"), "1");
+  EXPECT_EQ(allowed.Header("RateLimit"), "\"free\";r=1;t=30");
+  f.Get("/v1/auth", "X-User-Id: alice\r\n");
+  const Answer denied = f.Get("/v1/auth", "X-User-Id: alice\r\n");
+  EXPECT_EQ(denied.status, 429);
+  EXPECT_EQ(denied.Header("X-Weir-Allowed"), "0");
+  EXPECT_EQ(denied.Header("Retry-After"), "30");
+  EXPECT_EQ(denied.body,
+            R"({"type":"https://iana.org/assignments/http-problem-types#quota-exceeded","title":"Too Many Requests",)"
+            R"("status":429,"detail":"Limit of 2 in 60 seconds exceeded. Try again in 30 seconds.",)"
+            R"("violated-policies":["free"],"retry_after_ms":30000})");
+  const Answer nginx = f.Get("/v1/auth?deny=403", "X-User-Id: alice\r\n");
+  EXPECT_EQ(nginx.status, 403);
+  EXPECT_EQ(nginx.Header("X-Weir-Status"), "429");
+  EXPECT_EQ(nginx.Header("Retry-After"), "30");
+  const Answer unauthorized = f.Get("/v1/auth?deny=401", "X-User-Id: alice\r\n");
+  EXPECT_EQ(unauthorized.status, 401);
+  EXPECT_NE(unauthorized.Header("WWW-Authenticate"), "-");
+  const Answer mild = f.Get("/v1/auth?deny=200", "X-User-Id: alice\r\n");
+  EXPECT_EQ(mild.status, 200);
+  EXPECT_EQ(mild.Header("X-Weir-Allowed"), "0");
+  EXPECT_EQ(mild.Header("X-Weir-Status"), "429");
+  EXPECT_EQ(f.Get("/v1/auth?deny=500").status, 400);
+}
+
+TEST(HttpSession, ForwardAuthTakesTheAddressFromATrustedProxy) {
+  Fixture f;
+  EXPECT_EQ(f.Get("/v1/auth", "X-Original-URI: /by-address\r\nX-Forwarded-For: 198.51.100.1\r\n").status, 200);
+  EXPECT_EQ(f.Get("/v1/auth", "X-Original-URI: /by-address\r\nX-Forwarded-For: 198.51.100.1\r\n").status, 429);
+  EXPECT_EQ(f.Get("/v1/auth", "X-Original-URI: /by-address\r\nX-Forwarded-For: 198.51.100.2\r\n").status, 200);
+  // A client cannot add to what the proxy appends.
+  EXPECT_EQ(f.Get("/v1/auth", "X-Original-URI: /by-address\r\nX-Forwarded-For: 10.9.9.9, 198.51.100.1\r\n").status,
+            429);
+
+  Fixture stranger(Fixture::StoreKind::kInline, Config(), "198.51.100.7");
+  EXPECT_EQ(stranger.Get("/v1/auth", "X-Original-URI: /by-address\r\nX-Forwarded-For: 198.51.100.1\r\n").status, 200);
+  EXPECT_EQ(stranger.Get("/v1/auth", "X-Original-URI: /by-address\r\nX-Forwarded-For: 198.51.100.2\r\n").status, 429);
+}
+
+TEST(HttpSession, ForwardAuthThroughAUnixSocket) {
+  EnterpriseRateLimitConfig config = Config();
+  config.ip_rules.trusted_proxies = {"127.0.0.1/32"};
+  Fixture f(Fixture::StoreKind::kInline, config, "");
+  EXPECT_EQ(f.Get("/v1/auth", "X-Original-URI: /by-address\r\nX-Forwarded-For: 198.51.100.1\r\n").status, 200);
+  EXPECT_EQ(f.Get("/v1/auth", "X-Original-URI: /by-address\r\nX-Forwarded-For: 198.51.100.2\r\n").status, 200);
+}
+
+TEST(HttpSession, ABlockedAddressIsForbidden) {
+  Fixture f;
+  const std::string from = "X-Forwarded-For: 203.0.113.9\r\n";
+  EXPECT_EQ(f.Get("/v1/auth", from).status, 403);
+  EXPECT_EQ(f.Get("/v1/auth", from).Header("X-Weir-Status"), "-");
+  EXPECT_EQ(f.Get("/v1/auth?deny=401", from).status, 401);
+  EXPECT_EQ(f.Get("/v1/auth?deny=401", from).Header("X-Weir-Status"), "403");
+  const Answer api = f.Post("/v1/check", R"({"ip":"203.0.113.9"})");
+  EXPECT_EQ(api.status, 429);
+  EXPECT_EQ(api.Json().at("reason"), "blocked");
+  EXPECT_EQ(api.Json().at("violated-policies").as_array().size(), 0U);
+}
+
+TEST(HttpSession, AForgedQuestionIsDeniedAndNotAnError) {
+  Fixture f;
+  const std::string both = "X-Original-URI: /free\r\nX-Forwarded-Uri: /by-address\r\n";
+  EXPECT_EQ(f.Get("/v1/auth", both).status, 400);
+  const Answer nginx = f.Get("/v1/auth?deny=403", both);
+  EXPECT_EQ(nginx.status, 403);
+  EXPECT_EQ(nginx.Header("X-Weir-Status"), "400");
+  const Answer mild = f.Get("/v1/auth?deny=200", both);
+  EXPECT_EQ(mild.status, 200);
+  EXPECT_EQ(mild.Header("X-Weir-Allowed"), "0");
+}
+
+TEST(HttpSession, Operational) {
+  Fixture f;
+  EXPECT_EQ(f.Get("/livez").body, "ok\n");
+  EXPECT_EQ(f.Get("/readyz").status, 200);
+  f.options.ready = [](std::string* why) {
+    *why = "store is down";
+    return false;
+  };
+  EXPECT_EQ(f.Get("/readyz").status, 503);
+  EXPECT_EQ(f.Get("/readyz").body, "store is down\n");
+  EXPECT_EQ(f.Get("/metrics").body, "weir_up 1\n");
+  EXPECT_EQ(f.Get("/metrics").Header("Content-Type"), "text/plain; version=0.0.4; charset=utf-8");
+  f.options.metrics = nullptr;
+  EXPECT_EQ(f.Get("/metrics").status, 404);
+  EXPECT_NE(f.Get("/").body.find("/v1/check"), std::string::npos);
+}
+
+TEST(HttpSession, HeadHasNoBody) {
+  Fixture f;
+  f.connection.Receive("HEAD /livez HTTP/1.1\r\nHost: a\r\n\r\nHEAD /nothing HTTP/1.1\r\nHost: a\r\n\r\n" +
+                       Fixture::GetText("/livez"));
+  std::string output = f.connection.TakeOutput();
+  const Answer head = Fixture::TakeAnswer(&output, true);
+  EXPECT_EQ(head.Header("Content-Length"), "3");
+  EXPECT_EQ(Fixture::TakeAnswer(&output, true).status, 404);
+  EXPECT_EQ(Fixture::TakeAnswer(&output).body, "ok\n");
+}
+
+TEST(HttpSession, UnknownPathsAndMethods) {
+  Fixture f;
+  EXPECT_EQ(f.Get("/nothing").status, 404);
+  EXPECT_EQ(f.Post("/v1/check/", "{}").status, 404);
+  const Answer wrong = f.Get("/v1/check");
+  EXPECT_EQ(wrong.status, 405);
+  EXPECT_EQ(wrong.Header("Allow"), "POST");
+  EXPECT_EQ(f.Post("/livez", "").Header("Allow"), "GET, HEAD");
+  EXPECT_EQ(f.Send("TRACE /v1/auth HTTP/1.1\r\nHost: a\r\n\r\n").status, 405);
+  EXPECT_EQ(
+      f.Send("POST /v1/check HTTP/1.1\r\nHost: a\r\nContent-Encoding: gzip\r\nContent-Length: 2\r\n\r\n{}").status,
+      415);
+  EXPECT_FALSE(f.connection.closing());
+}
+
+TEST(HttpSession, SaysContinueBeforeTheBody) {
+  for (const auto kind : {Fixture::StoreKind::kInline, Fixture::StoreKind::kLate}) {
+    Fixture f(kind);
+    f.connection.Receive(Fixture::PostText("/v1/check", kAlice) +
+                         "POST /v1/check HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 16\r\n\r\n");
+    if (f.late != nullptr) {
+      EXPECT_EQ(f.connection.TakeOutput(), "") << "before the answer to the request before";
+      f.late->Answer();
+      f.connection.RunPosted();
+    }
+    std::string output = f.connection.TakeOutput();
+    Fixture::TakeAnswer(&output);
+    EXPECT_EQ(output, "HTTP/1.1 100 Continue\r\n\r\n");
+    f.connection.Receive(std::string_view(kAlice).substr(0, 4));
+    EXPECT_EQ(f.connection.TakeOutput(), "");
+    f.connection.Receive(std::string_view(kAlice).substr(4));
+    if (f.late != nullptr) f.late->Answer();
+    f.connection.RunPosted();
+    output = f.connection.TakeOutput();
+    EXPECT_EQ(Fixture::TakeAnswer(&output).Json().at("remaining"), 0);
+  }
+}
+
+TEST(HttpSession, ClosesWhenAskedTo) {
+  Fixture f;
+  const Answer last = f.Get("/livez", "Connection: close\r\n");
+  EXPECT_EQ(last.Header("Connection"), "close");
+  EXPECT_TRUE(f.connection.closing());
+
+  Fixture old;
+  EXPECT_EQ(old.Send("GET /livez HTTP/1.0\r\nConnection: keep-alive\r\n\r\n").Header("Connection"), "keep-alive");
+  EXPECT_FALSE(old.connection.closing());
+  EXPECT_EQ(old.Send("GET /livez HTTP/1.0\r\n\r\n").Header("Connection"), "close");
+  EXPECT_TRUE(old.connection.closing());
+}
+
+TEST(HttpSession, WhatFollowsTheLastRequestIsIgnored) {
+  Fixture f;
+  EXPECT_EQ(f.Send(Fixture::GetText("/livez", "Connection: close\r\n") + Fixture::PostText("/v1/check", kAlice)).status,
+            200);
+  EXPECT_EQ(f.connection.unconsumed(), "");
+}
+
+TEST(HttpSession, ClosesAfterMalformedHttp) {
+  Fixture f;
+  const Answer answer =
+      f.Send("POST /v1/check HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n");
+  EXPECT_EQ(answer.status, 400);
+  EXPECT_EQ(answer.Header("Connection"), "close");
+  EXPECT_EQ(answer.Header("Content-Type"), "application/problem+json");
+  EXPECT_TRUE(f.connection.closing());
+  EXPECT_EQ(f.connection.unconsumed(), "");
+}
+
+TEST(HttpSession, Drains) {
+  Fixture idle;
+  idle.connection.StartDrain();
+  EXPECT_TRUE(idle.connection.closing());
+
+  Fixture busy;
+  busy.connection.Receive("GET /live");
+  busy.connection.StartDrain();
+  EXPECT_FALSE(busy.connection.closing());
+  EXPECT_EQ(busy.Send("z HTTP/1.1\r\nHost: a\r\n\r\n").Header("Connection"), "close");
+  EXPECT_TRUE(busy.connection.closing());
+
+  Fixture asking(Fixture::StoreKind::kLate);
+  asking.connection.Receive(Fixture::PostText("/v1/check", kAlice));
+  asking.connection.StartDrain();
+  EXPECT_FALSE(asking.connection.closing());
+  asking.late->Answer();
+  asking.connection.RunPosted();
+  std::string output = asking.connection.TakeOutput();
+  EXPECT_EQ(Fixture::TakeAnswer(&output).Header("Connection"), "close");
+  EXPECT_TRUE(asking.connection.closing());
+}
+
+TEST(HttpSession, AFloodOfLargeAnswersYields) {
+  Fixture f;
+  f.options.metrics = [] { return std::string(300'000, 'x'); };
+  std::string flood;
+  for (int i = 0; i < 20; ++i) flood += Fixture::GetText("/metrics");
+  f.connection.Receive(flood);
+  std::string output = f.connection.TakeOutput();
+  EXPECT_LT(output.size(), 2'000'000U);
+  EXPECT_TRUE(f.connection.paused());
+  while (f.connection.RunPosted() > 0) output += f.connection.TakeOutput();
+  EXPECT_EQ(Fixture::TakeAnswers(output).size(), 20U);
+}
+
+TEST(HttpSession, HoldsToItsLimits) {
+  Fixture f;
+  f.options.max_body_bytes = 10;
+  f.Connect();
+  EXPECT_EQ(f.Post("/v1/check", R"({"user":"alice"})").status, 413);
+  EXPECT_TRUE(f.connection.closing());
+}
+
+}  // namespace
+}  // namespace weir::http

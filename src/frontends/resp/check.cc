@@ -1,0 +1,167 @@
+#include "frontends/resp/check.h"
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <limits>
+
+#include "frontends/resp/commands.h"
+
+namespace weir::resp {
+namespace {
+
+constexpr std::uint64_t kUnlimited = std::numeric_limits<std::uint64_t>::max();
+
+struct TextField {
+  std::string_view name;
+  std::string_view Request::* member;
+};
+constexpr std::array kTextFields = {
+    TextField{"ip", &Request::peer_ip},       TextField{"user", &Request::user},
+    TextField{"tenant", &Request::tenant},    TextField{"tier", &Request::tier},
+    TextField{"api_key", &Request::api_key},  TextField{"country", &Request::country},
+    TextField{"method", &Request::method},    TextField{"path", &Request::path},
+    TextField{"domain", &Request::domain},
+};
+
+bool StartsWithIgnoreCase(std::string_view text, std::string_view lower) {
+  return text.size() >= lower.size() && EqualsIgnoreCase(text.substr(0, lower.size()), lower);
+}
+
+bool Refuse(std::string_view what, std::string_view field, std::string* error) {
+  *error = "ERR ";
+  *error += what;
+  *error += " '";
+  *error += field.substr(0, 128);
+  *error += '\'';
+  return false;
+}
+
+bool AddPair(std::string_view name, std::string_view value, engine::Arena* arena, std::size_t first,
+             std::vector<Attribute>* pairs, std::string* error) {
+  if (name.empty()) return Refuse("a header or attribute needs a name before the value", value, error);
+  if (pairs->size() - first == kMaxPairs) return Refuse("too many headers or attributes at", name, error);
+  pairs->push_back({arena->Copy(name), arena->Copy(value)});
+  return true;
+}
+
+// Milliseconds, rounded up.
+std::int64_t Milliseconds(std::int64_t nanoseconds) {
+  return nanoseconds / kMillisecond + (nanoseconds % kMillisecond > 0 ? 1 : 0);
+}
+
+// The store did not say what is left.
+bool WithoutOutcome(const Decision& decision) {
+  return decision.reason == Reason::kStoreDenied || decision.reason == Reason::kStoreAllowed;
+}
+
+void AppendCount(std::uint64_t count, ReplyWriter& reply) {
+  if (count == kUnlimited) return reply.Null();
+  reply.Integer(static_cast<std::int64_t>(std::min<std::uint64_t>(count, std::numeric_limits<std::int64_t>::max())));
+}
+
+void AppendRetry(const Decision& decision, ReplyWriter& reply) {
+  constexpr std::int64_t kStoreRetryMs = 1'000;  // nobody knows when a store is back
+  if (decision.allowed) return reply.Integer(0);
+  if (WithoutOutcome(decision) || decision.reason == Reason::kStoreFull) return reply.Integer(kStoreRetryMs);
+  const RuleOutcome* rule = decision.decider();
+  if (rule == nullptr || rule->outcome.verdict == Verdict::kNever) return reply.Null();
+  reply.Integer(std::max<std::int64_t>(Milliseconds(rule->outcome.retry_after_ns), 1));
+}
+
+std::int64_t LongestDelay(const Decision& decision) {
+  std::int64_t delay = 0;
+  for (std::uint32_t i = 0; i < decision.rule_count; ++i) {
+    const RuleOutcome& rule = decision.rules()[i];
+    if (!rule.shadow) delay = std::max(delay, rule.outcome.delay_ns);
+  }
+  return delay;
+}
+
+std::string_view CodeName(ErrorCode code) {
+  switch (code) {
+    case ErrorCode::kNotFound:
+      return "NOTFOUND ";
+    case ErrorCode::kUnavailable:
+    case ErrorCode::kDeadlineExceeded:
+      return "UNAVAILABLE ";
+    case ErrorCode::kResourceExhausted:
+      return "OOM ";
+    default:
+      return "ERR ";
+  }
+}
+
+}  // namespace
+
+bool ReadUnsigned(std::string_view text, std::uint64_t* value) {
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), *value);
+  return !text.empty() && error == std::errc{} && end == text.data() + text.size();
+}
+
+bool ReadRequest(std::span<const std::string_view> fields, engine::Arena* arena, Request* request,
+                 std::vector<Attribute>* headers, std::vector<Attribute>* attributes, std::string* error) {
+  if (fields.size() % 2 != 0) return Refuse("no value for field", fields.back(), error);
+  const std::size_t first_header = headers->size();
+  const std::size_t first_attribute = attributes->size();
+  for (std::size_t i = 0; i < fields.size(); i += 2) {
+    const std::string_view name = fields[i];
+    const std::string_view value = fields[i + 1];
+    const auto* text_field =
+        std::ranges::find_if(kTextFields, [name](const TextField& field) { return EqualsIgnoreCase(name, field.name); });
+    if (text_field != kTextFields.end()) {
+      request->*(text_field->member) = arena->Copy(value);
+    } else if (EqualsIgnoreCase(name, "cost")) {
+      if (!ReadUnsigned(value, &request->cost)) return Refuse("cost must be an integer >= 0, got", value, error);
+    } else if (StartsWithIgnoreCase(name, "header:")) {
+      if (!AddPair(name.substr(7), value, arena, first_header, headers, error)) return false;
+    } else if (StartsWithIgnoreCase(name, "attr:")) {
+      if (!AddPair(name.substr(5), value, arena, first_attribute, attributes, error)) return false;
+    } else {
+      return Refuse("unknown field", name, error);
+    }
+  }
+  return true;
+}
+
+void AppendDecision(const Decision& decision, const std::vector<ExplainStep>* trace, ReplyWriter& reply) {
+  const RuleOutcome* rule = decision.decider();
+  const Outcome* outcome = rule == nullptr || WithoutOutcome(decision) ? nullptr : &rule->outcome;
+  reply.Map(trace == nullptr ? 10 : 11);
+  reply.Bulk("allowed");
+  reply.Boolean(decision.allowed);
+  reply.Bulk("reason");
+  reply.Bulk(ToString(decision.reason));
+  reply.Bulk("limit");
+  AppendCount(outcome == nullptr ? kUnlimited : outcome->limit, reply);
+  reply.Bulk("remaining");
+  AppendCount(outcome == nullptr ? kUnlimited : outcome->remaining, reply);
+  reply.Bulk("reset_after_ms");
+  reply.Integer(outcome == nullptr ? 0 : Milliseconds(outcome->reset_after_ns));
+  reply.Bulk("retry_after_ms");
+  AppendRetry(decision, reply);
+  reply.Bulk("rule");
+  rule == nullptr ? reply.Null() : reply.Bulk(rule->rule);
+  reply.Bulk("level");
+  rule == nullptr ? reply.Null() : reply.Bulk(ToString(rule->level));
+  reply.Bulk("delay_ms");
+  reply.Integer(Milliseconds(LongestDelay(decision)));
+  reply.Bulk("reservation");
+  // As text: it uses all 64 bits, and RESP integers are signed.
+  decision.reservation == 0 ? reply.Null() : reply.Bulk(std::to_string(decision.reservation));
+  if (trace == nullptr) return;
+  reply.Bulk("steps");
+  reply.Array(trace->size());
+  for (const ExplainStep& step : *trace) {
+    reply.Array(2);
+    reply.Bulk(step.stage);
+    reply.Bulk(step.detail);
+  }
+}
+
+void AppendStatus(const Result<>& status, ReplyWriter& reply) {
+  if (status) return reply.Simple("OK");
+  reply.Error(std::string(CodeName(status.error().code)) + status.error().message);
+}
+
+}  // namespace weir::resp

@@ -1,0 +1,37 @@
+// WEIR.*: requests as field-value pairs, decisions as maps.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "engine/arena.h"
+#include "engine/engine.h"
+#include "frontends/resp/reply.h"
+
+namespace weir::resp {
+
+// Headers, and attributes, of one request.
+inline constexpr std::size_t kMaxPairs = 128;
+
+// Reads "field value ..." into `request`: ip user tenant tier api_key country method path domain cost header:NAME
+// attr:NAME. Texts are copied into `arena`; headers and attributes are appended to the two vectors, and are not yet set
+// in `request` (the vectors still grow). False: `error` is the reply.
+bool ReadRequest(std::span<const std::string_view> fields, engine::Arena* arena, Request* request,
+                 std::vector<Attribute>* headers, std::vector<Attribute>* attributes, std::string* error);
+
+// An integer of 64 bits without sign, decimal.
+bool ReadUnsigned(std::string_view text, std::uint64_t* value);
+
+// Ten fields: allowed, reason, limit, remaining, reset_after_ms, retry_after_ms, rule, level, delay_ms, reservation. Null
+// where there is nothing to say: limit and remaining without a rule or a bound, retry_after_ms when it never fits. Times
+// are rounded up. `trace`: nullptr, or an eleventh field `steps`: [stage, detail] each.
+void AppendDecision(const Decision& decision, const std::vector<ExplainStep>* trace, ReplyWriter& reply);
+
+// OK, or an error that begins with what to do about it: NOTFOUND, UNAVAILABLE, ...
+void AppendStatus(const Result<>& status, ReplyWriter& reply);
+
+}  // namespace weir::resp

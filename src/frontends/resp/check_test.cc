@@ -1,0 +1,160 @@
+// WEIR.*: decisions by the configured rules.
+#include "frontends/resp/check.h"
+
+#include <gtest/gtest.h>
+
+#include <string>
+
+#include "frontends/resp/session_fixture.h"
+
+namespace weir::resp {
+namespace {
+
+using CheckTest = RespTest;
+
+std::string Bulk(std::string_view text) { return "$" + std::to_string(text.size()) + "\r\n" + std::string(text) + "\r\n"; }
+
+// What a decision of the free tier looks like in RESP2.
+std::string Decided(bool allowed, int remaining, int reset_ms, std::string_view retry, std::string_view reservation) {
+  return "*20\r\n" + Bulk("allowed") + ":" + (allowed ? "1" : "0") + "\r\n" + Bulk("reason") +
+         Bulk(allowed ? "ok" : retry == "$-1\r\n" ? "never_fits" : "over_limit") + Bulk("limit") + ":5\r\n" +
+         Bulk("remaining") + ":" + std::to_string(remaining) + "\r\n" + Bulk("reset_after_ms") + ":" +
+         std::to_string(reset_ms) + "\r\n" + Bulk("retry_after_ms") + std::string(retry) + Bulk("rule") +
+         Bulk("global.free_tier") + Bulk("level") + Bulk("global") + Bulk("delay_ms") + ":0\r\n" + Bulk("reservation") +
+         std::string(reservation);
+}
+constexpr std::string_view kNull = "$-1\r\n";
+
+TEST_F(CheckTest, DecidesByTheRules) {
+  for (int i = 1; i <= 5; ++i) {
+    EXPECT_EQ(Say("WEIR.CHECK user u path /a method GET"), Decided(true, 5 - i, i * 12'000, ":0\r\n", kNull));
+  }
+  EXPECT_EQ(Say("WEIR.CHECK user u"), Decided(false, 0, 60'000, ":12000\r\n", kNull));
+  engine_.clock.Advance(500'000);  // half a millisecond: times are rounded up
+  EXPECT_EQ(Say("WEIR.CHECK user u"), Decided(false, 0, 60'000, ":12000\r\n", kNull));
+  EXPECT_EQ(Say("WEIR.CHECK user other cost 2"), Decided(true, 3, 24'000, ":0\r\n", kNull));
+  EXPECT_EQ(Say("WEIR.CHECK user third cost 6"), Decided(false, 5, 0, kNull, kNull));
+}
+
+TEST_F(CheckTest, PeeksWithoutCounting) {
+  for (int i = 0; i < 9; ++i) EXPECT_EQ(Say("WEIR.PEEK user u"), Say("WEIR.PEEK user u"));
+  EXPECT_EQ(Say("WEIR.CHECK user u"), Decided(true, 4, 12'000, ":0\r\n", kNull));
+}
+
+TEST_F(CheckTest, ReservesCommitsAndCancels) {
+  const std::string reserved = Say("WEIR.RESERVE user u cost 4");
+  const std::size_t at = reserved.find(Bulk("reservation")) + Bulk("reservation").size();
+  const std::size_t line = reserved.find("\r\n", at) + 2;
+  const std::string id = reserved.substr(line, reserved.find("\r\n", line) - line);
+  EXPECT_EQ(reserved, Decided(true, 1, 48'000, ":0\r\n", Bulk(id)));
+  EXPECT_EQ(Say("WEIR.COMMIT " + id + " 1"), "+OK\r\n");
+  EXPECT_TRUE(Say("WEIR.COMMIT " + id + " 1").starts_with("-NOTFOUND ")) << "only once";
+  EXPECT_EQ(Say("WEIR.CHECK user u cost 0"), Decided(true, 4, 12'000, ":0\r\n", kNull));
+  EXPECT_TRUE(Say("WEIR.CANCEL 123456789").starts_with("-NOTFOUND "));
+  EXPECT_EQ(Say("WEIR.COMMIT x 1"), "-ERR the reservation must be an integer >= 0\r\n");
+  EXPECT_EQ(Say("WEIR.COMMIT 1 -1"), "-ERR the actual cost must be an integer >= 0\r\n");
+  EXPECT_EQ(Say("WEIR.CANCEL"), "-ERR wrong number of arguments for 'weir.cancel' command\r\n");
+}
+
+TEST_F(CheckTest, RefundsAndResets) {
+  Say("WEIR.CHECK user u cost 5");
+  EXPECT_EQ(Say("WEIR.REFUND user u cost 2"), "+OK\r\n");
+  EXPECT_EQ(Say("WEIR.PEEK user u cost 0"), Decided(true, 2, 36'000, ":0\r\n", kNull));
+  EXPECT_EQ(Say("WEIR.RESET user u"), "+OK\r\n");
+  EXPECT_EQ(Say("WEIR.PEEK user u cost 0"), Decided(true, 5, 0, ":0\r\n", kNull));
+}
+
+TEST_F(CheckTest, SaysNothingWhereNoRuleCounts) {
+  const std::string reply = Say("WEIR.CHECK user vip");
+  EXPECT_TRUE(reply.starts_with("*20\r\n" + Bulk("allowed") + ":1\r\n" + Bulk("reason") + Bulk("no_limit") + Bulk("limit") +
+                                "$-1\r\n" + Bulk("remaining") + "$-1\r\n"))
+      << reply;
+}
+
+TEST_F(CheckTest, InResp3ItIsAMap) {
+  Say("HELLO 3");
+  EXPECT_EQ(Say("WEIR.CHECK user u"),
+            "%10\r\n" + Bulk("allowed") + "#t\r\n" + Bulk("reason") + Bulk("ok") + Bulk("limit") + ":5\r\n" +
+                Bulk("remaining") + ":4\r\n" + Bulk("reset_after_ms") + ":12000\r\n" + Bulk("retry_after_ms") +
+                ":0\r\n" + Bulk("rule") + Bulk("global.free_tier") + Bulk("level") + Bulk("global") + Bulk("delay_ms") +
+                ":0\r\n" + Bulk("reservation") + "_\r\n");
+}
+
+TEST_F(CheckTest, ExplainsEveryStep) {
+  const std::string reply = Say("WEIR.EXPLAIN user u path /x");
+  EXPECT_TRUE(reply.starts_with("*22\r\n")) << reply;
+  EXPECT_NE(reply.find(Bulk("steps") + "*"), std::string::npos);
+  EXPECT_NE(reply.find(Bulk("decide")), std::string::npos) << reply;
+  EXPECT_EQ(Say("WEIR.CHECK user u"), Decided(true, 4, 12'000, ":0\r\n", kNull)) << "explaining counts nothing";
+}
+
+TEST_F(CheckTest, WrongFieldsAreNamed) {
+  const std::pair<std::string_view, std::string_view> cases[] = {
+      {"WEIR.CHECK usr u", "-ERR unknown field 'usr'\r\n"},
+      {"WEIR.CHECK user", "-ERR no value for field 'user'\r\n"},
+      {"WEIR.CHECK cost -1", "-ERR cost must be an integer >= 0, got '-1'\r\n"},
+      {"WEIR.CHECK cost 1.5", "-ERR cost must be an integer >= 0, got '1.5'\r\n"},
+      {"WEIR.CHECK cost 18446744073709551616", "-ERR cost must be an integer >= 0, got '18446744073709551616'\r\n"},
+      {"WEIR.CHECK cost \"\"", "-ERR cost must be an integer >= 0, got ''\r\n"},
+      {"WEIR.CHECK header: x", "-ERR a header or attribute needs a name before the value 'x'\r\n"},
+      {"WEIR.CHECK attr: x", "-ERR a header or attribute needs a name before the value 'x'\r\n"},
+  };
+  for (const auto& [line, reply] : cases) EXPECT_EQ(Say(line), reply) << line;
+  std::string many = "WEIR.CHECK";
+  for (int i = 0; i < 129; ++i) many += " header:a" + std::to_string(i) + " v";
+  EXPECT_EQ(Say(many), "-ERR too many headers or attributes at 'a128'\r\n");
+  EXPECT_TRUE(Say("WEIR.CHECK").starts_with("*20\r\n")) << "a request of which nothing is known";
+}
+
+TEST(ReadRequest, ReadsEveryField) {
+  const std::vector<std::string_view> fields = {
+      "ip",     "192.0.2.1", "USER",    "u",  "tenant",     "t",          "tier",   "gold",    "api_key", "k",
+      "method", "GET",       "path",    "/p", "domain",     "d",          "cost",   "7",       "country", "DE",
+      "header:X-Team",       "blue",    "attr:plan",        "pro",        "Header:X-Team",     "red"};
+  engine::Arena arena;
+  Request request;
+  std::vector<Attribute> headers, attributes;
+  std::string error;
+  ASSERT_TRUE(ReadRequest(fields, &arena, &request, &headers, &attributes, &error)) << error;
+  EXPECT_EQ(request.peer_ip, "192.0.2.1");
+  EXPECT_EQ(request.user, "u");
+  EXPECT_EQ(request.tenant, "t");
+  EXPECT_EQ(request.tier, "gold");
+  EXPECT_EQ(request.api_key, "k");
+  EXPECT_EQ(request.method, "GET");
+  EXPECT_EQ(request.path, "/p");
+  EXPECT_EQ(request.domain, "d");
+  EXPECT_EQ(request.country, "DE");
+  EXPECT_EQ(request.cost, 7U);
+  ASSERT_EQ(headers.size(), 2U);
+  EXPECT_EQ(headers[0].name, "X-Team");
+  EXPECT_EQ(headers[1].value, "red");
+  ASSERT_EQ(attributes.size(), 1U);
+  EXPECT_EQ(attributes[0].name, "plan");
+}
+
+TEST(AppendDecision, TellsTheLongestDelayAndWhatTheStoreLeavesOpen) {
+  Decision decision;
+  decision.rule_count = 2;
+  decision.deciding = 0;
+  decision.reason = Reason::kOk;
+  decision.inline_rules[0].rule = "a";
+  decision.inline_rules[0].outcome.limit = UINT64_MAX;
+  decision.inline_rules[0].outcome.remaining = UINT64_MAX - 1;
+  decision.inline_rules[1].outcome.delay_ns = 1'500'001;
+  std::string out;
+  ReplyWriter reply(out, Protocol::kResp2);
+  AppendDecision(decision, nullptr, reply);
+  EXPECT_NE(out.find(Bulk("limit") + "$-1\r\n" + Bulk("remaining") + ":9223372036854775807\r\n"), std::string::npos) << out;
+  EXPECT_NE(out.find(Bulk("delay_ms") + ":2\r\n"), std::string::npos) << out;
+
+  out.clear();
+  decision.allowed = false;
+  decision.reason = Reason::kStoreDenied;
+  AppendDecision(decision, nullptr, reply);
+  EXPECT_NE(out.find(Bulk("retry_after_ms") + ":1000\r\n"), std::string::npos) << out;
+  EXPECT_NE(out.find(Bulk("limit") + "$-1\r\n" + Bulk("remaining") + "$-1\r\n"), std::string::npos) << out;
+}
+
+}  // namespace
+}  // namespace weir::resp

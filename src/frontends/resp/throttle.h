@@ -1,0 +1,40 @@
+// CL.THROTTLE and THROTTLE: a bucket whose numbers the client brings.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "engine/engine.h"
+
+namespace weir::resp {
+
+enum class ThrottleForm : std::uint8_t {
+  kCell,  // redis-cell: [limited, limit, remaining, retry_after, reset_after], limit = max_burst + 1
+  kCrab,  // throttlecrab: [allowed, limit, remaining, reset_after, retry_after], limit = burst
+};
+
+// Reads the commands' arguments. Remembers the limit of the command before: clients repeat the same numbers.
+class ThrottleReader {
+ public:
+  // `arguments` with the command's name first. Fills in `throttle` but for its key, which is arguments[1], and the limit
+  // to report. False: `error` is the reply, in the words of the original.
+  bool Read(std::span<const std::string_view> arguments, ThrottleForm form, engine::Throttle* throttle,
+            std::int64_t* reported_limit, std::string* error);
+
+ private:
+  struct Numbers {
+    std::int64_t capacity = 0, count = 0, period = 0;
+    friend bool operator==(const Numbers&, const Numbers&) = default;
+  };
+  Numbers numbers_;
+  algorithms::Limit limit_;
+};
+
+// The reply to a completed throttle. Seconds are whole. redis-cell's are rounded up where milliseconds remain, as it does
+// it; throttlecrab's are rounded up (it cuts them off, so that a client that waits as told is denied again).
+void AppendThrottleReply(const engine::Throttle& throttle, ThrottleForm form, std::int64_t reported_limit,
+                         std::string* out);
+
+}  // namespace weir::resp

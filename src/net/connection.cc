@@ -1,0 +1,338 @@
+#include "net/connection.h"
+
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <exception>
+#include <utility>
+
+#include "base/log.h"
+
+namespace weir::net {
+namespace {
+
+// No more is read from a peer that has this much of its answers still to take.
+constexpr std::size_t kHighWater = 256 << 10;
+// Lent buffers above this are not kept.
+constexpr std::size_t kKeepOutput = 1 << 20;
+constexpr std::size_t kKeepInput = 4 << 10;
+// How long a closing connection waits for the peer's end, so that a reset does not overtake the last answer.
+constexpr std::int64_t kLingerMs = 1'000;
+constexpr std::int64_t kHandshakeMs = 10'000;
+
+}  // namespace
+
+SocketConnection::SocketConnection(Loop& loop, StreamSocket socket, std::string peer)
+    : loop_(loop),
+      mailbox_(loop.shared_mailbox()),
+      socket_(std::move(socket)),
+      fd_(socket_->native_handle()),
+      last_activity_ms_(Loop::NowMs()),
+      peer_(std::move(peer)) {}
+
+SocketConnection::~SocketConnection() = default;
+
+template <typename Call>
+void SocketConnection::Enter(Call&& call) {
+  BorrowOutput();
+  ++entered_;
+  try {
+    call();
+  } catch (const std::exception& error) {
+    log::Error("session failed", {{"reason", error.what()}, {"peer", peer_}});
+    broken_ = true;
+  }
+  --entered_;
+}
+
+void SocketConnection::Start(const ListenerState& listener) {
+  const std::int64_t idle_ms = loop_.options().idle_timeout_ms;
+  if (listener.tls != nullptr) {
+    tls_ = TlsStream::Accept(*listener.tls);
+    if (tls_ == nullptr) return Close();
+    loop_.wheel().Schedule(*this, last_activity_ms_ + (idle_ms == 0 ? kHandshakeMs : std::min(idle_ms, kHandshakeMs)));
+  } else if (idle_ms != 0) {
+    loop_.wheel().Schedule(*this, last_activity_ms_ + idle_ms);
+  }
+  Enter([&] { session_ = listener.sessions(*this); });
+  if (session_ == nullptr) return Close();
+  // What the client sent with its handshake is often here already.
+  ReadOnce();
+  Settle();
+}
+
+void SocketConnection::StartDrain() {
+  if (state_ == State::kLingering) return Close();
+  if (state_ != State::kOpen) return;
+  // Requests that have arrived are in hand, though this loop has not seen them yet.
+  if (!paused_ && !eof_ && unsent() < kHighWater) ReadOnce();
+  draining_ = true;
+  if (state_ == State::kOpen) {
+    Enter([this] { session_->OnDrain(); });
+  }
+  Settle();
+}
+
+void SocketConnection::Close() {
+  if (state_ == State::kClosed) return;
+  state_ = State::kClosed;
+  IdleWheel::Cancel(*this);
+  boost::system::error_code ignored;
+  socket_->close(ignored);
+  ReleaseWhenIdle();
+}
+
+void SocketConnection::Abandon() {
+  state_ = State::kClosed;
+  IdleWheel::Cancel(*this);
+  session_.reset();
+  socket_.reset();
+}
+
+void SocketConnection::ReleaseWhenIdle() {
+  if (read_armed_ || write_armed_ || entered_ > 0) return;
+  session_.reset();
+  socket_.reset();
+  ReturnOutput(output_);
+  loop_.Forget(*this);
+}
+
+void SocketConnection::OnDeadline(std::int64_t now_ms) {
+  const std::int64_t idle_ms = loop_.options().idle_timeout_ms;
+  if (state_ == State::kLingering) return Close();
+  const bool in_handshake = tls_ != nullptr && !tls_->established();
+  if (in_handshake || (idle_ms != 0 && now_ms - last_activity_ms_ >= idle_ms)) {
+    loop_.counters().idle_closed.Add(1);
+    return Close();
+  }
+  if (idle_ms != 0) loop_.wheel().Schedule(*this, last_activity_ms_ + idle_ms);
+}
+
+// ---- the session's side ----------------------------------------------------------------------------------------------
+
+void SocketConnection::Flush() { Settle(); }
+
+void SocketConnection::Resume() {
+  paused_ = false;
+  Settle();
+}
+
+void SocketConnection::CloseAfterFlush() {
+  if (state_ == State::kOpen) state_ = State::kClosing;
+  Settle();
+}
+
+void SocketConnection::Post(std::function<void()> task) {
+  mailbox_->Push([weak = weak_from_this(), task = std::move(task)] {
+    if (const auto self = weak.lock()) self->RunPosted(task);
+  });
+}
+
+void SocketConnection::RunPosted(const std::function<void()>& task) {
+  if (state_ == State::kClosed) return;
+  Enter(task);
+  Settle();
+}
+
+// ---- input -----------------------------------------------------------------------------------------------------------
+
+void SocketConnection::OnReadable(bool failed) {
+  read_armed_ = false;
+  if (state_ == State::kClosed) return ReleaseWhenIdle();
+  if (failed) return Close();
+  if (state_ == State::kLingering) {
+    Discard();
+    if (eof_) return Close();
+    return ArmRead();
+  }
+  // Paused since the wait began: the bytes keep.
+  if (state_ == State::kOpen && !paused_) ReadOnce();
+  Settle();
+}
+
+void SocketConnection::ReadOnce() {
+  const auto scratch = loop_.scratch();
+  const ssize_t got = recv(fd_, scratch.data(), scratch.size(), 0);
+  if (got < 0) {
+    if (errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR) broken_ = true;
+    return;
+  }
+  if (got == 0) {
+    eof_ = true;
+    return;
+  }
+  last_activity_ms_ = Loop::NowMs();
+  loop_.counters().bytes_in.Add(static_cast<std::uint64_t>(got));
+  const std::string_view bytes(scratch.data(), static_cast<std::size_t>(got));
+  if (tls_ == nullptr) {
+    Deliver(bytes);
+  } else {
+    ReceiveCipher(bytes);
+  }
+}
+
+void SocketConnection::ReceiveCipher(std::string_view cipher) {
+  const bool was_established = tls_->established();
+  std::string& plain = loop_.plain_scratch();
+  plain.clear();
+  const TlsStream::Progress progress = tls_->Receive(cipher, plain, wire_);
+  if (!was_established && tls_->established() && loop_.options().idle_timeout_ms != 0) {
+    loop_.wheel().Schedule(*this, last_activity_ms_ + loop_.options().idle_timeout_ms);
+  }
+  if (!plain.empty()) Deliver(plain);
+  if (progress == TlsStream::Progress::kClosedByPeer) eof_ = true;
+  if (progress == TlsStream::Progress::kFailed) {
+    // Only the alert in wire_ is still worth sending.
+    output_.clear();
+    waiting_input_ = false;
+    if (state_ == State::kOpen) state_ = State::kClosing;
+  }
+}
+
+void SocketConnection::Deliver(std::string_view bytes) {
+  if (input_.empty()) {
+    const std::size_t consumed = Offer(bytes);
+    if (consumed < bytes.size()) input_.assign(bytes.substr(consumed));
+    return;
+  }
+  input_.append(bytes);
+  input_.erase(0, Offer(input_));
+  if (input_.empty() && input_.capacity() > kKeepInput) input_ = std::string();
+}
+
+std::size_t SocketConnection::Offer(std::string_view view) {
+  std::size_t total = 0;
+  waiting_input_ = false;
+  while (total < view.size()) {
+    if (!MayDeliver()) {
+      waiting_input_ = state_ == State::kOpen && !broken_;
+      break;
+    }
+    std::size_t consumed = 0;
+    const std::string_view rest = view.substr(total);
+    Enter([&] { consumed = session_->OnInput(rest); });
+    if (consumed == 0) break;
+    total += std::min(consumed, rest.size());
+  }
+  return total;
+}
+
+bool SocketConnection::MayDeliver() const {
+  return state_ == State::kOpen && !broken_ && !paused_ && unsent() < kHighWater;
+}
+
+// ---- output and the end ----------------------------------------------------------------------------------------------
+
+void SocketConnection::Settle() {
+  if (entered_ > 0 || state_ == State::kClosed) return;
+  for (;;) {
+    if (broken_ || !SendSome()) return Close();
+    if (!waiting_input_ || !MayDeliver()) break;
+    input_.erase(0, Offer(input_));
+    if (input_.empty() && input_.capacity() > kKeepInput) input_ = std::string();
+  }
+  const bool output_overflows = unsent() > loop_.options().max_output_bytes;
+  if (output_overflows || input_.size() > loop_.options().max_input_bytes) {
+    loop_.counters().overflow_closed.Add(1);
+    log::Info("connection closed at its bound",
+              {{"peer", peer_}, {"bound", output_overflows ? "max_output_bytes" : "max_input_bytes"}});
+    return Close();
+  }
+  if (unsent() > 0) {
+    if (state_ == State::kOpen && !paused_ && unsent() < kHighWater) ArmRead();
+    return;
+  }
+  if (state_ == State::kClosing) return FinishClosing();
+  if (state_ == State::kOpen && eof_ && !paused_ && !waiting_input_) return Close();
+  if (state_ == State::kOpen && !paused_) ArmRead();
+}
+
+bool SocketConnection::SendSome() {
+  if (write_armed_) return true;
+  if (tls_ != nullptr && !output_.empty()) {
+    if (!tls_->Send(output_, wire_)) return false;
+    ReturnOutput(output_);
+  }
+  std::string& bytes = tls_ == nullptr ? output_ : wire_;
+  if (bytes.empty()) return true;
+  while (sent_ < bytes.size()) {
+    const ssize_t sent = send(fd_, bytes.data() + sent_, bytes.size() - sent_, MSG_NOSIGNAL);
+    if (sent < 0) {
+      if (errno == EINTR) continue;
+      if (errno != EAGAIN && errno != EWOULDBLOCK) return false;
+      // Moved seldom enough that each byte moves at most twice.
+      if (sent_ > bytes.size() / 2) bytes.erase(0, std::exchange(sent_, 0));
+      ArmWrite();
+      return true;
+    }
+    sent_ += static_cast<std::size_t>(sent);
+    last_activity_ms_ = Loop::NowMs();
+    loop_.counters().bytes_out.Add(static_cast<std::uint64_t>(sent));
+  }
+  sent_ = 0;
+  ReturnOutput(bytes);
+  return true;
+}
+
+void SocketConnection::BorrowOutput() {
+  std::string& spare = loop_.spare_output();
+  if (output_.empty() && output_.capacity() < spare.capacity()) output_.swap(spare);
+}
+
+void SocketConnection::ReturnOutput(std::string& sent) {
+  sent.clear();
+  std::string& spare = loop_.spare_output();
+  if (sent.capacity() > spare.capacity() && sent.capacity() <= kKeepOutput) {
+    sent.swap(spare);
+  } else if (sent.capacity() > kKeepInput) {
+    sent = std::string();
+  }
+}
+
+void SocketConnection::OnWritable(bool failed) {
+  write_armed_ = false;
+  if (state_ == State::kClosed) return ReleaseWhenIdle();
+  if (failed) return Close();
+  Settle();
+}
+
+void SocketConnection::Discard() {
+  constexpr int kReadsPerTurn = 16;
+  const auto scratch = loop_.scratch();
+  for (int i = 0; i < kReadsPerTurn; ++i) {
+    const ssize_t got = recv(fd_, scratch.data(), scratch.size(), 0);
+    if (got < 0 && errno == EINTR) continue;
+    if (got == 0 || (got < 0 && errno != EAGAIN && errno != EWOULDBLOCK)) eof_ = true;
+    if (got <= 0) return;
+  }
+}
+
+void SocketConnection::FinishClosing() {
+  if (tls_ != nullptr) {
+    tls_->Shutdown(wire_);
+    // The goodbye fits into an empty socket buffer, or is not worth waiting for.
+    if (!SendSome() || unsent() > 0) return Close();
+  }
+  Discard();
+  if (eof_ || draining_) return Close();
+  shutdown(fd_, SHUT_WR);
+  state_ = State::kLingering;
+  input_ = std::string();
+  loop_.wheel().Schedule(*this, Loop::NowMs() + kLingerMs);
+  ArmRead();
+}
+
+void SocketConnection::ArmRead() {
+  if (read_armed_ || eof_) return;
+  read_armed_ = true;
+  socket_->async_wait(StreamSocket::wait_read, [this](const boost::system::error_code& error) { OnReadable(bool{error}); });
+}
+
+void SocketConnection::ArmWrite() {
+  if (write_armed_) return;
+  write_armed_ = true;
+  socket_->async_wait(StreamSocket::wait_write, [this](const boost::system::error_code& error) { OnWritable(bool{error}); });
+}
+
+}  // namespace weir::net

@@ -1,0 +1,109 @@
+// A connected socket and its session. Internal to net.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "net/idle_wheel.h"
+#include "net/loop.h"
+#include "net/session.h"
+#include "net/tls.h"
+
+namespace weir::net {
+
+// Owned by its loop's list until closed. Whoever else holds it (Share) holds an empty shell afterwards: the session, the
+// socket and the buffers end on the loop's thread.
+//
+// Invariants:
+//  1. The session is entered by one call at a time, and destroyed in none (entered_ guards both).
+//  2. At most one wait for reading and one for writing are pending; the connection is forgotten only when none is.
+//  3. What was appended is sent by Settle(), which ends every turn of the loop that concerned this connection.
+class SocketConnection final : public Connection,
+                               public std::enable_shared_from_this<SocketConnection>,
+                               public IdleWheel::Node {
+ public:
+  SocketConnection(Loop& loop, StreamSocket socket, std::string peer);
+  ~SocketConnection() override;
+
+  // ---- the loop's side ---------------------------------------------------------------------------------------------
+  void Start(const ListenerState& listener);
+  void StartDrain();
+  // At once, whatever is unsent.
+  void Close();
+  // The loop has ended: what was pending will never be told. Leaves an empty shell.
+  void Abandon();
+  // The wheel reached this connection's deadline.
+  void OnDeadline(std::int64_t now_ms);
+  // Position in the loop's list.
+  std::size_t slot = 0;
+
+  // ---- the session's side ------------------------------------------------------------------------------------------
+  std::string& output() override { return output_; }
+  void Flush() override;
+  void Pause() override { paused_ = true; }
+  void Resume() override;
+  void CloseAfterFlush() override;
+  void Post(std::function<void()> task) override;
+  std::shared_ptr<Connection> Share() override { return shared_from_this(); }
+  std::string_view peer_address() const override { return peer_; }
+  bool draining() const override { return draining_; }
+
+ private:
+  enum class State : std::uint8_t {
+    kOpen,
+    kClosing,    // sends what is left, delivers nothing
+    kLingering,  // all sent, write side shut: discards input until the peer has seen it and closes
+    kClosed,
+  };
+
+  void RunPosted(const std::function<void()>& task);
+  void OnReadable(bool failed);
+  void OnWritable(bool failed);
+  void ReadOnce();
+  void ReceiveCipher(std::string_view cipher);
+  void Deliver(std::string_view bytes);
+  std::size_t Offer(std::string_view view);
+  bool MayDeliver() const;
+  // Calls the session, which must not destroy itself meanwhile; an exception closes the connection.
+  template <typename Call>
+  void Enter(Call&& call);
+  void Settle();
+  bool SendSome();
+  void Discard();
+  void FinishClosing();
+  void ArmRead();
+  void ArmWrite();
+  void ReleaseWhenIdle();
+  void BorrowOutput();
+  void ReturnOutput(std::string& sent);
+  std::size_t unsent() const { return output_.size() + wire_.size() - sent_; }
+
+  Loop& loop_;
+  std::shared_ptr<Mailbox> mailbox_;
+  std::optional<StreamSocket> socket_;
+  int fd_;
+  State state_ = State::kOpen;
+  bool paused_ = false;
+  bool draining_ = false;
+  bool eof_ = false;            // the peer sends no more
+  bool waiting_input_ = false;  // input_ holds what the session did not get to see yet
+  bool read_armed_ = false;
+  bool write_armed_ = false;
+  bool broken_ = false;         // to be closed at once: the session threw, or the stream cannot be written
+  std::uint8_t entered_ = 0;
+  std::int64_t last_activity_ms_ = 0;
+  std::size_t sent_ = 0;        // of wire_ when TLS, else of output_
+  std::string output_;
+  std::string input_;           // received, not consumed
+  std::string wire_;            // TLS: encrypted, not sent
+  std::unique_ptr<TlsStream> tls_;
+  std::unique_ptr<Session> session_;
+  const std::string peer_;
+};
+
+}  // namespace weir::net

@@ -1,0 +1,183 @@
+// How one connection behaves: back pressure, pausing, closing, posting.
+#include <fcntl.h>
+#include <gtest/gtest.h>
+
+#include <future>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "net/server_fixture.h"
+
+namespace weir::net {
+namespace {
+
+using ConnectionTest = ServerTest;
+
+TEST_F(ConnectionTest, SendsAnswersThatAreLargerThanTheSocketsBuffer) {
+  Start();
+  TestClient client = Client();
+  client.Send("big 10000000\nbig 3\n");
+  EXPECT_EQ(client.Receive(10'000'003), std::string(10'000'003, 'x'));
+}
+
+TEST_F(ConnectionTest, DoesNotReadFromAPeerThatDoesNotRead) {
+  Start();
+  TestClient client = Client();
+  const int flags = fcntl(client.fd(), F_GETFL);
+  fcntl(client.fd(), F_SETFL, flags | O_NONBLOCK);
+  // Each line costs the server 100 bytes of output; it must stop reading long before its bound of 16 MB.
+  constexpr std::string_view kLine = "big 100\n";
+  std::string lines;
+  for (int i = 0; i < 1'000; ++i) lines += kLine;
+  std::size_t sent = 0;
+  for (;;) {
+    const std::size_t offset = sent % kLine.size();
+    const ssize_t n = send(client.fd(), lines.data() + offset, lines.size() - offset, MSG_NOSIGNAL);
+    if (n <= 0) break;
+    sent += static_cast<std::size_t>(n);
+    if (sent > (std::size_t{256} << 20)) break;
+  }
+  ASSERT_LT(sent, std::size_t{256} << 20) << "the server reads without end";
+  EXPECT_EQ(server_->Stats().overflow_closed, 0U);
+  fcntl(client.fd(), F_SETFL, flags);
+  client.ShutdownWrite();
+  std::size_t received = 0;
+  for (std::string part = client.Receive(1 << 20); !part.empty(); part = client.Receive(1 << 20)) received += part.size();
+  EXPECT_EQ(received, sent / kLine.size() * 100);
+}
+
+TEST_F(ConnectionTest, ClosesAReaderThatIsTooSlow) {
+  options_.max_output_bytes = 1 << 20;
+  Start();
+  TestClient client = Client();
+  client.Send("big 20000000\n");
+  EXPECT_LT(client.ReceiveAll().size(), 20'000'000U);
+  EXPECT_EQ(server_->Stats().overflow_closed, 1U);
+}
+
+TEST_F(ConnectionTest, ClosesWhenInputIsNeverConsumed) {
+  options_.max_input_bytes = 100'000;
+  Start();
+  TestClient client = Client();
+  client.Send(std::string(200'000, 'a'));
+  EXPECT_TRUE(client.AtEnd());
+  EXPECT_EQ(server_->Stats().overflow_closed, 1U);
+}
+
+TEST_F(ConnectionTest, DeliversNothingWhilePausedAndEverythingAfterwards) {
+  Start();
+  TestClient client = Client();
+  client.Send("1\npause\n2\n3\n");
+  EXPECT_EQ(client.Receive(8), "1\npause\n");
+  const Stage::Shared paused = stage_.WaitForShared(0);
+  client.Send("4\n");
+  paused.connection->Post([&paused] { paused.session->Continue("resumed\n"); });
+  EXPECT_EQ(client.Receive(14), "resumed\n2\n3\n4\n");
+}
+
+TEST_F(ConnectionTest, AnswersEverythingToAPeerThatClosedItsHalf) {
+  Start();
+  TestClient client = Client();
+  client.Send("1\npause\n2\nunfinished");
+  client.ShutdownWrite();
+  EXPECT_EQ(client.Receive(8), "1\npause\n");
+  const Stage::Shared paused = stage_.WaitForShared(0);
+  paused.connection->Post([&paused] { paused.session->Continue("resumed\n"); });
+  EXPECT_EQ(client.ReceiveAll(), "resumed\n2\n");
+  EXPECT_FALSE(client.was_reset());
+}
+
+TEST_F(ConnectionTest, TheLastAnswerArrivesThoughThePeerStillSends) {
+  Start();
+  TestClient client = Client();
+  // More than the server will read: a plain close would reset the connection and lose the answer.
+  auto sender = std::async(std::launch::async, [&] {
+    client.Send("close\n");
+    for (int i = 0; i < 50 && client.Send(std::string(100'000, 'a')); ++i) {
+    }
+    client.ShutdownWrite();
+  });
+  EXPECT_EQ(client.ReceiveAll(), "close\n");
+  EXPECT_FALSE(client.was_reset());
+  sender.get();
+}
+
+TEST_F(ConnectionTest, NothingIsDeliveredAfterCloseAfterFlush) {
+  Start();
+  TestClient client = Client();
+  client.Send("1\nclose\n2\n3\n");
+  EXPECT_EQ(client.ReceiveAll(), "1\nclose\n");
+}
+
+TEST_F(ConnectionTest, APeerThatNeverClosesIsNotWaitedForLong) {
+  Start();
+  TestClient client = Client();
+  client.Send("close\n");
+  EXPECT_EQ(client.ReceiveAll(), "close\n");
+  // Its own end stays open: the server lets go of its end all the same.
+  stage_.WaitForDestroyed(1);
+  EXPECT_TRUE(client.connected());
+}
+
+TEST_F(ConnectionTest, ASessionThatThrowsLosesOnlyItsOwnConnection) {
+  Start();
+  TestClient bystander = Client(), client = Client();
+  client.Send("throw\n");
+  EXPECT_TRUE(client.AtEnd());
+  bystander.Send("fine\n");
+  EXPECT_EQ(bystander.ReceiveLine(), "fine\n");
+}
+
+TEST_F(ConnectionTest, PostedTasksRunOnTheLoopAndAreDroppedOnceItIsClosed) {
+  Start();
+  TestClient client = Client();
+  client.Send("share\n");
+  EXPECT_EQ(client.ReceiveLine(), "share\n");
+  const Stage::Shared shared = stage_.WaitForShared(0);
+  std::vector<std::thread> threads;
+  for (int i = 0; i < 4; ++i) {
+    threads.emplace_back([&shared] {
+      for (int k = 0; k < 100; ++k) {
+        shared.connection->Post([&shared] {
+          shared.connection->output() += "p\n";
+          shared.connection->Flush();
+        });
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  std::string all;
+  for (int i = 0; i < 400; ++i) all += "p\n";
+  EXPECT_EQ(client.Receive(800), all);
+
+  client.Close();
+  stage_.WaitForDestroyed(1);
+  auto token = std::make_shared<int>(0);
+  shared.connection->Post([token] { FAIL() << "ran on a closed connection"; });
+  // A second connection's task runs after the first one's was dropped.
+  TestClient other = Client();
+  other.Send("share\n");
+  EXPECT_EQ(other.ReceiveLine(), "share\n");
+  std::promise<void> ran;
+  stage_.WaitForShared(1).connection->Post([&ran] { ran.set_value(); });
+  ran.get_future().get();
+  server_.reset();
+  shared.connection->Post([token] { FAIL() << "ran without a server"; });
+  EXPECT_EQ(token.use_count(), 1) << "what is dropped is destroyed";
+}
+
+TEST_F(ConnectionTest, AConnectionMayOutliveItsServerAsAShell) {
+  Start();
+  TestClient client = Client();
+  client.Send("pause\n");
+  EXPECT_EQ(client.ReceiveLine(), "pause\n");
+  Stage::Shared shared = stage_.WaitForShared(0);
+  server_.reset();
+  stage_.WaitForDestroyed(1);
+  EXPECT_EQ(shared.connection->peer_address(), "127.0.0.1");
+  shared.connection->Post([] { FAIL(); });
+}
+
+}  // namespace
+}  // namespace weir::net

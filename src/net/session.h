@@ -1,0 +1,58 @@
+// The seam between sockets and protocols. A protocol is a Session: bytes in, bytes out, no sockets, no threads; it can be
+// tested and fuzzed with strings. A Connection is what it sees of its socket. Both live on one event loop's thread, and
+// every call of either happens there, except Connection::Post.
+#pragma once
+
+#include <cstddef>
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+
+namespace weir::net {
+
+class Connection {
+ public:
+  virtual ~Connection() = default;
+
+  // Answers are appended here; all that one OnInput appended goes out with one write when it returns. From elsewhere
+  // (a completion that ran on the loop) call Flush().
+  virtual std::string& output() = 0;
+  virtual void Flush() = 0;
+
+  // No more input is delivered until Resume(), which delivers at once what is waiting. Counted by nobody: not nested.
+  virtual void Pause() = 0;
+  virtual void Resume() = 0;
+
+  // Closes once everything in output() is sent; no more input is delivered.
+  virtual void CloseAfterFlush() = 0;
+
+  // Runs `task` on this connection's loop, if the connection still lives then. The only member callable from any thread
+  // (through a shared_ptr from Share()).
+  virtual void Post(std::function<void()> task) = 0;
+  virtual std::shared_ptr<Connection> Share() = 0;
+
+  // "192.0.2.1"; empty for a Unix socket.
+  virtual std::string_view peer_address() const = 0;
+  // The server is draining: answer what is in hand, then close (HTTP says Connection: close).
+  virtual bool draining() const = 0;
+};
+
+class Session {
+ public:
+  virtual ~Session() = default;
+
+  // `input` is everything received and not yet consumed. Returns how many bytes were consumed; the rest is shown again,
+  // with more behind it. A session bounds what it leaves unconsumed (the connection closes at its own bound too).
+  // While it consumes, it is shown the rest at once; so a session whose answers are larger than its questions consumes
+  // little at a time, and the connection can stop to wait for a slow reader in between.
+  virtual std::size_t OnInput(std::string_view input) = 0;
+
+  // The server starts to drain: sessions in the middle of nothing call CloseAfterFlush().
+  virtual void OnDrain() = 0;
+};
+
+// Makes the session of a new connection. Called on the connection's loop. `connection` outlives the session.
+using SessionFactory = std::function<std::unique_ptr<Session>(Connection& connection)>;
+
+}  // namespace weir::net

@@ -1,0 +1,116 @@
+// Sessions for tests of the server. Tests only.
+#pragma once
+
+#include <atomic>
+#include <condition_variable>
+#include <cstddef>
+#include <cstdlib>
+#include <memory>
+#include <mutex>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "net/server.h"
+
+namespace weir::net {
+
+class LineSession;
+
+// What the sessions of one test have in common. Thread-safe.
+class Stage {
+ public:
+  struct Shared {
+    std::shared_ptr<Connection> connection;
+    LineSession* session = nullptr;  // to be used on the connection's loop only
+  };
+
+  void Share(Shared shared) {
+    const std::lock_guard lock(mutex_);
+    shared_.push_back(std::move(shared));
+    changed_.notify_all();
+  }
+  // Waits for the `index`-th session to share itself.
+  Shared WaitForShared(std::size_t index) {
+    std::unique_lock lock(mutex_);
+    changed_.wait(lock, [&] { return shared_.size() > index; });
+    return shared_[index];
+  }
+  void WaitForDestroyed(int count) {
+    std::unique_lock lock(mutex_);
+    changed_.wait(lock, [&] { return destroyed_ >= count; });
+  }
+  void OnDestroyed() {
+    const std::lock_guard lock(mutex_);
+    ++destroyed_;
+    changed_.notify_all();
+  }
+
+  std::atomic<bool> ignore_drain{false};
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::vector<Shared> shared_;
+  int destroyed_ = 0;
+};
+
+// Answers each line with itself; some lines do more.
+class LineSession final : public Session {
+ public:
+  LineSession(Connection& connection, Stage& stage) : connection_(connection), stage_(stage) {}
+  ~LineSession() override { stage_.OnDestroyed(); }
+
+  std::size_t OnInput(std::string_view input) override {
+    std::size_t consumed = 0;
+    while (!stopped_) {
+      const std::size_t end = input.find('\n', consumed);
+      if (end == std::string_view::npos) break;
+      OnLine(input.substr(consumed, end - consumed));
+      consumed = end + 1;
+    }
+    partial_ = consumed < input.size();
+    return consumed;
+  }
+
+  void OnDrain() override {
+    if (!stage_.ignore_drain && !partial_ && !stopped_) connection_.CloseAfterFlush();
+  }
+
+  // Ends "pause" with `answer`; on the loop.
+  void Continue(std::string_view answer) {
+    stopped_ = false;
+    connection_.output().append(answer);
+    connection_.Flush();
+    connection_.Resume();
+  }
+
+ private:
+  void OnLine(std::string_view line) {
+    std::string& out = connection_.output();
+    if (line == "throw") throw std::runtime_error("as asked");
+    if (line == "peer") {
+      out.append(connection_.peer_address()).append("\n");
+    } else if (line.starts_with("big ")) {
+      out.append(std::strtoul(std::string(line.substr(4)).c_str(), nullptr, 10), 'x');
+    } else {
+      out.append(line).append("\n");
+    }
+    if (line == "close") {
+      stopped_ = true;
+      connection_.CloseAfterFlush();
+    }
+    if (line == "pause") {
+      stopped_ = true;
+      connection_.Pause();
+    }
+    if (line == "pause" || line == "share") stage_.Share({connection_.Share(), this});
+  }
+
+  Connection& connection_;
+  Stage& stage_;
+  bool partial_ = false, stopped_ = false;
+};
+
+}  // namespace weir::net

@@ -1,0 +1,225 @@
+#include "server/daemon.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <atomic>
+#include <mutex>
+
+#include "base/log.h"
+#include "frontends/http/session.h"
+#include "frontends/resp/session.h"
+#include "net/server.h"
+#include "server/metrics.h"
+#include "server/systemd.h"
+
+namespace weir::server {
+namespace {
+
+log::Level LevelOf(const std::string& name) {
+  if (name == "debug") return log::Level::kDebug;
+  if (name == "warn") return log::Level::kWarn;
+  if (name == "error") return log::Level::kError;
+  return log::Level::kInfo;
+}
+
+void ConfigureLogs(const ServerConfig& config) {
+  log::Configure(LevelOf(config.log_level), config.log_format == "json" ? log::Format::kJson : log::Format::kText);
+}
+
+Result<EnterpriseRateLimitConfig> LoadDocument(const std::string& file) {
+  if (!file.empty()) return LoadConfigFile(file);
+  ParsedConfig sample = ParseConfig(SampleConfig());
+  if (!sample.ok()) return Fail(ErrorCode::kInternal, "the built-in sample is invalid");
+  return std::move(sample.config);
+}
+
+void Override(ListenerConfig& listener, const std::optional<std::string>& address) {
+  if (address) listener.address = *address;
+}
+
+void ApplyOverrides(const DaemonOptions& options, ServerConfig& server) {
+  Override(server.http, options.http);
+  Override(server.resp, options.resp);
+  Override(server.grpc, options.grpc);
+  Override(server.admin, options.admin);
+}
+
+// The settings that only a restart changes, as far as they differ.
+std::vector<std::string> NeedRestart(const ServerConfig& now, const ServerConfig& then) {
+  std::vector<std::string> names;
+  const auto compare = [&](bool same, const char* name) {
+    if (!same) names.emplace_back(name);
+  };
+  compare(now.http == then.http, "server.http");
+  compare(now.resp == then.resp, "server.resp");
+  compare(now.grpc == then.grpc, "server.grpc");
+  compare(now.admin == then.admin, "server.admin");
+  compare(now.threads == then.threads, "server.threads");
+  compare(now.max_connections == then.max_connections, "server.max_connections");
+  compare(now.max_request_bytes == then.max_request_bytes, "server.max_request_bytes");
+  compare(now.max_header_count == then.max_header_count, "server.max_header_count");
+  compare(now.idle_timeout_ms == then.idle_timeout_ms, "server.idle_timeout_ms");
+  compare(now.resp_password == then.resp_password, "server.resp_password");
+  return names;
+}
+
+}  // namespace
+
+struct Daemon::Parts {
+  DaemonOptions options;
+  const Clock* clock = nullptr;
+  ServerConfig server_config;  // in force since the start, with overrides
+  std::unique_ptr<RateLimiter> limiter;
+  http::HttpOptions http, admin;
+  resp::RespOptions resp;
+  std::vector<std::string> listener_names;
+  std::unique_ptr<net::Server> server;
+  std::atomic<bool> draining{false};
+  Nanos started = 0;
+  std::atomic<std::uint64_t> reloads_ok{0}, reloads_failed{0};
+  std::mutex reloading;
+
+  std::string Metrics() const {
+    return RenderMetrics({.engine = &limiter->engine(),
+                          .data = server.get(),
+                          .reloads_ok = reloads_ok.load(),
+                          .reloads_failed = reloads_failed.load(),
+                          .started = started});
+  }
+
+  bool Ready(std::string* why) const {
+    if (draining.load()) {
+      *why = "draining";
+      return false;
+    }
+    storage::Store& store = limiter->engine().store();
+    if (store.GetHealth() == storage::Health::kDown) {
+      *why = fmt::format("store {} is down; rules decide by their failure policy", store.Name());
+      return false;
+    }
+    return true;
+  }
+
+  void PrepareFrontEnds() {
+    http.engine = &limiter->engine();
+    http.max_body_bytes = server_config.max_request_bytes;
+    http.max_headers = server_config.max_header_count;
+    http.metrics = [this] { return Metrics(); };
+    http.ready = [this](std::string* why) { return Ready(why); };
+    admin = http;
+    resp.engine = &limiter->engine();
+    resp.password = server_config.resp_password.value_or("");
+  }
+
+  Result<std::vector<net::ListenerOptions>> Listeners() {
+    std::vector<net::ListenerOptions> listeners;
+    const std::vector<InheritedSocket> inherited = InheritedSockets();
+    const auto add = [&](const char* name, const ListenerConfig& config, net::SessionFactory sessions) {
+      if (config.address == "off" || config.address.empty()) return;
+      net::ListenerOptions listener{.name = name, .address = config.address, .inherited_fds = {}, .tls = nullptr, .sessions = std::move(sessions)};
+      for (const InheritedSocket& socket : inherited) {
+        if (socket.name == name || (socket.name.empty() && listener.name == "http")) listener.inherited_fds.push_back(socket.fd);
+      }
+      if (config.tls) {
+        listener.tls = std::make_unique<net::TlsOptions>(net::TlsOptions{
+            config.tls->certificate_file, config.tls->key_file, config.tls->client_ca_file, {}});
+      }
+      listener_names.emplace_back(name);
+      listeners.push_back(std::move(listener));
+    };
+    add("http", server_config.http, [this](net::Connection& c) { return http::MakeHttpSession(c, http); });
+    add("resp", server_config.resp, [this](net::Connection& c) { return resp::MakeRespSession(c, resp); });
+    add("admin", server_config.admin, [this](net::Connection& c) { return http::MakeHttpSession(c, admin); });
+    if (server_config.grpc.address != "off") {
+      log::Warn("listener is not in this version", {{"listener", "grpc"}, {"address", server_config.grpc.address}});
+    }
+    if (listeners.empty()) return Fail(ErrorCode::kInvalidArgument, "every listener is off: there is nothing to serve");
+    return listeners;
+  }
+};
+
+Result<std::unique_ptr<Daemon>> Daemon::Start(DaemonOptions options) {
+  auto parts = std::make_unique<Parts>();
+  parts->clock = options.clock != nullptr ? options.clock : &SystemClock();
+  parts->started = parts->clock->Now();
+  auto config = LoadDocument(options.config_file);
+  if (!config) return std::unexpected(config.error());
+  parts->server_config = config->server;
+  ApplyOverrides(options, parts->server_config);
+  parts->options = std::move(options);
+  ConfigureLogs(parts->server_config);
+
+  auto limiter = RateLimiter::Create(*config, {.clock = parts->clock, .extractors = {}});
+  if (!limiter) return std::unexpected(limiter.error());
+  parts->limiter = std::move(*limiter);
+
+  parts->PrepareFrontEnds();
+  auto listeners = parts->Listeners();
+  if (!listeners) return std::unexpected(listeners.error());
+  auto server = net::Server::Start({.threads = parts->server_config.threads,
+                                    .max_connections = parts->server_config.max_connections,
+                                    .max_input_bytes = parts->server_config.max_request_bytes + 65'536,
+                                    .idle_timeout_ms = parts->server_config.idle_timeout_ms},
+                                   std::move(*listeners));
+  if (!server) return std::unexpected(server.error());
+  parts->server = std::move(*server);
+  return std::unique_ptr<Daemon>(new Daemon(std::move(parts)));
+}
+
+Daemon::Daemon(std::unique_ptr<Parts> parts) : parts_(std::move(parts)) {}
+
+Daemon::~Daemon() {
+  // Sessions use the engine: the loops must be gone first.
+  parts_->server.reset();
+}
+
+RateLimiter& Daemon::limiter() { return *parts_->limiter; }
+
+std::string Daemon::AddressOf(std::string_view listener) const {
+  const auto& names = parts_->listener_names;
+  const auto found = std::find(names.begin(), names.end(), listener);
+  if (found == names.end()) return "";
+  return parts_->server->addresses()[static_cast<std::size_t>(found - names.begin())];
+}
+
+std::string Daemon::Listening() const {
+  std::string text;
+  for (const char* name : {"http", "resp", "grpc", "admin"}) {
+    const std::string address = AddressOf(name);
+    text += fmt::format("{}{}={}", text.empty() ? "" : " ", name, address.empty() ? "off" : address);
+  }
+  return text;
+}
+
+Result<> Daemon::Reload() {
+  const std::scoped_lock lock(parts_->reloading);
+  const std::string& file = parts_->options.config_file;
+  if (file.empty()) return Fail(ErrorCode::kFailedPrecondition, "started without a configuration file: nothing to reload");
+  const auto refuse = [&](const Error& error) -> Result<> {
+    ++parts_->reloads_failed;
+    log::Error("configuration refused, the old one stays in force", {{"file", file}, {"why", error.message}});
+    return std::unexpected(error);
+  };
+  auto config = LoadDocument(file);
+  if (!config) return refuse(config.error());
+  ApplyOverrides(parts_->options, config->server);
+  for (const std::string& name : NeedRestart(parts_->server_config, config->server)) {
+    log::Warn("setting takes effect at the next start", {{"setting", name}});
+  }
+  if (auto applied = parts_->limiter->Apply(*config); !applied) return refuse(applied.error());
+  ConfigureLogs(config->server);
+  ++parts_->reloads_ok;
+  log::Info("configuration in force",
+            {{"file", file}, {"version", std::to_string(parts_->limiter->engine().snapshot()->version())}});
+  return {};
+}
+
+void Daemon::Drain() {
+  parts_->draining = true;
+  const std::uint64_t cut = parts_->server->Drain(parts_->server_config.drain_timeout_ms);
+  if (cut > 0) log::Warn("connections cut at the end of the drain", {{"count", std::to_string(cut)}});
+}
+
+}  // namespace weir::server

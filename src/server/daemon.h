@@ -1,0 +1,53 @@
+// The daemon: composes limiter, listeners and front ends, reloads, drains.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/clock.h"
+#include "weir/config.h"
+#include "weir/rate_limiter.h"
+#include "weir/result.h"
+
+namespace weir::server {
+
+struct DaemonOptions {
+  std::string config_file;  // empty: the built-in sample; then there is nothing to reload
+  // Addresses that replace the document's: "127.0.0.1:8080", "unix:/path", "off"; port 0 picks a free one.
+  std::optional<std::string> http, resp, grpc, admin;
+  const Clock* clock = nullptr;  // nullptr: the system's
+};
+
+class Daemon {
+ public:
+  // Loads, binds and serves; an error names the file and every fault in it, or the address that is in use.
+  static Result<std::unique_ptr<Daemon>> Start(DaemonOptions options);
+  ~Daemon();
+
+  // Where it listens: "http=127.0.0.1:8080 resp=127.0.0.1:6380 grpc=off admin=127.0.0.1:8089".
+  std::string Listening() const;
+  // The address of one listener ("http"), empty when it is off.
+  std::string AddressOf(std::string_view listener) const;
+  // Reads the file again. An invalid one changes nothing; the error is logged and returned. Settings that need a restart
+  // (listeners, threads, storage) are named in a warning and left as they are.
+  Result<> Reload();
+  // Stops accepting, answers what is in hand, closes, saves states.
+  void Drain();
+
+  RateLimiter& limiter();
+
+ private:
+  struct Parts;
+  explicit Daemon(std::unique_ptr<Parts> parts);
+  std::unique_ptr<Parts> parts_;
+};
+
+// Runs a daemon until SIGTERM or SIGINT: prints one line when it is ready, reloads on SIGHUP and when the file changes.
+// Returns the exit code.
+int RunDaemon(const DaemonOptions& options);
+
+}  // namespace weir::server

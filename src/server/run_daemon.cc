@@ -1,0 +1,87 @@
+#include <fmt/format.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <cstdio>
+
+#include "base/log.h"
+#include "server/daemon.h"
+#include "server/file_watch.h"
+#include "server/systemd.h"
+
+namespace weir::server {
+namespace {
+
+// Signals arrive through a descriptor, so that they are handled between two waits and never inside other code. Must be
+// blocked before any thread starts, so that every thread inherits the mask.
+int BlockedSignals() {
+  sigset_t signals;
+  sigemptyset(&signals);
+  for (const int signal : {SIGTERM, SIGINT, SIGHUP}) sigaddset(&signals, signal);
+  pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+  signal(SIGPIPE, SIG_IGN);
+  return signalfd(-1, &signals, SFD_CLOEXEC);
+}
+
+void Reload(Daemon& daemon) {
+  NotifyReloading();
+  // Reload logs why a document was refused; the old one goes on.
+  const Result<> reloaded = daemon.Reload();
+  NotifyReady(reloaded ? daemon.Listening() : "configuration refused, the old one is in force");
+}
+
+// Returns when the process is asked to end.
+void WaitForEnd(Daemon& daemon, int signals, FileWatch* watch) {
+  while (true) {
+    std::array<pollfd, 2> waiting = {{{signals, POLLIN, 0}, {watch != nullptr ? watch->fd() : -1, POLLIN, 0}}};
+    if (poll(waiting.data(), waiting.size(), -1) < 0 && errno != EINTR) return;
+    if (waiting[0].revents != 0) {
+      signalfd_siginfo got{};
+      if (read(signals, &got, sizeof got) != sizeof got) continue;
+      if (got.ssi_signo != SIGHUP) {
+        log::Info("stopping", {{"signal", got.ssi_signo == SIGTERM ? "SIGTERM" : "SIGINT"}});
+        return;
+      }
+      Reload(daemon);
+    }
+    if (waiting[1].revents != 0 && watch->Changed()) Reload(daemon);
+  }
+}
+
+}  // namespace
+
+int RunDaemon(const DaemonOptions& options) {
+  const int signals = BlockedSignals();
+  std::unique_ptr<FileWatch> watch;
+  if (!options.config_file.empty()) {
+    // Before the file is read, so that a change between reading and watching is not missed.
+    auto created = FileWatch::Create(options.config_file);
+    if (created) {
+      watch = std::move(*created);
+    } else {
+      log::Warn("configuration file is not watched; send SIGHUP to reload", {{"why", created.error().message}});
+    }
+  }
+  auto daemon = Daemon::Start(options);
+  if (!daemon) {
+    fmt::print(stderr, "weir: {}\n", daemon.error().message);
+    close(signals);
+    return 2;
+  }
+  fmt::print("weir is ready: {}\n", (*daemon)->Listening());
+  std::fflush(stdout);
+  NotifyReady((*daemon)->Listening());
+  WaitForEnd(**daemon, signals, watch.get());
+  NotifyStopping();
+  (*daemon)->Drain();
+  daemon->reset();
+  log::Info("stopped");
+  close(signals);
+  return 0;
+}
+
+}  // namespace weir::server

@@ -1,0 +1,215 @@
+#include "storage/memory/list_table.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace weir::storage::memory {
+namespace {
+
+constexpr std::size_t kSmallestIndex = 8;
+// How many states of a shard are looked at for one that can go, and how many of other shards altogether.
+constexpr std::uint64_t kSample = 16;
+constexpr std::uint64_t kOthers = 64;
+
+// What the allocator and the index take besides the words.
+constexpr std::uint64_t kOverhead = sizeof(ListState) + 2 * sizeof(std::uint32_t) + 16;
+
+}  // namespace
+
+std::uint64_t ListShard::BytesOf(const ListState& state) {
+  return kOverhead + state.words.capacity() * sizeof(algorithms::Word);
+}
+
+void ListShard::Account(const ListState& state, std::uint64_t bytes_before, ListBudget& budget) {
+  const std::uint64_t bytes = BytesOf(state);
+  if (bytes != bytes_before) budget.Add(0, static_cast<std::int64_t>(bytes) - static_cast<std::int64_t>(bytes_before));
+}
+
+std::size_t ListShard::Hash(const Key& key) const {
+  return static_cast<std::size_t>(((key.lo ^ secret_) * 0xd6e8feb86659fd93) >> 24);
+}
+
+std::size_t ListShard::SlotOf(const Key& key) const {
+  const std::size_t mask = index_.size() - 1;
+  std::size_t slot = Hash(key) & mask;
+  while (index_[slot] != 0 && states_[index_[slot] - 1].key != key) slot = (slot + 1) & mask;
+  return slot;
+}
+
+ListState* ListShard::Find(const Key& key, Kind kind) {
+  if (index_.empty()) return nullptr;
+  const std::uint32_t number = index_[SlotOf(key)];
+  if (number == 0) return nullptr;
+  ListState* state = &states_[number - 1];
+  return state->kind == kind ? state : nullptr;
+}
+
+ListState* ListShard::Insert(ListState state, ListBudget& budget) {
+  // At most three quarters full, so that probing stays short.
+  if ((states_.size() + 1) * 4 > index_.size() * 3) Rebuild(std::max(kSmallestIndex, index_.size() * 2));
+  std::size_t slot = SlotOf(state.key);
+  if (index_[slot] != 0) {
+    Erase(&states_[index_[slot] - 1], budget);
+    slot = SlotOf(state.key);
+  }
+  states_.push_back(std::move(state));
+  index_[slot] = static_cast<std::uint32_t>(states_.size());
+  size_hint_.store(states_.size(), std::memory_order_relaxed);
+  budget.Add(1, static_cast<std::int64_t>(BytesOf(states_.back())));
+  return &states_.back();
+}
+
+void ListShard::Erase(ListState* state, ListBudget& budget) {
+  budget.Add(-1, -static_cast<std::int64_t>(BytesOf(*state)));
+  const std::size_t slot = SlotOf(state->key);
+  const std::uint32_t number = index_[slot];
+  ClearSlot(slot);
+  if (number != states_.size()) {
+    index_[SlotOf(states_.back().key)] = number;
+    *state = std::move(states_.back());
+  }
+  states_.pop_back();
+  size_hint_.store(states_.size(), std::memory_order_relaxed);
+  if (index_.size() > kSmallestIndex && states_.size() * 8 < index_.size()) Rebuild(index_.size() / 2);
+}
+
+// Moves later entries of the probe sequence back, so that no marker need stay behind.
+void ListShard::ClearSlot(std::size_t slot) {
+  const std::size_t mask = index_.size() - 1;
+  std::size_t hole = slot;
+  for (std::size_t next = (hole + 1) & mask; index_[next] != 0; next = (next + 1) & mask) {
+    const std::size_t home = Hash(states_[index_[next] - 1].key) & mask;
+    if (((next - home) & mask) < ((next - hole) & mask)) continue;
+    index_[hole] = index_[next];
+    hole = next;
+  }
+  index_[hole] = 0;
+}
+
+void ListShard::Rebuild(std::size_t slots) {
+  index_.assign(slots, 0);
+  for (std::size_t i = 0; i < states_.size(); ++i) {
+    index_[SlotOf(states_[i].key)] = static_cast<std::uint32_t>(i + 1);
+  }
+}
+
+std::uint64_t ListShard::Reclaim(Nanos now, std::uint64_t max_states, ListBudget& budget) {
+  std::uint64_t dropped = 0;
+  for (std::uint64_t i = 0; i < max_states && !states_.empty(); ++i) {
+    if (cursor_ >= states_.size()) cursor_ = 0;
+    ListState* state = &states_[cursor_];
+    if (state->expires <= now) {
+      Erase(state, budget);  // the last one moves here: look at it next
+      ++dropped;
+    } else {
+      ++cursor_;
+    }
+  }
+  return dropped;
+}
+
+bool ListShard::ReclaimToEnd(Nanos now, std::uint64_t max_seen, ListBudget& budget, std::uint64_t& seen,
+                             std::uint64_t& dropped) {
+  for (; seen < max_seen && sweep_cursor_ < states_.size(); ++seen) {
+    ListState* state = &states_[sweep_cursor_];
+    if (state->expires <= now) {
+      Erase(state, budget);  // the last one moves here: look at it next
+      ++dropped;
+    } else {
+      ++sweep_cursor_;
+    }
+  }
+  if (sweep_cursor_ < states_.size()) return false;
+  sweep_cursor_ = 0;
+  return true;
+}
+
+bool ListShard::EvictSoonest(const Key& spared, ListBudget& budget) {
+  ListState* soonest = nullptr;
+  for (std::uint64_t i = 0; i < kSample && i < states_.size(); ++i) {
+    ListState* state = &states_[cursor_++ % states_.size()];
+    if (state->key == spared) continue;
+    if (soonest == nullptr || state->expires < soonest->expires) soonest = state;
+  }
+  if (soonest == nullptr) return false;
+  Erase(soonest, budget);
+  return true;
+}
+
+ListTable::ListTable(std::uint64_t max_states, std::uint64_t max_bytes, std::uint64_t secret, Counters& counters)
+    : budget_(max_states, max_bytes), secret_(secret), counters_(counters) {
+  for (ListShard& shard : shards_) shard.SetSecret(secret);
+}
+
+bool ListTable::MakeRoom(const Key& key, Nanos now, Victims victims, const ShardLocks& held) {
+  const auto reclaim = [&](ListShard& shard) {
+    const std::uint64_t dropped = shard.Reclaim(now, kSample, budget_);
+    if (dropped != 0) counters_.Add(Count::kReclaimed, static_cast<std::int64_t>(dropped));
+    return dropped != 0;
+  };
+  const auto evict = [&](ListShard& shard) {
+    if (!shard.EvictSoonest(key, budget_)) return false;
+    counters_.Add(Count::kEvicted);
+    return true;
+  };
+  if (reclaim(ShardOf(key)) || TryOthers(key, held, reclaim)) return true;
+  return victims == Victims::kAlsoLive && (evict(ShardOf(key)) || TryOthers(key, held, evict));
+}
+
+// Tries the next shards that hold anything and are not in use, until one gives way or enough were looked at.
+template <typename Try>
+bool ListTable::TryOthers(const Key& key, const ShardLocks& held, const Try& attempt) {
+  const std::size_t own = ShardIndex(key);
+  std::uint64_t looked_at = 0;
+  for (std::size_t i = 1; i < kShards && looked_at < kOthers; ++i) {
+    const std::size_t index = (own + i) % kShards;
+    // A mutex must not be tried by the thread that holds it.
+    if (shards_[index].LooksEmpty() || held.Holds(index)) continue;
+    const std::unique_lock lock(shards_[index].mutex(), std::try_to_lock);
+    if (!lock.owns_lock()) continue;
+    looked_at += std::min<std::uint64_t>(shards_[index].size(), kSample);
+    if (attempt(shards_[index])) return true;
+  }
+  return false;
+}
+
+std::uint64_t ListTable::Sweep(Nanos now, std::uint64_t max_states) {
+  std::uint64_t dropped = 0;
+  std::uint64_t seen = 0;
+  for (std::size_t visited = 0; seen < max_states && visited < kShards; ++visited) {
+    // Relaxed: threads that sweep the same shard at once find it locked, or half done already.
+    std::size_t index = sweep_shard_.load(std::memory_order_relaxed);
+    ListShard& shard = shards_[index % kShards];
+    bool done = shard.LooksEmpty();
+    if (!done) {
+      const std::unique_lock lock(shard.mutex(), std::try_to_lock);
+      // One in use is left for the next round: its users reclaim as they come.
+      done = !lock.owns_lock() || shard.ReclaimToEnd(now, max_states, budget_, seen, dropped);
+    }
+    if (!done || !sweep_shard_.compare_exchange_strong(index, index + 1, std::memory_order_relaxed)) continue;
+    if ((index + 1) % kShards == 0) round_states_.store(budget_.states(), std::memory_order_relaxed);
+  }
+  if (dropped != 0) counters_.Add(Count::kReclaimed, static_cast<std::int64_t>(dropped));
+  return dropped;
+}
+
+void ShardLocks::Want(const Key& key) { shards_.push_back(static_cast<std::uint16_t>(table_.ShardIndex(key))); }
+
+void ShardLocks::Acquire() {
+  std::sort(shards_.begin(), shards_.end());
+  shards_.erase(std::unique(shards_.begin(), shards_.end()), shards_.end());
+  for (const std::uint16_t shard : shards_) table_.ShardAt(shard).mutex().lock();
+  held_ = true;
+}
+
+bool ShardLocks::Holds(std::size_t shard) const {
+  return held_ && std::binary_search(shards_.begin(), shards_.end(), static_cast<std::uint16_t>(shard));
+}
+
+void ShardLocks::Release() {
+  if (!held_) return;
+  for (const std::uint16_t shard : shards_) table_.ShardAt(shard).mutex().unlock();
+  held_ = false;
+}
+
+}  // namespace weir::storage::memory

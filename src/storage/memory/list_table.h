@@ -1,0 +1,163 @@
+// The table of list states (windows, logs, slots): sharded, each shard behind its own mutex, so that those who never
+// use one pay nothing for them. Bounded by a count and by bytes over all shards.
+//
+// Within a shard the states lie densely in a deque, found through an index of 4-byte numbers: no pause ever moves them
+// all, and a reclaimer can walk them by number.
+#pragma once
+
+#include <absl/container/inlined_vector.h>
+
+#include <algorithm>
+#include <array>
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <mutex>
+#include <vector>
+
+#include "algorithms/algorithm.h"
+#include "base/clock.h"
+#include "base/hash.h"
+#include "storage/memory/counters.h"
+
+namespace weir::storage::memory {
+
+using algorithms::Kind;
+using algorithms::Words;
+
+struct ListState {
+  Key key;
+  Kind kind{};
+  Nanos expires = 0;  // after each change: Algorithm::expires_list
+  Words words;
+};
+
+// What all shards together may hold, and hold. Thread-safe.
+class ListBudget {
+ public:
+  ListBudget(std::uint64_t max_states, std::uint64_t max_bytes) : max_states_(max_states), max_bytes_(max_bytes) {}
+  // Relaxed everywhere: a bound that is a moment late is a bound still.
+  void Add(std::int64_t states, std::int64_t bytes) {
+    states_.fetch_add(states, std::memory_order_relaxed);
+    bytes_.fetch_add(bytes, std::memory_order_relaxed);
+  }
+  std::uint64_t states() const { return static_cast<std::uint64_t>(states_.load(std::memory_order_relaxed)); }
+  std::uint64_t bytes() const { return static_cast<std::uint64_t>(bytes_.load(std::memory_order_relaxed)); }
+  bool HasRoomForState() const { return states() < max_states_ && HasRoomForBytes(); }
+  bool HasRoomForBytes() const { return bytes() < max_bytes_; }
+
+ private:
+  const std::uint64_t max_states_, max_bytes_;
+  std::atomic<std::int64_t> states_{0}, bytes_{0};
+};
+
+// One shard. Not thread-safe: hold mutex(). Pointers to states are good until the next Insert, Erase, Reclaim or
+// EvictSoonest.
+class ListShard {
+ public:
+  void SetSecret(std::uint64_t secret) { secret_ = secret; }  // before first use
+  std::mutex& mutex() { return mutex_; }
+
+  // nullptr when there is none, or one of another kind.
+  ListState* Find(const Key& key, Kind kind);
+  // `key` must not be there with this kind; one of another kind is replaced. Not bounded: ask the budget first.
+  ListState* Insert(ListState state, ListBudget& budget);
+  void Erase(ListState* state, ListBudget& budget);
+  // After `state` was changed in place: `bytes_before` is BytesOf() it before.
+  static void Account(const ListState& state, std::uint64_t bytes_before, ListBudget& budget);
+  static std::uint64_t BytesOf(const ListState& state);
+
+  // Drops expired states among the next `max_states`, going round. Returns how many.
+  std::uint64_t Reclaim(Nanos now, std::uint64_t max_states, ListBudget& budget);
+  // The same from where it left off to the last state, at most until `seen` has reached `max_seen`; both counts are
+  // added to. True: the last was reached, the next call begins anew.
+  bool ReclaimToEnd(Nanos now, std::uint64_t max_seen, ListBudget& budget, std::uint64_t& seen, std::uint64_t& dropped);
+  // Drops the state that expires soonest of the next few, but never `spared`'s. False when there is none other.
+  bool EvictSoonest(const Key& spared, ListBudget& budget);
+
+  std::size_t size() const { return states_.size(); }
+  // Without the mutex; may be a moment out of date.
+  bool LooksEmpty() const { return size_hint_.load(std::memory_order_relaxed) == 0; }
+  const ListState& at(std::size_t index) const { return states_[index]; }
+
+ private:
+  std::size_t Hash(const Key& key) const;
+  std::size_t SlotOf(const Key& key) const;  // where it is in index_, or the empty slot where it would be
+  void ClearSlot(std::size_t slot);
+  void Rebuild(std::size_t slots);
+
+  std::mutex mutex_;
+  std::deque<ListState> states_;
+  std::vector<std::uint32_t> index_;  // power of two; number in states_ + 1, 0 = empty; linear probing
+  std::atomic<std::size_t> size_hint_{0};
+  std::size_t sweep_cursor_ = 0;  // of ReclaimToEnd
+  std::size_t cursor_ = 0;        // of Reclaim and EvictSoonest
+  std::uint64_t secret_ = 0;      // so that nobody outside can aim subjects at one slot
+};
+
+class ShardLocks;
+
+class ListTable {
+ public:
+  static constexpr std::size_t kShards = 256;
+
+  enum class Victims : std::uint8_t { kExpired, kAlsoLive };
+
+  ListTable(std::uint64_t max_states, std::uint64_t max_bytes, std::uint64_t secret, Counters& counters);
+
+  std::size_t ShardIndex(const Key& key) const {
+    return static_cast<std::size_t>(((key.hi ^ secret_) * 0x9e3779b97f4a7c15) >> 56);
+  }
+  ListShard& ShardAt(std::size_t index) { return shards_[index]; }
+  ListShard& ShardOf(const Key& key) { return shards_[ShardIndex(key)]; }
+  ListBudget& budget() { return budget_; }
+  const ListBudget& budget() const { return budget_; }
+
+  // The table is full and `key`, whose shard is held, needs room: drops at least one expired state, near by first;
+  // failing that, with kAlsoLive, a live one other than that of `key`. False when nothing was found. Looks at a bounded
+  // number of states, so some expired ones may be missed; Sweep() gets them.
+  bool MakeRoom(const Key& key, Nanos now, Victims victims, const ShardLocks& held);
+
+  // Drops expired states among about `max_states`, a shard at a time; skips shards in use. Thread-safe.
+  std::uint64_t Sweep(Nanos now, std::uint64_t max_states);
+  // How many states the present round of sweeping has to look at: as many as were held at once since it began.
+  std::uint64_t StatesOfRound() {
+    const std::uint64_t now = budget_.states();
+    if (now > round_states_.load(std::memory_order_relaxed)) round_states_.store(now, std::memory_order_relaxed);
+    return round_states_.load(std::memory_order_relaxed);
+  }
+
+ private:
+  template <typename Try>
+  bool TryOthers(const Key& key, const ShardLocks& held, const Try& attempt);
+
+  std::array<ListShard, kShards> shards_;
+  ListBudget budget_;
+  const std::uint64_t secret_;
+  Counters& counters_;
+  std::atomic<std::size_t> sweep_shard_{0};     // counts up; modulo kShards
+  std::atomic<std::uint64_t> round_states_{0};  // StatesOfRound()
+};
+
+// Holds the shards of several keys, locked in ascending order, so that two plans never wait for each other in a circle.
+class ShardLocks {
+ public:
+  explicit ShardLocks(ListTable& table) : table_(table) {}
+  ~ShardLocks() { Release(); }
+  ShardLocks(const ShardLocks&) = delete;
+  ShardLocks& operator=(const ShardLocks&) = delete;
+
+  void Want(const Key& key);
+  // After the last Want().
+  void Acquire();
+  bool Holds(std::size_t shard) const;
+
+ private:
+  void Release();
+  ListTable& table_;
+  absl::InlinedVector<std::uint16_t, 16> shards_;
+  bool held_ = false;
+};
+
+}  // namespace weir::storage::memory

@@ -1,0 +1,279 @@
+#include "storage/memory/memory_store.h"
+
+#include <gtest/gtest.h>
+
+#include <array>
+#include <string>
+#include <vector>
+
+#include "tests/conformance/plans.h"
+
+namespace weir::storage::memory {
+namespace {
+
+using conformance::BucketOf;
+using conformance::Do;
+using conformance::ItemOf;
+using conformance::LogOf;
+using conformance::Shadow;
+using conformance::UsedNow;
+using conformance::WindowOf;
+
+constexpr Nanos kNow = 1'800'000'000 * kSecond;
+
+std::unique_ptr<MemoryStore> Make(const MemoryStoreOptions& options) {
+  return std::move(MemoryStore::Create(options)).value();
+}
+
+TEST(MemoryStore, RefusesImpossibleOptions) {
+  EXPECT_EQ(MemoryStore::Create({.max_entries = 0}).error().code, ErrorCode::kInvalidArgument);
+  EXPECT_EQ(MemoryStore::Create({.max_entries = UINT64_MAX}).error().code, ErrorCode::kInvalidArgument);
+  EXPECT_EQ(MemoryStore::Create({.memory_limit = 100}).error().code, ErrorCode::kInvalidArgument);
+  EXPECT_EQ(MemoryStore::Create({.sweep_interval = -1}).error().code, ErrorCode::kInvalidArgument);
+}
+
+TEST(MemoryStore, AHundredMillionSubjectsFitInFourGigabytes) {
+  EXPECT_LT(MemoryStore::BytesFor(100'000'000), std::uint64_t{4'000'000'000});
+  EXPECT_LE(MemoryStore::BytesFor(1'000'000), std::uint64_t{32} * 1'000'000);
+}
+
+TEST(MemoryStore, KeepsToItsMemoryLimit) {
+  const auto store = Make({.max_entries = 1'000'000, .memory_limit = 1 << 20});
+  EXPECT_LE(store->Stats().bytes, std::uint64_t{1} << 20);
+  EXPECT_LT(store->Stats().capacity, 1'000'000u);
+  EXPECT_GT(store->Stats().capacity, 30'000u);
+  // Logs grow until the limit, and then push each other out.
+  const Limit log = LogOf(1000);
+  for (int i = 0; i < 2000; ++i) {
+    const std::string subject = "s" + std::to_string(i % 40);
+    (void)Do(*store, Op::kCheck, {ItemOf(log, "log", subject)}, kNow + i);
+    ASSERT_LE(store->Stats().bytes, (std::uint64_t{1} << 20) + 4096);
+  }
+  for (int i = 0; i < 20'000; ++i) {
+    const std::string subject = "t" + std::to_string(i);
+    (void)Do(*store, Op::kCheck, {ItemOf(log, "log", subject)}, kNow + i);
+  }
+  EXPECT_LE(store->Stats().bytes, (std::uint64_t{1} << 20) + 4096);
+  EXPECT_GT(store->Stats().evicted_live, 0u);
+}
+
+TEST(MemoryStore, AStateThatGrowsBeyondTheMemoryLimitIsSubjectToThePolicyToo) {
+  for (const FullPolicy policy : {FullPolicy::kDenyNew, FullPolicy::kAllowNew, FullPolicy::kEvict}) {
+    const auto store = Make({.max_entries = 4, .memory_limit = 4096, .full_policy = policy});
+    const Limit log = LogOf(100'000);
+    const Item item = ItemOf(log, "log", "a");
+    int full = 0, admitted = 0;
+    for (int i = 0; i < 2000; ++i) {
+      const conformance::Answer answer = Do(*store, Op::kCheck, {item}, kNow + i);
+      admitted += answer.admitted ? 1 : 0;
+      full += answer.status == PlanStatus::kFull ? 1 : 0;
+    }
+    EXPECT_EQ(admitted + full, 2000);
+    if (policy == FullPolicy::kDenyNew) {
+      EXPECT_GT(full, 0);
+      EXPECT_EQ(store->Stats().refused_new, static_cast<std::uint64_t>(full));
+      EXPECT_LE(store->Stats().bytes, 3 * 4096u) << "one growth beyond, at most";
+    } else if (policy == FullPolicy::kAllowNew) {
+      EXPECT_EQ(admitted, 2000);
+      EXPECT_GT(store->Stats().admitted_untracked, 0u);
+      EXPECT_LE(store->Stats().bytes, 3 * 4096u);
+    } else {
+      // There is nobody else to push out: the one state that is asked for is kept and exact.
+      EXPECT_EQ(UsedNow(*store, item, kNow + 2000), 2000u);
+    }
+  }
+}
+
+// ---- full of live states --------------------------------------------------------------------------------------------
+
+struct FullCase {
+  const char* name;
+  Limit limit;
+};
+
+class WhenFull : public testing::TestWithParam<FullCase> {
+ protected:
+  // A store in which no further subject has a place, and how many it took.
+  std::unique_ptr<MemoryStore> Fill(FullPolicy policy) {
+    auto store = Make({.max_entries = 8, .full_policy = policy, .sweep_interval = 0});
+    for (held_ = 0; held_ < 1000; ++held_) {
+      const std::string subject = Subject(held_);
+      if (Do(*store, Op::kCheck, {ItemOf(GetParam().limit, "r", subject)}, kNow).status == PlanStatus::kFull) break;
+      if (store->Stats().evicted_live + store->Stats().admitted_untracked != 0) break;
+    }
+    EXPECT_GE(held_, 8u);
+    EXPECT_LE(held_, 16u);
+    return store;
+  }
+  static std::string Subject(std::uint64_t number) { return "subject-" + std::to_string(number); }
+  Item NewItem() const { return ItemOf(GetParam().limit, "r", "newcomer"); }
+
+  std::uint64_t held_ = 0;
+};
+
+TEST_P(WhenFull, DenyNewSaysSoAndForgetsNobody) {
+  const auto store = Fill(FullPolicy::kDenyNew);
+  const std::uint64_t refused = store->Stats().refused_new;
+  const conformance::Answer answer = Do(*store, Op::kCheck, {NewItem()}, kNow);
+  EXPECT_EQ(answer.status, PlanStatus::kFull);
+  EXPECT_FALSE(answer.admitted);
+  EXPECT_EQ(answer.outcomes[0].remaining, GetParam().limit.capacity) << "nothing was consumed";
+  EXPECT_EQ(store->Stats().refused_new, refused + 1);
+  EXPECT_EQ(store->Stats().evicted_live, 0u);
+  for (std::uint64_t i = 0; i < held_; ++i) {
+    const std::string subject = Subject(i);
+    EXPECT_EQ(UsedNow(*store, ItemOf(GetParam().limit, "r", subject), kNow), 1u);
+  }
+}
+
+TEST_P(WhenFull, DenyNewStillServesThoseItKnowsAndPeeksAndRefunds) {
+  const auto store = Fill(FullPolicy::kDenyNew);
+  const std::string known = Subject(0);
+  EXPECT_TRUE(Do(*store, Op::kCheck, {ItemOf(GetParam().limit, "r", known)}, kNow).admitted);
+  EXPECT_TRUE(Do(*store, Op::kPeek, {NewItem()}, kNow).admitted);
+  EXPECT_EQ(Do(*store, Op::kRefund, {NewItem()}, kNow).status, PlanStatus::kOk) << "needs no state";
+  EXPECT_EQ(Do(*store, Op::kReset, {NewItem()}, kNow).status, PlanStatus::kOk);
+  EXPECT_EQ(Do(*store, Op::kCharge, {NewItem()}, kNow).status, PlanStatus::kFull);
+  Item free = NewItem();
+  free.cost = 0;
+  EXPECT_TRUE(Do(*store, Op::kCheck, {free}, kNow).admitted);
+}
+
+TEST_P(WhenFull, DenyNewRefusesAWholePlanAndConsumesNothing) {
+  const auto store = Fill(FullPolicy::kDenyNew);
+  const std::string known = Subject(0);
+  const Item item = ItemOf(GetParam().limit, "r", known);
+  for (const std::vector<Item>& items : {std::vector<Item>{item, NewItem()}, std::vector<Item>{NewItem(), item}}) {
+    const conformance::Answer answer = Do(*store, Op::kCheck, items, kNow);
+    EXPECT_EQ(answer.status, PlanStatus::kFull);
+    EXPECT_FALSE(answer.admitted);
+    EXPECT_EQ(UsedNow(*store, item, kNow), 1u);
+  }
+}
+
+TEST_P(WhenFull, DenyNewNeverLetsAShadowRuleRefuse) {
+  const auto store = Fill(FullPolicy::kDenyNew);
+  const std::string known = Subject(0);
+  const std::uint64_t refused = store->Stats().refused_new;
+  EXPECT_TRUE(Do(*store, Op::kCheck, {Shadow(NewItem())}, kNow).admitted);
+  const conformance::Answer answer =
+      Do(*store, Op::kCheck, {Shadow(NewItem()), ItemOf(GetParam().limit, "r", known)}, kNow);
+  EXPECT_EQ(answer.status, PlanStatus::kOk);
+  EXPECT_TRUE(answer.admitted);
+  EXPECT_EQ(store->Stats().refused_new, refused + 2) << "but it is counted";
+}
+
+TEST_P(WhenFull, AllowNewDecidesAsForAFreshStateAndCountsThat) {
+  const auto store = Fill(FullPolicy::kAllowNew);
+  const std::uint64_t untracked = store->Stats().admitted_untracked;
+  for (int i = 0; i < 5; ++i) {
+    const conformance::Answer answer = Do(*store, Op::kCheck, {NewItem()}, kNow);
+    EXPECT_TRUE(answer.admitted);
+    EXPECT_EQ(answer.outcomes[0].used, 1u);
+  }
+  EXPECT_EQ(store->Stats().admitted_untracked, untracked + 5);
+  EXPECT_EQ(store->Stats().evicted_live, 0u);
+  Item never = NewItem();
+  never.cost = GetParam().limit.capacity + 1;
+  EXPECT_FALSE(Do(*store, Op::kCheck, {never}, kNow).admitted);
+  const std::string known = Subject(0);
+  const conformance::Answer both = Do(*store, Op::kCheck, {NewItem(), ItemOf(GetParam().limit, "r", known)}, kNow);
+  EXPECT_TRUE(both.admitted);
+  EXPECT_EQ(both.outcomes[1].used, 2u);
+  EXPECT_EQ(store->Stats().admitted_untracked, untracked + 6);
+}
+
+TEST_P(WhenFull, EvictTakesTheNewcomerAndCountsTheOneThatHadToGo) {
+  const auto store = Fill(FullPolicy::kEvict);
+  const std::uint64_t evicted = store->Stats().evicted_live;
+  for (int i = 1; i <= 3; ++i) {
+    const conformance::Answer answer = Do(*store, Op::kCheck, {NewItem()}, kNow);
+    EXPECT_TRUE(answer.admitted);
+    EXPECT_EQ(answer.outcomes[0].used, static_cast<std::uint64_t>(i)) << "it is tracked";
+  }
+  EXPECT_EQ(store->Stats().evicted_live, evicted + 1);
+  EXPECT_EQ(store->Stats().refused_new, 0u);
+}
+
+TEST_P(WhenFull, ExpiredStatesMakeRoomUnderEveryPolicy) {
+  for (const FullPolicy policy : {FullPolicy::kDenyNew, FullPolicy::kAllowNew, FullPolicy::kEvict}) {
+    const auto store = Fill(policy);
+    const StoreStats before = store->Stats();
+    const Nanos later = kNow + 2 * kHour;
+    for (int i = 0; i < 8; ++i) {
+      const std::string subject = "later-" + std::to_string(i);
+      EXPECT_TRUE(Do(*store, Op::kCheck, {ItemOf(GetParam().limit, "r", subject)}, later).admitted);
+    }
+    const StoreStats after = store->Stats();
+    EXPECT_EQ(after.evicted_live, before.evicted_live);
+    EXPECT_EQ(after.refused_new, before.refused_new);
+    EXPECT_EQ(after.admitted_untracked, before.admitted_untracked);
+    EXPECT_GT(after.reclaimed, before.reclaimed);
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Shapes, WhenFull,
+                         testing::Values(FullCase{"Bucket", BucketOf(10, 1)}, FullCase{"Window", WindowOf(10)},
+                                         FullCase{"Log", LogOf(10)}),
+                         [](const auto& full) { return std::string(full.param.name); });
+
+// ---- reclaiming -----------------------------------------------------------------------------------------------------
+
+TEST(MemoryStore, TrafficSweepsTheWholeTableWithinTheInterval) {
+  const auto store = Make({.max_entries = 10'000, .sweep_interval = kMinute});
+  const Limit bucket = BucketOf(10), window = WindowOf(10);
+  for (int i = 0; i < 4000; ++i) {
+    const std::string subject = "s" + std::to_string(i);
+    (void)Do(*store, Op::kCheck, {ItemOf(bucket, "b", subject), ItemOf(window, "w", subject)}, kNow);
+  }
+  EXPECT_EQ(store->Stats().entries, 8000u);
+  // Hours later one subject goes on asking: what it leaves behind is only its own.
+  const Nanos later = kNow + 5 * kHour;
+  for (int i = 0; i < 1300; ++i) {
+    (void)Do(*store, Op::kCheck, {ItemOf(bucket, "b", "alone")}, later + i * 50 * kMillisecond);
+  }
+  EXPECT_LE(store->Stats().entries, 2u);
+  EXPECT_EQ(store->Stats().reclaimed, 8000u);
+}
+
+TEST(MemoryStore, SweepingSurvivesAClockThatIsSetBack) {
+  const auto store = Make({.max_entries = 1000, .sweep_interval = kMinute});
+  const Limit bucket = BucketOf(10);
+  (void)Do(*store, Op::kCheck, {ItemOf(bucket, "b", "future")}, kNow + 365 * kDay);
+  for (int i = 0; i < 500; ++i) {
+    const std::string subject = "s" + std::to_string(i);
+    (void)Do(*store, Op::kCheck, {ItemOf(bucket, "b", subject)}, kNow);
+  }
+  for (int i = 0; i < 300; ++i) {
+    (void)Do(*store, Op::kPeek, {ItemOf(bucket, "b", "x")}, kNow + kHour + i * kSecond);
+  }
+  EXPECT_EQ(store->Stats().entries, 1u);
+}
+
+TEST(MemoryStore, APeekStoresNothing) {
+  const auto store = Make({.max_entries = 100});
+  const Limit bucket = BucketOf(10), window = WindowOf(10);
+  for (int i = 0; i < 50; ++i) {
+    const std::string subject = "s" + std::to_string(i);
+    (void)Do(*store, Op::kPeek, {ItemOf(bucket, "b", subject), ItemOf(window, "w", subject)}, kNow);
+  }
+  EXPECT_EQ(store->Stats().entries, 0u);
+}
+
+TEST(MemoryStore, CountsItsEntries) {
+  const auto store = Make({.max_entries = 1000});
+  const Limit bucket = BucketOf(10), window = WindowOf(10);
+  for (int i = 0; i < 100; ++i) {
+    const std::string subject = "s" + std::to_string(i);
+    (void)Do(*store, Op::kCheck, {ItemOf(bucket, "b", subject), ItemOf(window, "w", subject)}, kNow);
+  }
+  EXPECT_EQ(store->Stats().entries, 200u);
+  for (int i = 0; i < 50; ++i) {
+    const std::string subject = "s" + std::to_string(i);
+    (void)Do(*store, Op::kReset, {ItemOf(bucket, "b", subject), ItemOf(window, "w", subject)}, kNow);
+  }
+  EXPECT_EQ(store->Stats().entries, 100u);
+}
+
+}  // namespace
+}  // namespace weir::storage::memory

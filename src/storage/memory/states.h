@@ -1,0 +1,120 @@
+// Both tables seen as one: what an op does to the state of one item. Plans are put together from these (plan_runner.h).
+//
+// Words are changed by compare-and-swap and need no lock. For list states, and only for them, the caller holds the
+// shards of the item's keys (WantLocks).
+#pragma once
+
+#include <cstdint>
+#include <new>
+#include <optional>
+
+#include "algorithms/algorithm.h"
+#include "algorithms/gcra.h"
+#include "base/clock.h"
+#include "storage/memory/cell_table.h"
+#include "storage/memory/counters.h"
+#include "storage/memory/list_table.h"
+#include "storage/store.h"
+
+namespace weir::storage::memory {
+
+using algorithms::Shape;
+
+// As Of(kind).shape, without a table look-up (a test holds the two together): all word algorithms are buckets.
+inline Shape ShapeOf(Kind kind) {
+  switch (kind) {
+    case Kind::kTokenBucket:
+    case Kind::kLeakyBucket:
+      return Shape::kWord;
+    case Kind::kUnlimited:
+      return Shape::kNone;
+    default:
+      return Shape::kList;
+  }
+}
+
+inline Outcome UnlimitedOutcome() {
+  Outcome outcome;
+  outcome.limit = UINT64_MAX;
+  outcome.remaining = UINT64_MAX;
+  return outcome;
+}
+
+// Puts what `make()` returns into `to` without a copy on the way.
+template <typename Make>
+void Fill(Outcome& to, const Make& make) {
+  new (&to) Outcome(make());
+}
+
+// kFull: there was no room, and the policy is to deny; nothing was written.
+enum class Applied : std::uint8_t { kDone, kFull };
+
+// What to keep of an op: all of it, or nothing if it turns out to be allowed (a denial that is recorded).
+enum class Keep : std::uint8_t { kAlways, kOnlyIfDenied };
+// Whether a new list state has to ask for room, or has it by ReserveList().
+enum class Room : std::uint8_t { kAsk, kReserved };
+
+// Thread-safe but for the locks above. `now` is clamped (ClampNow) everywhere.
+class States {
+ public:
+  // `reclaim_with_each`: how many list states each newcomer looks at, to drop those that have expired.
+  States(CellTable& cells, ListTable& lists, Counters& counters, FullPolicy policy, std::uint64_t reclaim_with_each)
+      : cells_(cells), lists_(lists), counters_(counters), policy_(policy), reclaim_with_each_(reclaim_with_each) {}
+
+  void WantLocks(const Item& item, ShardLocks& locks) const;
+
+  // What kPeek answers for `cost`, also when the state is still to be carried over. Writes nothing.
+  void Peek(const Item& item, std::uint64_t cost, Nanos now, Outcome& outcome);
+  // Does `op` to the item's state, whatever its shape. The outcome is filled in also when it is full: as for a new
+  // state.
+  Applied Apply(const Item& item, Op op, Nanos now, const ShardLocks& locks, Keep keep, Outcome& outcome) {
+    switch (ShapeOf(item.limit->kind)) {
+      case Shape::kWord:
+        return ApplyWord(item, op, now, keep, outcome);
+      case Shape::kList:
+        return ApplyList(item, op, now, locks, keep, Room::kAsk, outcome);
+      case Shape::kNone:
+        break;
+    }
+    outcome = UnlimitedOutcome();
+    return Applied::kDone;
+  }
+  Applied ApplyWord(const Item& item, Op op, Nanos now, Keep keep, Outcome& outcome);
+  Applied ApplyList(const Item& item, Op op, Nanos now, const ShardLocks& locks, Keep keep, Room room,
+                    Outcome& outcome);
+
+  // Moves what was used under previous_key here, if that is due (storage/store.h, b). `item.previous` is set.
+  void CarryOver(const Item& item, Nanos now, const ShardLocks& locks);
+
+  // A list item is about to be charged: makes room for it. False: there is none to be had.
+  bool ReserveList(const Item& item, Nanos now, const ShardLocks& locks);
+  // The words of a list item; empty when absent.
+  const Words& WordsOf(const Item& item);
+
+  // There is no place for a new state: kFull, or kDone when the policy is to go on uncounted. Counts it.
+  Applied NoRoom();
+
+  CellTable& cells() { return cells_; }
+  FullPolicy policy() const { return policy_; }
+  Counters& counters() { return counters_; }
+
+ private:
+  enum class Put : std::uint8_t { kDone, kLost, kFull };  // kLost: another thread was faster; look again
+
+  bool IsAbsent(const Limit& limit, const Key& key, Nanos now);
+  std::optional<std::uint64_t> Carried(const Item& item, Nanos now);
+  std::optional<std::uint64_t> TakeSource(const Item& item, Nanos now);
+  void MoveToList(const Item& item, Nanos now, const ShardLocks& locks);
+  void MoveListToWord(const Item& item, Nanos now);
+  void MoveWordToWord(const Item& item, Nanos now);
+  Put PutCarriedWord(const Item& item, std::uint64_t used, Nanos now);
+  bool MakeRoomFor(const Item& item, Nanos now, const ShardLocks& locks);
+
+  CellTable& cells_;
+  ListTable& lists_;
+  Counters& counters_;
+  const FullPolicy policy_;
+  const std::uint64_t reclaim_with_each_;
+};
+
+}  // namespace weir::storage::memory

@@ -1,0 +1,142 @@
+-- One plan, all at once. KEYS: for each item its state, and after it the former state that it may be carried over from.
+-- ARGV: op, now, margin (prelude.lua), then for each item a word of four characters and the words of its algorithm.
+--   1 letter of the algorithm   2 shadow: 0 1   3 former state: 0 none, 1 given   4 how the cost stands to the limit
+-- With a former state there follow the letter of its algorithm, the words of parse and parse_source for its limit, and
+-- those of parse_target.
+-- Answers {admitted, told...}: for each item 'a' or 'd' (its own verdict) and what `answer` or `encode` says.
+local YES = 49                           -- the byte '1'
+
+-- A key and what becomes of it. `loaded` is what Redis holds, `st` the state after all that was decided so far, `trial`
+-- the same if the plan is admitted; `item` the latest one that it belongs to (nil: only ever a former state).
+local slots, slot_of = {}, {}
+local held = redis.call('MGET', unpack(KEYS))
+local key_position = 0
+local function next_slot()
+  key_position = key_position + 1
+  local key = KEYS[key_position]
+  local slot = slot_of[key]
+  if not slot then
+    slot = {key = key, raw = held[key_position], algorithm = false, loaded = false, st = false, trial = false, item = false}
+    slot_of[key], slots[#slots + 1] = slot, slot
+  end
+  return slot
+end
+local function state(slot, algorithm)
+  if slot.algorithm ~= algorithm then
+    slot.algorithm = algorithm
+    slot.loaded = slot.raw and algorithm.decode(slot.raw) or algorithm.fresh
+    slot.st = slot.loaded
+  end
+  return slot.st
+end
+
+local items, count = {}, 0
+while position < #ARGV do
+  local head = word()
+  local _, shadow, former, fit = byte(head, 1, 4)
+  local algorithm, slot = algorithm_of(sub(head, 1, 1)), next_slot()
+  local item = {algorithm = algorithm, slot = slot, shadow = shadow == YES, p = algorithm.parse(fit), former = false,
+                allowed = false}
+  if former == YES then
+    item.former_slot, item.former = next_slot(), algorithm_of(word())
+    item.q = item.former.parse(ZERO)
+    if item.former.parse_source then item.former.parse_source(item.q) end
+    if algorithm.parse_target then algorithm.parse_target(item.p) end
+  end
+  count = count + 1
+  items[count] = item
+end
+
+-- The state that an item starts from, when it is to be carried over from the former one.
+local function carried(item)
+  if not item.former or not item.algorithm.expired(item.p, state(item.slot, item.algorithm)) then return nil end
+  local old = state(item.former_slot, item.former)
+  if item.former.expired(item.q, old) then return nil end
+  return item.algorithm.assign(item.p, item.algorithm.fresh, item.former.used(item.q, old))
+end
+
+-- What has expired is dropped when it is touched: it stays dropped when the clock goes back.
+local function kept(item, st)
+  if item.algorithm.expired(item.p, st) then return item.algorithm.fresh end
+  return st
+end
+
+local function tell(item, allowed, before, after, retry)
+  local algorithm = item.algorithm
+  return (allowed and 'a' or 'd') .. (algorithm.answer and algorithm.answer(item.p, after, retry) or algorithm.encode(before))
+end
+
+local told = {1}
+
+if op == 'peek' then
+  for i = 1, count do
+    local item = items[i]
+    local before = carried(item) or state(item.slot, item.algorithm)
+    local allowed, after, retry = item.algorithm.check(item.p, before)
+    if not allowed and not item.shadow then told[1] = 0 end
+    told[i + 1] = tell(item, allowed, before, after, retry)
+  end
+  return told
+end
+
+for i = 1, count do
+  local item = items[i]
+  item.slot.item = item
+  local st = carried(item)
+  if st then item.slot.st, item.former_slot.st = kept(item, st), item.former.fresh end
+end
+
+if op == 'check' then
+  -- As if all were admitted, each seeing those before it.
+  for i = 1, count do
+    local item = items[i]
+    local slot = item.slot
+    local before = slot.trial or state(slot, item.algorithm)
+    local allowed, after, retry = item.algorithm.check(item.p, before)
+    slot.trial, item.allowed = kept(item, after), allowed
+    if not allowed and not item.shadow then told[1] = 0 end
+    told[i + 1] = tell(item, allowed, before, after, retry)
+  end
+  if told[1] == 1 then
+    for i = 1, count do items[i].slot.st = items[i].slot.trial end
+  else
+    -- Denied: shadow items go by their own verdict, those that denied may count that, the others consume nothing.
+    for i = 1, count do
+      local item = items[i]
+      local before = state(item.slot, item.algorithm)
+      if item.shadow or not item.allowed then
+        local allowed, after, retry = item.algorithm.check(item.p, before)
+        if item.shadow or not allowed then item.slot.st = kept(item, after) end
+        if item.shadow then told[i + 1] = tell(item, allowed, before, after, retry) end
+      else
+        before = carried(item) or before
+        told[i + 1] = tell(item, true, before, before)
+      end
+    end
+  end
+else
+  for i = 1, count do
+    local item = items[i]
+    local before = state(item.slot, item.algorithm)
+    local after = op == 'reset' and item.algorithm.fresh or item.algorithm[op](item.p, before)
+    item.slot.st = kept(item, after)
+    told[i + 1] = tell(item, true, before, after)
+  end
+end
+
+for i = 1, #slots do
+  local slot = slots[i]
+  local item, st = slot.item, slot.st
+  if item and st and st ~= item.algorithm.fresh then
+    local lives = item.algorithm.lives(item.p, st)
+    if st ~= slot.loaded then
+      redis.call('SET', slot.key, item.algorithm.encode(st), 'PX', format('%d', lives + margin))
+    -- Unchanged. This caller's clock may be behind the one that wrote it, or somebody took the TTL away.
+    elseif not item.algorithm.expired(item.p, st) and redis.call('PTTL', slot.key) < lives then
+      redis.call('PEXPIRE', slot.key, format('%d', lives + margin))
+    end
+  elseif slot.raw and st and st ~= slot.loaded then
+    redis.call('DEL', slot.key)
+  end
+end
+return told

@@ -1,0 +1,385 @@
+#include "storage/redis/plan_codec.h"
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "algorithms/adaptive.h"
+#include "algorithms/anchored_window.h"
+#include "algorithms/gcra.h"
+#include "algorithms/instant.h"
+#include "algorithms/sliding_window.h"
+#include "algorithms/sliding_window_log.h"
+#include "algorithms/time_zone.h"
+#include "storage/redis/key_name.h"
+
+namespace weir::storage::redis {
+namespace {
+
+using algorithms::Ask;
+using algorithms::Calendar;
+using algorithms::Kind;
+using algorithms::Shape;
+using algorithms::Word;
+using algorithms::Words;
+namespace adaptive = algorithms::adaptive;
+namespace gcra = algorithms::gcra;
+namespace sliding_window = algorithms::sliding_window;
+
+constexpr std::array<std::string_view, 6> kOps = {"check", "peek", "charge", "refund", "reset", "assign"};
+
+bool IsCounted(const Limit& limit) { return algorithms::Of(limit.kind).shape != Shape::kNone; }
+
+bool HasFormer(const Item& item) { return item.previous != nullptr && IsCounted(*item.previous); }
+
+// ---- words of a command ---------------------------------------------------------------------------------------------
+
+// The letter of the algorithm in lua/ that counts for this limit.
+char Letter(const Limit& limit) {
+  switch (limit.kind) {
+    case Kind::kTokenBucket:
+    case Kind::kLeakyBucket:
+      return 'g';
+    case Kind::kSlidingWindow:
+      return sliding_window::IsAnchored(limit) ? 'w' : 's';
+    case Kind::kSlidingWindowLog:
+      return 'l';
+    case Kind::kFixedWindow:
+      return 'w';
+    case Kind::kConcurrency:
+      return 'c';
+    case Kind::kAdaptive:
+      return 'a';
+    case Kind::kPenalty:
+      return 'p';
+    case Kind::kUnlimited:
+      break;
+  }
+  return '-';
+}
+
+std::int64_t Bounded(std::uint64_t count) { return static_cast<std::int64_t>(std::min(count, algorithms::kMaxCount)); }
+
+std::int64_t CeilMilliseconds(Nanos duration) { return (duration + kMillisecond - 1) / kMillisecond; }
+
+void AddInstant(Command& command, Nanos instant) {
+  const Nanos rest = instant % kSecond;
+  const Nanos borrowed = rest < 0 ? 1 : 0;
+  command.Add(instant / kSecond - borrowed).Add(rest + borrowed * kSecond);
+}
+
+// Longer than any unit of a calendar ever was, clock changes and skipped days included.
+Nanos LongestUnit(Calendar calendar) {
+  switch (calendar) {
+    case Calendar::kMinute:
+    case Calendar::kHour:
+      return kDay;
+    case Calendar::kDay:
+      return 3 * kDay;
+    case Calendar::kWeek:
+      return 9 * kDay;
+    case Calendar::kMonth:
+      return 33 * kDay;
+    case Calendar::kYear:
+    case Calendar::kNone:
+      break;
+  }
+  return 368 * kDay;
+}
+
+void AddBucket(const Limit& limit, std::uint64_t cost, Command& command) {
+  const gcra::Terms terms = gcra::MakeTerms(limit, cost);
+  AddInstant(command, terms.fits_ever ? terms.burst - terms.increment : 0);
+  AddInstant(command, terms.increment);
+}
+
+void AddRate(const Limit& limit, Command& command) {
+  command.Add(static_cast<std::int64_t>(limit.rate_count));
+  AddInstant(command, limit.rate_period);
+}
+
+void AddAnchoredWindow(const Limit& limit, std::uint64_t cost, Nanos now, Command& command) {
+  if (limit.kind == Kind::kFixedWindow && limit.calendar != Calendar::kNone) {
+    const Nanos start = algorithms::CalendarBounds(limit, now).start;
+    AddInstant(command, start);
+    AddInstant(command, start);
+    AddInstant(command, LongestUnit(limit.calendar));
+  } else {
+    AddInstant(command, now - limit.window + 1);
+    AddInstant(command, now);
+    AddInstant(command, limit.window);
+  }
+  command.Add(Bounded(limit.capacity)).Add(Bounded(cost)).Add(limit.count_denied ? "1" : "0");
+}
+
+void AddSlidingWindow(const Limit& limit, std::uint64_t cost, Nanos now, Command& command) {
+  const sliding_window::Position position = sliding_window::Locate(limit, now);
+  const sliding_window::Position span = sliding_window::LocateIndex(limit, 0);
+  command.Add(position.current).Add(position.oldest).Add(position.weight).Add(-span.oldest).Add(span.weight);
+  command.Add(Bounded(limit.capacity)).Add(Bounded(cost)).Add(limit.count_denied ? "1" : "0");
+  command.Add(CeilMilliseconds(limit.precision)).Add(CeilMilliseconds(limit.window));
+}
+
+void AddLog(const Limit& limit, std::uint64_t cost, Command& command) {
+  constexpr std::uint64_t kMost = algorithms::sliding_window_log::kMostEntries;
+  AddInstant(command, limit.window);
+  command.Add(Bounded(std::clamp<std::uint64_t>(limit.capacity, 1, kMost)));
+  command.Add(Bounded(limit.capacity)).Add(Bounded(cost));
+}
+
+void AddConcurrency(const Limit& limit, std::uint64_t cost, std::uint64_t token, Nanos now, Command& command) {
+  std::array<char, 8> bytes;
+  for (std::size_t i = 0; i < bytes.size(); ++i) bytes[i] = static_cast<char>(token >> (8 * i) & 255);
+  AddInstant(command, now + limit.lease);
+  command.Add(std::string_view(bytes.data(), bytes.size())).Add(Bounded(limit.capacity)).Add(Bounded(cost));
+}
+
+// `token`: what FeedbackToken() made, or 0.
+void AddAdaptive(const Limit& limit, std::uint64_t cost, std::uint64_t token, Command& command) {
+  constexpr std::uint64_t kIsFeedback = std::uint64_t{1} << 62, kIsError = std::uint64_t{1} << 61;
+  constexpr std::uint64_t kMicroseconds = (std::uint64_t{1} << 28) - 1, kMostMicroseconds = std::uint64_t{1} << 27;
+  const bool heard = (token & kIsFeedback) != 0;
+  const std::uint64_t latency = std::clamp<std::uint64_t>(token & kMicroseconds, 1, kMostMicroseconds);
+  const adaptive::LimitConstants constants = adaptive::Constants(limit);
+  AddInstant(command, limit.window);
+  AddInstant(command, limit.learning_window);
+  AddInstant(command, constants.forget);
+  command.Add(constants.samples_needed).Add(constants.factor);
+  command.Add(Bounded(limit.capacity))
+      .Add(Bounded(limit.min_capacity))
+      .Add(Bounded(limit.max_capacity))
+      .Add(Bounded(cost));
+  command.Add(heard ? static_cast<std::int64_t>(latency) : 0).Add(heard && (token & kIsError) != 0 ? "1" : "0");
+}
+
+void AddPenalty(const Limit& limit, std::uint64_t cost, Command& command) {
+  command.Add(std::int64_t{limit.threshold});
+  AddInstant(command, limit.window);
+  command.Add(limit.first_ban / kMillisecond)
+      .Add(limit.longest_ban / kMillisecond)
+      .Add(std::int64_t{limit.ban_factor_pct});
+  AddInstant(command, limit.decay);
+  command.Add(Bounded(cost));
+}
+
+// What the `parse` of the limit's algorithm reads. `now` clamped.
+void AddLimit(const Limit& limit, Op op, std::uint64_t cost, std::uint64_t token, Nanos now, Command& command) {
+  switch (Letter(limit)) {
+    case 'g':
+      return AddBucket(limit, cost, command);
+    case 'w':
+      return AddAnchoredWindow(limit, cost, now, command);
+    case 's':
+      return AddSlidingWindow(limit, cost, now, command);
+    case 'l':
+      return AddLog(limit, cost, command);
+    case 'c':
+      return AddConcurrency(limit, cost, token, now, command);
+    case 'a':
+      return AddAdaptive(limit, cost, op == Op::kCharge && cost == 0 ? token : 0, command);
+    default:
+      return AddPenalty(limit, cost, command);
+  }
+}
+
+char Fit(const Item& item) {
+  if (item.cost == 0) return '0';
+  const std::uint64_t most = item.limit->kind == Kind::kAdaptive ? item.limit->max_capacity : item.limit->capacity;
+  return item.cost > most ? '2' : '1';
+}
+
+void AddItem(const Item& item, Op op, Nanos now, Command& command) {
+  const std::array head = {Letter(*item.limit), item.shadow ? '1' : '0', HasFormer(item) ? '1' : '0', Fit(item)};
+  command.Add(std::string_view(head.data(), head.size()));
+  AddLimit(*item.limit, op, item.cost, item.token, now, command);
+  if (!HasFormer(item)) return;
+
+  const Limit& former = *item.previous;
+  const char letter = Letter(former);
+  command.Add(std::string_view(&letter, 1));
+  AddLimit(former, Op::kPeek, 0, item.token, now, command);
+  if (letter == 'g') {
+    AddRate(former, command);
+    command.Add(Bounded(former.capacity));
+    AddInstant(command, gcra::Burst(former));
+  }
+  if (head[0] == 'g') AddRate(*item.limit, command);
+}
+
+// ---- what is told of a state ----------------------------------------------------------------------------------------
+
+std::optional<std::int64_t> TakeNumber(std::string_view& text) {
+  std::int64_t value = 0;
+  const auto [end, fault] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (fault != std::errc{}) return std::nullopt;
+  text.remove_prefix(static_cast<std::size_t>(end - text.data()));
+  if (text.starts_with(' ')) text.remove_prefix(1);
+  return value;
+}
+
+std::optional<Words> ParseWords(std::string_view text) {
+  Words words;
+  while (!text.empty()) {
+    const auto word = TakeNumber(text);
+    if (!word) return std::nullopt;
+    words.push_back(*word);
+  }
+  return words;
+}
+
+// The outcome of an ask in the state that the script found, decided again: exactly what another store would answer.
+std::optional<Outcome> Redecide(const Item& item, const Ask& ask, std::string_view text) {
+  const algorithms::Algorithm& algorithm = algorithms::Of(item.limit->kind);
+  auto words = ParseWords(text);
+  if (!words) return std::nullopt;
+  if (algorithm.shape == Shape::kList) return algorithm.apply_list(*item.limit, ask, *words);
+  if (words->size() > 1) return std::nullopt;
+  Word word = words->empty() ? 0 : words->front();
+  return algorithm.apply_word(*item.limit, ask, word);
+}
+
+// "used end [retry ...]": for algorithms whose states are too long to send back. `end` is '-' when nothing is live.
+struct Told {
+  std::uint64_t used = 0;
+  std::optional<std::int64_t> end;
+  std::vector<std::int64_t> retry;
+};
+
+std::optional<Told> ParseTold(std::string_view text) {
+  Told told;
+  const auto used = TakeNumber(text);
+  if (!used || *used < 0) return std::nullopt;
+  told.used = static_cast<std::uint64_t>(*used);
+  if (text.starts_with('-') && (text.size() == 1 || text[1] == ' ')) {
+    text.remove_prefix(std::min<std::size_t>(2, text.size()));
+  } else if (!(told.end = TakeNumber(text))) {
+    return std::nullopt;
+  }
+  auto retry = ParseWords(text);
+  if (!retry) return std::nullopt;
+  told.retry = std::move(*retry);
+  return told;
+}
+
+std::optional<Outcome> Describe(const Item& item, bool allowed, Nanos now, std::string_view text) {
+  const auto told = ParseTold(text);
+  if (!told) return std::nullopt;
+  const Limit& limit = *item.limit;
+  // When the end of what the script named comes: of a sub-window (index, how much of it), of an entry, of a lease.
+  const auto instant_of = [&limit](std::int64_t named, std::int64_t weight) {
+    if (limit.kind == Kind::kSlidingWindow) return sliding_window::TimeOfWeight(limit, named, weight);
+    if (limit.kind == Kind::kSlidingWindowLog) return algorithms::SaturatingAdd(named, limit.window);
+    return named;
+  };
+  Outcome outcome;
+  outcome.limit = limit.capacity;
+  outcome.used = told->used;
+  outcome.remaining = told->used < limit.capacity ? limit.capacity - told->used : 0;
+  if (told->end) outcome.reset_after_ns = std::max<Nanos>(0, instant_of(*told->end, 0) - now);
+  if (allowed) return outcome;
+  outcome.verdict = item.cost > limit.capacity ? Verdict::kNever : Verdict::kLater;
+  if (outcome.verdict == Verdict::kLater) {
+    if (told->retry.empty()) return std::nullopt;
+    const std::int64_t weight = told->retry.size() > 1 ? told->retry[1] : 0;
+    outcome.retry_after_ns = std::max<Nanos>(1, instant_of(told->retry[0], weight) - now);
+  }
+  return outcome;
+}
+
+bool TellsSummary(const Limit& limit) {
+  const char letter = Letter(limit);
+  return letter == 's' || letter == 'l' || letter == 'c';
+}
+
+std::optional<Outcome> DecodeItem(const Plan& plan, const Item& item, bool admitted, Nanos now, std::string_view told) {
+  if (!told.starts_with('a') && !told.starts_with('d')) return std::nullopt;
+  const bool allowed = told.starts_with('a');
+  told.remove_prefix(1);
+  if (TellsSummary(*item.limit)) return Describe(item, allowed, now, told);
+  // It would have passed, but the plan did not: what there was, nothing consumed.
+  if (plan.op == Op::kCheck && !admitted && !item.shadow && allowed) {
+    auto outcome = Redecide(item, {Op::kPeek, 0, now, item.token}, told);
+    if (outcome) outcome->verdict = Verdict::kAllowed;
+    return outcome;
+  }
+  auto outcome = Redecide(item, {plan.op, item.cost, now, item.token}, told);
+  if (outcome && (outcome->verdict == Verdict::kAllowed) != allowed) return std::nullopt;
+  return outcome;
+}
+
+Outcome Unlimited() {
+  Outcome outcome;
+  outcome.limit = outcome.remaining = UINT64_MAX;
+  return outcome;
+}
+
+}  // namespace
+
+bool NeedsStore(const Plan& plan) {
+  return std::ranges::any_of(plan.items, [](const Item& item) { return IsCounted(*item.limit); });
+}
+
+void DecideWithoutStore(Plan& plan) {
+  std::ranges::fill(plan.outcomes, Unlimited());
+  plan.status = PlanStatus::kOk;
+  plan.admitted = true;
+}
+
+void EncodePlan(const Plan& plan, Nanos now, const Encoding& encoding, ScriptBy by, Command& command) {
+  now = algorithms::ClampNow(now);
+  command.Add(by == ScriptBy::kSha ? "EVALSHA" : "EVAL");
+  command.Add(by == ScriptBy::kSha ? PlanScript().sha1 : PlanScript().text);
+
+  std::int64_t keys = 0;
+  for (const Item& item : plan.items) {
+    if (IsCounted(*item.limit)) keys += HasFormer(item) ? 2 : 1;
+  }
+  command.Add(keys);
+  std::string name;
+  const auto add_key = [&](std::string_view rule, std::string_view subject, const Key& key) {
+    name.clear();
+    AppendKeyName(name, encoding.key_prefix, rule, subject, key);
+    command.Add(name);
+  };
+  for (const Item& item : plan.items) {
+    if (!IsCounted(*item.limit)) continue;
+    add_key(item.rule, item.subject, item.key);
+    if (HasFormer(item)) add_key(item.previous_rule, item.subject, item.previous_key);
+  }
+
+  command.Add(kOps[static_cast<std::size_t>(plan.op)]);
+  AddInstant(command, now);
+  command.Add(CeilMilliseconds(encoding.ttl_margin));
+  for (const Item& item : plan.items) {
+    if (IsCounted(*item.limit)) AddItem(item, plan.op, now, command);
+  }
+}
+
+bool DecodePlan(const Reply& reply, Nanos now, Plan& plan) {
+  now = algorithms::ClampNow(now);
+  if (reply.type != ReplyType::kArray || reply.elements.empty()) return false;
+  const bool admitted = reply.elements[0].integer == 1;
+  std::vector<Outcome> outcomes;
+  outcomes.reserve(plan.items.size());
+  std::size_t next = 1;
+  for (const Item& item : plan.items) {
+    if (!IsCounted(*item.limit)) {
+      outcomes.push_back(Unlimited());
+      continue;
+    }
+    if (next == reply.elements.size() || reply.elements[next].type != ReplyType::kString) return false;
+    const auto outcome = DecodeItem(plan, item, admitted, now, reply.elements[next++].text);
+    if (!outcome) return false;
+    outcomes.push_back(*outcome);
+  }
+  if (next != reply.elements.size()) return false;
+  std::ranges::copy(outcomes, plan.outcomes.begin());
+  plan.status = PlanStatus::kOk;
+  plan.admitted = admitted;
+  return true;
+}
+
+}  // namespace weir::storage::redis

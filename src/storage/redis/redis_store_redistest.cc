@@ -1,0 +1,426 @@
+// Against real redis-servers: what only they can show.
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <cstdlib>
+#include <deque>
+#include <memory>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "storage/redis/plan_codec.h"
+#include "storage/redis/redis_process.h"
+#include "storage/redis/redis_store.h"
+#include "storage/redis/store_testing.h"
+
+namespace weir::storage::redis {
+namespace {
+
+using algorithms::Kind;
+
+constexpr Kind kCounted[] = {Kind::kTokenBucket, Kind::kLeakyBucket, Kind::kSlidingWindow, Kind::kSlidingWindowLog,
+                             Kind::kFixedWindow, Kind::kConcurrency, Kind::kAdaptive,      Kind::kPenalty};
+
+Limit LimitOf(Kind kind, std::uint64_t capacity) {
+  Limit limit;
+  limit.kind = kind;
+  limit.capacity = capacity;
+  limit.rate_count = 1;
+  limit.rate_period = kHour;
+  limit.window = kMinute;
+  limit.precision = kSecond;
+  limit.lease = kMinute;
+  limit.learning_window = kHour;
+  limit.min_capacity = limit.max_capacity = capacity;
+  limit.threshold = 3;
+  limit.first_ban = limit.longest_ban = kMinute;
+  limit.ban_factor_pct = 100;
+  limit.decay = kMinute;
+  return algorithms::Sanitize(limit);
+}
+
+bool Serves(Store& store) {
+  const Limit limit = BucketOf(1'000'000);
+  return Eventually([&] { return Check(store, {ItemOf(limit, "serves", "x")}).status == PlanStatus::kOk; });
+}
+
+// Some state under every algorithm.
+void TouchAll(Store& store, std::string_view subject, Nanos now = kStart) {
+  for (const Kind kind : kCounted) {
+    const Limit limit = LimitOf(kind, 5);
+    const Op op = kind == Kind::kPenalty ? Op::kCharge : Op::kCheck;
+    Asked asked(store, op, {ItemOf(limit, algorithms::Of(kind).name, subject)}, now);
+    ASSERT_EQ(asked.Wait().status, PlanStatus::kOk) << algorithms::Of(kind).name;
+  }
+}
+
+TEST(RedisStoreLive, WorksOverTcpAndOverAUnixSocketAndInAnotherDatabase) {
+  const RedisProcess server;
+  for (const std::string& url : {server.url(), server.unix_url(), server.url() + "/5", server.unix_url() + "?db=6"}) {
+    const auto store = MakeStore(ImpatientOptions(url));
+    EXPECT_EQ(store->GetHealth(), Health::kUp) << url;
+    const Limit limit = BucketOf(3);
+    for (int i = 0; i < 3; ++i) EXPECT_TRUE(Check(*store, {ItemOf(limit, url, "a")}).admitted) << url;
+    EXPECT_FALSE(Check(*store, {ItemOf(limit, url, "a")}).admitted) << url;
+  }
+  EXPECT_EQ(server.Keys("*sock*db=6*").size() + server.Keys("*/5*").size(), 0u) << "those are in other databases";
+}
+
+// ---- keys -----------------------------------------------------------------------------------------------------------
+
+TEST(RedisStoreLive, EveryKeyHasATtlThatOutlivesItsState) {
+  const RedisProcess server;
+  RedisStoreOptions options = ImpatientOptions(server.url());
+  options.key_prefix = "ttl:";
+  options.ttl_margin = 20 * kSecond;
+  const auto store = MakeStore(options);
+  TouchAll(*store, "a");
+  const auto keys = server.Keys("ttl:v1:*:a");
+  ASSERT_EQ(keys.size(), std::size(kCounted));
+  for (const std::string& key : keys) {
+    const long long ttl = server.Integer({"PTTL", key});
+    EXPECT_GT(ttl, 60'000) << key << " means something for a minute at least";
+    const bool adaptive = key.find("adaptive") != std::string::npos;
+    EXPECT_LE(ttl, adaptive ? 7 * 24 * 3'600'000LL + 80'000 : 3'600'000 + 80'000) << key;
+  }
+}
+
+TEST(RedisStoreLive, ADenialGivesATtlBackToAKeyThatLostIt) {
+  const RedisProcess server;
+  const auto store = MakeStore(ImpatientOptions(server.url()));
+  for (const Kind kind :
+       {Kind::kTokenBucket, Kind::kFixedWindow, Kind::kSlidingWindow, Kind::kSlidingWindowLog, Kind::kConcurrency}) {
+    const Limit limit = LimitOf(kind, 1);
+    const Item item = ItemOf(limit, algorithms::Of(kind).name, "a");
+    ASSERT_TRUE(Check(*store, {item}).admitted);
+    const std::string key = "weir:v1:" + std::string(item.rule) + ":a";
+    ASSERT_EQ(server.Integer({"PERSIST", key}), 1) << key;
+    EXPECT_FALSE(Check(*store, {item}).admitted);
+    EXPECT_GT(server.Integer({"PTTL", key}), 60'000) << key;
+  }
+}
+
+TEST(RedisStoreLive, StatesVanishWhenTheyHaveExpired) {
+  const RedisProcess server;
+  RedisStoreOptions options = ImpatientOptions(server.url());
+  options.ttl_margin = 0;
+  const auto store = MakeStore(options);
+  Limit limit = LimitOf(Kind::kFixedWindow, 5);
+  limit.window = 20 * kMillisecond;
+  ASSERT_TRUE(Check(*store, {ItemOf(limit, "short", "a")}).admitted);
+  EXPECT_TRUE(Eventually([&] { return server.Keys("*short*").empty(); }));
+}
+
+TEST(RedisStoreLive, APeekWritesNothing) {
+  const RedisProcess server;
+  const auto store = MakeStore(ImpatientOptions(server.url()));
+  for (const Kind kind : kCounted) {
+    const Limit limit = LimitOf(kind, 5);
+    Asked asked(*store, Op::kPeek, {ItemOf(limit, algorithms::Of(kind).name, "a")});
+    EXPECT_TRUE(asked.Wait().admitted);
+  }
+  EXPECT_TRUE(server.Keys("weir:v1:*:a").empty());
+}
+
+TEST(RedisStoreLive, WhateverAKeyHoldsItHarmsNobody) {
+  const RedisProcess server;
+  const auto store = MakeStore(ImpatientOptions(server.url()));
+  const std::string damaged[] = {
+      "",
+      "x",
+      "-1",
+      "99999999999999999999",
+      "1 2",
+      "1 x",
+      "nan",
+      "1e400",
+      std::string(8, '\xff'),
+      std::string(24, '\xff'),
+      std::string(28, '\0'),
+      std::string(36, '\xff'),
+      std::string(40, '\x7f'),
+      "1 2 3 4 5",
+      "9999999999999999999 9999999999999999999 9999999999999999999 9999999999999999999 9999999999999999999"};
+  for (const Kind kind : kCounted) {
+    const Limit limit = LimitOf(kind, 5);
+    const std::string rule(algorithms::Of(kind).name);
+    for (const std::string& value : damaged) {
+      server.Do({"SET", "weir:v1:" + rule + ":a", value});
+      const Answered first = Check(*store, {ItemOf(limit, rule, "a")});
+      Asked reset(*store, Op::kReset, {ItemOf(limit, rule, "a")});
+      EXPECT_EQ(reset.Wait().status, PlanStatus::kOk);
+      const Answered after = Check(*store, {ItemOf(limit, rule, "a")});
+      EXPECT_TRUE(after.admitted) << rule << " after '" << value << "', first " << static_cast<int>(first.status);
+    }
+    server.Do({"DEL", "weir:v1:" + rule + ":a"});
+    server.Do({"RPUSH", "weir:v1:" + rule + ":a", "a list"});
+    EXPECT_EQ(Check(*store, {ItemOf(limit, rule, "a")}).status, PlanStatus::kOk) << "another type reads as nothing";
+  }
+  EXPECT_EQ(store->GetHealth(), Health::kUp);
+}
+
+// ---- several at once ------------------------------------------------------------------------------------------------
+
+TEST(RedisStoreLive, TwoInstancesTogetherAdmitExactlyTheLimit) {
+  const RedisProcess server;
+  for (const Kind kind : {Kind::kTokenBucket, Kind::kSlidingWindow, Kind::kSlidingWindowLog, Kind::kFixedWindow,
+                          Kind::kConcurrency, Kind::kAdaptive}) {
+    RedisStoreOptions options = ImpatientOptions(server.url());
+    options.connections = 2;
+    const auto one = MakeStore(options), other = MakeStore(options);
+    const Limit limit = LimitOf(kind, 300);
+    std::atomic<int> admitted = 0;
+    std::vector<std::thread> threads;
+    for (RedisStore* store : {one.get(), other.get(), one.get(), other.get()}) {
+      threads.emplace_back([&, store] {
+        for (int i = 0; i < 150; ++i) {
+          const Answered answered = Check(*store, {ItemOf(limit, algorithms::Of(kind).name, "hot")});
+          EXPECT_EQ(answered.status, PlanStatus::kOk);
+          admitted += answered.admitted ? 1 : 0;
+        }
+      });
+    }
+    for (std::thread& thread : threads) thread.join();
+    EXPECT_EQ(admitted, 300) << algorithms::Of(kind).name;
+  }
+}
+
+TEST(RedisStoreLive, AllOrNothingHoldsBetweenInstances) {
+  const RedisProcess server;
+  const auto one = MakeStore(ImpatientOptions(server.url())), other = MakeStore(ImpatientOptions(server.url()));
+  const Limit wide = LimitOf(Kind::kTokenBucket, 1000), narrow = LimitOf(Kind::kFixedWindow, 100);
+  std::atomic<int> admitted = 0;
+  std::vector<std::thread> threads;
+  for (RedisStore* store : {one.get(), other.get()}) {
+    threads.emplace_back([&, store] {
+      for (int i = 0; i < 150; ++i) {
+        admitted += Check(*store, {ItemOf(wide, "wide", "a"), ItemOf(narrow, "narrow", "a")}).admitted ? 1 : 0;
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_EQ(admitted, 100);
+  Asked peek(*one, Op::kPeek, {ItemOf(wide, "wide", "a", 0)});
+  peek.Wait();
+  EXPECT_EQ(peek.outcomes[0].used, 100u) << "denied plans took nothing from the wide one";
+}
+
+TEST(RedisStoreLive, AFlushedScriptIsNotNoticed) {
+  const RedisProcess server;
+  RedisStoreOptions options = ImpatientOptions(server.url());
+  options.connections = 3;
+  const auto store = MakeStore(options);
+  const Limit limit = BucketOf(10'000);
+  std::atomic<bool> running = true;
+  std::thread flusher([&] {
+    while (running) server.Do({"SCRIPT", "FLUSH"});
+  });
+  int admitted = 0;
+  for (int i = 0; i < 300; ++i) {
+    const Answered answered = Check(*store, {ItemOf(limit, "r", "a")});
+    ASSERT_EQ(answered.status, PlanStatus::kOk);
+    admitted += answered.admitted ? 1 : 0;
+  }
+  running = false;
+  flusher.join();
+  EXPECT_EQ(admitted, 300);
+  Asked peek(*store, Op::kPeek, {ItemOf(limit, "r", "a", 0)});
+  peek.Wait();
+  EXPECT_EQ(peek.outcomes[0].used, 300u) << "each was charged once";
+}
+
+// ---- a server that fails --------------------------------------------------------------------------------------------
+
+TEST(RedisStoreLive, KilledAndStartedAgainItServesWithoutARestart) {
+  RedisProcess server;
+  RedisStoreOptions options = ImpatientOptions(server.url());
+  options.connections = 2;
+  const auto store = MakeStore(options);
+  const Limit limit = BucketOf(1'000'000);
+  std::atomic<bool> running = true;
+  std::atomic<int> served = 0, unavailable = 0;
+  std::vector<std::thread> clients;
+  for (int i = 0; i < 2; ++i) {
+    clients.emplace_back([&] {
+      while (running) {
+        (Check(*store, {ItemOf(limit, "r", "a")}).status == PlanStatus::kOk ? served : unavailable)++;
+        std::this_thread::yield();
+      }
+    });
+  }
+  for (std::uint64_t round = 1; round <= 3; ++round) {
+    const int before = served;
+    EXPECT_TRUE(Eventually([&] { return served > before + 20; }));
+    server.Kill();
+    EXPECT_TRUE(Eventually([&] { return store->GetHealth() == Health::kDown; }));
+    const int failed = unavailable;
+    EXPECT_TRUE(Eventually([&] { return unavailable > failed + 20; })) << "refused, not waiting";
+    EXPECT_EQ(store->DetailedStats().breaker_opened, round);
+    server.Start();
+    EXPECT_TRUE(BecomesUp(*store));
+    EXPECT_EQ(store->DetailedStats().breaker, BreakerState::kClosed);
+  }
+  running = false;
+  for (std::thread& client : clients) client.join();
+}
+
+TEST(RedisStoreLive, AServerThatHangsIsGivenUpAndTakenBack) {
+  RedisProcess server;
+  RedisStoreOptions options = ImpatientOptions(server.url());
+  options.command_timeout = 50 * kMillisecond;
+  options.connect_timeout = 200 * kMillisecond;
+  options.breaker.failures_to_open = 3;
+  const auto store = MakeStore(options);
+  ASSERT_TRUE(Serves(*store));
+  server.Freeze();
+  const Limit limit = BucketOf(1000);
+  for (int i = 0; i < 10; ++i) EXPECT_EQ(Check(*store, {ItemOf(limit, "r", "a")}).status, PlanStatus::kUnavailable);
+  EXPECT_EQ(store->GetHealth(), Health::kDown);
+  EXPECT_GE(store->DetailedStats().timeouts, 3u);
+  EXPECT_GE(store->DetailedStats().refused_breaker, 1u) << "the later ones did not wait";
+  server.Thaw();
+  EXPECT_TRUE(BecomesUp(*store));
+  EXPECT_TRUE(Serves(*store));
+}
+
+TEST(RedisStoreLive, AReplicaIsNotServingAndAPromotedOneIs) {
+  const RedisProcess server;
+  const auto store = MakeStore(ImpatientOptions(server.url()));
+  ASSERT_TRUE(Serves(*store));
+  server.Do({"REPLICAOF", "127.0.0.1", "1"});
+  EXPECT_TRUE(Eventually(
+      [&] { return store->GetHealth() == Health::kDown || Check(*store, {ItemOf(BucketOf(5), "r", "a")}).admitted; }));
+  EXPECT_TRUE(Eventually([&] { return store->GetHealth() == Health::kDown; }));
+  EXPECT_GE(store->DetailedStats().unavailable, 1u);
+  server.Do({"REPLICAOF", "NO", "ONE"});
+  EXPECT_TRUE(BecomesUp(*store));
+  EXPECT_TRUE(Serves(*store));
+}
+
+TEST(RedisStoreLive, AFullServerIsUnavailableUntilThereIsRoom) {
+  const RedisProcess server;
+  RedisStoreOptions options = ImpatientOptions(server.url());
+  options.breaker.failures_to_open = 2;
+  const auto store = MakeStore(options);
+  ASSERT_TRUE(Serves(*store));
+  server.Do({"CONFIG", "SET", "maxmemory", "1"});
+  const Limit limit = BucketOf(5);
+  for (int i = 0; i < 5; ++i) EXPECT_EQ(Check(*store, {ItemOf(limit, "r", "a")}).status, PlanStatus::kUnavailable);
+  EXPECT_GE(store->DetailedStats().errors[static_cast<std::size_t>(ErrorKind::kOom)], 2u);
+  EXPECT_EQ(store->GetHealth(), Health::kDown);
+  server.Do({"CONFIG", "SET", "maxmemory", "0"});
+  EXPECT_TRUE(BecomesUp(*store));
+  EXPECT_TRUE(Check(*store, {ItemOf(limit, "r", "a")}).admitted);
+}
+
+TEST(RedisStoreLive, ABusyServerIsUnavailableUntilItsScriptIsKilled) {
+  const RedisProcess server({"--lua-time-limit", "20"});
+  RedisStoreOptions options = ImpatientOptions(server.url());
+  options.breaker.failures_to_open = 1;
+  const auto store = MakeStore(options);
+  ASSERT_TRUE(Serves(*store));
+  std::thread endless([&] { server.Do({"EVAL", "while true do end", "0"}); });
+  const Limit limit = BucketOf(1'000'000);
+  EXPECT_TRUE(Eventually([&] { return Check(*store, {ItemOf(limit, "r", "a")}).status == PlanStatus::kUnavailable; }));
+  EXPECT_GE(store->DetailedStats().errors[static_cast<std::size_t>(ErrorKind::kBusy)], 1u);
+  EXPECT_TRUE(Eventually([&] {
+    const auto reply = server.Do({"SCRIPT", "KILL"});
+    return reply && reply->type == REDIS_REPLY_STATUS;
+  }));
+  endless.join();
+  EXPECT_TRUE(BecomesUp(*store));
+  EXPECT_TRUE(Serves(*store));
+}
+
+// ---- entering -------------------------------------------------------------------------------------------------------
+
+TEST(RedisStoreLive, APasswordAndAUserOfFewRights) {
+  const RedisProcess server;
+  server.Do({"ACL", "SETUSER", "weir", "on", ">pa:ss", "~weir:*", "-@all", "+ping", "+evalsha", "+eval", "+mget",
+             "+set", "+del", "+pttl", "+pexpire", "+time"});
+  RedisStoreOptions options = ImpatientOptions(server.url());
+  options.url.insert(options.url.find("//") + 2, "weir:pa%3ass@");
+  options.clock = ClockSource::kServer;
+  const auto store = MakeStore(options);
+  ASSERT_EQ(store->GetHealth(), Health::kUp);
+  TouchAll(*store, "a");
+  TouchAll(*store, "a");
+  EXPECT_EQ(server.Keys("weir:v1:*:a").size(), std::size(kCounted))
+      << "these are all the rights it needs, SCRIPT is not among them";
+
+  server.Do({"CONFIG", "SET", "requirepass", "other"});
+  options.url = server.url();
+  EXPECT_EQ(MakeStore(options)->GetHealth(), Health::kDown) << "no password";
+}
+
+TEST(RedisStoreLive, TheServersClockIsFoundWithinHalfARoundTrip) {
+  const RedisProcess server;
+  RedisStoreOptions options = ImpatientOptions(server.url());
+  options.clock = ClockSource::kServer;
+  options.clock_interval = 2 * kMillisecond;
+  const auto store = MakeStore(options);
+  ASSERT_TRUE(Eventually(
+      [&] { return server.Integer({"EXISTS", "weir:v1:probe"}) >= 0 && store->DetailedStats().clock_round_trip > 0; }));
+  // Both run on this machine: what is measured is all error. TIME tells microseconds.
+  EXPECT_TRUE(Eventually([&] {
+    const RedisStats stats = store->DetailedStats();
+    return std::abs(stats.clock_offset) <= stats.clock_round_trip / 2 + 2 * kMicrosecond;
+  }));
+}
+
+class RedisStoreTls : public testing::Test {
+ protected:
+  void SetUp() override {
+    // An authority, a certificate of it for localhost, and another authority that knows nothing of them.
+    const std::string script = "cd " + files_.path() + R"( && {
+      openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=authority -keyout ca.key -out ca.pem
+      openssl req -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -subj /CN=localhost -keyout redis.key -out redis.csr
+      printf 'subjectAltName=DNS:localhost,IP:127.0.0.1' > names
+      openssl x509 -req -in redis.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 -extfile names -out redis.pem
+      openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=other -keyout other.key -out other.pem
+    } >/dev/null 2>&1)";
+    ASSERT_EQ(std::system(script.c_str()), 0) << "openssl makes the certificates";
+    port_ = FreePort();
+  }
+
+  std::string File(const std::string& name) const { return files_.path() + "/" + name; }
+  std::unique_ptr<RedisProcess> Serve(const std::string& clients) const {
+    return std::make_unique<RedisProcess>(std::vector<std::string>{
+        "--tls-port", std::to_string(port_), "--tls-cert-file", File("redis.pem"), "--tls-key-file", File("redis.key"),
+        "--tls-ca-cert-file", File("ca.pem"), "--tls-auth-clients", clients});
+  }
+  Health HealthOf(const std::string& host, const std::string& query) const {
+    const auto store = MakeStore(ImpatientOptions("rediss://" + host + ":" + std::to_string(port_) + "/0?" + query));
+    if (store->GetHealth() == Health::kUp) {
+      const Limit limit = BucketOf(1'000'000);
+      for (int i = 0; i < 50; ++i) EXPECT_EQ(Check(*store, {ItemOf(limit, "r", "a")}).status, PlanStatus::kOk);
+    }
+    return store->GetHealth();
+  }
+
+  const TemporaryDirectory files_;
+  int port_ = 0;
+};
+
+TEST_F(RedisStoreTls, TheServerIsVerified) {
+  const auto server = Serve("no");
+  EXPECT_EQ(HealthOf("localhost", "ca=" + File("ca.pem")), Health::kUp);
+  EXPECT_EQ(HealthOf("127.0.0.1", "ca=" + File("ca.pem")), Health::kUp);
+  EXPECT_EQ(HealthOf("127.0.0.1", "sni=localhost&ca=" + File("ca.pem")), Health::kUp);
+  EXPECT_EQ(HealthOf("localhost", "sni=elsewhere.example&ca=" + File("ca.pem")), Health::kDown) << "another name";
+  EXPECT_EQ(HealthOf("localhost", "ca=" + File("other.pem")), Health::kDown) << "another authority";
+  EXPECT_EQ(HealthOf("localhost", ""), Health::kDown) << "the system does not know ours";
+  EXPECT_EQ(HealthOf("localhost", "verify=none"), Health::kUp);
+}
+
+TEST_F(RedisStoreTls, TheClientShowsItsCertificate) {
+  const auto server = Serve("yes");
+  const std::string ca = "ca=" + File("ca.pem");
+  EXPECT_EQ(HealthOf("localhost", ca + "&cert=" + File("redis.pem") + "&key=" + File("redis.key")), Health::kUp);
+  EXPECT_EQ(HealthOf("localhost", ca), Health::kDown);
+  EXPECT_EQ(HealthOf("localhost", ca + "&cert=" + File("other.pem") + "&key=" + File("other.key")), Health::kDown);
+}
+
+}  // namespace
+}  // namespace weir::storage::redis
