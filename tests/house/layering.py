@@ -21,7 +21,7 @@ MAY = {
     "cli": {"server", "library", "engine", "config", "algorithms", "base", "storage"},
 }
 # Tests may also use these: they build what they test from real parts.
-TESTS_MAY = {"storage/memory", "library", "base", "conformance"}
+TESTS_MAY = {"storage/memory", "library", "base", "tests/conformance"}
 # Libraries that stay inside one folder.
 ONLY_IN = {
     r"<boost/asio|<boost/beast": {"net", "storage/redis"},
@@ -33,7 +33,7 @@ ONLY_IN = {
     r"<spdlog": {"base"},
     r"<systemd": {"server"},
 }
-IS_TEST = re.compile(r"(_(test|redistest|fuzz|benchmark)\.cc|/(testing|fake_connection|redis_process)[^/]*)$")
+IS_TEST = re.compile(r"(_(test|redistest|fuzz|benchmark)\.cc|/(test|fake|fault)[^/]*|/[^/]*_(fixture|process)\.h)$")
 
 
 def folder_of(path, folders):
@@ -67,7 +67,7 @@ def main(root):
             quoted = re.match(r'#include "([^"]+)"', line)
             if not quoted:
                 continue
-            target = folder_of(quoted[1], list(MAY) + ["weir", "conformance"])
+            target = folder_of(quoted[1], list(MAY) + ["weir", "tests/conformance"])
             if target is None:
                 faults.append(f"src/{name}:{number}: includes {quoted[1]}, which is in no known folder")
             elif target not in allowed:

@@ -46,7 +46,7 @@ class Clients(Case):
         pairs = dict(zip(reply[::2], reply[1::2]))
         self.assertEqual((pairs["allowed"], pairs["limit"], pairs["remaining"]), ("1", "5", "4"))
         self.assertIn("ERR", " ".join(self.cli("NOSUCH", "x")))
-        self.assertIn("ERR", " ".join(self.cli("CL.THROTTLE", "k", 1)))
+        self.assertIn("Usage: cl.throttle", " ".join(self.cli("CL.THROTTLE", "k", 1)))
 
     def test_redis_cli_in_resp3(self):
         out = self.run_program("redis-cli", "-3", "-p", self.resp, "WEIR.CHECK", "ip", "192.0.2.9")

@@ -144,12 +144,14 @@ class Daemon(Case):
         self.assertIn("http=127.0.0.1:", line)
         port = int(line.split("http=127.0.0.1:")[1].split()[0])
         context = ssl.create_default_context(cafile=self.directory / "server.pem")
+        connection = http.client.HTTPSConnection("127.0.0.1", port, context=context, timeout=PATIENCE)
+        self.addCleanup(connection.close)
         with self.assertRaises((ssl.SSLError, ConnectionError, http.client.HTTPException)):
-            connection = http.client.HTTPSConnection("127.0.0.1", port, context=context, timeout=PATIENCE)
             connection.request("GET", "/livez")
             connection.getresponse()
         context.load_cert_chain(self.directory / "client.pem", self.directory / "client.key")
         connection = http.client.HTTPSConnection("127.0.0.1", port, context=context, timeout=PATIENCE)
+        self.addCleanup(connection.close)
         connection.request("GET", "/livez")
         self.assertEqual(connection.getresponse().status, 200)
         with socket.socket(socket.AF_UNIX) as resp:

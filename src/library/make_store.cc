@@ -1,0 +1,74 @@
+#include "library/make_store.h"
+
+#include <utility>
+
+#include "storage/redis/redis_store.h"
+
+namespace weir::library {
+namespace {
+
+using storage::memory::MemoryStore;
+using storage::memory::MemoryStoreOptions;
+
+// Enough for the subjects that one instance sees while its store is away; more push the oldest out.
+constexpr std::uint64_t kLocalEntries = 100'000;
+
+using storage::redis::RedisStore;
+using storage::redis::RedisStoreOptions;
+
+storage::memory::FullPolicy FullPolicyOf(FullPolicy policy) {
+  switch (policy) {
+    case FullPolicy::kDenyNew:
+      return storage::memory::FullPolicy::kDenyNew;
+    case FullPolicy::kAllowNew:
+      return storage::memory::FullPolicy::kAllowNew;
+    case FullPolicy::kEvict:
+      break;
+  }
+  return storage::memory::FullPolicy::kEvict;
+}
+
+Result<Stores> Make(const MemoryStorage& config) {
+  MemoryStoreOptions options;
+  options.max_entries = config.max_entries;
+  options.memory_limit = config.memory_limit;
+  options.full_policy = FullPolicyOf(config.eviction_policy);
+  options.sweep_interval = config.cleanup_interval * kSecond;
+  auto store = MemoryStore::Create(options);
+  if (!store) return std::unexpected(std::move(store).error());
+  Stores stores;
+  stores.memory = store->get();
+  stores.main = std::move(*store);
+  return stores;
+}
+
+Result<Stores> Make(const RedisStorage& config) {
+  if (config.cluster) {
+    return Fail(ErrorCode::kInvalidArgument, "storage.redis.cluster: Redis Cluster is not supported in this version");
+  }
+  RedisStoreOptions options;
+  options.url = config.url;
+  options.connections = config.pool_size;
+  options.key_prefix = config.key_prefix;
+  options.connect_timeout = config.connection_timeout_ms * kMillisecond;
+  options.command_timeout = config.command_timeout_ms * kMillisecond;
+  options.max_in_flight = config.max_in_flight;
+  auto store = RedisStore::Create(options);
+  if (!store) return std::unexpected(std::move(store).error());
+  MemoryStoreOptions local_options;
+  local_options.max_entries = kLocalEntries;
+  auto local = MemoryStore::Create(local_options);
+  if (!local) return std::unexpected(std::move(local).error());
+  Stores stores;
+  stores.main = std::move(*store);
+  stores.local = std::move(*local);
+  return stores;
+}
+
+}  // namespace
+
+Result<Stores> MakeStores(const StorageConfig& config) {
+  return std::visit([](const auto& kind) { return Make(kind); }, config.kind);
+}
+
+}  // namespace weir::library

@@ -1,0 +1,125 @@
+#include "weir/rate_limiter.h"
+
+#include <algorithm>
+#include <array>
+#include <utility>
+
+#include "engine/engine.h"
+#include "library/make_store.h"
+#include "storage/memory/persistence.h"
+
+namespace weir {
+
+using engine::Call;
+using engine::CallKind;
+
+struct RateLimiter::Parts {
+  std::unique_ptr<engine::Engine> engine;
+  // After the engine, so that it goes first: its end is the last save of the engine's store.
+  std::unique_ptr<storage::memory::Persistence> persistence;
+
+  Call Run(CallKind kind, const Request& request) {
+    Call call;
+    call.kind = kind;
+    call.request = request;
+    engine->Run({&call, 1});
+    return call;
+  }
+};
+
+namespace {
+
+using storage::memory::Persistence;
+
+// Loads what an earlier process saved and keeps saving. nullptr: the configuration does not ask for it.
+Result<std::unique_ptr<Persistence>> Persist(const StorageConfig& config, storage::memory::MemoryStore* store,
+                                             const Clock& clock) {
+  const auto* const memory = std::get_if<MemoryStorage>(&config.kind);
+  if (store == nullptr || memory == nullptr || !memory->persist_to_disk) return nullptr;
+  // A file that cannot be used was logged and set aside; counts then begin anew.
+  (void)storage::memory::RestoreSnapshot(*store, *memory->persist_to_disk, clock.Now());
+  storage::memory::PersistenceOptions options;
+  options.path = *memory->persist_to_disk;
+  options.interval = memory->persist_interval * kSecond;
+  options.clock = &clock;
+  return Persistence::Start(*store, std::move(options));
+}
+
+}  // namespace
+
+RateLimiter::RateLimiter(std::unique_ptr<Parts> parts) : parts_(std::move(parts)) {}
+RateLimiter::~RateLimiter() = default;
+
+Result<std::unique_ptr<RateLimiter>> RateLimiter::Create(const EnterpriseRateLimitConfig& config,
+                                                         RateLimiterOptions options) {
+  auto stores = library::MakeStores(config.storage);
+  if (!stores) return std::unexpected(std::move(stores).error());
+  auto parts = std::make_unique<Parts>();
+  auto engine = engine::Engine::Create(config, std::move(stores->main),
+                                       {.clock = options.clock,
+                                        .extractors = std::move(options.extractors),
+                                        .observer = nullptr,
+                                        .local = std::move(stores->local)});
+  if (!engine) return std::unexpected(std::move(engine).error());
+  parts->engine = std::move(*engine);
+  auto persistence = Persist(config.storage, stores->memory, parts->engine->clock());
+  if (!persistence) return std::unexpected(std::move(persistence).error());
+  parts->persistence = std::move(*persistence);
+  return std::unique_ptr<RateLimiter>(new RateLimiter(std::move(parts)));
+}
+
+Decision RateLimiter::Check(const Request& request) { return parts_->Run(CallKind::kCheck, request).decision; }
+
+void RateLimiter::CheckBatch(std::span<const Request> requests, std::span<Decision> decisions) {
+  // A few at a time, so that the calls stay on the stack and the whole batch in the cache.
+  constexpr std::size_t kSome = 16;
+  std::array<Call, kSome> calls;
+  for (std::size_t done = 0; done < requests.size(); done += kSome) {
+    const std::size_t count = std::min(kSome, requests.size() - done);
+    for (std::size_t i = 0; i < count; ++i) calls[i].request = requests[done + i];
+    parts_->engine->Run({calls.data(), count});
+    for (std::size_t i = 0; i < count; ++i) decisions[done + i] = std::move(calls[i].decision);
+  }
+}
+
+Decision RateLimiter::Peek(const Request& request) { return parts_->Run(CallKind::kPeek, request).decision; }
+
+Decision RateLimiter::Reserve(const Request& request) { return parts_->Run(CallKind::kReserve, request).decision; }
+
+Result<> RateLimiter::Commit(std::uint64_t reservation, std::uint64_t actual_cost) {
+  Call call;
+  call.kind = CallKind::kCommit;
+  call.reservation = reservation;
+  call.actual_cost = actual_cost;
+  parts_->engine->Run({&call, 1});
+  return call.status;
+}
+
+Result<> RateLimiter::Cancel(std::uint64_t reservation) {
+  Call call;
+  call.kind = CallKind::kCancel;
+  call.reservation = reservation;
+  parts_->engine->Run({&call, 1});
+  return call.status;
+}
+
+Result<> RateLimiter::Refund(const Request& request) { return parts_->Run(CallKind::kRefund, request).status; }
+
+Result<> RateLimiter::Reset(const Request& request) { return parts_->Run(CallKind::kReset, request).status; }
+
+Explanation RateLimiter::Explain(const Request& request) {
+  Explanation explanation;
+  Call call;
+  call.kind = CallKind::kPeek;
+  call.request = request;
+  call.trace = &explanation.steps;
+  parts_->engine->Run({&call, 1});
+  explanation.decision = std::move(call.decision);
+  return explanation;
+}
+
+Result<> RateLimiter::Apply(const EnterpriseRateLimitConfig& config) { return parts_->engine->Apply(config); }
+
+engine::Engine& RateLimiter::engine() { return *parts_->engine; }
+
+}  // namespace weir

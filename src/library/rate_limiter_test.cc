@@ -1,0 +1,157 @@
+#include "weir/rate_limiter.h"
+
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <fstream>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/manual_clock.h"
+#include "engine/engine.h"
+#include "storage/store.h"
+#include "weir/weir.h"
+
+namespace weir {
+namespace {
+
+EnterpriseRateLimitConfig Limits(std::uint64_t max_requests) {
+  EnterpriseRateLimitConfig config;
+  config.global.free_tier.max_requests = max_requests;
+  config.global.free_tier.window_seconds = 60;
+  config.global.free_tier.algorithm = RateLimitAlgorithm(TokenBucket{});
+  config.global.pro_tier = config.global.enterprise_tier = config.global.free_tier;
+  return config;
+}
+
+class RateLimiterTest : public testing::Test {
+ protected:
+  void Start(const EnterpriseRateLimitConfig& config, std::vector<std::pair<std::string, Extractor>> extractors = {}) {
+    limiter_.reset();
+    auto limiter = RateLimiter::Create(config, {.clock = &clock_, .extractors = std::move(extractors)});
+    ASSERT_TRUE(limiter) << limiter.error().message;
+    limiter_ = std::move(*limiter);
+  }
+  int CountAllowed(const Request& request, int times) {
+    int allowed = 0;
+    for (int i = 0; i < times; ++i) allowed += limiter_->Check(request).allowed ? 1 : 0;
+    return allowed;
+  }
+  ManualClock clock_;
+  std::unique_ptr<RateLimiter> limiter_;
+};
+
+TEST_F(RateLimiterTest, EveryMethodDoesWhatItSays) {
+  Start(Limits(5));
+  const Request request{.peer_ip = "192.0.2.1", .method = "GET", .path = "/"};
+  EXPECT_TRUE(limiter_->Peek(request).allowed);
+  EXPECT_EQ(CountAllowed(request, 6), 5);
+  EXPECT_FALSE(limiter_->Peek(request).allowed);
+  EXPECT_TRUE(limiter_->Refund({.peer_ip = "192.0.2.1", .cost = 2}));
+  EXPECT_EQ(CountAllowed(request, 6), 2);
+  EXPECT_TRUE(limiter_->Reset(request));
+
+  const Decision reserved = limiter_->Reserve({.peer_ip = "192.0.2.1", .cost = 4});
+  EXPECT_TRUE(reserved.allowed);
+  ASSERT_NE(reserved.reservation, 0U);
+  EXPECT_TRUE(limiter_->Commit(reserved.reservation, 1));
+  EXPECT_EQ(limiter_->Commit(reserved.reservation, 1).error().code, ErrorCode::kNotFound);
+  EXPECT_EQ(CountAllowed(request, 6), 4);
+
+  EXPECT_TRUE(limiter_->Reset(request));
+  const Decision again = limiter_->Reserve(request);
+  EXPECT_TRUE(limiter_->Cancel(again.reservation));
+  EXPECT_EQ(limiter_->Cancel(again.reservation).error().code, ErrorCode::kNotFound);
+
+  const Explanation explanation = limiter_->Explain(request);
+  EXPECT_TRUE(explanation.decision.allowed);
+  ASSERT_FALSE(explanation.steps.empty());
+  EXPECT_EQ(explanation.steps.back().stage, "decide");
+  EXPECT_EQ(CountAllowed(request, 6), 5) << "explaining counts nothing";
+}
+
+TEST_F(RateLimiterTest, CheckBatchIsTheSameAsChecks) {
+  Start(Limits(3));
+  std::vector<std::string> addresses;
+  for (int i = 0; i < 10; ++i) addresses.push_back("10.0.0." + std::to_string(i));
+  std::vector<Request> requests(45);
+  for (std::size_t i = 0; i < requests.size(); ++i) requests[i].peer_ip = addresses[i % 10];
+  std::vector<Decision> decisions(requests.size());
+  limiter_->CheckBatch(requests, decisions);
+  for (std::size_t i = 0; i < decisions.size(); ++i) EXPECT_EQ(decisions[i].allowed, i < 30) << i;
+}
+
+TEST_F(RateLimiterTest, ExtractorsWrittenInCpp) {
+  EnterpriseRateLimitConfig config = Limits(1);
+  config.global.free_tier.identifier = EnhancedIdentifier{CustomIdentifier{.extractor = "shard", .cache_duration = {}}};
+  Start(config, {{"shard", [](const Request& request) { return request.path.substr(0, 2); }}});
+  EXPECT_TRUE(limiter_->Check({.path = "/a/1"}).allowed);
+  EXPECT_FALSE(limiter_->Check({.path = "/a/2"}).allowed);
+  EXPECT_TRUE(limiter_->Check({.path = "/b/2"}).allowed);
+  EXPECT_FALSE(RateLimiter::Create(config)) << "not registered";
+}
+
+TEST_F(RateLimiterTest, CreateAndApplyRefuseWhatIsWrong) {
+  EnterpriseRateLimitConfig wrong = Limits(5);
+  wrong.ip_rules.trusted_proxies = {"nonsense"};
+  const auto refused = RateLimiter::Create(wrong);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, ErrorCode::kInvalidArgument);
+
+  Start(Limits(5));
+  EXPECT_EQ(limiter_->Apply(wrong).error().code, ErrorCode::kInvalidArgument);
+  EnterpriseRateLimitConfig other_store = Limits(5);
+  std::get<MemoryStorage>(other_store.storage.kind).max_entries = 5;
+  EXPECT_EQ(limiter_->Apply(other_store).error().code, ErrorCode::kFailedPrecondition);
+  EXPECT_EQ(CountAllowed({.peer_ip = "192.0.2.1"}, 9), 5);
+  EXPECT_TRUE(limiter_->Apply(Limits(7)));
+  EXPECT_EQ(CountAllowed({.peer_ip = "192.0.2.1"}, 9), 2);
+}
+
+TEST_F(RateLimiterTest, CountsSurviveARestart) {
+  const std::string path = testing::TempDir() + "/weir_" + std::to_string(getpid()) + ".snapshot";
+  EnterpriseRateLimitConfig config = Limits(5);
+  std::get<MemoryStorage>(config.storage.kind).persist_to_disk = path;
+  Start(config);
+  EXPECT_EQ(CountAllowed({.peer_ip = "192.0.2.1"}, 4), 4);
+  Start(config);
+  EXPECT_EQ(CountAllowed({.peer_ip = "192.0.2.1"}, 4), 1);
+
+  // A damaged file is no reason not to start.
+  limiter_.reset();
+  std::ofstream(path, std::ios::binary) << "damaged";
+  Start(config);
+  EXPECT_EQ(CountAllowed({.peer_ip = "192.0.2.1"}, 9), 5);
+  limiter_.reset();
+  std::remove(path.c_str());
+  std::remove((path + ".damaged").c_str());
+}
+
+TEST_F(RateLimiterTest, ARedisThatIsNotThereIsDecidedLocally) {
+  EnterpriseRateLimitConfig config = Limits(4);
+  RedisStorage redis;
+  redis.url = "redis://127.0.0.1:1";  // nobody listens there
+  redis.connection_timeout_ms = 200;
+  config.storage.kind = redis;
+  config.storage.instances = 2;
+  Start(config);
+  EXPECT_EQ(CountAllowed({.peer_ip = "192.0.2.1"}, 9), 2) << "this instance's half";
+  const Decision decision = limiter_->Check({.peer_ip = "192.0.2.1"});
+  EXPECT_EQ(decision.reason, Reason::kStoreLocal);
+  EXPECT_EQ(limiter_->engine().store().GetHealth(), storage::Health::kDown);
+}
+
+TEST_F(RateLimiterTest, RedisClusterIsRefusedByName) {
+  EnterpriseRateLimitConfig config = Limits(4);
+  RedisStorage redis;
+  redis.cluster = true;
+  config.storage.kind = redis;
+  const auto refused = RateLimiter::Create(config);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, ErrorCode::kInvalidArgument);
+}
+
+}  // namespace
+}  // namespace weir
