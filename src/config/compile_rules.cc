@@ -177,6 +177,20 @@ void RuleCompiler::SetPenalty(Rule& rule, const PenaltyConfig& penalties, const 
   rule.penalty_seed = Hash64(rule.penalty_generation);
 }
 
+namespace {
+
+// The chain of former selves, without those whose states have expired and cut off after `most`.
+std::shared_ptr<const FormerRule> StillNeeded(const std::shared_ptr<const FormerRule>& former, Nanos now, int most) {
+  if (former == nullptr || former->until <= now || most == 0) return nullptr;
+  auto before = StillNeeded(former->before, now, most - 1);
+  if (before == former->before) return former;
+  FormerRule shorter = *former;
+  shorter.before = std::move(before);
+  return std::make_shared<const FormerRule>(std::move(shorter));
+}
+
+}  // namespace
+
 // What was used stays used: as long as states of the rule's former self can live, they are looked up and carried over.
 void RuleCompiler::SetFormer(Rule& rule, const Rule* before) const {
   if (before == nullptr || rule.unlimited || before->identifier_hash != rule.identifier_hash) return;
@@ -189,7 +203,8 @@ void RuleCompiler::SetFormer(Rule& rule, const Rule* before) const {
       FormerRule{.limit = before->limit,
                  .seed = before->seed,
                  .generation = before->generation,
-                 .until = Saturated(static_cast<Int128>(now_) + StateLifetime(before->limit))});
+                 .until = Saturated(static_cast<Int128>(now_) + StateLifetime(before->limit)),
+                 .before = StillNeeded(before->former, now_, kMostFormers - 1)});
 }
 
 Nanos StateLifetime(const Limit& limit) {

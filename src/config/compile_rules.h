@@ -21,6 +21,7 @@ class FaultList {
  public:
   void Add(std::string path, std::string message, std::string hint = {});
   bool empty() const { return faults_.empty(); }
+  const std::vector<Fault>& faults() const { return faults_; }
   Error ToError() const;  // a line each
 
  private:

@@ -160,6 +160,16 @@ TEST(Faults, References) {
   });
 }
 
+TEST(Faults, Patterns) {
+  Expect({
+      {"endpoints:\n  /a/{x}: {rule: strict}\n  /a/b: {rule: strict}\n  /a/*: {rule: strict}\n", {}},
+      {"endpoints:\n  /a/{x}: {rule: strict}\n  /a/{y}: {rule: strict}\n",
+       {"line 4: endpoints./a/{y}: ties with '/a/{x}': neither pattern is more specific, and some requests match both "
+        "(constrain one of them by methods, tenants or users, or make one pattern more specific)"}},
+      {"endpoints:\n  /a/{x}: {methods: [GET], rule: strict}\n  /a/{y}: {methods: [POST], rule: strict}\n", {}},
+  });
+}
+
 TEST(Faults, WhatARuleLacks) {
   constexpr std::string_view kHint =
       " (write them here, in its template or at a less specific level, or write `unlimited`)";

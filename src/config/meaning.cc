@@ -7,8 +7,8 @@
 #include <cmath>
 
 #include "config/document.h"
+#include "config/endpoint_table.h"
 #include "config/inherit.h"
-#include "config/path_pattern.h"
 #include "config/types.h"
 
 namespace weir::config {
@@ -68,6 +68,7 @@ class DocumentCheck {
     CheckTenants();
     CheckUsers();
     CheckEndpoints();
+    CheckPatterns();
     CheckIpRulesOf();
     CheckTemplates();
     if (config_.algorithm) rules_.CheckAlgorithm({nullptr, "algorithm"}, *config_.algorithm);
@@ -192,10 +193,21 @@ class DocumentCheck {
     const Place endpoints{nullptr, "endpoints"};
     for (const auto& [pattern, endpoint] : config_.endpoints) {
       const Place here = endpoints.Below(pattern);
-      if (const auto parsed = ParsePathPattern(pattern); !parsed) faults_.Error(here, parsed.error().message);
       CheckRule(here.Below("rule"), endpoint.rule, expanded_.endpoints.at(pattern).rule, expanded_.global.free_tier);
       WarnOfUnknown(here.Below("tenants"), "tenant", endpoint.tenants, tenant_names_);
       WarnOfUnknown(here.Below("users"), "user", endpoint.users, user_names_);
+    }
+  }
+
+  // Patterns that cannot be read, and pairs of which neither is more specific.
+  void CheckPatterns() {
+    const std::vector<Rule> no_rules(config_.endpoints.size());
+    FaultList found;
+    EndpointTable().Build(config_.endpoints, no_rules, found);
+    constexpr std::string_view kPrefix = "endpoints.";
+    const Place endpoints{nullptr, kPrefix.substr(0, kPrefix.size() - 1)};
+    for (const Fault& fault : found.faults()) {
+      faults_.Error(endpoints.Below(std::string_view(fault.path).substr(kPrefix.size())), fault.message, fault.hint);
     }
   }
 

@@ -117,11 +117,29 @@ void Batch::AddRule(Question& question, const RuleUse& use, Identify& identify, 
       item.previous = &rule.former->limit;
       item.previous_key = HashKey(rule.former->seed, subject);
       item.previous_rule = rule.former->generation;
+      if (rule.former->before != nullptr) CarryAlong(*rule.former, subject);
     }
     item.cost = call.request.cost;
     item.shadow = rule.shadow;
     parts_.push_back({.use = &use});
   }
+}
+
+// A rule that has changed twice before its subject asked again: what was used is first brought to the latest former
+// self, step by step, so that the plan finds it there. A charge of nothing moves it and does no more.
+void Batch::CarryAlong(const config::FormerRule& former, std::string_view subject) {
+  if (former.before == nullptr || now_ > former.before->until) return;
+  CarryAlong(*former.before, subject);
+  carries_.Open(Op::kCharge);
+  Item& item = carries_.Add();
+  item.limit = &former.limit;
+  item.key = HashKey(former.seed, subject);
+  item.rule = former.generation;
+  item.subject = subject;
+  item.previous = &former.before->limit;
+  item.previous_key = HashKey(former.before->seed, subject);
+  item.previous_rule = former.before->generation;
+  item.cost = 0;
 }
 
 void Batch::AddBans(Question& question) {

@@ -16,7 +16,7 @@ Batch* Batch::Take(Trip& trip) {
   batch->trip_ = &trip;
   batch->rules_ = &*trip.rules;
   batch->now_ = trip.now;
-  batch->stage_ = Stage::kAsk;
+  batch->stage_ = Stage::kCarry;
   return batch;
 }
 
@@ -27,6 +27,7 @@ void Batch::GiveBack(Batch* batch) {
   landed->held_.reset();
   landed->arena_.Clear();
   landed->questions_.clear();
+  landed->carries_.Clear();
   landed->plans_.Clear();
   landed->parts_.clear();
   landed->strikes_.Clear();
@@ -36,6 +37,10 @@ void Batch::GiveBack(Batch* batch) {
 
 Flight::Step Batch::Next() {
   switch (stage_) {
+    case Stage::kCarry:
+      stage_ = Stage::kAsk;
+      if (!carries_.empty() && !AskStore(carries_)) return Step::kWaiting;
+      [[fallthrough]];
     case Stage::kAsk:
       stage_ = Stage::kDecide;
       if (!plans_.empty() && !AskStore(plans_)) return Step::kWaiting;

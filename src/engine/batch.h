@@ -47,7 +47,7 @@ class Batch final : public Flight {
  private:
   friend std::default_delete<Batch>;
   static constexpr std::uint32_t kNoPlan = UINT32_MAX;
-  enum class Stage : std::uint8_t { kAsk, kDecide, kFinish };
+  enum class Stage : std::uint8_t { kCarry, kAsk, kDecide, kFinish };
 
   // A call and where its items are.
   struct Question {
@@ -69,6 +69,7 @@ class Batch final : public Flight {
   void AskSettlement(Question& question);
   void SettleLocally(std::vector<Charge>& charges, std::uint64_t id, std::uint64_t actual);
   void AddRule(Question& question, const RuleUse& use, class Identify& identify, storage::Op op);
+  void CarryAlong(const config::FormerRule& former, std::string_view subject);
   void AddBans(Question& question);
   bool TakeReservation(Question& question);
 
@@ -101,9 +102,10 @@ class Batch final : public Flight {
   std::shared_ptr<const Ruleset> held_;   // while waiting
   Party* party_ = nullptr;
   Nanos now_ = 0;
-  Stage stage_ = Stage::kAsk;
+  Stage stage_ = Stage::kCarry;
   Arena arena_;
   std::vector<Question> questions_;
+  PlanSet carries_;  // asked before plans_: what former selves of former selves of rules still hold
   PlanSet plans_;
   std::vector<Part> parts_;  // beside the items of plans_
   PlanSet strikes_;          // pairs of plans: a strike, and what the ban box says then

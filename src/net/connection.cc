@@ -109,7 +109,8 @@ void SocketConnection::OnDeadline(std::int64_t now_ms) {
   if (idle_ms != 0) loop_.wheel().Schedule(*this, last_activity_ms_ + idle_ms);
 }
 
-// ---- the session's side ----------------------------------------------------------------------------------------------
+// ---- the session's side
+// ----------------------------------------------------------------------------------------------
 
 void SocketConnection::Flush() { Settle(); }
 
@@ -135,7 +136,8 @@ void SocketConnection::RunPosted(const std::function<void()>& task) {
   Settle();
 }
 
-// ---- input -----------------------------------------------------------------------------------------------------------
+// ---- input
+// -----------------------------------------------------------------------------------------------------------
 
 void SocketConnection::OnReadable(bool failed) {
   read_armed_ = false;
@@ -222,7 +224,8 @@ bool SocketConnection::MayDeliver() const {
   return state_ == State::kOpen && !broken_ && !paused_ && unsent() < kHighWater;
 }
 
-// ---- output and the end ----------------------------------------------------------------------------------------------
+// ---- output and the end
+// ----------------------------------------------------------------------------------------------
 
 void SocketConnection::Settle() {
   if (entered_ > 0 || state_ == State::kClosed) return;
@@ -326,13 +329,15 @@ void SocketConnection::FinishClosing() {
 void SocketConnection::ArmRead() {
   if (read_armed_ || eof_) return;
   read_armed_ = true;
-  socket_->async_wait(StreamSocket::wait_read, [this](const boost::system::error_code& error) { OnReadable(bool{error}); });
+  socket_->async_wait(StreamSocket::wait_read,
+                      [this](const boost::system::error_code& error) { OnReadable(bool{error}); });
 }
 
 void SocketConnection::ArmWrite() {
   if (write_armed_) return;
   write_armed_ = true;
-  socket_->async_wait(StreamSocket::wait_write, [this](const boost::system::error_code& error) { OnWritable(bool{error}); });
+  socket_->async_wait(StreamSocket::wait_write,
+                      [this](const boost::system::error_code& error) { OnWritable(bool{error}); });
 }
 
 }  // namespace weir::net

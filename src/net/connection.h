@@ -16,8 +16,8 @@
 
 namespace weir::net {
 
-// Owned by its loop's list until closed. Whoever else holds it (Share) holds an empty shell afterwards: the session, the
-// socket and the buffers end on the loop's thread.
+// Owned by its loop's list until closed. Whoever else holds it (Share) holds an empty shell afterwards: the session,
+// the socket and the buffers end on the loop's thread.
 //
 // Invariants:
 //  1. The session is entered by one call at a time, and destroyed in none (entered_ guards both).
@@ -94,13 +94,13 @@ class SocketConnection final : public Connection,
   bool waiting_input_ = false;  // input_ holds what the session did not get to see yet
   bool read_armed_ = false;
   bool write_armed_ = false;
-  bool broken_ = false;         // to be closed at once: the session threw, or the stream cannot be written
+  bool broken_ = false;  // to be closed at once: the session threw, or the stream cannot be written
   std::uint8_t entered_ = 0;
   std::int64_t last_activity_ms_ = 0;
-  std::size_t sent_ = 0;        // of wire_ when TLS, else of output_
+  std::size_t sent_ = 0;  // of wire_ when TLS, else of output_
   std::string output_;
-  std::string input_;           // received, not consumed
-  std::string wire_;            // TLS: encrypted, not sent
+  std::string input_;  // received, not consumed
+  std::string wire_;   // TLS: encrypted, not sent
   std::unique_ptr<TlsStream> tls_;
   std::unique_ptr<Session> session_;
   const std::string peer_;

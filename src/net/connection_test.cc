@@ -43,7 +43,8 @@ TEST_F(ConnectionTest, DoesNotReadFromAPeerThatDoesNotRead) {
   fcntl(client.fd(), F_SETFL, flags);
   client.ShutdownWrite();
   std::size_t received = 0;
-  for (std::string part = client.Receive(1 << 20); !part.empty(); part = client.Receive(1 << 20)) received += part.size();
+  for (std::string part = client.Receive(1 << 20); !part.empty(); part = client.Receive(1 << 20))
+    received += part.size();
   EXPECT_EQ(received, sent / kLine.size() * 100);
 }
 

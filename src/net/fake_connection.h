@@ -45,7 +45,8 @@ class FakeConnection final : public Connection {
     Deliver();
     return input_.size();
   }
-  // Runs what was posted until now, in order; returns how many tasks ran. Tasks posted meanwhile wait for the next call.
+  // Runs what was posted until now, in order; returns how many tasks ran. Tasks posted meanwhile wait for the next
+  // call.
   std::size_t RunPosted() {
     std::vector<std::function<void()>> tasks;
     {

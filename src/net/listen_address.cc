@@ -20,13 +20,15 @@ std::string Canonical(std::string_view host, int family) {
   const std::string terminated(host);
   if (host.find('\0') != std::string_view::npos || inet_pton(family, terminated.c_str(), bytes.data()) != 1) return {};
   std::array<char, INET6_ADDRSTRLEN> text{};
-  return inet_ntop(family, bytes.data(), text.data(), text.size()) == nullptr ? std::string() : std::string(text.data());
+  return inet_ntop(family, bytes.data(), text.data(), text.size()) == nullptr ? std::string()
+                                                                              : std::string(text.data());
 }
 
 Result<ListenAddress> ParseUnix(std::string_view text, std::string_view path) {
   if (path.empty()) return Bad(text, "has no path");
   if (path.find('\0') != std::string_view::npos) return Bad(text, "holds a zero byte");
-  if (path.size() >= sizeof(sockaddr_un::sun_path)) return Bad(text, "is longer than the 107 bytes that a socket path may have");
+  if (path.size() >= sizeof(sockaddr_un::sun_path))
+    return Bad(text, "is longer than the 107 bytes that a socket path may have");
   ListenAddress address;
   address.kind = ListenAddress::Kind::kUnix;
   address.path = path;

@@ -20,8 +20,8 @@ struct ListenAddress {
 };
 
 // "127.0.0.1:8080", "[::1]:0", "localhost:80", "*:80" (all IPv4 addresses), "[::]:80" (all addresses, both families),
-// "unix:/run/weir.sock", "unix:@name", "off". Names other than localhost are not resolved. kInvalidArgument says what is
-// wrong with which address.
+// "unix:/run/weir.sock", "unix:@name", "off". Names other than localhost are not resolved. kInvalidArgument says what
+// is wrong with which address.
 Result<ListenAddress> ParseListenAddress(std::string_view text);
 
 // The text again: "[::1]:8080".

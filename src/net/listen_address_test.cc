@@ -32,14 +32,31 @@ TEST(ListenAddress, ReadsEveryFormAndWritesItBack) {
 
 TEST(ListenAddress, RefusesTheRestAndNamesIt) {
   const std::string too_long = "unix:/" + std::string(200, 'a');
-  for (const std::string_view text :
-       {"", "127.0.0.1", "127.0.0.1:", "127.0.0.1:65536", "127.0.0.1:-1", "127.0.0.1:+1", "127.0.0.1:80x", ":80",
-        "::1:80", "[::1]", "[::1]:", "[::1:80", "[127.0.0.1]:80", "[fe80::1%eth0]:80", "example.com:80", "1.2.3:80",
-        "unix:", "OFF", "127.0.0.1:99999999999999999999", too_long.c_str()}) {
+  for (const std::string_view text : {"",
+                                      "127.0.0.1",
+                                      "127.0.0.1:",
+                                      "127.0.0.1:65536",
+                                      "127.0.0.1:-1",
+                                      "127.0.0.1:+1",
+                                      "127.0.0.1:80x",
+                                      ":80",
+                                      "::1:80",
+                                      "[::1]",
+                                      "[::1]:",
+                                      "[::1:80",
+                                      "[127.0.0.1]:80",
+                                      "[fe80::1%eth0]:80",
+                                      "example.com:80",
+                                      "1.2.3:80",
+                                      "unix:",
+                                      "OFF",
+                                      "127.0.0.1:99999999999999999999",
+                                      too_long.c_str()}) {
     const auto address = ParseListenAddress(text);
     ASSERT_FALSE(address) << text;
     EXPECT_EQ(address.error().code, ErrorCode::kInvalidArgument);
-    EXPECT_NE(address.error().message.find("'" + std::string(text) + "'"), std::string::npos) << address.error().message;
+    EXPECT_NE(address.error().message.find("'" + std::string(text) + "'"), std::string::npos)
+        << address.error().message;
   }
   using namespace std::string_view_literals;
   EXPECT_FALSE(ParseListenAddress("unix:/a\0b"sv));

@@ -108,7 +108,8 @@ std::string BoundAddress(int fd) {
       sockaddr_un unix_address{};
       std::memcpy(&unix_address, &bound.storage, sizeof(unix_address));
       address.kind = ListenAddress::Kind::kUnix;
-      const std::size_t size = bound.length > offsetof(sockaddr_un, sun_path) ? bound.length - offsetof(sockaddr_un, sun_path) : 0;
+      const std::size_t size =
+          bound.length > offsetof(sockaddr_un, sun_path) ? bound.length - offsetof(sockaddr_un, sun_path) : 0;
       address.path.assign(unix_address.sun_path, size);
       if (address.path.starts_with('\0')) {
         address.path[0] = '@';
@@ -150,7 +151,8 @@ Result<> RemoveStale(const ListenAddress& address, const SocketAddress& where) {
   struct stat status{};
   if (lstat(address.path.c_str(), &status) != 0) return {};
   if (!S_ISSOCK(status.st_mode)) {
-    return Fail(ErrorCode::kAlreadyExists, "cannot listen on " + ToString(address) + ": the file exists and is not a socket");
+    return Fail(ErrorCode::kAlreadyExists,
+                "cannot listen on " + ToString(address) + ": the file exists and is not a socket");
   }
   const Descriptor probe(socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
   if (!probe.valid()) return Refused(address, errno);
@@ -217,7 +219,8 @@ Result<ListenSockets> Inherit(const std::vector<int>& fds) {
     int listening = 0;
     socklen_t length = sizeof(listening);
     if (getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &length) != 0 || listening == 0) {
-      return Fail(ErrorCode::kInvalidArgument, "inherited descriptor " + std::to_string(fd) + " is not a listening socket");
+      return Fail(ErrorCode::kInvalidArgument,
+                  "inherited descriptor " + std::to_string(fd) + " is not a listening socket");
     }
   }
   for (const int fd : fds) {

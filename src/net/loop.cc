@@ -133,6 +133,8 @@ void Loop::Adopt(Descriptor fd, const std::shared_ptr<const ListenerState>& list
     if (peer.family == AF_INET || peer.family == AF_INET6) {
       const int on = 1;
       setsockopt(fd.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+      // A peer that vanished without a word is noticed also where no idle timeout is set.
+      setsockopt(fd.get(), SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
     }
     StreamSocket socket(context_);
     socket.assign(boost::asio::generic::stream_protocol(peer.family, 0), fd.get());

@@ -68,7 +68,9 @@ struct ListenerState {
 // Written by the loop alone, read by anybody.
 class Counter {
  public:
-  void Add(std::uint64_t count) { value_.store(value_.load(std::memory_order_relaxed) + count, std::memory_order_relaxed); }
+  void Add(std::uint64_t count) {
+    value_.store(value_.load(std::memory_order_relaxed) + count, std::memory_order_relaxed);
+  }
   std::uint64_t value() const { return value_.load(std::memory_order_relaxed); }
 
  private:

@@ -97,9 +97,9 @@ Result<> Server::Parts::OpenListeners(std::vector<ListenerOptions> listeners) {
 
     for (unsigned i = 0; i < opened->per_loop.size(); ++i) {
       Loop& loop = *loops[i];
-      acceptors[i].push_back(std::make_unique<Acceptor>(
-          loop, std::move(opened->per_loop[i]), state->name,
-          [&loop, state](Descriptor fd) { loop.Adopt(std::move(fd), state); }));
+      acceptors[i].push_back(
+          std::make_unique<Acceptor>(loop, std::move(opened->per_loop[i]), state->name,
+                                     [&loop, state](Descriptor fd) { loop.Adopt(std::move(fd), state); }));
     }
     for (Descriptor& fd : opened->shared) {
       const unsigned home = next_shared++ % count;

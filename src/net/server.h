@@ -14,24 +14,24 @@ namespace weir::net {
 struct TlsOptions {
   std::string certificate_file;
   std::string key_file;
-  std::string client_ca_file;             // empty: no client certificates
-  std::vector<std::string> alpn;          // protocols offered, in order of preference
+  std::string client_ca_file;     // empty: no client certificates
+  std::vector<std::string> alpn;  // protocols offered, in order of preference
 };
 
 struct ListenerOptions {
-  std::string name;                       // "http", for logs and metrics
-  std::string address;                    // "127.0.0.1:8080", "[::1]:0", "unix:/path"
-  std::vector<int> inherited_fds;         // socket activation: used instead of binding, when not empty
+  std::string name;                // "http", for logs and metrics
+  std::string address;             // "127.0.0.1:8080", "[::1]:0", "unix:/path"
+  std::vector<int> inherited_fds;  // socket activation: used instead of binding, when not empty
   std::unique_ptr<TlsOptions> tls;
   SessionFactory sessions;
 };
 
 struct ServerOptions {
-  std::uint32_t threads = 0;              // 0 = one a core
-  std::uint32_t max_connections = 10'000; // over all listeners; more are closed at once and counted
+  std::uint32_t threads = 0;                           // 0 = one a core
+  std::uint32_t max_connections = 10'000;              // over all listeners; more are closed at once and counted
   std::uint32_t max_input_bytes = (1 << 20) + 65'536;  // unconsumed input of one connection
-  std::uint32_t max_output_bytes = 16 << 20;   // unsent output of one connection; a reader this slow is closed
-  std::uint32_t idle_timeout_ms = 60'000; // without a byte in either direction; 0 = none
+  std::uint32_t max_output_bytes = 16 << 20;           // unsent output of one connection; a reader this slow is closed
+  std::uint32_t idle_timeout_ms = 60'000;              // without a byte in either direction; 0 = none
 };
 
 struct ServerStats {

@@ -20,9 +20,9 @@ class ServerTest : public ::testing::Test {
  protected:
   ServerTest() {
     options_.threads = 1;
-    directory_ = std::filesystem::temp_directory_path() /
-                 ("weir_net_" + std::to_string(getpid()) + "_" +
-                  ::testing::UnitTest::GetInstance()->current_test_info()->name());
+    directory_ =
+        std::filesystem::temp_directory_path() / ("weir_net_" + std::to_string(getpid()) + "_" +
+                                                  ::testing::UnitTest::GetInstance()->current_test_info()->name());
     std::filesystem::create_directories(directory_);
   }
   ~ServerTest() override {

@@ -1,6 +1,6 @@
-// The seam between sockets and protocols. A protocol is a Session: bytes in, bytes out, no sockets, no threads; it can be
-// tested and fuzzed with strings. A Connection is what it sees of its socket. Both live on one event loop's thread, and
-// every call of either happens there, except Connection::Post.
+// The seam between sockets and protocols. A protocol is a Session: bytes in, bytes out, no sockets, no threads; it can
+// be tested and fuzzed with strings. A Connection is what it sees of its socket. Both live on one event loop's thread,
+// and every call of either happens there, except Connection::Post.
 #pragma once
 
 #include <cstddef>

@@ -19,7 +19,9 @@ class TestCertificate {
 
   // Signed by `issuer`, or by itself when that is nullptr.
   TestCertificate(const std::string& path, const char* name, Role role, const TestCertificate* issuer = nullptr)
-      : certificate_file(path + ".crt"), key_file(path + ".key"), key_(EVP_EC_gen("P-256"), &EVP_PKEY_free),
+      : certificate_file(path + ".crt"),
+        key_file(path + ".key"),
+        key_(EVP_EC_gen("P-256"), &EVP_PKEY_free),
         certificate_(X509_new(), &X509_free) {
     static long serial = 1;
     X509* const x509 = certificate_.get();

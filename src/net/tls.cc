@@ -18,16 +18,16 @@ std::string LastReason() {
 }
 
 std::unexpected<Error> Unusable(std::string_view what, const std::string& file) {
-  return Fail(ErrorCode::kInvalidArgument, "tls: cannot use the " + std::string(what) + " '" + file + "': " + LastReason());
+  return Fail(ErrorCode::kInvalidArgument,
+              "tls: cannot use the " + std::string(what) + " '" + file + "': " + LastReason());
 }
 
 int ChooseProtocol(SSL*, const unsigned char** chosen, unsigned char* chosen_size, const unsigned char* offered,
                    unsigned offered_size, void* argument) {
   const std::string_view ours = static_cast<const TlsContext*>(argument)->protocols();
   unsigned char* selected = nullptr;
-  const int verdict =
-      SSL_select_next_proto(&selected, chosen_size, reinterpret_cast<const unsigned char*>(ours.data()),
-                            static_cast<unsigned>(ours.size()), offered, offered_size);
+  const int verdict = SSL_select_next_proto(&selected, chosen_size, reinterpret_cast<const unsigned char*>(ours.data()),
+                                            static_cast<unsigned>(ours.size()), offered, offered_size);
   *chosen = selected;
   // A client that offers only what we do not speak goes on without ALPN, as it would with a server that knows none.
   return verdict == OPENSSL_NPN_NEGOTIATED ? SSL_TLSEXT_ERR_OK : SSL_TLSEXT_ERR_NOACK;
@@ -99,7 +99,8 @@ TlsStream::Progress TlsStream::Receive(std::string_view cipher, std::string& pla
   Progress progress = Progress::kOpen;
   std::array<char, 16'384> record;
   while (!cipher.empty() && progress == Progress::kOpen) {
-    const int taken = BIO_write(SSL_get_rbio(ssl_), cipher.data(), static_cast<int>(std::min<std::size_t>(cipher.size(), 1 << 20)));
+    const int taken =
+        BIO_write(SSL_get_rbio(ssl_), cipher.data(), static_cast<int>(std::min<std::size_t>(cipher.size(), 1 << 20)));
     if (taken <= 0) {
       progress = Progress::kFailed;
       break;

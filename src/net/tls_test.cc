@@ -53,7 +53,8 @@ class TlsClient {
   bool connected() const { return connected_; }
   bool Send(std::string_view bytes) {
     while (!bytes.empty()) {
-      const int sent = SSL_write(ssl_.get(), bytes.data(), static_cast<int>(std::min<std::size_t>(bytes.size(), 1 << 20)));
+      const int sent =
+          SSL_write(ssl_.get(), bytes.data(), static_cast<int>(std::min<std::size_t>(bytes.size(), 1 << 20)));
       if (sent <= 0) return false;
       bytes.remove_prefix(static_cast<std::size_t>(sent));
     }

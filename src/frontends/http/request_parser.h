@@ -20,7 +20,7 @@ namespace weir::http {
 
 struct ParserLimits {
   std::uint32_t max_request_line = 8'192;    // bytes; longer: 414
-  std::uint32_t max_header_bytes = 32'768;   // bytes of the whole head; more: 431
+  std::uint32_t max_header_bytes = 49'152;   // bytes of the whole head; more: 431
   std::uint32_t max_header_count = 100;      // more: 431
   std::uint32_t max_body_bytes = 1'048'576;  // more: 413. Chunk framing may take another 16 KiB
 };

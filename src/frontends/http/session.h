@@ -20,7 +20,7 @@ namespace weir::http {
 struct HttpOptions {
   engine::Engine* engine = nullptr;  // never null; outlives the sessions
   std::uint32_t max_request_line = 8'192;
-  std::uint32_t max_header_bytes = 32'768;
+  std::uint32_t max_header_bytes = 49'152;
   std::uint32_t max_headers = 100;
   std::uint32_t max_body_bytes = 1'048'576;
   // The Prometheus text of /metrics; empty function: 404. Called on a connection's loop.

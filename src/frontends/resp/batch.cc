@@ -69,8 +69,8 @@ std::string& Batch::AddText() {
 
 engine::Throttle& Batch::AddThrottle(ThrottleForm form, std::int64_t reported_limit, std::string_view key) {
   AddRun(Kind::kThrottle, throttles_.size());
-  replies_.push_back({Kind::kThrottle, form, {}, Protocol::kResp2, static_cast<std::uint32_t>(throttles_.size()),
-                      reported_limit});
+  replies_.push_back(
+      {Kind::kThrottle, form, {}, Protocol::kResp2, static_cast<std::uint32_t>(throttles_.size()), reported_limit});
   engine::Throttle& throttle = throttles_.emplace_back();
   throttle.key = arena_.Copy(key);
   return throttle;

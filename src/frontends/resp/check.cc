@@ -17,10 +17,10 @@ struct TextField {
   std::string_view Request::* member;
 };
 constexpr std::array kTextFields = {
-    TextField{"ip", &Request::peer_ip},       TextField{"user", &Request::user},
-    TextField{"tenant", &Request::tenant},    TextField{"tier", &Request::tier},
-    TextField{"api_key", &Request::api_key},  TextField{"country", &Request::country},
-    TextField{"method", &Request::method},    TextField{"path", &Request::path},
+    TextField{"ip", &Request::peer_ip},      TextField{"user", &Request::user},
+    TextField{"tenant", &Request::tenant},   TextField{"tier", &Request::tier},
+    TextField{"api_key", &Request::api_key}, TextField{"country", &Request::country},
+    TextField{"method", &Request::method},   TextField{"path", &Request::path},
     TextField{"domain", &Request::domain},
 };
 
@@ -107,8 +107,8 @@ bool ReadRequest(std::span<const std::string_view> fields, engine::Arena* arena,
   for (std::size_t i = 0; i < fields.size(); i += 2) {
     const std::string_view name = fields[i];
     const std::string_view value = fields[i + 1];
-    const auto* text_field =
-        std::ranges::find_if(kTextFields, [name](const TextField& field) { return EqualsIgnoreCase(name, field.name); });
+    const auto* text_field = std::ranges::find_if(
+        kTextFields, [name](const TextField& field) { return EqualsIgnoreCase(name, field.name); });
     if (text_field != kTextFields.end()) {
       request->*(text_field->member) = arena->Copy(value);
     } else if (EqualsIgnoreCase(name, "cost")) {

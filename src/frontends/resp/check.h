@@ -26,9 +26,9 @@ bool ReadRequest(std::span<const std::string_view> fields, engine::Arena* arena,
 // An integer of 64 bits without sign, decimal.
 bool ReadUnsigned(std::string_view text, std::uint64_t* value);
 
-// Ten fields: allowed, reason, limit, remaining, reset_after_ms, retry_after_ms, rule, level, delay_ms, reservation. Null
-// where there is nothing to say: limit and remaining without a rule or a bound, retry_after_ms when it never fits. Times
-// are rounded up. `trace`: nullptr, or an eleventh field `steps`: [stage, detail] each.
+// Ten fields: allowed, reason, limit, remaining, reset_after_ms, retry_after_ms, rule, level, delay_ms, reservation.
+// Null where there is nothing to say: limit and remaining without a rule or a bound, retry_after_ms when it never fits.
+// Times are rounded up. `trace`: nullptr, or an eleventh field `steps`: [stage, detail] each.
 void AppendDecision(const Decision& decision, const std::vector<ExplainStep>* trace, ReplyWriter& reply);
 
 // OK, or an error that begins with what to do about it: NOTFOUND, UNAVAILABLE, ...

@@ -12,16 +12,20 @@ namespace {
 
 using CheckTest = RespTest;
 
-std::string Bulk(std::string_view text) { return "$" + std::to_string(text.size()) + "\r\n" + std::string(text) + "\r\n"; }
+std::string Bulk(std::string_view text) {
+  return "$" + std::to_string(text.size()) + "\r\n" + std::string(text) + "\r\n";
+}
 
 // What a decision of the free tier looks like in RESP2.
 std::string Decided(bool allowed, int remaining, int reset_ms, std::string_view retry, std::string_view reservation) {
   return "*20\r\n" + Bulk("allowed") + ":" + (allowed ? "1" : "0") + "\r\n" + Bulk("reason") +
-         Bulk(allowed ? "ok" : retry == "$-1\r\n" ? "never_fits" : "over_limit") + Bulk("limit") + ":5\r\n" +
-         Bulk("remaining") + ":" + std::to_string(remaining) + "\r\n" + Bulk("reset_after_ms") + ":" +
-         std::to_string(reset_ms) + "\r\n" + Bulk("retry_after_ms") + std::string(retry) + Bulk("rule") +
-         Bulk("global.free_tier") + Bulk("level") + Bulk("global") + Bulk("delay_ms") + ":0\r\n" + Bulk("reservation") +
-         std::string(reservation);
+         Bulk(allowed              ? "ok"
+              : retry == "$-1\r\n" ? "never_fits"
+                                   : "over_limit") +
+         Bulk("limit") + ":5\r\n" + Bulk("remaining") + ":" + std::to_string(remaining) + "\r\n" +
+         Bulk("reset_after_ms") + ":" + std::to_string(reset_ms) + "\r\n" + Bulk("retry_after_ms") +
+         std::string(retry) + Bulk("rule") + Bulk("global.free_tier") + Bulk("level") + Bulk("global") +
+         Bulk("delay_ms") + ":0\r\n" + Bulk("reservation") + std::string(reservation);
 }
 constexpr std::string_view kNull = "$-1\r\n";
 
@@ -66,18 +70,18 @@ TEST_F(CheckTest, RefundsAndResets) {
 
 TEST_F(CheckTest, SaysNothingWhereNoRuleCounts) {
   const std::string reply = Say("WEIR.CHECK user vip");
-  EXPECT_TRUE(reply.starts_with("*20\r\n" + Bulk("allowed") + ":1\r\n" + Bulk("reason") + Bulk("no_limit") + Bulk("limit") +
-                                "$-1\r\n" + Bulk("remaining") + "$-1\r\n"))
+  EXPECT_TRUE(reply.starts_with("*20\r\n" + Bulk("allowed") + ":1\r\n" + Bulk("reason") + Bulk("no_limit") +
+                                Bulk("limit") + "$-1\r\n" + Bulk("remaining") + "$-1\r\n"))
       << reply;
 }
 
 TEST_F(CheckTest, InResp3ItIsAMap) {
   Say("HELLO 3");
-  EXPECT_EQ(Say("WEIR.CHECK user u"),
-            "%10\r\n" + Bulk("allowed") + "#t\r\n" + Bulk("reason") + Bulk("ok") + Bulk("limit") + ":5\r\n" +
-                Bulk("remaining") + ":4\r\n" + Bulk("reset_after_ms") + ":12000\r\n" + Bulk("retry_after_ms") +
-                ":0\r\n" + Bulk("rule") + Bulk("global.free_tier") + Bulk("level") + Bulk("global") + Bulk("delay_ms") +
-                ":0\r\n" + Bulk("reservation") + "_\r\n");
+  EXPECT_EQ(Say("WEIR.CHECK user u"), "%10\r\n" + Bulk("allowed") + "#t\r\n" + Bulk("reason") + Bulk("ok") +
+                                          Bulk("limit") + ":5\r\n" + Bulk("remaining") + ":4\r\n" +
+                                          Bulk("reset_after_ms") + ":12000\r\n" + Bulk("retry_after_ms") + ":0\r\n" +
+                                          Bulk("rule") + Bulk("global.free_tier") + Bulk("level") + Bulk("global") +
+                                          Bulk("delay_ms") + ":0\r\n" + Bulk("reservation") + "_\r\n");
 }
 
 TEST_F(CheckTest, ExplainsEveryStep) {
@@ -107,10 +111,32 @@ TEST_F(CheckTest, WrongFieldsAreNamed) {
 }
 
 TEST(ReadRequest, ReadsEveryField) {
-  const std::vector<std::string_view> fields = {
-      "ip",     "192.0.2.1", "USER",    "u",  "tenant",     "t",          "tier",   "gold",    "api_key", "k",
-      "method", "GET",       "path",    "/p", "domain",     "d",          "cost",   "7",       "country", "DE",
-      "header:X-Team",       "blue",    "attr:plan",        "pro",        "Header:X-Team",     "red"};
+  const std::vector<std::string_view> fields = {"ip",
+                                                "192.0.2.1",
+                                                "USER",
+                                                "u",
+                                                "tenant",
+                                                "t",
+                                                "tier",
+                                                "gold",
+                                                "api_key",
+                                                "k",
+                                                "method",
+                                                "GET",
+                                                "path",
+                                                "/p",
+                                                "domain",
+                                                "d",
+                                                "cost",
+                                                "7",
+                                                "country",
+                                                "DE",
+                                                "header:X-Team",
+                                                "blue",
+                                                "attr:plan",
+                                                "pro",
+                                                "Header:X-Team",
+                                                "red"};
   engine::Arena arena;
   Request request;
   std::vector<Attribute> headers, attributes;
@@ -145,7 +171,8 @@ TEST(AppendDecision, TellsTheLongestDelayAndWhatTheStoreLeavesOpen) {
   std::string out;
   ReplyWriter reply(out, Protocol::kResp2);
   AppendDecision(decision, nullptr, reply);
-  EXPECT_NE(out.find(Bulk("limit") + "$-1\r\n" + Bulk("remaining") + ":9223372036854775807\r\n"), std::string::npos) << out;
+  EXPECT_NE(out.find(Bulk("limit") + "$-1\r\n" + Bulk("remaining") + ":9223372036854775807\r\n"), std::string::npos)
+      << out;
   EXPECT_NE(out.find(Bulk("delay_ms") + ":2\r\n"), std::string::npos) << out;
 
   out.clear();

@@ -161,8 +161,9 @@ bool ClientState::SetName(std::string_view name) {
 }
 
 std::string ClientState::Describe() const {
-  return "id=" + std::to_string(id_) + " addr=" + peer_ + " name=" + name_ + " db=0 user=default lib-name=" +
-         library_name_ + " lib-ver=" + library_version_ + " resp=" + std::to_string(std::to_underlying(protocol_)) + "\n";
+  return "id=" + std::to_string(id_) + " addr=" + peer_ + " name=" + name_ +
+         " db=0 user=default lib-name=" + library_name_ + " lib-ver=" + library_version_ +
+         " resp=" + std::to_string(std::to_underlying(protocol_)) + "\n";
 }
 
 void ClientState::Client(Arguments arguments, std::string* out) {

@@ -40,8 +40,8 @@ constexpr std::array kCommands = {
                 kLimits},
     CommandInfo{"weir.explain", kWeirExplain, -1, kAuthenticated, 0, false,
                 "Decides as WEIR.PEEK does, and says why, step by step.", kLimits},
-    CommandInfo{"weir.peek", kWeirPeek, -1, kAuthenticated, 0, false,
-                "What WEIR.CHECK would answer; counts nothing.", kLimits},
+    CommandInfo{"weir.peek", kWeirPeek, -1, kAuthenticated, 0, false, "What WEIR.CHECK would answer; counts nothing.",
+                kLimits},
     CommandInfo{"weir.refund", kWeirRefund, -1, kAuthenticated, 0, true,
                 "Gives cost back to every rule of the request.", kLimits},
     CommandInfo{"weir.reserve", kWeirReserve, -1, kAuthenticated, 0, true,
@@ -181,7 +181,8 @@ void AppendWrongArity(std::string_view command, ReplyWriter& reply) {
 
 void AppendUnknownSubcommand(std::span<const std::string_view> arguments, ReplyWriter& reply) {
   std::string upper(arguments[0].substr(0, 32));
-  std::ranges::transform(upper, upper.begin(), [](char c) { return c >= 'a' && c <= 'z' ? static_cast<char>(c - 'a' + 'A') : c; });
+  std::ranges::transform(upper, upper.begin(),
+                         [](char c) { return c >= 'a' && c <= 'z' ? static_cast<char>(c - 'a' + 'A') : c; });
   reply.Error("ERR unknown subcommand '" + std::string(arguments[1].substr(0, 128)) + "'. Try " + upper + " HELP.");
 }
 

@@ -38,9 +38,9 @@ enum class Access : std::uint8_t { kAnybody, kAuthenticated };
 struct CommandInfo {
   std::string_view name;  // lower case
   CommandId id;
-  std::int8_t arity;      // with the name; negative: at least that many
+  std::int8_t arity;  // with the name; negative: at least that many
   Access access;
-  std::uint8_t first_key; // position of the only key; 0 = none
+  std::uint8_t first_key;  // position of the only key; 0 = none
   bool writes;
   std::string_view summary;
   std::string_view group;

@@ -90,7 +90,8 @@ CommandParser::Status CommandParser::ParseArray(std::string_view input) {
     std::int64_t count = 0;
     const Number read = ReadNumber(input, &at, &count);
     if (read == Number::kMore) return Status::kMore;
-    if (read == Number::kBad || count > limits_.max_arguments) return Broken("Protocol error: invalid multibulk length");
+    if (read == Number::kBad || count > limits_.max_arguments)
+      return Broken("Protocol error: invalid multibulk length");
     if (count <= 0) return Finish(Status::kEmpty, at);
     expected_ = static_cast<std::size_t>(count);
     position_ = at;

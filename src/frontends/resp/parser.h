@@ -64,7 +64,7 @@ class CommandParser {
   std::vector<Range> ranges_;
   std::size_t consumed_ = 0;
   std::vector<std::string_view> arguments_;
-  std::string line_;             // inline: the arguments without quotes and escapes
+  std::string line_;  // inline: the arguments without quotes and escapes
   std::string error_;
 };
 

@@ -34,9 +34,11 @@ TEST(CommandParser, ReadsInlineCommandsWithQuotesAndEscapes) {
       {"PING\n", {"PING"}},
       {"  CL.THROTTLE  user 15\t30 60 \r\n", {"CL.THROTTLE", "user", "15", "30", "60"}},
       {R"(echo "a b" 'c d' "" ''
-)", {"echo", "a b", "c d", "", ""}},
+)",
+       {"echo", "a b", "c d", "", ""}},
       {R"(echo "\x41\n\r\t\b\a\"\\\q\x4" '\'' '\n'
-)", {"echo", "A\n\r\t\b\a\"\\qx4", "'", "\\n"}},
+)",
+       {"echo", "A\n\r\t\b\a\"\\qx4", "'", "\\n"}},
       {"ec\"ho\"\n", {"echo"}},
   };
   for (const auto& [line, words] : cases) {
@@ -99,7 +101,8 @@ TEST(CommandParser, BoundsAWholeCommand) {
 }
 
 TEST(CommandParser, SaysMoreForEveryPrefixAndGoesOnFromThere) {
-  for (const std::string& input : {Encode({"WEIR.CHECK", "user", "", "path", "/a\r\nb"}), std::string("echo 'a b' \"c\"\r\n")}) {
+  for (const std::string& input :
+       {Encode({"WEIR.CHECK", "user", "", "path", "/a\r\nb"}), std::string("echo 'a b' \"c\"\r\n")}) {
     CommandParser whole({});
     ASSERT_EQ(whole.Parse(input), Status::kCommand);
     CommandParser parser({});

@@ -177,14 +177,13 @@ void RespSession::Answer(const CommandInfo& command, Arguments arguments) {
 }
 
 void RespSession::Throttle(Arguments arguments, ThrottleForm form) {
-  engine::Throttle parsed;
-  std::int64_t reported_limit = 0;
+  ThrottleAsk ask;
   std::string error;
-  if (!throttle_reader_.Read(arguments, form, &parsed, &reported_limit, &error)) return Error(error);
-  engine::Throttle& throttle = batch_->AddThrottle(form, reported_limit, arguments[1]);
-  throttle.limit = parsed.limit;
-  throttle.op = parsed.op;
-  throttle.cost = parsed.cost;
+  if (!throttle_reader_.Read(arguments, form, &ask, &error)) return Error(error);
+  engine::Throttle& throttle = batch_->AddThrottle(form, ask.reported_limit, arguments[1]);
+  throttle.limit = *ask.limit;
+  throttle.op = ask.op;
+  throttle.cost = ask.cost;
 }
 
 void RespSession::Ask(engine::CallKind kind, Arguments arguments) {
@@ -197,7 +196,8 @@ void RespSession::Ask(engine::CallKind kind, Arguments arguments) {
     return Error(error);
   }
   const bool has_decision = kind != engine::CallKind::kRefund && kind != engine::CallKind::kReset;
-  engine::Call& call = batch_->AddCall(kind, has_decision ? CallForm::kDecision : CallForm::kStatus, client_.protocol());
+  engine::Call& call =
+      batch_->AddCall(kind, has_decision ? CallForm::kDecision : CallForm::kStatus, client_.protocol());
   call.request = request;
   batch_->BindPairs(first_header, first_attribute);
   if (EqualsIgnoreCase(arguments[0], "weir.explain")) batch_->TraceCall();

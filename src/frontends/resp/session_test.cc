@@ -59,7 +59,8 @@ TEST_F(SessionTest, AnswersWhatClientsSayFirst) {
 }
 
 TEST_F(SessionTest, LongUnknownCommandsAreCutAsRedisCutsThem) {
-  const std::string reply = Say(std::string(200, 'x') + " " + std::string(100, 'a') + " " + std::string(100, 'b') + " c");
+  const std::string reply =
+      Say(std::string(200, 'x') + " " + std::string(100, 'a') + " " + std::string(100, 'b') + " c");
   EXPECT_EQ(reply, "-ERR unknown command '" + std::string(128, 'x') + "', with args beginning with: '" +
                        std::string(100, 'a') + "' '" + std::string(25, 'b') + "' \r\n");
 }
@@ -81,8 +82,8 @@ TEST_F(SessionTest, DescribesItsCommands) {
 TEST_F(SessionTest, TellsAboutTheServer) {
   Say("CL.THROTTLE k 1 1 1");
   const std::string info = Say("INFO");
-  for (const std::string_view line :
-       {"# Server\r\n", "redis_version:7.", "weir_version:", "role:master\r\n", "store:held\r\n", "store_entries:1\r\n"}) {
+  for (const std::string_view line : {"# Server\r\n", "redis_version:7.", "weir_version:", "role:master\r\n",
+                                      "store:held\r\n", "store_entries:1\r\n"}) {
     EXPECT_NE(info.find(line), std::string::npos) << line << " in " << info;
   }
   EXPECT_NE(Say("CLIENT INFO").find(" addr=192.0.2.7 name= db=0 "), std::string::npos);
@@ -113,7 +114,8 @@ TEST_F(SessionTest, ResetMakesTheConnectionAsNew) {
   EXPECT_EQ(Say("CLIENT GETNAME"), "$-1\r\n");
 }
 
-// ---- passwords -------------------------------------------------------------------------------------------------------
+// ---- passwords
+// -------------------------------------------------------------------------------------------------------
 
 class PasswordTest : public RespTest {
  protected:
@@ -121,7 +123,8 @@ class PasswordTest : public RespTest {
 };
 
 TEST_F(PasswordTest, NothingIsAnsweredBeforeAuthentication) {
-  for (const std::string_view line : {"PING", "CL.THROTTLE k 1 1 1", "WEIR.CHECK user a", "INFO", "COMMAND", "SELECT 0"}) {
+  for (const std::string_view line :
+       {"PING", "CL.THROTTLE k 1 1 1", "WEIR.CHECK user a", "INFO", "COMMAND", "SELECT 0"}) {
     EXPECT_EQ(Say(line), "-NOAUTH Authentication required.\r\n") << line;
   }
   EXPECT_TRUE(Say("HELLO 3").starts_with("-NOAUTH HELLO must be called with the client already authenticated"));
@@ -161,7 +164,8 @@ TEST_F(PasswordTest, StrangersMaySendLittle) {
   EXPECT_EQ(connection_->TakeOutput(), "$20000\r\n" + std::string(20'000, 'a') + "\r\n");
 }
 
-// ---- pipelines -------------------------------------------------------------------------------------------------------
+// ---- pipelines
+// -------------------------------------------------------------------------------------------------------
 
 TEST_F(SessionTest, APipelineIsAskedAtOnceAndAnsweredInOrder) {
   std::string input, replies;
@@ -179,10 +183,10 @@ TEST_F(SessionTest, DifferentCommandsKeepTheirOrder) {
   connection_->Receive(
       "PING\r\nCL.THROTTLE a 1 1 1\r\nGET x\r\nWEIR.REFUND user u\r\nWEIR.REFUND user u\r\nTHROTTLE b 2 1 1\r\n"
       "ECHO x\r\nECHO y\r\nCL.THROTTLE a 1 1 1\r\nPING z\r\n");
-  EXPECT_EQ(connection_->TakeOutput(), "+PONG\r\n" + Integers({0, 2, 1, -1, 1}) +
-                                           "-ERR unknown command 'GET', with args beginning with: 'x' \r\n+OK\r\n+OK\r\n" +
-                                           Integers({1, 2, 1, 1, 0}) + "$1\r\nx\r\n$1\r\ny\r\n" +
-                                           Integers({0, 2, 0, -1, 2}) + "$1\r\nz\r\n");
+  EXPECT_EQ(connection_->TakeOutput(),
+            "+PONG\r\n" + Integers({0, 2, 1, -1, 1}) +
+                "-ERR unknown command 'GET', with args beginning with: 'x' \r\n+OK\r\n+OK\r\n" +
+                Integers({1, 2, 1, 1, 0}) + "$1\r\nx\r\n$1\r\ny\r\n" + Integers({0, 2, 0, -1, 2}) + "$1\r\nz\r\n");
 }
 
 TEST_F(SessionTest, LongPipelinesAreAskedInBoundedBatches) {
@@ -243,7 +247,8 @@ TEST_F(SessionTest, WebPagesCannotTalkToIt) {
   EXPECT_TRUE(connection_->closing());
 }
 
-// ---- stores that answer later ----------------------------------------------------------------------------------------
+// ---- stores that answer later
+// ----------------------------------------------------------------------------------------
 
 TEST_F(SessionTest, WaitsForARemoteStoreAndThenGoesOn) {
   engine_.store->hold = true;
@@ -316,7 +321,8 @@ TEST(RespSession, AStoreThatIsDownIsHandledByPolicy) {
   }
 }
 
-// ---- draining --------------------------------------------------------------------------------------------------------
+// ---- draining
+// --------------------------------------------------------------------------------------------------------
 
 TEST_F(SessionTest, DrainsWhenNothingIsInHand) {
   Say("PING");

@@ -92,28 +92,28 @@ char* AppendInteger(char* at, std::int64_t value) {
 
 }  // namespace
 
-bool ThrottleReader::Read(std::span<const std::string_view> arguments, ThrottleForm form, engine::Throttle* throttle,
-                          std::int64_t* reported_limit, std::string* error) {
+bool ThrottleReader::Read(std::span<const std::string_view> arguments, ThrottleForm form, ThrottleAsk* ask,
+                          std::string* error) {
   std::array<std::int64_t, 4> numbers = {0, 0, 0, 1};
   const bool is_cell = form == ThrottleForm::kCell;
   if (!(is_cell ? ReadCellNumbers(arguments, &numbers, error) : ReadCrabNumbers(arguments, &numbers, error))) {
     return false;
   }
   const auto [burst, count, period, quantity] = numbers;
-  *reported_limit = is_cell && burst < kMost ? burst + 1 : burst;
+  ask->reported_limit = is_cell && burst < kMost ? burst + 1 : burst;
 
-  const Numbers wanted{*reported_limit, count, period};
+  const Numbers wanted{ask->reported_limit, count, period};
   if (wanted != numbers_) {
     numbers_ = wanted;
     limit_ = MakeLimit(wanted.capacity, count, period);
   }
-  throttle->limit = limit_;
+  ask->limit = &limit_;
   if (quantity < 0) {
-    throttle->op = storage::Op::kRefund;
-    throttle->cost = std::uint64_t{0} - static_cast<std::uint64_t>(quantity);
+    ask->op = storage::Op::kRefund;
+    ask->cost = std::uint64_t{0} - static_cast<std::uint64_t>(quantity);
   } else {
-    throttle->op = storage::Op::kCheck;
-    throttle->cost = static_cast<std::uint64_t>(quantity);
+    ask->op = storage::Op::kCheck;
+    ask->cost = static_cast<std::uint64_t>(quantity);
   }
   return true;
 }

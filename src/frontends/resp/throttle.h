@@ -15,13 +15,19 @@ enum class ThrottleForm : std::uint8_t {
   kCrab,  // throttlecrab: [allowed, limit, remaining, reset_after, retry_after], limit = burst
 };
 
+// What a command asks, but for its key, which is its first argument.
+struct ThrottleAsk {
+  const algorithms::Limit* limit = nullptr;  // until the next Read
+  storage::Op op = storage::Op::kCheck;
+  std::uint64_t cost = 1;
+  std::int64_t reported_limit = 0;
+};
+
 // Reads the commands' arguments. Remembers the limit of the command before: clients repeat the same numbers.
 class ThrottleReader {
  public:
-  // `arguments` with the command's name first. Fills in `throttle` but for its key, which is arguments[1], and the limit
-  // to report. False: `error` is the reply, in the words of the original.
-  bool Read(std::span<const std::string_view> arguments, ThrottleForm form, engine::Throttle* throttle,
-            std::int64_t* reported_limit, std::string* error);
+  // `arguments` with the command's name first. False: `error` is the reply, in the words of the original.
+  bool Read(std::span<const std::string_view> arguments, ThrottleForm form, ThrottleAsk* ask, std::string* error);
 
  private:
   struct Numbers {
@@ -32,8 +38,8 @@ class ThrottleReader {
   algorithms::Limit limit_;
 };
 
-// The reply to a completed throttle. Seconds are whole. redis-cell's are rounded up where milliseconds remain, as it does
-// it; throttlecrab's are rounded up (it cuts them off, so that a client that waits as told is denied again).
+// The reply to a completed throttle. Seconds are whole. redis-cell's are rounded up where milliseconds remain, as it
+// does it; throttlecrab's are rounded up (it cuts them off, so that a client that waits as told is denied again).
 void AppendThrottleReply(const engine::Throttle& throttle, ThrottleForm form, std::int64_t reported_limit,
                          std::string* out);
 

@@ -23,13 +23,11 @@ TEST_F(ThrottleTest, AnswersAsRedisCellDoes) {
     std::int64_t limited, remaining, retry_after, reset_after;
   } cases[] = {
       {0, 6, 1, 5, -1, 0},  // never fits
-      {0, 1, 0, 4, -1, 1},    {0, 1, 0, 3, -1, 2},    {0, 1, 0, 2, -1, 3},    {0, 1, 0, 1, -1, 4},
-      {0, 1, 0, 0, -1, 5},    {0, 1, 1, 0, 1, 5},     {3000, 1, 0, 2, -1, 3}, {3100, 1, 0, 1, -1, 4},
-      {4000, 1, 0, 1, -1, 4}, {8000, 1, 0, 4, -1, 1}, {9500, 1, 0, 4, -1, 1},
-      {9500, 0, 0, 4, -1, 1},  // a peek
-      {9500, 2, 0, 2, -1, 3}, {9500, 5, 1, 2, 3, 3},
-      {9500, -2, 0, 4, -1, 1},   // tokens returned
-      {9500, -99, 0, 5, -1, 0},  // never more than there can be
+      {0, 1, 0, 4, -1, 1},      {0, 1, 0, 3, -1, 2},    {0, 1, 0, 2, -1, 3},     {0, 1, 0, 1, -1, 4},
+      {0, 1, 0, 0, -1, 5},      {0, 1, 1, 0, 1, 5},     {3000, 1, 0, 2, -1, 3},  {3100, 1, 0, 1, -1, 4},
+      {4000, 1, 0, 1, -1, 4},   {8000, 1, 0, 4, -1, 1}, {9500, 1, 0, 4, -1, 1},  {9500, 0, 0, 4, -1, 1},  // a peek
+      {9500, 2, 0, 2, -1, 3},   {9500, 5, 1, 2, 3, 3},  {9500, -2, 0, 4, -1, 1},  // tokens returned
+      {9500, -99, 0, 5, -1, 0},                                                   // never more than there can be
   };
   const Nanos start = engine_.clock.Now();
   for (const auto& c : cases) {
@@ -92,8 +90,9 @@ TEST_F(ThrottleTest, ExtremeNumbersAreAnswered) {
   EXPECT_EQ(Say("CL.THROTTLE c +4 +1 +1 +1"), Integers({0, 5, 4, -1, 1}));
   EXPECT_EQ(Say("CL.THROTTLE d 1 1 1 " + most), Integers({1, 2, 2, -1, 0}));
   EXPECT_EQ(Say("CL.THROTTLE d 1 1 1 " + least), Integers({0, 2, 2, -1, 0}));
-  for (const std::string& line : {"CL.THROTTLE e " + most + " " + most + " " + most, "CL.THROTTLE f " + most + " 1 " + most,
-                                  "CL.THROTTLE g 1 " + most + " 1", "THROTTLE h " + most + " " + most + " " + most}) {
+  for (const std::string& line :
+       {"CL.THROTTLE e " + most + " " + most + " " + most, "CL.THROTTLE f " + most + " 1 " + most,
+        "CL.THROTTLE g 1 " + most + " 1", "THROTTLE h " + most + " " + most + " " + most}) {
     EXPECT_TRUE(Say(line).starts_with("*5\r\n:")) << line;
   }
 }

@@ -76,8 +76,8 @@ Attempt::Committed Attempt::Commit() {
   const Room enforced_room = states_.policy() == FullPolicy::kDenyNew ? Room::kReserved : Room::kAsk;
   for (std::size_t i = 0; i < plan_.items.size() && enforced_room == Room::kReserved; ++i) {
     const Item& item = plan_.items[i];
-    if (item.shadow || slots_[slot_of_item_[i]].shape != Shape::kList) continue;
-    if (states_.ReserveList(item, now_, locks_)) continue;
+    if (item.shadow || item.cost == 0 || slots_[slot_of_item_[i]].shape != Shape::kList) continue;
+    if (states_.ReserveList(item, Op::kCheck, now_, locks_)) continue;
     (void)states_.NoRoom();
     return Committed::kFull;
   }

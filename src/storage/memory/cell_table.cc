@@ -55,7 +55,11 @@ Cell LoadStable(const Cell* cell) {
 // Two that keep making each other fail part ways: each waits its own number of beats, more each time.
 void Pause(Word pending, unsigned attempt) {
   for (std::uint64_t beats = (static_cast<std::uint64_t>(pending) & 15) << std::min(attempt, 6U); beats > 0; --beats) {
+#if defined(__x86_64__)
     __builtin_ia32_pause();
+#else
+    __asm__ volatile("" ::: "memory");
+#endif
   }
 }
 
@@ -79,7 +83,7 @@ Result<std::unique_ptr<CellTable>> CellTable::Create(std::uint64_t max_entries, 
   }
   // Fewer TLB misses; only a wish, so a refusal is no error.
   if (size >= 2 * kHugePage) madvise(base, size, MADV_HUGEPAGE);
-  // A snapshot of 100 million subjects in a core file helps nobody.
+  // Gigabytes of counts in a core file help nobody.
   madvise(base, size, MADV_DONTDUMP);
   return std::unique_ptr<CellTable>(new CellTable(static_cast<Line*>(base), count, size, secret, counters));
 }

@@ -84,6 +84,21 @@ TEST(MemoryStore, AStateThatGrowsBeyondTheMemoryLimitIsSubjectToThePolicyToo) {
   }
 }
 
+TEST(MemoryStore, AStateThatDoesNotGrowIsServedThoughTheMemoryIsUsedUp) {
+  const auto store = Make({.max_entries = 100, .memory_limit = 8192, .full_policy = FullPolicy::kDenyNew});
+  const Limit window = WindowOf(10), bucket = BucketOf(10);
+  int held = 0;
+  for (; held < 200; ++held) {
+    const std::string subject = "s" + std::to_string(held);
+    if (Do(*store, Op::kCheck, {ItemOf(window, "w", subject)}, kNow).status == PlanStatus::kFull) break;
+  }
+  ASSERT_LT(held, 100) << "bytes run out before the count does";
+  const Item known = ItemOf(window, "w", "s0");
+  EXPECT_TRUE(Do(*store, Op::kCheck, {known}, kNow).admitted);
+  EXPECT_TRUE(Do(*store, Op::kCheck, {known, ItemOf(bucket, "b", "s0")}, kNow).admitted);
+  EXPECT_EQ(UsedNow(*store, known, kNow), 3u);
+}
+
 // ---- full of live states --------------------------------------------------------------------------------------------
 
 struct FullCase {
@@ -137,6 +152,7 @@ TEST_P(WhenFull, DenyNewStillServesThoseItKnowsAndPeeksAndRefunds) {
   Item free = NewItem();
   free.cost = 0;
   EXPECT_TRUE(Do(*store, Op::kCheck, {free}, kNow).admitted);
+  EXPECT_TRUE(Do(*store, Op::kCheck, {free, ItemOf(GetParam().limit, "r", known)}, kNow).admitted);
 }
 
 TEST_P(WhenFull, DenyNewRefusesAWholePlanAndConsumesNothing) {

@@ -5,7 +5,8 @@
 // fits, it is charged as it is now; when it does not, what this plan has charged is given back, and it is evaluated
 // anew. So a limit is never exceeded; the price is that for the moment between charging and giving back (some
 // nanoseconds, and only when two plans collide) another request can see less left than there is, and be denied for it.
-// List states are locked for the whole plan, so for them there is no such moment.
+// List states are locked for the whole plan, so for them there is no such moment. (A state that is reset or evicted in
+// that same moment is forgotten together with this plan's charge; giving back then finds less, or another's charge.)
 #pragma once
 
 #include "base/clock.h"

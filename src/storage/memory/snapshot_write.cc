@@ -21,8 +21,9 @@ namespace {
 using snapshot::Block;
 using snapshot::BlockType;
 
-// List states copied under one hold of a shard's lock.
+// List states copied under one hold of a shard's lock: so many, or so many words and one state.
 constexpr std::size_t kListsAtOnce = 32;
+constexpr std::size_t kWordsAtOnce = 1 << 16;
 
 std::unexpected<Error> SystemError(std::string_view what, const std::string& path) {
   const int error = errno;
@@ -179,9 +180,12 @@ Result<> WriteShard(Writer& writer, ListShard& shard, Nanos now) {
     {
       const std::lock_guard lock(shard.mutex());
       left = std::min(left, shard.size());
-      for (std::size_t i = 0; i < kListsAtOnce && left > 0; ++i) {
+      std::size_t words = 0;
+      for (std::size_t i = 0; i < kListsAtOnce && words < kWordsAtOnce && left > 0; ++i) {
         const ListState& state = shard.at(--left);
-        if (state.expires > now) copies.push_back(state);
+        if (state.expires <= now) continue;
+        words += state.words.size();
+        copies.push_back(state);
       }
     }
     for (const ListState& state : copies) {

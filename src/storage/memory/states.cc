@@ -69,12 +69,13 @@ bool States::MakeRoomFor(const Item& item, Nanos now, const ShardLocks& locks) {
   return policy_ == FullPolicy::kEvict;
 }
 
-bool States::ReserveList(const Item& item, Nanos now, const ShardLocks& locks) {
+bool States::ReserveList(const Item& item, Op op, Nanos now, const ShardLocks& locks) {
   const ListState* state = lists_.ShardOf(item.key).Find(item.key, item.limit->kind);
-  const bool fits = state == nullptr
-                        ? lists_.budget().HasRoomForState()
-                        : state->words.size() < state->words.capacity() || lists_.budget().HasRoomForBytes();
-  return fits || MakeRoomFor(item, now, locks);
+  if (state == nullptr) return lists_.budget().HasRoomForState() || MakeRoomFor(item, now, locks);
+  if (state->words.size() < state->words.capacity() || lists_.budget().HasRoomForBytes()) return true;
+  Words after = state->words;
+  Of(item.limit->kind).apply_list(*item.limit, {op, item.cost, now, item.token}, after);
+  return after.size() <= state->words.size() || MakeRoomFor(item, now, locks);
 }
 
 Applied States::ApplyList(const Item& item, Op op, Nanos now, const ShardLocks& locks, Keep keep, Room room,
@@ -90,7 +91,7 @@ Applied States::ApplyList(const Item& item, Op op, Nanos now, const ShardLocks& 
     if (keep == Keep::kOnlyIfDenied && outcome.verdict == Verdict::kAllowed) return Applied::kDone;
     fresh.expires = algorithm.expires_list(*item.limit, fresh.words);
     if (fresh.expires <= now) return Applied::kDone;
-    if (room == Room::kAsk && !ReserveList(item, now, locks)) return NoRoom();
+    if (room == Room::kAsk && !ReserveList(item, op, now, locks)) return NoRoom();
     const std::uint64_t reclaimed = shard.Reclaim(now, reclaim_with_each_, budget);
     if (reclaimed != 0) counters_.Add(Count::kReclaimed, static_cast<std::int64_t>(reclaimed));
     shard.Insert(std::move(fresh), budget);
@@ -102,9 +103,9 @@ Applied States::ApplyList(const Item& item, Op op, Nanos now, const ShardLocks& 
     if (outcome.verdict == Verdict::kAllowed) return Applied::kDone;
   }
   if (room == Room::kAsk && state->words.size() == state->words.capacity() && !budget.HasRoomForBytes()) {
-    Words grown = state->words;
-    Fill(outcome, [&] { return algorithm.apply_list(*item.limit, ask, grown); });
-    if (grown.size() > state->words.size() && !MakeRoomFor(item, now, locks)) return NoRoom();
+    Words after = state->words;
+    Fill(outcome, [&] { return algorithm.apply_list(*item.limit, ask, after); });
+    if (!ReserveList(item, op, now, locks)) return NoRoom();
     // Making room moves states, and drops this very one if it has expired.
     state = shard.Find(item.key, item.limit->kind);
     if (state == nullptr) return ApplyList(item, op, now, locks, keep, Room::kReserved, outcome);
@@ -182,7 +183,7 @@ void States::CarryOver(const Item& item, Nanos now, const ShardLocks& locks) {
 
 // The shard of the new state is held: nobody sees what is between taking and putting.
 void States::MoveToList(const Item& item, Nanos now, const ShardLocks& locks) {
-  if (!ReserveList(item, now, locks)) return;
+  if (!ReserveList(item, Op::kAssign, now, locks)) return;
   const std::optional<std::uint64_t> used = TakeSource(item, now);
   if (!used) return;
   ListShard& shard = lists_.ShardOf(item.key);

@@ -86,8 +86,8 @@ class States {
   // Moves what was used under previous_key here, if that is due (storage/store.h, b). `item.previous` is set.
   void CarryOver(const Item& item, Nanos now, const ShardLocks& locks);
 
-  // A list item is about to be charged: makes room for it. False: there is none to be had.
-  bool ReserveList(const Item& item, Nanos now, const ShardLocks& locks);
+  // A list item is about to be charged: makes room for what that adds, if anything. False: there is none to be had.
+  bool ReserveList(const Item& item, Op op, Nanos now, const ShardLocks& locks);
   // The words of a list item; empty when absent.
   const Words& WordsOf(const Item& item);
 

@@ -52,8 +52,8 @@ makers.a = function()
   local function lives(p, m) return ms_until(plus(m.start_s, m.start_n, p.forget_s, p.forget_n)) end
 
   local function fresh_model(p)
-    local m = {start_s = 0, start_n = 0, count = 0, learned = p.capacity, samples = 0, mean = 0, deviation = 0, short = 0,
-               long = 0, errors = 0, health = WELL, heard_s = 0, heard_n = 0, season = {}, samples_of = {}}
+    local m = {start_s = 0, start_n = 0, count = 0, learned = p.capacity, samples = 0, mean = 0, deviation = 0,
+               short = 0, long = 0, errors = 0, health = WELL, heard_s = 0, heard_n = 0, season = {}, samples_of = {}}
     for hour = 0, 23 do m.season[hour], m.samples_of[hour] = 0, 0 end
     return m
   end

@@ -1,5 +1,5 @@
--- One window with a start and a count (algorithms/anchored_window.h): fixed_window, rolling and calendar, and the form of
--- sliding_window whose precision is not below its window. State: {s, n, count}, start and count; count 0 = fresh.
+-- One window with a start and a count (algorithms/anchored_window.h): fixed_window, rolling and calendar, and the form
+-- of sliding_window whose precision is not below its window. State: {s, n, count}, start and count; count 0 = fresh.
 -- Held as "start count", start in decimal nanoseconds.
 makers.w = function()
   local fresh = {0, 0, 0}

@@ -72,7 +72,8 @@ makers.g = function()
     local s, n = spent(st)
     local big = big_numbers()
     local function units(divide, d_s, d_n)
-      return big.to_count(divide(big.times(big.instant(d_s, d_n), big.count(p.rate_count)), big.instant(p.period_s, p.period_n)))
+      local product = big.times(big.instant(d_s, d_n), big.count(p.rate_count))
+      return big.to_count(divide(product, big.instant(p.period_s, p.period_n)))
     end
     if later(s, n, p.burst_s, p.burst_n) then
       return add_count(p.capacity, units(big.divide_up, minus(s, n, p.burst_s, p.burst_n)))

@@ -13,8 +13,8 @@ makers.c = function()
   local function decode(raw)
     if #raw < 8 + ENTRY or (#raw - 8) % ENTRY ~= 0 then return fresh end
     local total, s, n, held = unpack_from('<d', raw), unpack_from(FORM, raw, #raw - ENTRY + 9)
-    if not (whole(total, 0, MOST) and whole(s, 0, LATEST_S - 1) and n < NANO and whole(held, 1, MOST)) then return fresh end
-    return {total, sub(raw, 9)}
+    local sane = whole(total, 0, MOST) and whole(s, 0, LATEST_S - 1) and n < NANO and whole(held, 1, MOST)
+    return sane and {total, sub(raw, 9)} or fresh
   end
   local function encode(st)
     if st[2] == '' then return '' end

@@ -16,7 +16,8 @@ local function next_slot()
   local key = KEYS[key_position]
   local slot = slot_of[key]
   if not slot then
-    slot = {key = key, raw = held[key_position], algorithm = false, loaded = false, st = false, trial = false, item = false}
+    slot = {key = key, raw = held[key_position], algorithm = false, loaded = false, st = false, trial = false,
+            item = false}
     slot_of[key], slots[#slots + 1] = slot, slot
   end
   return slot
@@ -63,7 +64,8 @@ end
 
 local function tell(item, allowed, before, after, retry)
   local algorithm = item.algorithm
-  return (allowed and 'a' or 'd') .. (algorithm.answer and algorithm.answer(item.p, after, retry) or algorithm.encode(before))
+  local text = algorithm.answer and algorithm.answer(item.p, after, retry) or algorithm.encode(before)
+  return (allowed and 'a' or 'd') .. text
 end
 
 local told = {1}

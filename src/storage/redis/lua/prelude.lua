@@ -1,5 +1,5 @@
--- What every algorithm's file builds on. Numbers are doubles here: exact for whole numbers up to 2^53. So an instant or a
--- duration is two numbers, seconds and nanoseconds (0..999999999), and counts end at MOST.
+-- What every algorithm's file builds on. Numbers are doubles here: exact for whole numbers up to 2^53. So an instant or
+-- a duration is two numbers, seconds and nanoseconds (0..999999999), and counts end at MOST.
 local floor, min, max = math.floor, math.min, math.max
 local byte, format, gmatch, sub, find = string.byte, string.format, string.gmatch, string.sub, string.find
 local pack, unpack_from = struct.pack, struct.unpack
@@ -160,8 +160,8 @@ local function big_numbers()
     local rest = thousands % 1000
     return (thousands - rest) / 1000, rest * BASE + (a[1] or 0)
   end
-  return {count = big, instant = big_instant, times = big_times, divide_down = big_divide_down, divide_up = big_divide_up,
-          to_count = big_count, to_instant = big_to_instant}
+  return {count = big, instant = big_instant, times = big_times, divide_down = big_divide_down,
+          divide_up = big_divide_up, to_count = big_count, to_instant = big_to_instant}
 end
 
 -- One maker for each algorithm, by the letter with which an item names it; what it makes is a table of:

@@ -1,5 +1,5 @@
--- sliding_window with sub-windows (algorithms/sliding_window.h). State: {total, body}; body holds an (index, count) pair
--- of doubles for each sub-window, by ascending index. Held as total and body, little-endian; fresh = {0, ''}.
+-- sliding_window with sub-windows (algorithms/sliding_window.h). State: {total, body}; body holds an (index, count)
+-- pair of doubles for each sub-window, by ascending index. Held as total and body, little-endian; fresh = {0, ''}.
 makers.s = function()
   local fresh = {0, ''}
   local ENTRY = 16
@@ -9,16 +9,16 @@ makers.s = function()
   -- Words: current, oldest, weight as of now; K and W0 for a state from the future; capacity, cost, whether denials
   -- count; milliseconds of a sub-window and of the window, rounded up.
   local function parse(fit)
-    return {fit = fit, current = number(), oldest = number(), weight = number(), span = number(), span_weight = number(),
-            capacity = number(), cost = number(), count_denied = word() == '1',
+    return {fit = fit, current = number(), oldest = number(), weight = number(), span = number(),
+            span_weight = number(), capacity = number(), cost = number(), count_denied = word() == '1',
             precision_ms = number(), window_ms = number()}
   end
 
   local function decode(raw)
     if #raw < 8 + ENTRY or (#raw - 8) % ENTRY ~= 0 then return fresh end
     local total, index, count = unpack_from('<d', raw), unpack_from('<dd', raw, #raw - ENTRY + 1)
-    if not (whole(total, 0, MOST) and whole(index, -MOST_INDEX, MOST_INDEX) and whole(count, 1, MOST)) then return fresh end
-    return {total, sub(raw, 9)}
+    local sane = whole(total, 0, MOST) and whole(index, -MOST_INDEX, MOST_INDEX) and whole(count, 1, MOST)
+    return sane and {total, sub(raw, 9)} or fresh
   end
   local function encode(st)
     if st[2] == '' then return '' end

@@ -1,5 +1,5 @@
--- sliding_window_log (algorithms/sliding_window_log.h). State: {total, body}; body holds (seconds, nanoseconds, cost) of
--- each admission by ascending instant. Held as total and body, little-endian; fresh = {0, ''}.
+-- sliding_window_log (algorithms/sliding_window_log.h). State: {total, body}; body holds (seconds, nanoseconds, cost)
+-- of each admission by ascending instant. Held as total and body, little-endian; fresh = {0, ''}.
 makers.l = function()
   local fresh = {0, ''}
   local FORM, ENTRY = '<dI4d', 20
@@ -15,8 +15,8 @@ makers.l = function()
   local function decode(raw)
     if #raw < 8 + ENTRY or (#raw - 8) % ENTRY ~= 0 then return fresh end
     local total, s, n, cost = unpack_from('<d', raw), unpack_from(FORM, raw, #raw - ENTRY + 1)
-    if not (whole(total, 0, MOST) and whole(s, 0, LATEST_S - 1) and n < NANO and whole(cost, 1, MOST)) then return fresh end
-    return {total, sub(raw, 9)}
+    local sane = whole(total, 0, MOST) and whole(s, 0, LATEST_S - 1) and n < NANO and whole(cost, 1, MOST)
+    return sane and {total, sub(raw, 9)} or fresh
   end
   local function encode(st)
     if st[2] == '' then return '' end

@@ -1,0 +1,107 @@
+// The hot path asks for no memory, whatever applies to a request, up to eight rules.
+#include <gtest/gtest.h>
+
+#include <string>
+#include <vector>
+
+#include "engine/allocation_counter.h"
+#include "engine/engine_fixture.h"
+
+namespace weir::engine {
+namespace {
+
+constexpr std::string_view kEight = R"(
+global:
+  free_tier: {max_requests: 100, window_seconds: 60, algorithm: token_bucket}
+tenants:
+  acme:
+    aggregate: {max_requests: 1000000, window_seconds: 60, algorithm: token_bucket}
+endpoints:
+  /api/{id}/*:
+    combine: stack
+    rule:
+      max_requests: 100
+      window_seconds: 60
+      algorithm: leaky_bucket
+      identifier: {composite: {primary: user_id, secondary: ip_address, strategy: combine}}
+  /both:
+    combine: stack
+    rule:
+      max_requests: 100
+      window_seconds: 60
+      algorithm: token_bucket
+      identifier: {composite: {primary: user_id, secondary: {custom: {extractor: "header:x-shard"}}, strategy: strictest_limit}}
+ip_rules:
+  trusted_proxies: [10.0.0.0/8]
+  rules:
+    - {name: a, cidrs: [0.0.0.0/0], rule: {max_requests: 100, window_seconds: 60, algorithm: token_bucket}}
+    - {name: b, cidrs: [0.0.0.0/0], rule: {max_requests: 100, window_seconds: 60, algorithm: token_bucket}}
+    - {name: c, cidrs: [192.0.2.0/24], rule: {max_requests: 100, window_seconds: 60, algorithm: token_bucket}}
+    - {name: d, cidrs: [192.0.2.0/24], rule: {max_requests: 100, window_seconds: 60, algorithm: token_bucket}}
+)";
+
+class AllocationTest : public EngineTest {
+ protected:
+  void StartOnMemory(std::string_view yaml) {
+    auto engine = Engine::Create(ParseOrDie(yaml), storage::memory::MemoryStore::Create({}).value(),
+                                 {.clock = &clock_, .extractors = {}, .observer = nullptr, .local = nullptr});
+    ASSERT_TRUE(engine) << engine.error().message;
+    engine_ = std::move(*engine);
+  }
+  // What 2,000 runs of these calls ask for, after a few that warm up.
+  std::uint64_t Allocations(std::span<Call> calls) {
+    for (int i = 0; i < 20; ++i) engine_->Run(calls);
+    const std::uint64_t before = AllocationsOfThisThread();
+    for (int i = 0; i < 2000; ++i) engine_->Run(calls);
+    return AllocationsOfThisThread() - before;
+  }
+};
+
+TEST_F(AllocationTest, NoneForEightRules) {
+  StartOnMemory(kEight);
+  const std::vector<Attribute> headers = {{"X-Forwarded-For", "192.0.2.7"}, {"x-shard", "s1"}};
+  std::vector<Call> calls(40);
+  for (std::size_t i = 0; i < calls.size(); ++i) {
+    Request& request = calls[i].request;
+    request.peer_ip = "10.0.0.1:5555";
+    request.user = "alice";
+    request.tenant = "acme";
+    request.method = "GET";
+    request.path = i % 2 == 0 ? "/api/17/items?page=1" : "/both";
+    request.headers = headers;
+    calls[i].kind = i % 5 == 0 ? CallKind::kPeek : CallKind::kCheck;
+  }
+  EXPECT_EQ(Allocations(calls), 0U);
+  EXPECT_EQ(calls[0].decision.rule_count, 7U);
+  EXPECT_EQ(calls[1].decision.rule_count, 8U);
+}
+
+TEST_F(AllocationTest, NoneForOneCallAlone) {
+  StartOnMemory(kEight);
+  Call call;
+  call.request.peer_ip = "198.51.100.1";
+  call.request.path = "/";
+  EXPECT_EQ(Allocations({&call, 1}), 0U);
+  EXPECT_FALSE(call.decision.allowed) << "denials are no different";
+}
+
+TEST_F(AllocationTest, NoneForThrottles) {
+  StartOnMemory(kEight);
+  algorithms::Limit limit;
+  limit.kind = algorithms::Kind::kTokenBucket;
+  limit.capacity = 10;
+  limit.rate_count = 1;
+  limit.rate_period = kSecond;
+  std::vector<Throttle> throttles(100);
+  for (Throttle& throttle : throttles) {
+    throttle.key = "k";
+    throttle.limit = algorithms::Sanitize(limit);
+  }
+  for (int i = 0; i < 5; ++i) ASSERT_TRUE(engine_->Submit(throttles, nullptr));
+  const std::uint64_t before = AllocationsOfThisThread();
+  for (int i = 0; i < 500; ++i) ASSERT_TRUE(engine_->Submit(throttles, nullptr));
+  EXPECT_EQ(AllocationsOfThisThread() - before, 0U);
+}
+
+}  // namespace
+}  // namespace weir::engine
