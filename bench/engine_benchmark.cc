@@ -1,5 +1,5 @@
-// One token bucket decision in process: weir's memory store beside what a program would write itself (a map and a mutex,
-// a sharded flat map) and beside the least that memory allows (random reads, prefetched), for several numbers of
+// One token bucket decision in process: weir's memory store beside what a program would write itself (a map and a
+// mutex, a sharded flat map) and beside the least that memory allows (random reads, prefetched), for several numbers of
 // subjects, uniform and Zipf, on one and two threads. Prints a Markdown table: medians of the rounds.
 //
 //   weir_bench_engine 1000,1000000 5
@@ -79,10 +79,21 @@ class Weir final : public Contestant {
     for (std::size_t i = 0; i < count; i += batch_) {
       for (std::size_t k = 0; k < batch_; ++k) {
         const std::string_view name = Name(picks[i + k], names[k]);
-        items[k] = {.limit = &limit_, .key = weir::HashKey(7, name), .rule = "bench", .subject = name, .previous = nullptr,
-                    .previous_key = {}, .previous_rule = {}, .cost = 1, .token = 0, .shadow = false};
-        plans[k] = {.op = Op::kCheck, .items = {&items[k], 1}, .outcomes = {&outcomes[k], 1},
-                    .status = weir::storage::PlanStatus::kOk, .admitted = false};
+        items[k] = {.limit = &limit_,
+                    .key = weir::HashKey(7, name),
+                    .rule = "bench",
+                    .subject = name,
+                    .previous = nullptr,
+                    .previous_key = {},
+                    .previous_rule = {},
+                    .cost = 1,
+                    .token = 0,
+                    .shadow = false};
+        plans[k] = {.op = Op::kCheck,
+                    .items = {&items[k], 1},
+                    .outcomes = {&outcomes[k], 1},
+                    .status = weir::storage::PlanStatus::kOk,
+                    .admitted = false};
       }
       if (!store_->Apply({plans.data(), batch_}, now, nullptr)) std::abort();
       for (std::size_t k = 0; k < batch_; ++k) allowed += plans[k].admitted ? 1 : 0;
@@ -110,7 +121,8 @@ class MapAndMutex final : public Contestant {
       const std::string name(Name(picks[i], buffer));
       Shard& shard = shards_[kShards == 1 ? 0 : weir::Hash64(name) % kShards];
       const std::scoped_lock lock(shard.mutex);
-      const auto outcome = algorithm.apply_word(limit_, Ask{.op = Op::kCheck, .cost = 1, .now = now, .token = 0}, shard.map[name]);
+      const auto outcome =
+          algorithm.apply_word(limit_, Ask{.op = Op::kCheck, .cost = 1, .now = now, .token = 0}, shard.map[name]);
       allowed += outcome.verdict == weir::Verdict::kAllowed ? 1 : 0;
     }
     return allowed;
@@ -221,11 +233,15 @@ int main(int argc, char** argv) {
   const Entry entries[] = {
       {"weir, one at a time", [](std::uint64_t n) { return std::make_unique<Weir>(n, 1); }, UINT64_MAX},
       {"weir, batches of 16", [](std::uint64_t n) { return std::make_unique<Weir>(n, 16); }, UINT64_MAX},
-      {"unordered_map + mutex", [](std::uint64_t n) { return std::make_unique<MapAndMutex<Standard, 1>>(n); }, 10'000'000},
-      {"absl flat map, 64 shards", [](std::uint64_t n) { return std::make_unique<MapAndMutex<Flat, 64>>(n); }, 10'000'000},
+      {"unordered_map + mutex", [](std::uint64_t n) { return std::make_unique<MapAndMutex<Standard, 1>>(n); },
+       10'000'000},
+      {"absl flat map, 64 shards", [](std::uint64_t n) { return std::make_unique<MapAndMutex<Flat, 64>>(n); },
+       10'000'000},
       {"random reads, prefetched", [](std::uint64_t n) { return std::make_unique<RandomReads>(n); }, UINT64_MAX},
   };
-  std::printf("| subjects | contestant | bytes a subject | uniform, 1 thread | zipf, 1 thread | uniform, 2 threads | zipf, 2 threads | against weir |\n");
+  std::printf(
+      "| subjects | contestant | bytes a subject | uniform, 1 thread | zipf, 1 thread | uniform, 2 threads | zipf, 2 "
+      "threads | against weir |\n");
   std::printf("| ---: | --- | ---: | ---: | ---: | ---: | ---: | ---: |\n");
   std::string list = argv[1];
   for (std::size_t at = 0; at < list.size();) {
@@ -234,7 +250,8 @@ int main(int argc, char** argv) {
     at = comma + 1;
     std::array<std::vector<std::vector<std::uint32_t>>, 2> picks;
     for (int zipf = 0; zipf < 2; ++zipf) {
-      for (std::uint64_t thread = 0; thread < 2; ++thread) picks[static_cast<std::size_t>(zipf)].push_back(Pick(subjects, zipf == 1, thread + 1));
+      for (std::uint64_t thread = 0; thread < 2; ++thread)
+        picks[static_cast<std::size_t>(zipf)].push_back(Pick(subjects, zipf == 1, thread + 1));
     }
     double weir_alone = 0;
     for (const Entry& entry : entries) {
@@ -253,9 +270,10 @@ int main(int argc, char** argv) {
         medians[column] = Median(rows);
       }
       if (weir_alone == 0) weir_alone = medians[0];
-      std::printf("%s", fmt::format("| {} | {} | {} | {:.1f} ns | {:.1f} ns | {:.1f} ns | {:.1f} ns | {:.2f}x |\n", subjects, entry.name,
-                                    subjects < 100'000 ? "-" : fmt::format("{:.0f}", bytes), medians[0], medians[1], medians[2],
-                                    medians[3], medians[0] / weir_alone).c_str());
+      std::printf("%s", fmt::format("| {} | {} | {} | {:.1f} ns | {:.1f} ns | {:.1f} ns | {:.1f} ns | {:.2f}x |\n",
+                                    subjects, entry.name, subjects < 100'000 ? "-" : fmt::format("{:.0f}", bytes),
+                                    medians[0], medians[1], medians[2], medians[3], medians[0] / weir_alone)
+                            .c_str());
       std::fflush(stdout);
     }
   }

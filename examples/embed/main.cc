@@ -27,7 +27,8 @@ int main(int argc, char** argv) {
       return 0;
     }
     if (!decision.allowed) {
-      std::printf("request %d: denied, again in %lld ms\n", i, static_cast<long long>(rule->outcome.retry_after_ns / 1'000'000));
+      std::printf("request %d: denied, again in %lld ms\n", i,
+                  static_cast<long long>(rule->outcome.retry_after_ns / 1'000'000));
       break;
     }
     std::printf("request %d: allowed, %llu left\n", i, static_cast<unsigned long long>(rule->outcome.remaining));

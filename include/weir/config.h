@@ -89,13 +89,13 @@ struct IpAddress {
   friend bool operator==(const IpAddress&, const IpAddress&) = default;
 };
 struct UserId {
-  std::optional<std::string> tier_field;  // attribute or jwt claim that names the user's tier
+  std::optional<std::string> tier_field = {};  // attribute or jwt claim that names the user's tier
   bool fallback_to_ip = false;
   friend bool operator==(const UserId&, const UserId&) = default;
 };
 struct ApiKey {
-  std::optional<std::string> quota_field;  // attribute whose number replaces max_requests for this request
-  std::optional<std::string> key_prefix;   // only keys that start so are identified
+  std::optional<std::string> quota_field = {};  // attribute whose number replaces max_requests for this request
+  std::optional<std::string> key_prefix = {};   // only keys that start so are identified
   friend bool operator==(const ApiKey&, const ApiKey&) = default;
 };
 enum class CompositeStrategy : std::uint8_t {
@@ -104,8 +104,8 @@ enum class CompositeStrategy : std::uint8_t {
   kStrictestLimit,  // each part is counted by itself and both must pass
 };
 struct Composite {
-  std::shared_ptr<const EnhancedIdentifier> primary;
-  std::shared_ptr<const EnhancedIdentifier> secondary;
+  std::shared_ptr<const EnhancedIdentifier> primary = {};
+  std::shared_ptr<const EnhancedIdentifier> secondary = {};
   CompositeStrategy strategy = CompositeStrategy::kCombine;
   friend bool operator==(const Composite& a, const Composite& b);
 };
@@ -117,8 +117,8 @@ struct CustomIdentifier {
   //  - basic:ip: as the basic limiter keys addresses, by raw text (nothing is parsed, normalised or truncated): the
   //    first X-Forwarded-For header up to its first ',', blanks trimmed; if there is none or it is not visible ASCII,
   //    the first X-Real-IP header as it is; else the literal "127.0.0.1". Always a subject. Spoofable.
-  std::string extractor;
-  std::optional<std::uint32_t> cache_duration;  // seconds an extracted value is reused for the same input
+  std::string extractor = {};
+  std::optional<std::uint32_t> cache_duration = {};  // seconds an extracted value is reused for the same input
   friend bool operator==(const CustomIdentifier&, const CustomIdentifier&) = default;
 };
 struct GlobalIdentifier {  // one subject for all
@@ -166,26 +166,26 @@ struct PenaltyConfig {
 
 // When a rule is in force; outside it the rule does not exist. Times are local to time_zone.
 struct Schedule {
-  std::vector<std::string> days;  // mon..sun; empty = every day
-  std::string from = "00:00";     // inclusive
-  std::string to = "24:00";       // exclusive; from > to spans midnight
+  std::vector<std::string> days = {};  // mon..sun; empty = every day
+  std::string from = "00:00";          // inclusive
+  std::string to = "24:00";            // exclusive; from > to spans midnight
   std::string time_zone = "UTC";
   friend bool operator==(const Schedule&, const Schedule&) = default;
 };
 
 struct RateLimitRule {
-  std::optional<std::uint64_t> max_requests;     // required at the global level unless unlimited
-  std::optional<std::uint32_t> window_seconds;   // same
-  std::optional<EnhancedIdentifier> identifier;  // default: ip_address
-  std::optional<RateLimitAlgorithm> algorithm;   // default: the document's `algorithm`, else sliding_window/minute
-  std::optional<HeaderConfig> headers;           // default: HeaderConfig{}
-  std::optional<RuleMode> mode;                  // default: enforce
-  std::optional<PenaltyConfig> penalties;        // default: global.penalties
-  std::optional<Schedule> schedule;              // default: always
-  std::optional<StoreFailurePolicy> on_store_failure;  // default: storage.on_store_failure
-  std::optional<bool> unlimited;                       // default: false
-  std::optional<std::string> name;                     // policy name in headers and logs; default: the rule's path
-  std::optional<std::string> from_template;  // `template: NAME`: what this rule does not write, it takes there
+  std::optional<std::uint64_t> max_requests = {};     // required at the global level unless unlimited
+  std::optional<std::uint32_t> window_seconds = {};   // same
+  std::optional<EnhancedIdentifier> identifier = {};  // default: ip_address
+  std::optional<RateLimitAlgorithm> algorithm = {};   // default: the document's `algorithm`, else sliding_window/minute
+  std::optional<HeaderConfig> headers = {};           // default: HeaderConfig{}
+  std::optional<RuleMode> mode = {};                  // default: enforce
+  std::optional<PenaltyConfig> penalties = {};        // default: global.penalties
+  std::optional<Schedule> schedule = {};              // default: always
+  std::optional<StoreFailurePolicy> on_store_failure = {};  // default: storage.on_store_failure
+  std::optional<bool> unlimited = {};                       // default: false
+  std::optional<std::string> name = {};                     // policy name in headers and logs; default: the rule's path
+  std::optional<std::string> from_template = {};  // `template: NAME`: what this rule does not write, it takes there
 
   static RateLimitRule Unlimited();
   static RateLimitRule Strict();    // 10 per 60 s
@@ -210,59 +210,59 @@ struct BurstConfig {  // multiplies the capacity of bucket rules that do not wri
   friend bool operator==(const BurstConfig&, const BurstConfig&) = default;
 };
 struct GlobalLimits {
-  RateLimitRule free_tier;
-  RateLimitRule pro_tier;
-  RateLimitRule enterprise_tier;
-  std::map<std::string, RateLimitRule> tiers;  // further tiers by name
-  BurstConfig burst;
-  PenaltyConfig penalties;
+  RateLimitRule free_tier = {};
+  RateLimitRule pro_tier = {};
+  RateLimitRule enterprise_tier = {};
+  std::map<std::string, RateLimitRule> tiers = {};  // further tiers by name
+  BurstConfig burst = {};
+  PenaltyConfig penalties = {};
   friend bool operator==(const GlobalLimits&, const GlobalLimits&) = default;
 };
 struct TenantLimits {
-  std::optional<std::string> tier;
-  std::optional<RateLimitRule> rule;       // per subject of this tenant
-  std::optional<RateLimitRule> aggregate;  // one shared budget for the whole tenant
-  std::vector<Quota> quotas;               // shared by the tenant
+  std::optional<std::string> tier = {};
+  std::optional<RateLimitRule> rule = {};       // per subject of this tenant
+  std::optional<RateLimitRule> aggregate = {};  // one shared budget for the whole tenant
+  std::vector<Quota> quotas = {};               // shared by the tenant
   friend bool operator==(const TenantLimits&, const TenantLimits&) = default;
 };
 struct UserLimits {
-  std::optional<std::string> tier;
-  std::optional<std::string> tenant;
-  std::optional<RateLimitRule> rule;
-  std::vector<Quota> quotas;
+  std::optional<std::string> tier = {};
+  std::optional<std::string> tenant = {};
+  std::optional<RateLimitRule> rule = {};
+  std::vector<Quota> quotas = {};
   bool exempt = false;
   friend bool operator==(const UserLimits&, const UserLimits&) = default;
 };
 enum class Combine : std::uint8_t { kReplace, kStack };
 struct EndpointLimits {
-  std::vector<std::string> methods;  // upper case; empty = all
+  std::vector<std::string> methods = {};  // upper case; empty = all
   RateLimitRule rule;
   Combine combine = Combine::kReplace;
-  std::vector<std::string> tenants;  // only for these; empty = all
-  std::vector<std::string> users;
+  std::vector<std::string> tenants = {};  // only for these; empty = all
+  std::vector<std::string> users = {};
   friend bool operator==(const EndpointLimits&, const EndpointLimits&) = default;
 };
 struct IpRule {
-  std::string name;                    // unique
-  std::vector<std::string> cidrs;      // "10.0.0.0/8", "2001:db8::/32", single addresses
-  std::vector<std::string> countries;  // ISO 3166-1 alpha-2, matched against the request's `country`
+  std::string name = {};                    // unique
+  std::vector<std::string> cidrs = {};      // "10.0.0.0/8", "2001:db8::/32", single addresses
+  std::vector<std::string> countries = {};  // ISO 3166-1 alpha-2, matched against the request's `country`
   enum class Action : std::uint8_t { kLimit, kAllow, kBlock, kThrottle } action = Action::kLimit;
   // kLimit, kAllow, kThrottle: `rule` holds beside the others (always stacks). kBlock: denied, never.
-  std::optional<RateLimitRule> rule;
+  std::optional<RateLimitRule> rule = {};
   friend bool operator==(const IpRule&, const IpRule&) = default;
 };
 struct IpRules {
-  std::vector<std::string> trusted_proxies;  // CIDRs whose forwarding headers are believed
-  std::uint32_t ipv6_prefix = 64;            // subjects are keyed by this many bits
+  std::vector<std::string> trusted_proxies = {};  // CIDRs whose forwarding headers are believed
+  std::uint32_t ipv6_prefix = 64;                 // subjects are keyed by this many bits
   std::uint32_t ipv4_prefix = 32;
-  std::vector<IpRule> rules;
+  std::vector<IpRule> rules = {};
   friend bool operator==(const IpRules&, const IpRules&) = default;
 };
 struct Exemptions {
-  std::vector<std::string> paths;  // exact, or a prefix that ends in '*'
-  std::vector<std::string> cidrs;
-  std::vector<std::string> users;
-  std::vector<std::string> api_keys;
+  std::vector<std::string> paths = {};  // exact, or a prefix that ends in '*'
+  std::vector<std::string> cidrs = {};
+  std::vector<std::string> users = {};
+  std::vector<std::string> api_keys = {};
   friend bool operator==(const Exemptions&, const Exemptions&) = default;
 };
 
@@ -274,8 +274,8 @@ struct MemoryStorage {
   std::uint64_t memory_limit = 0;       // bytes; 0 = what max_entries needs
   std::uint32_t cleanup_interval = 60;  // seconds in which the whole table is swept once
   FullPolicy eviction_policy = FullPolicy::kEvict;
-  std::optional<std::string> persist_to_disk;  // path of the snapshot file
-  std::uint32_t persist_interval = 60;         // seconds
+  std::optional<std::string> persist_to_disk = {};  // path of the snapshot file
+  std::uint32_t persist_interval = 60;              // seconds
   friend bool operator==(const MemoryStorage&, const MemoryStorage&) = default;
 };
 struct RedisStorage {
@@ -302,14 +302,14 @@ struct AnalyticsConfig {
   friend bool operator==(const AnalyticsConfig&, const AnalyticsConfig&) = default;
 };
 struct TlsConfig {
-  std::string certificate_file;
-  std::string key_file;
-  std::string client_ca_file;  // set: clients must present a certificate of this authority
+  std::string certificate_file = {};
+  std::string key_file = {};
+  std::string client_ca_file = {};  // set: clients must present a certificate of this authority
   friend bool operator==(const TlsConfig&, const TlsConfig&) = default;
 };
 struct ListenerConfig {
-  std::string address;  // "127.0.0.1:8080", "[::1]:0", "unix:/run/weir.sock", "off"
-  std::optional<TlsConfig> tls;
+  std::string address = {};  // "127.0.0.1:8080", "[::1]:0", "unix:/run/weir.sock", "off"
+  std::optional<TlsConfig> tls = {};
   friend bool operator==(const ListenerConfig&, const ListenerConfig&) = default;
 };
 struct ServerConfig {
@@ -323,14 +323,14 @@ struct ServerConfig {
   std::uint32_t max_header_count = 100;
   std::uint32_t idle_timeout_ms = 60'000;
   std::uint32_t drain_timeout_ms = 10'000;
-  std::optional<std::string> resp_password;
+  std::optional<std::string> resp_password = {};
   std::string log_level = "info";   // debug, info, warn, error
   std::string log_format = "text";  // text, json
   friend bool operator==(const ServerConfig&, const ServerConfig&) = default;
 };
 struct JwtConfig {  // for jwt:CLAIM; without a key tokens are read unverified
-  std::optional<std::string> hs256_secret;
-  std::optional<std::string> rs256_public_key_pem;
+  std::optional<std::string> hs256_secret = {};
+  std::optional<std::string> rs256_public_key_pem = {};
   friend bool operator==(const JwtConfig&, const JwtConfig&) = default;
 };
 
@@ -340,15 +340,15 @@ class ConfigBuilder;
 
 struct EnterpriseRateLimitConfig {
   GlobalLimits global;
-  std::map<std::string, TenantLimits> tenants;
-  std::map<std::string, UserLimits> users;
-  std::map<std::string, EndpointLimits> endpoints;  // keyed by pattern
+  std::map<std::string, TenantLimits> tenants = {};
+  std::map<std::string, UserLimits> users = {};
+  std::map<std::string, EndpointLimits> endpoints = {};  // keyed by pattern
   IpRules ip_rules;
   Exemptions exemptions;
-  std::optional<RateLimitAlgorithm> algorithm;  // what rules that write none use
+  std::optional<RateLimitAlgorithm> algorithm = {};  // what rules that write none use
   StorageConfig storage;
   AnalyticsConfig analytics;
-  std::map<std::string, RateLimitRule> templates;  // a rule may start from one: `template: NAME`
+  std::map<std::string, RateLimitRule> templates = {};  // a rule may start from one: `template: NAME`
   ServerConfig server;
   JwtConfig jwt;
 
@@ -364,14 +364,14 @@ struct EnterpriseRateLimitConfig {
 // The basic limiter's document (elif "Phase 3.13").
 struct BasicIdentifier {
   enum class Kind : std::uint8_t { kIpAddress, kUserId, kApiKey, kCustomHeader } kind = Kind::kIpAddress;
-  std::string header;  // kCustomHeader
+  std::string header = {};  // kCustomHeader
   friend bool operator==(const BasicIdentifier&, const BasicIdentifier&) = default;
 };
 struct BasicRateLimitConfig {
   std::uint32_t max_requests = 100;
   std::uint32_t window_seconds = 60;
   BasicIdentifier identifier;
-  std::vector<std::string> exempt_paths;
+  std::vector<std::string> exempt_paths = {};
   static BasicRateLimitConfig Strict();      // 10 per 60 s
   static BasicRateLimitConfig Permissive();  // 1000 per 60 s
 };
@@ -400,10 +400,10 @@ class ConfigBuilder {
 enum class Severity : std::uint8_t { kError, kWarning };
 struct Fault {
   Severity severity = Severity::kError;
-  std::string path;        // "endpoints./api/*.rule.max_requests"
-  std::uint32_t line = 0;  // 1-based; 0 = unknown (a built document)
-  std::string message;     // "must be at least 1"
-  std::string hint;        // "did you mean 'max_requests'?"; may be empty
+  std::string path = {};     // "endpoints./api/*.rule.max_requests"
+  std::uint32_t line = 0;    // 1-based; 0 = unknown (a built document)
+  std::string message = {};  // "must be at least 1"
+  std::string hint = {};     // "did you mean 'max_requests'?"; may be empty
 };
 // "config.yaml:12: endpoints./api/*.rule: unknown field 'max_request' (did you mean 'max_requests'?)"
 std::string Describe(const Fault& fault, std::string_view file = {});
@@ -412,7 +412,7 @@ enum class DocumentFormat : std::uint8_t { kAuto, kYaml, kJson };  // kAuto: JSO
 
 struct ParsedConfig {
   EnterpriseRateLimitConfig config;  // meaningful only without errors
-  std::vector<Fault> faults;         // errors and warnings, in document order
+  std::vector<Fault> faults = {};    // errors and warnings, in document order
   bool ok() const;
 };
 // Reads and validates a whole document; never throws; all faults at once. Bounded: 16 MiB, depth 64.

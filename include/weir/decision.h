@@ -17,16 +17,16 @@ std::string_view ToString(Level level);
 
 enum class Reason : std::uint8_t {
   kOk,
-  kExempt,          // an exemption matched; nothing was counted
-  kNoLimit,         // no rule applies (unlimited, or no subject could be identified)
-  kOverLimit,       // a rule denied; it fits later
-  kNeverFits,       // a rule denied; this cost never fits
-  kBanned,          // a penalty is running
-  kBlocked,         // an ip rule blocks the address or country
-  kStoreAllowed,    // the store failed and the rule's policy is allow
-  kStoreDenied,     // the store failed and the rule's policy is deny
-  kStoreLocal,      // the store failed; decided from this instance's share
-  kStoreFull,       // the store is full of live subjects and refuses new ones
+  kExempt,        // an exemption matched; nothing was counted
+  kNoLimit,       // no rule applies (unlimited, or no subject could be identified)
+  kOverLimit,     // a rule denied; it fits later
+  kNeverFits,     // a rule denied; this cost never fits
+  kBanned,        // a penalty is running
+  kBlocked,       // an ip rule blocks the address or country
+  kStoreAllowed,  // the store failed and the rule's policy is allow
+  kStoreDenied,   // the store failed and the rule's policy is deny
+  kStoreLocal,    // the store failed; decided from this instance's share
+  kStoreFull,     // the store is full of live subjects and refuses new ones
 };
 std::string_view ToString(Reason reason);  // "over_limit"
 
@@ -45,11 +45,11 @@ struct HeaderPlan {
 
 // A rule's part in a decision. `rule` and `policy` are interned: they live as long as the process.
 struct RuleOutcome {
-  std::string_view rule;     // stable path: "endpoints./login"
-  std::string_view policy;   // the rule's name for headers
+  std::string_view rule;    // stable path: "endpoints./login"
+  std::string_view policy;  // the rule's name for headers
   Level level = Level::kGlobal;
   bool shadow = false;
-  std::uint32_t rule_index = 0;      // into the snapshot; metrics count by it
+  std::uint32_t rule_index = 0;  // into the snapshot; metrics count by it
   HeaderPlan headers;
   std::uint64_t window_seconds = 0;  // rounded up; for headers (`w`); 0 = none
   std::uint64_t subject_hash = 0;    // names the subject without telling it (headers' `pk`)
@@ -76,7 +76,8 @@ struct Decision {
 
 // One step of an explanation: what was looked at and what came of it.
 struct ExplainStep {
-  std::string stage;   // "exemptions", "tier", "tenant", "user", "endpoint", "quota", "ip_rule", "identify", "apply", "decide"
+  std::string
+      stage;  // "exemptions", "tier", "tenant", "user", "endpoint", "quota", "ip_rule", "identify", "apply", "decide"
   std::string detail;  // one sentence
 };
 

@@ -14,12 +14,12 @@ enum class Verdict : std::uint8_t {
 // All durations are nanoseconds from the time of the decision and >= 0.
 struct Outcome {
   Verdict verdict = Verdict::kAllowed;
-  std::uint64_t limit = 0;            // most that can be used at once; UINT64_MAX = unlimited
-  std::uint64_t remaining = 0;        // <= limit; what is left after this decision
-  std::uint64_t used = 0;             // what counts as used after it; above limit after debt or counted denials
-  std::int64_t reset_after_ns = 0;    // until everything is restored, if nothing more is used
-  std::int64_t retry_after_ns = 0;    // kLater: until the same request is allowed, exactly; otherwise 0
-  std::int64_t delay_ns = 0;          // shaping: how long the caller should hold the allowed request
+  std::uint64_t limit = 0;          // most that can be used at once; UINT64_MAX = unlimited
+  std::uint64_t remaining = 0;      // <= limit; what is left after this decision
+  std::uint64_t used = 0;           // what counts as used after it; above limit after debt or counted denials
+  std::int64_t reset_after_ns = 0;  // until everything is restored, if nothing more is used
+  std::int64_t retry_after_ns = 0;  // kLater: until the same request is allowed, exactly; otherwise 0
+  std::int64_t delay_ns = 0;        // shaping: how long the caller should hold the allowed request
   friend bool operator==(const Outcome&, const Outcome&) = default;
 };
 

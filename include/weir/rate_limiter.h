@@ -33,7 +33,7 @@ class Engine;
 using Extractor = std::function<std::string_view(const Request&)>;
 
 struct RateLimiterOptions {
-  const Clock* clock = nullptr;  // nullptr: the system's; tests pass their own
+  const Clock* clock = nullptr;                               // nullptr: the system's; tests pass their own
   std::vector<std::pair<std::string, Extractor>> extractors;  // names usable as custom identifiers
 };
 
@@ -45,7 +45,8 @@ struct Explanation {
 class RateLimiter {
  public:
   // kInvalidArgument with every fault of the document; kUnavailable when its store cannot be set up.
-  static Result<std::unique_ptr<RateLimiter>> Create(const EnterpriseRateLimitConfig& config, RateLimiterOptions options = {});
+  static Result<std::unique_ptr<RateLimiter>> Create(const EnterpriseRateLimitConfig& config,
+                                                     RateLimiterOptions options = {});
   ~RateLimiter();
 
   Decision Check(const Request& request);

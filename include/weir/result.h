@@ -10,15 +10,15 @@ namespace weir {
 
 // Which code to choose: by what the caller should do next.
 enum class ErrorCode : std::uint8_t {
-  kInvalidArgument,    // the input is wrong; mend it, do not retry
-  kNotFound,           // the named thing does not exist (any more)
-  kAlreadyExists,      // it is there already
-  kFailedPrecondition, // right input, wrong state; change the state first
-  kResourceExhausted,  // a bound was reached; retry later or raise the bound
-  kUnavailable,        // a service or store does not answer; retry with back-off
-  kDeadlineExceeded,   // it did not answer in time
-  kDataLoss,           // stored data is damaged
-  kInternal,           // a fault of weir's own
+  kInvalidArgument,     // the input is wrong; mend it, do not retry
+  kNotFound,            // the named thing does not exist (any more)
+  kAlreadyExists,       // it is there already
+  kFailedPrecondition,  // right input, wrong state; change the state first
+  kResourceExhausted,   // a bound was reached; retry later or raise the bound
+  kUnavailable,         // a service or store does not answer; retry with back-off
+  kDeadlineExceeded,    // it did not answer in time
+  kDataLoss,            // stored data is damaged
+  kInternal,            // a fault of weir's own
 };
 
 struct Error {

@@ -36,7 +36,7 @@ class Cursor {
   std::optional<std::string_view> Quoted(std::string_view what) {
     if (!Skip('"', what)) return std::nullopt;
     const std::size_t start = at_;
-    while (at_ < line_.size() && line_[at_] != '"') at_ += line_[at_] == '\\' ? 2 : 1;
+    while (at_ < line_.size() && line_[at_] != '"') at_ += line_[at_] == '\\' ? 2U : 1U;
     if (at_ >= line_.size()) {
       at_ = start;
       return Missing(what);

@@ -57,7 +57,8 @@ TEST(AccessLog, SaysWhatIsMissingAndWhere) {
        "expected a time like 10/Oct/2026:13:55:36 +0000 before this at byte 42"},
       {"10.0.0.1 - - [10/Oct/2026:13:55:36 +0000] GET / 200 0", "expected the quoted request line at byte 43"},
       {"10.0.0.1 - - [10/Oct/2026:13:55:36 +0000] \"GET / HTTP/1.1", "expected the quoted request line at byte 44"},
-      {"10.0.0.1 - - [10/Oct/2026:13:55:36 +0000] \"GET / HTTP/1.1\" OK 0", "expected a status code before this at byte 62"},
+      {"10.0.0.1 - - [10/Oct/2026:13:55:36 +0000] \"GET / HTTP/1.1\" OK 0",
+       "expected a status code before this at byte 62"},
   };
   for (const Case& c : cases) {
     const auto entry = ParseAccessLogLine(c.line);

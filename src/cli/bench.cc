@@ -124,16 +124,24 @@ int RunBench(const BenchOptions& options) {
   };
   const double per_second = static_cast<double>(all.decisions) / seconds;
   if (options.json) {
-    fmt::print("{}\n", boost::json::serialize(boost::json::object{
-                           {"decisions_per_second", per_second}, {"threads", options.threads}, {"subjects", options.subjects},
-                           {"zipf", options.zipf}, {"decisions", all.decisions}, {"allowed", all.allowed},
-                           {"p50_ns", percentile(0.5)}, {"p99_ns", percentile(0.99)}, {"p999_ns", percentile(0.999)}}));
+    fmt::print("{}\n", boost::json::serialize(boost::json::object{{"decisions_per_second", per_second},
+                                                                  {"threads", options.threads},
+                                                                  {"subjects", options.subjects},
+                                                                  {"zipf", options.zipf},
+                                                                  {"decisions", all.decisions},
+                                                                  {"allowed", all.allowed},
+                                                                  {"p50_ns", percentile(0.5)},
+                                                                  {"p99_ns", percentile(0.99)},
+                                                                  {"p999_ns", percentile(0.999)}}));
     return 0;
   }
-  fmt::print("{}", Table({{"threads", "subjects", "picked", "decisions/s", "p50", "p99", "p99.9", "allowed"},
-                          {Count(options.threads), Count(options.subjects), options.zipf ? "zipf" : "uniform",
-                           Count(static_cast<std::uint64_t>(per_second)), Duration(percentile(0.5)), Duration(percentile(0.99)),
-                           Duration(percentile(0.999)), fmt::format("{:.1f}%", 100.0 * static_cast<double>(all.allowed) / static_cast<double>(std::max<std::uint64_t>(all.decisions, 1)))}}));
+  fmt::print("{}",
+             Table({{"threads", "subjects", "picked", "decisions/s", "p50", "p99", "p99.9", "allowed"},
+                    {Count(options.threads), Count(options.subjects), options.zipf ? "zipf" : "uniform",
+                     Count(static_cast<std::uint64_t>(per_second)), Duration(percentile(0.5)),
+                     Duration(percentile(0.99)), Duration(percentile(0.999)),
+                     fmt::format("{:.1f}%", 100.0 * static_cast<double>(all.allowed) /
+                                                static_cast<double>(std::max<std::uint64_t>(all.decisions, 1)))}}));
   fmt::print("latencies are of one decision in 64 and include two readings of the clock\n");
   return 0;
 }

@@ -1,5 +1,4 @@
 #include <CLI/CLI.hpp>
-
 #include <exception>
 #include <functional>
 #include <string>
@@ -31,8 +30,9 @@ void AddRequestFlags(CLI::App& command, RequestOptions& options) {
 int Main(int argc, const char* const* argv) try {
   CLI::App app("weir decides whether a request may pass.", "weir");
   app.require_subcommand(1);
-  app.footer("Exit codes: 0 done (check: allowed), 1 a negative answer (denied, invalid), 2 wrong usage or failure.\n"
-             "Manual: man weir. Start with: weir serve");
+  app.footer(
+      "Exit codes: 0 done (check: allowed), 1 a negative answer (denied, invalid), 2 wrong usage or failure.\n"
+      "Manual: man weir. Start with: weir serve");
   std::function<int()> run;
 
   ServeOptions serve;
@@ -47,7 +47,9 @@ int Main(int argc, const char* const* argv) try {
   RequestOptions check;
   command = app.add_subcommand("check", "decide one request against a configuration, in this process");
   AddRequestFlags(*command, check);
-  command->add_option("-n,--count", check.count, "ask so often in a row")->check(CLI::Range(1, 1'000'000))->capture_default_str();
+  command->add_option("-n,--count", check.count, "ask so often in a row")
+      ->check(CLI::Range(1, 1'000'000))
+      ->capture_default_str();
   command->callback([&] { run = [&] { return RunCheck(check); }; });
 
   RequestOptions explain;
@@ -68,7 +70,9 @@ int Main(int argc, const char* const* argv) try {
 
   ConvertOptions convert;
   command = app.add_subcommand("convert", "print another limiter's configuration in weir's form");
-  command->add_option("--from", convert.from, "what the file is")->check(CLI::IsMember({"basic"}))->capture_default_str();
+  command->add_option("--from", convert.from, "what the file is")
+      ->check(CLI::IsMember({"basic"}))
+      ->capture_default_str();
   command->add_option("FILE", convert.file, "the file; - reads standard input")->required();
   command->add_flag("--json", convert.json, "print JSON instead of YAML");
   command->callback([&] { run = [&] { return RunConvert(convert); }; });
@@ -82,7 +86,9 @@ int Main(int argc, const char* const* argv) try {
   BenchOptions bench;
   command = app.add_subcommand("bench", "measure decisions a second in this process");
   command->add_option("-c,--config", bench.config_file, "configuration; default: two token buckets a request");
-  command->add_option("--subjects", bench.subjects, "distinct users")->check(CLI::Range(1, 100'000'000))->capture_default_str();
+  command->add_option("--subjects", bench.subjects, "distinct users")
+      ->check(CLI::Range(1, 100'000'000))
+      ->capture_default_str();
   command->add_option("--threads", bench.threads, "deciding threads")->check(CLI::Range(1, 256))->capture_default_str();
   command->add_option("--seconds", bench.seconds, "how long")->check(CLI::Range(1, 600))->capture_default_str();
   command->add_flag("--zipf", bench.zipf, "few subjects ask most (Zipf, s = 0.99) instead of all alike");
@@ -91,10 +97,15 @@ int Main(int argc, const char* const* argv) try {
 
   SimulateOptions simulate;
   bool quiet = false;
-  command = app.add_subcommand("simulate", "replay an access log against a configuration: who would be denied, when, by which rule");
+  command = app.add_subcommand(
+      "simulate", "replay an access log against a configuration: who would be denied, when, by which rule");
   command->add_option("-c,--config", simulate.config_file, "configuration to try; default: the built-in sample");
-  command->add_option("LOG", simulate.log_file, "nginx or Apache log, common or combined format; - reads standard input")->required();
-  command->add_option("--top", simulate.top, "how many clients to list")->check(CLI::Range(1, 1000))->capture_default_str();
+  command
+      ->add_option("LOG", simulate.log_file, "nginx or Apache log, common or combined format; - reads standard input")
+      ->required();
+  command->add_option("--top", simulate.top, "how many clients to list")
+      ->check(CLI::Range(1, 1000))
+      ->capture_default_str();
   command->add_flag("--json", simulate.json, "print JSON");
   command->add_flag("-q,--quiet", quiet, "show no progress");
   command->callback([&] {

@@ -65,8 +65,8 @@ int RunBench(const BenchOptions& options);
 
 struct SimulateOptions {
   std::string config_file;
-  std::string log_file;        // "-" = standard input
-  std::uint32_t top = 10;      // how many subjects to list
+  std::string log_file;    // "-" = standard input
+  std::uint32_t top = 10;  // how many subjects to list
   bool json = false;
   bool progress = true;
 };

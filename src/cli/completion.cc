@@ -34,7 +34,8 @@ _weir() {
 compdef _weir weir
 )sh";
 
-constexpr const char* kFish = R"sh(complete -c weir -n __fish_use_subcommand -f -a "(weir --help 2>/dev/null | awk '/^Subcommands:/{on=1;next} on&&/^  [a-z]/{print \$1}')"
+constexpr const char* kFish =
+    R"sh(complete -c weir -n __fish_use_subcommand -f -a "(weir --help 2>/dev/null | awk '/^Subcommands:/{on=1;next} on&&/^  [a-z]/{print \$1}')"
 complete -c weir -n "not __fish_use_subcommand" -a "(weir (commandline -opc)[2] --help 2>/dev/null | string match -ar -- '--[a-z-]+')"
 )sh";
 

@@ -29,7 +29,8 @@ Result<std::string> ReadAll(const std::string& file) {
   std::string text(kMaxDocumentBytes + 1, '\0');
   in.read(text.data(), static_cast<std::streamsize>(text.size()));
   text.resize(static_cast<std::size_t>(in.gcount()));
-  if (text.size() > kMaxDocumentBytes) return Fail(ErrorCode::kInvalidArgument, fmt::format("'{}' is larger than 16 MiB", file));
+  if (text.size() > kMaxDocumentBytes)
+    return Fail(ErrorCode::kInvalidArgument, fmt::format("'{}' is larger than 16 MiB", file));
   return text;
 }
 
@@ -45,9 +46,12 @@ std::vector<Fault> AllFaults(const std::string& text) {
 }
 
 boost::json::object FaultJson(const std::string& file, const Fault& fault) {
-  return {{"file", file},       {"severity", fault.severity == Severity::kError ? "error" : "warning"},
-          {"path", fault.path}, {"line", fault.line},
-          {"message", fault.message}, {"hint", fault.hint}};
+  return {{"file", file},
+          {"severity", fault.severity == Severity::kError ? "error" : "warning"},
+          {"path", fault.path},
+          {"line", fault.line},
+          {"message", fault.message},
+          {"hint", fault.hint}};
 }
 
 }  // namespace
@@ -131,7 +135,8 @@ int RunTemplate(const TemplateOptions& options) {
 
 int RunVersion(const VersionOptions& options) {
   if (options.json) {
-    fmt::print("{}\n", boost::json::serialize(boost::json::object{{"name", "weir"}, {"version", WEIR_VERSION}, {"compiler", __VERSION__}}));
+    fmt::print("{}\n", boost::json::serialize(boost::json::object{
+                           {"name", "weir"}, {"version", WEIR_VERSION}, {"compiler", __VERSION__}}));
   } else {
     fmt::print("weir {} (g++ {})\n", WEIR_VERSION, __VERSION__);
   }

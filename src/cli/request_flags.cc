@@ -2,9 +2,9 @@
 
 #include <fmt/format.h>
 
+#include <boost/json/array.hpp>
 #include <boost/json/object.hpp>
 #include <boost/json/serialize.hpp>
-#include <boost/json/array.hpp>
 #include <cstdio>
 
 #include "cli/terminal.h"
@@ -26,9 +26,12 @@ Result<Attribute> Split(std::string_view text, char separator, std::string_view 
 
 std::string_view Answer(const RuleOutcome& rule) {
   switch (rule.outcome.verdict) {
-    case Verdict::kAllowed: return "allowed";
-    case Verdict::kLater: return "later";
-    case Verdict::kNever: return "never";
+    case Verdict::kAllowed:
+      return "allowed";
+    case Verdict::kLater:
+      return "later";
+    case Verdict::kNever:
+      return "never";
   }
   return "?";
 }

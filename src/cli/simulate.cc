@@ -42,8 +42,8 @@ std::string ReportJson(const SimulationReport& report) {
                                           {"last_denied", Timestamp(client.last_denied)}});
   }
   for (const auto& slice : report.slices) {
-    slices.push_back(boost::json::object{
-        {"start", Timestamp(slice.start)}, {"allowed", slice.allowed}, {"denied", slice.denied}});
+    slices.push_back(
+        boost::json::object{{"start", Timestamp(slice.start)}, {"allowed", slice.allowed}, {"denied", slice.denied}});
   }
   root["rules"] = std::move(rules);
   root["top_denied"] = std::move(clients);
@@ -59,15 +59,18 @@ std::string ReportText(const SimulationReport& report) {
   const std::uint64_t decided = report.allowed + report.denied;
   std::string text = fmt::format("{} requests of {} clients, {} to {} (UTC)\n", Count(decided), Count(report.clients),
                                  Timestamp(report.first), Timestamp(report.last));
-  text += fmt::format("{} allowed, {} denied ({})", Count(report.allowed), Count(report.denied), Percent(report.denied, decided));
-  if (report.shadow_denied > 0) text += fmt::format(", {} would be denied by shadow rules", Count(report.shadow_denied));
+  text += fmt::format("{} allowed, {} denied ({})", Count(report.allowed), Count(report.denied),
+                      Percent(report.denied, decided));
+  if (report.shadow_denied > 0)
+    text += fmt::format(", {} would be denied by shadow rules", Count(report.shadow_denied));
   text += '\n';
   if (report.unreadable > 0) {
     text += fmt::format("{} of {} lines are not access log lines; the first is line {}: {}\n", Count(report.unreadable),
                         Count(report.lines), report.first_unreadable_line, report.first_unreadable_why);
   }
   if (report.clients_untracked > 0) {
-    text += fmt::format("{} requests came from clients beyond the first million: decided, but not listed by name\n", Count(report.clients_untracked));
+    text += fmt::format("{} requests came from clients beyond the first million: decided, but not listed by name\n",
+                        Count(report.clients_untracked));
   }
   if (!report.slices.empty()) {
     std::vector<Bar> bars;
@@ -82,10 +85,12 @@ std::string ReportText(const SimulationReport& report) {
     text += "\n" + Table(rows);
   }
   if (!report.top_denied.empty()) {
-    std::vector<std::vector<std::string>> rows = {{"client", "requests", "denied", "share", "first denied", "last denied", "first by"}};
+    std::vector<std::vector<std::string>> rows = {
+        {"client", "requests", "denied", "share", "first denied", "last denied", "first by"}};
     for (const auto& client : report.top_denied) {
-      rows.push_back({client.address, Count(client.requests), Count(client.denied), Percent(client.denied, client.requests),
-                      Timestamp(client.first_denied), Timestamp(client.last_denied), client.rule});
+      rows.push_back({client.address, Count(client.requests), Count(client.denied),
+                      Percent(client.denied, client.requests), Timestamp(client.first_denied),
+                      Timestamp(client.last_denied), client.rule});
     }
     text += "\n" + Table(rows);
   }
@@ -128,7 +133,9 @@ int RunSimulate(const SimulateOptions& options) {
   fmt::print("{}", options.json ? ReportJson(*report) : ReportText(*report));
   if (report->allowed + report->denied == 0) {
     fmt::print(stderr, "weir: '{}' has no access log line{}\n", options.log_file,
-               report->unreadable > 0 ? ": line " + std::to_string(report->first_unreadable_line) + ": " + report->first_unreadable_why : "");
+               report->unreadable > 0
+                   ? ": line " + std::to_string(report->first_unreadable_line) + ": " + report->first_unreadable_why
+                   : "");
     return 2;
   }
   return report->denied > 0 ? 1 : 0;

@@ -77,8 +77,7 @@ class Replay {
     if (report_.first == 0) report_.first = entry->time;
     report_.last = std::max(report_.last, entry->time);
     clock_.Set(report_.last);
-    const std::array<Attribute, 2> headers = {
-        {{"user-agent", entry->user_agent}, {"referer", entry->referer}}};
+    const std::array<Attribute, 2> headers = {{{"user-agent", entry->user_agent}, {"referer", entry->referer}}};
     Request request{.peer_ip = entry->address, .user = entry->user, .method = entry->method, .path = entry->target};
     request.headers = headers;
     Count(*entry, limiter_.Check(request));
@@ -89,9 +88,12 @@ class Replay {
     report_.clients = clients_.size();
     for (const auto& [address, count] : clients_) {
       if (count.denied == 0) continue;
-      report_.top_denied.push_back({address, count.requests, count.denied, count.first_denied, count.last_denied, std::string(count.rule)});
+      report_.top_denied.push_back(
+          {address, count.requests, count.denied, count.first_denied, count.last_denied, std::string(count.rule)});
     }
-    const auto more = [](const auto& a, const auto& b) { return a.denied != b.denied ? a.denied > b.denied : a.address < b.address; };
+    const auto more = [](const auto& a, const auto& b) {
+      return a.denied != b.denied ? a.denied > b.denied : a.address < b.address;
+    };
     std::sort(report_.top_denied.begin(), report_.top_denied.end(), more);
     if (report_.top_denied.size() > top) report_.top_denied.resize(top);
     for (const auto& [rule, denied] : denied_clients_) report_.by_rule[std::string(rule)].clients = denied.size();
@@ -159,7 +161,8 @@ bool ReadLine(std::istream& in, std::string& line) {
 
 }  // namespace
 
-Result<SimulationReport> Simulate(EnterpriseRateLimitConfig config, std::istream& log, const SimulationOptions& options) {
+Result<SimulationReport> Simulate(EnterpriseRateLimitConfig config, std::istream& log,
+                                  const SimulationOptions& options) {
   MemoryStorage memory;
   if (const auto* written = std::get_if<MemoryStorage>(&config.storage.kind)) memory.max_entries = written->max_entries;
   config.storage.kind = memory;

@@ -20,8 +20,8 @@
 namespace weir::cli {
 
 struct SimulationReport {
-  std::uint64_t lines = 0;       // all that were read
-  std::uint64_t unreadable = 0;  // not access log lines
+  std::uint64_t lines = 0;                  // all that were read
+  std::uint64_t unreadable = 0;             // not access log lines
   std::uint64_t first_unreadable_line = 0;  // 1-based; 0 = none
   std::string first_unreadable_why;
   std::uint64_t allowed = 0;
@@ -59,6 +59,7 @@ struct SimulationOptions {
 // Reads `log` to its end. The state is kept in memory whatever the document's storage says. Lines that are not in order
 // of time are decided at the latest time seen so far. Bounded: a line of 64 KiB, a million clients by name.
 // kInvalidArgument when the configuration is invalid.
-Result<SimulationReport> Simulate(EnterpriseRateLimitConfig config, std::istream& log, const SimulationOptions& options);
+Result<SimulationReport> Simulate(EnterpriseRateLimitConfig config, std::istream& log,
+                                  const SimulationOptions& options);
 
 }  // namespace weir::cli

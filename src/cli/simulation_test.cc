@@ -19,7 +19,8 @@ EnterpriseRateLimitConfig TenPerMinute(RuleMode mode = RuleMode::kEnforce) {
 }
 
 std::string Line(const std::string& ip, int second) {
-  return fmt::format("{} - - [10/Oct/2026:13:{:02}:{:02} +0000] \"GET /a HTTP/1.1\" 200 1 \"-\" \"test\"\n", ip, second / 60, second % 60);
+  return fmt::format("{} - - [10/Oct/2026:13:{:02}:{:02} +0000] \"GET /a HTTP/1.1\" 200 1 \"-\" \"test\"\n", ip,
+                     second / 60, second % 60);
 }
 
 TEST(Simulation, UsesTheLogsOwnTimesAndNamesWhoIsDenied) {
@@ -69,7 +70,8 @@ TEST(Simulation, ALongLogIsFoldedIntoAFewSlices) {
   for (int day = 1; day <= 28; ++day) {
     for (int hour = 0; hour < 24; ++hour) {
       for (int minute = 0; minute < 60; minute += 5) {
-        log << fmt::format("10.0.0.1 - - [{:02}/Feb/2026:{:02}:{:02}:00 +0000] \"GET / HTTP/1.1\" 200 1\n", day, hour, minute);
+        log << fmt::format("10.0.0.1 - - [{:02}/Feb/2026:{:02}:{:02}:00 +0000] \"GET / HTTP/1.1\" 200 1\n", day, hour,
+                           minute);
       }
     }
   }

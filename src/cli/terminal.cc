@@ -77,7 +77,8 @@ std::string StackedBars(std::span<const Bar> bars, std::size_t width) {
     label_width = std::max(label_width, bar.label.size());
   }
   const auto scaled = [&](std::uint64_t count) {
-    const auto cells = static_cast<std::size_t>(static_cast<double>(count) / static_cast<double>(highest) * static_cast<double>(width));
+    const auto cells = static_cast<std::size_t>(static_cast<double>(count) / static_cast<double>(highest) *
+                                                static_cast<double>(width));
     return count > 0 ? std::max<std::size_t>(cells, 1) : 0;
   };
   std::string out;

@@ -60,8 +60,8 @@ struct FormerRule {
   std::uint64_t seed = 0;
   std::string_view generation;  // interned
   Nanos until = 0;              // not looked up after this time
-  // What it had followed itself, while states of that may still live: of subjects that have asked nothing since. At most
-  // kMostFormers in a row. nullptr = none.
+  // What it had followed itself, while states of that may still live: of subjects that have asked nothing since. At
+  // most kMostFormers in a row. nullptr = none.
   std::shared_ptr<const FormerRule> before = nullptr;
 };
 inline constexpr int kMostFormers = 4;

@@ -56,7 +56,7 @@ class Batch final : public Flight {
     std::uint32_t rules = 0;  // items of rules; those of ban boxes follow
     std::uint32_t items = 0;
     std::uint32_t plan = kNoPlan;  // settlements: the first of one a charge
-    std::uint64_t id = 0;        // kCheck, kReserve: of its reservation or slot, if there is to be one
+    std::uint64_t id = 0;          // kCheck, kReserve: of its reservation or slot, if there is to be one
     Reason failed = Reason::kOk;
     std::optional<Reservation> settled;  // kCommit, kCancel
   };
@@ -97,9 +97,9 @@ class Batch final : public Flight {
   void TakeStrike(const Question& question, std::uint32_t rule, const storage::Plan& ban);
 
   Core* core_ = nullptr;
-  Trip* trip_ = nullptr;                  // nullptr once the submitter has left
+  Trip* trip_ = nullptr;  // nullptr once the submitter has left
   const Ruleset* rules_ = nullptr;
-  std::shared_ptr<const Ruleset> held_;   // while waiting
+  std::shared_ptr<const Ruleset> held_;  // while waiting
   Party* party_ = nullptr;
   Nanos now_ = 0;
   Stage stage_ = Stage::kCarry;

@@ -10,13 +10,12 @@
 
 namespace weir::engine {
 
-// The peer, unless it is in trusted_proxies. Then the hops that X-Forwarded-For lists are walked from the right (repeated
-// lines count as one, in order) for as long as they are trusted proxies too; the first one that is not is the client.
-// When all are trusted it is the left-most. A hop that is no address ends the walk at the last trusted one before it.
-// `Forwarded` (RFC 7239) is read the same way when there is no X-Forwarded-For: a proxy that writes the one passes on
-// whatever a client wrote into the other, and nearly all write X-Forwarded-For.
-// At most 64 hops are walked. nullopt: the peer is unknown (no address, a Unix socket).
-// Not truncated. Allocates nothing.
+// The peer, unless it is in trusted_proxies. Then the hops that X-Forwarded-For lists are walked from the right
+// (repeated lines count as one, in order) for as long as they are trusted proxies too; the first one that is not is the
+// client. When all are trusted it is the left-most. A hop that is no address ends the walk at the last trusted one
+// before it. `Forwarded` (RFC 7239) is read the same way when there is no X-Forwarded-For: a proxy that writes the one
+// passes on whatever a client wrote into the other, and nearly all write X-Forwarded-For. At most 64 hops are walked.
+// nullopt: the peer is unknown (no address, a Unix socket). Not truncated. Allocates nothing.
 std::optional<Address> ClientAddress(const config::Snapshot& snapshot, const Request& request);
 
 // The left-most entry of the first X-Forwarded-For line, trimmed, as text that a client may have written freely;

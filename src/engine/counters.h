@@ -17,9 +17,9 @@
 namespace weir::engine {
 
 enum class Tally : std::uint8_t {
-  kAllowed,       // every counted decision is one of kAllowed and kDenied ...
+  kAllowed,  // every counted decision is one of kAllowed and kDenied ...
   kDenied,
-  kExempt,        // ... and may be one of these besides
+  kExempt,  // ... and may be one of these besides
   kNoLimit,
   kBlocked,
   kBanned,

@@ -24,26 +24,27 @@ enum class CallKind : std::uint8_t { kCheck, kPeek, kReserve, kCommit, kCancel, 
 // One question and its answer, in memory of the caller, which must stay until the batch is complete.
 struct Call {
   CallKind kind = CallKind::kCheck;
-  Request request;                 // kCheck, kPeek, kReserve, kRefund, kReset
-  std::uint64_t reservation = 0;   // kCommit, kCancel
-  std::uint64_t actual_cost = 0;   // kCommit
+  Request request;                            // kCheck, kPeek, kReserve, kRefund, kReset
+  std::uint64_t reservation = 0;              // kCommit, kCancel
+  std::uint64_t actual_cost = 0;              // kCommit
   std::vector<ExplainStep>* trace = nullptr;  // set: every step is written down (allocates)
 
-  Decision decision;               // kCheck, kPeek, kReserve
-  Result<> status;                 // the others: done, or why not (kNotFound: no such reservation)
+  Decision decision;  // kCheck, kPeek, kReserve
+  Result<> status;    // the others: done, or why not (kNotFound: no such reservation)
 };
 
 // A bucket whose numbers the client brings (CL.THROTTLE and its kin): no rules are consulted.
 struct Throttle {
   std::string_view key{};
-  algorithms::Limit limit{};       // sanitized
+  algorithms::Limit limit{};  // sanitized
   storage::Op op = storage::Op::kCheck;
   std::uint64_t cost = 1;
   Outcome outcome{};
   storage::PlanStatus status = storage::PlanStatus::kOk;
 };
 
-// Told of every decision (kCheck, kPeek, kReserve), after it was made, on the deciding thread. Must not block or allocate.
+// Told of every decision (kCheck, kPeek, kReserve), after it was made, on the deciding thread. Must not block or
+// allocate.
 class Observer {
  public:
   virtual ~Observer() = default;
@@ -54,8 +55,9 @@ struct EngineOptions {
   const Clock* clock = nullptr;  // nullptr: the system's
   std::vector<std::pair<std::string, Extractor>> extractors;
   Observer* observer = nullptr;  // outlives the engine
-  // Decides by this instance's share while `store` does not answer, for rules with on_store_failure local. Must complete
-  // inline and be bounded (a small memory store). nullptr: such rules let requests pass then, and say kStoreAllowed.
+  // Decides by this instance's share while `store` does not answer, for rules with on_store_failure local. Must
+  // complete inline and be bounded (a small memory store). nullptr: such rules let requests pass then, and say
+  // kStoreAllowed.
   std::unique_ptr<storage::Store> local;
 };
 
@@ -81,22 +83,23 @@ class Engine {
   storage::Store& store();
   const Clock& clock() const;
 
-  // Decisions since start, gathered over all threads. Slow: for scrapes. kCheck and kReserve with a cost are counted; peeks
-  // are not.
+  // Decisions since start, gathered over all threads. Slow: for scrapes. kCheck and kReserve with a cost are counted;
+  // peeks are not.
   struct RuleCounts {
     std::string_view rule;
     Level level = Level::kGlobal;
     std::uint64_t allowed = 0, denied = 0, shadow_denied = 0;
   };
   struct Counts {
-    std::uint64_t allowed = 0, denied = 0;  // every decision is one of the two; the others below tell some of them apart
+    std::uint64_t allowed = 0,
+                  denied = 0;  // every decision is one of the two; the others below tell some of them apart
     std::uint64_t exempt = 0, no_limit = 0, blocked = 0, banned = 0;
     std::uint64_t store_failures_local = 0, store_failures_allow = 0, store_failures_deny = 0;
     std::uint64_t store_full = 0;
-    std::uint64_t unidentified = 0;          // a rule found no subject and did not apply; any number in one request
-    std::uint64_t script_failures = 0;       // identifiers whose script failed, under the configuration in force
+    std::uint64_t unidentified = 0;     // a rule found no subject and did not apply; any number in one request
+    std::uint64_t script_failures = 0;  // identifiers whose script failed, under the configuration in force
     std::uint64_t reservations_open = 0;
-    std::uint64_t slots_untracked = 0;       // concurrency slots given without a reservation, as their table was full
+    std::uint64_t slots_untracked = 0;  // concurrency slots given without a reservation, as their table was full
     std::vector<RuleCounts> rules;
   };
   Counts GetCounts() const;

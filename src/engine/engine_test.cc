@@ -297,7 +297,8 @@ global:
   std::string text;
   for (const ExplainStep& step : trace) text += step.stage + ": " + step.detail + "\n";
   EXPECT_NE(text.find("client: The client is the peer, 192.0.2.1."), std::string::npos) << text;
-  EXPECT_NE(text.find("identify: Rule global.free_tier counts \"192.0.2.1\" by ip_address."), std::string::npos) << text;
+  EXPECT_NE(text.find("identify: Rule global.free_tier counts \"192.0.2.1\" by ip_address."), std::string::npos)
+      << text;
   EXPECT_NE(text.find("1 of 3 were used; with a cost of 1 it is now 2, which leaves 1"), std::string::npos) << text;
   EXPECT_NE(text.find("decide: Allowed (ok); nearest to denying is global.free_tier."), std::string::npos) << text;
 }

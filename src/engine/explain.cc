@@ -41,16 +41,16 @@ std::string DescribeOutcome(const Outcome& outcome, std::uint64_t cost, bool cha
     case Verdict::kNever:
       return fmt::format("a cost of {} never fits a limit of {}", cost, outcome.limit);
     case Verdict::kLater:
-      return fmt::format("{} of {} are used, so a cost of {} does not fit for another {}", outcome.used, outcome.limit, cost,
-                         FormatDuration(outcome.retry_after_ns));
+      return fmt::format("{} of {} are used, so a cost of {} does not fit for another {}", outcome.used, outcome.limit,
+                         cost, FormatDuration(outcome.retry_after_ns));
     case Verdict::kAllowed:
       break;
   }
   const std::uint64_t before = outcome.used - std::min(outcome.used, cost);
-  std::string text =
-      fmt::format("{} of {} were used; with a cost of {} {} {}, which leaves {}", before, outcome.limit, cost,
-                  changed ? "it is now" : "it would be", outcome.used, outcome.remaining);
-  if (outcome.reset_after_ns > 0) text += fmt::format("; all is restored in {}", FormatDuration(outcome.reset_after_ns));
+  std::string text = fmt::format("{} of {} were used; with a cost of {} {} {}, which leaves {}", before, outcome.limit,
+                                 cost, changed ? "it is now" : "it would be", outcome.used, outcome.remaining);
+  if (outcome.reset_after_ns > 0)
+    text += fmt::format("; all is restored in {}", FormatDuration(outcome.reset_after_ns));
   if (outcome.delay_ns > 0) text += fmt::format("; to be held for {}", FormatDuration(outcome.delay_ns));
   return text;
 }
@@ -97,15 +97,17 @@ void ExplainFacts(const Request& request, const Facts& facts, Trace& trace) {
                                                      QuoteForPeople(request.peer_ip), client)});
   }
   if (request.tier.empty() && !facts.tier.empty()) {
-    trace.push_back({"tier", fmt::format("A tier_field of the request names the tier {}.", QuoteForPeople(facts.tier))});
+    trace.push_back(
+        {"tier", fmt::format("A tier_field of the request names the tier {}.", QuoteForPeople(facts.tier))});
   }
 }
 
-void ExplainSubjects(const config::Rule& rule, std::span<const std::string_view> subjects, const algorithms::Limit& limit,
-                     Trace& trace) {
+void ExplainSubjects(const config::Rule& rule, std::span<const std::string_view> subjects,
+                     const algorithms::Limit& limit, Trace& trace) {
   if (subjects.empty()) {
-    trace.push_back({"identify", fmt::format("Rule {} does not apply: its identifier ({}) finds no subject in the request.",
-                                             rule.path, NameOf(rule.identifier.kind))});
+    trace.push_back(
+        {"identify", fmt::format("Rule {} does not apply: its identifier ({}) finds no subject in the request.",
+                                 rule.path, NameOf(rule.identifier.kind))});
     return;
   }
   std::string names;
@@ -131,12 +133,11 @@ void ExplainOutcomes(const storage::Plan& plan, std::span<const Part> parts, std
     const storage::Item& item = plan.items[i];
     const Outcome& outcome = plan.outcomes[i];
     if (parts[i].ban) {
-      trace.push_back(
-          {"apply", outcome.verdict == Verdict::kAllowed
-                        ? fmt::format("Penalty of {}: {} of {} strikes, not banned.", parts[i].use->rule->path,
-                                      outcome.used, outcome.limit)
-                        : fmt::format("Penalty of {}: banned for another {}.", parts[i].use->rule->path,
-                                      FormatDuration(outcome.retry_after_ns))});
+      trace.push_back({"apply", outcome.verdict == Verdict::kAllowed
+                                    ? fmt::format("Penalty of {}: {} of {} strikes, not banned.",
+                                                  parts[i].use->rule->path, outcome.used, outcome.limit)
+                                    : fmt::format("Penalty of {}: banned for another {}.", parts[i].use->rule->path,
+                                                  FormatDuration(outcome.retry_after_ns))});
       continue;
     }
     const bool charged = changed && outcome.verdict == Verdict::kAllowed && (plan.admitted || item.shadow);

@@ -22,9 +22,9 @@ struct CacheKey {
   std::string_view input;
 };
 
-// Each works on the calling thread's cache. An answer is good from the time it was made until `until`, exclusive; a clock
-// that went back before its making makes it stale.
-// nullptr: not known. The answer lives until the thread's next Remember.
+// Each works on the calling thread's cache. An answer is good from the time it was made until `until`, exclusive; a
+// clock that went back before its making makes it stale. nullptr: not known. The answer lives until the thread's next
+// Remember.
 const Extracted* Recall(const CacheKey& key, Nanos now);
 void Remember(const CacheKey& key, const Extracted& answer, Nanos now, Nanos until);
 

@@ -39,7 +39,8 @@ bool WorthCaching(Source source) { return source >= Source::kPath; }
 // As the basic limiter did it, defects included: configurations converted from it must limit the same callers.
 std::string_view BasicAddress(const Request& request) {
   const auto visible = [](char c) { return c == '\t' || (c >= ' ' && c <= '~'); };
-  if (const auto forwarded = FindHeader(request, "x-forwarded-for"); forwarded && std::ranges::all_of(*forwarded, visible)) {
+  if (const auto forwarded = FindHeader(request, "x-forwarded-for");
+      forwarded && std::ranges::all_of(*forwarded, visible)) {
     return TrimBlank(forwarded->substr(0, forwarded->find(',')));
   }
   if (const auto real = FindHeader(request, "x-real-ip"); real && std::ranges::all_of(*real, visible)) return *real;
@@ -48,8 +49,9 @@ std::string_view BasicAddress(const Request& request) {
 
 // All that a script or function can see of a request, so written that different requests differ.
 std::string_view Serialize(const Request& request, Arena& arena) {
-  const std::array<std::string_view, 9> fields{request.domain, request.peer_ip, request.user, request.tenant, request.tier,
-                                               request.api_key, request.country, request.method, request.path};
+  const std::array<std::string_view, 9> fields{request.domain,  request.peer_ip, request.user,
+                                               request.tenant,  request.tier,    request.api_key,
+                                               request.country, request.method,  request.path};
   constexpr std::size_t kLength = sizeof(std::uint64_t);
   std::size_t size = 3 * kLength;
   for (const std::string_view field : fields) size += kLength + field.size();
@@ -124,10 +126,12 @@ Result<Extractors> Extractors::Create(std::span<const std::string> specs, const 
       made.all_.push_back(std::move(one));
       continue;
     }
-    const auto* const prefix = std::ranges::find_if(kPrefixes, [&](const Prefix& p) { return spec.starts_with(p.text); });
+    const auto* const prefix =
+        std::ranges::find_if(kPrefixes, [&](const Prefix& p) { return spec.starts_with(p.text); });
     if (prefix == kPrefixes.end()) {
       const auto function = std::ranges::find(registered, spec, &Registered::value_type::first);
-      if (function == registered.end() || !function->second) return wrong("no such extractor, nor a function registered by that name");
+      if (function == registered.end() || !function->second)
+        return wrong("no such extractor, nor a function registered by that name");
       one.source = Source::kFunction;
       one.name = spec;
       one.function = function->second;

@@ -35,7 +35,8 @@ class Extractors {
   using Registered = std::vector<std::pair<std::string, Extractor>>;
 
   // One for each of `specs`, in order. kInvalidArgument names the first that is wrong and why.
-  static Result<Extractors> Create(std::span<const std::string> specs, const JwtConfig& jwt, const Registered& registered);
+  static Result<Extractors> Create(std::span<const std::string> specs, const JwtConfig& jwt,
+                                   const Registered& registered);
   ~Extractors();
   Extractors(Extractors&&) noexcept;
   Extractors& operator=(Extractors&&) noexcept;

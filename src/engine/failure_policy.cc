@@ -44,8 +44,7 @@ bool WorthNoting(const Part& part, const Outcome& outcome) { return !part.ban ||
 }  // namespace
 
 bool FailurePolicy::IsLocal(const Part& part) const {
-  return local_ != nullptr && part.use != nullptr &&
-         part.use->rule->on_store_failure == StoreFailurePolicy::kLocal;
+  return local_ != nullptr && part.use != nullptr && part.use->rule->on_store_failure == StoreFailurePolicy::kLocal;
 }
 
 bool FailurePolicy::ApplyLocal(std::span<Plan> plans, Nanos now) {

@@ -45,7 +45,8 @@ class FailurePolicy {
   // After answers of the store: what they said was used is noted, so that local decisions can go on from there. Costs
   // nothing without a local store. `parts`: those of all the plans' items in a row.
   void Note(std::span<const storage::Plan> plans, std::span<const Part> parts, Nanos now);
-  void NoteThrottles(std::span<const storage::Plan> plans, StoreFailurePolicy policy, std::uint32_t instances, Nanos now);
+  void NoteThrottles(std::span<const storage::Plan> plans, StoreFailurePolicy policy, std::uint32_t instances,
+                     Nanos now);
 
   // Runs plans that concern states of the local store only; false when there is none.
   bool ApplyLocal(std::span<storage::Plan> plans, Nanos now);

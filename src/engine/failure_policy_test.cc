@@ -12,8 +12,8 @@ namespace {
 
 std::string Yaml(std::string_view policy, int instances = 1, std::string_view algorithm = "token_bucket") {
   return "global:\n  free_tier: {max_requests: 10, window_seconds: 100, algorithm: " + std::string(algorithm) +
-         ", on_store_failure: " + std::string(policy) + "}\nstorage: {memory: {}, instances: " + std::to_string(instances) +
-         "}\n";
+         ", on_store_failure: " + std::string(policy) +
+         "}\nstorage: {memory: {}, instances: " + std::to_string(instances) + "}\n";
 }
 
 const Request kRequest{.peer_ip = "192.0.2.1"};
@@ -44,7 +44,8 @@ TEST_F(EngineTest, FailureDenyRefusesAndSaysWhenToTryAgain) {
 }
 
 TEST_F(EngineTest, FailureLocalGoesOnFromTheLastKnownState) {
-  for (const char* algorithm : {"token_bucket", "leaky_bucket", "sliding_window", "sliding_window_log", "fixed_window"}) {
+  for (const char* algorithm :
+       {"token_bucket", "leaky_bucket", "sliding_window", "sliding_window_log", "fixed_window"}) {
     Start(Yaml("local", 1, algorithm));
     EXPECT_EQ(CountAllowed(kRequest, 7), 7) << algorithm;
     store_->Cut(true);

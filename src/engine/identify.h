@@ -30,7 +30,8 @@ struct Subjects {
 // Finds the subjects of one request; made for it and dropped with it. Texts borrow from the request, the arena or
 // static text, and are at most kShortenedSubject long. Not thread-safe.
 //
-//   ip_address   the client (client_address.h), cut to the snapshot's prefixes; none when unknown. use_forwarded without
+//   ip_address   the client (client_address.h), cut to the snapshot's prefixes; none when unknown. use_forwarded
+//   without
 //                trusted_proxies: the left-most X-Forwarded-For when it is an address, else the peer
 //   user_id      request.user; fallback_to_ip: else the address. Then texts are "user:..." and "ip:...", so that a
 //                user who is named like an address is still somebody else
@@ -47,7 +48,12 @@ class Identify {
   // `tenant`: Resolution::tenant.
   Identify(const config::Snapshot& snapshot, const Extractors& extractors, const Request& request, const Facts& facts,
            std::string_view tenant, Arena& arena)
-      : snapshot_(snapshot), extractors_(extractors), request_(request), facts_(facts), tenant_(tenant), arena_(arena) {}
+      : snapshot_(snapshot),
+        extractors_(extractors),
+        request_(request),
+        facts_(facts),
+        tenant_(tenant),
+        arena_(arena) {}
 
   Subjects Find(const config::Identifier& identifier);
 

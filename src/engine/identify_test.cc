@@ -38,11 +38,10 @@ class IdentifyTest : public testing::Test {
     config.jwt = std::move(jwt);
     auto snapshot = config::Snapshot::Compile(config, nullptr, 0, std::vector<std::string>{"function"});
     ASSERT_TRUE(snapshot) << snapshot.error().message;
-    const Extractors::Registered registered = {
-        {"function", [this](const Request& request) {
-           ++function_calls_;
-           return request.path;
-         }}};
+    const Extractors::Registered registered = {{"function", [this](const Request& request) {
+                                                  ++function_calls_;
+                                                  return request.path;
+                                                }}};
     auto rules = Ruleset::Create(std::move(*snapshot), registered, counters_);
     ASSERT_TRUE(rules) << rules.error().message;
     rules_ = std::move(*rules);
@@ -143,11 +142,20 @@ TEST_F(IdentifyTest, ExtractorsFindWhatTheyName) {
   const std::vector<Attribute> headers = {{"X-Tenant", ""}, {"Cookie", "sid=s1"}};
   const std::vector<Attribute> attributes = {{"plan", "gold"}};
   const Request request{.path = "/users/42/x?q=a%20b", .headers = headers, .attributes = attributes};
-  const std::vector<std::pair<std::string, std::string>> cases = {
-      {"header:x-tenant", ""},     {"header:x-other", "none"}, {"query:q", "a b"},         {"cookie:sid", "s1"},
-      {"attribute:plan", "gold"},  {"path:/users/(\\d+)", "42"}, {"path:^/users", "/users"}, {"path:(a)|users", "none"},
-      {"path:^/other", "none"},    {"jwt:sub", "none"},          {"lua:request.path", "/users/42/x"},
-      {"lua:return nil", "none"},  {"lua:error('x')", "!failed"}, {"basic:ip", "127.0.0.1"}};
+  const std::vector<std::pair<std::string, std::string>> cases = {{"header:x-tenant", ""},
+                                                                  {"header:x-other", "none"},
+                                                                  {"query:q", "a b"},
+                                                                  {"cookie:sid", "s1"},
+                                                                  {"attribute:plan", "gold"},
+                                                                  {"path:/users/(\\d+)", "42"},
+                                                                  {"path:^/users", "/users"},
+                                                                  {"path:(a)|users", "none"},
+                                                                  {"path:^/other", "none"},
+                                                                  {"jwt:sub", "none"},
+                                                                  {"lua:request.path", "/users/42/x"},
+                                                                  {"lua:return nil", "none"},
+                                                                  {"lua:error('x')", "!failed"},
+                                                                  {"basic:ip", "127.0.0.1"}};
   for (const auto& [extractor, expected] : cases) {
     Use(Custom(extractor));
     EXPECT_EQ(Subjects(request), expected) << extractor;

@@ -152,8 +152,8 @@ struct JwtReader::Keys {
     if (secret.empty()) return false;
     std::array<unsigned char, EVP_MAX_MD_SIZE> mac;
     unsigned int size = 0;
-    if (HMAC(EVP_sha256(), secret.data(), static_cast<int>(secret.size()), Bytes(text), text.size(), mac.data(), &size) ==
-        nullptr) {
+    if (HMAC(EVP_sha256(), secret.data(), static_cast<int>(secret.size()), Bytes(text), text.size(), mac.data(),
+             &size) == nullptr) {
       return false;
     }
     return signature.size() == size && CRYPTO_memcmp(mac.data(), signature.data(), size) == 0;
@@ -186,7 +186,8 @@ Result<JwtReader> JwtReader::Create(const JwtConfig& config) {
   }
   if (config.rs256_public_key_pem) {
     const std::string& pem = *config.rs256_public_key_pem;
-    if (pem.size() > 64 * 1024) return Fail(ErrorCode::kInvalidArgument, "jwt.rs256_public_key_pem: longer than 64 KiB");
+    if (pem.size() > 64 * 1024)
+      return Fail(ErrorCode::kInvalidArgument, "jwt.rs256_public_key_pem: longer than 64 KiB");
     const std::unique_ptr<BIO, Freer<BIO_free_all>> memory(BIO_new_mem_buf(pem.data(), static_cast<int>(pem.size())));
     if (memory != nullptr) keys->public_key.reset(PEM_read_bio_PUBKEY(memory.get(), nullptr, nullptr, nullptr));
     if (keys->public_key == nullptr || EVP_PKEY_get_base_id(keys->public_key.get()) != EVP_PKEY_RSA) {

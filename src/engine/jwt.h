@@ -34,9 +34,9 @@ class JwtReader {
     std::string_view text;  // in the arena
     Nanos until = 0;        // `exp` of a verified token; INT64_MAX when there is none
   };
-  // The claim as text: strings as they are, whole numbers in decimal, true and false. nullopt when the token is malformed,
-  // refused or longer than 16 KiB, or the claim is absent or of another kind. A dot descends into an object when no
-  // claim has the whole name ("realm.tenant").
+  // The claim as text: strings as they are, whole numbers in decimal, true and false. nullopt when the token is
+  // malformed, refused or longer than 16 KiB, or the claim is absent or of another kind. A dot descends into an object
+  // when no claim has the whole name ("realm.tenant").
   std::optional<Claim> Read(std::string_view token, std::string_view claim, Nanos now, Arena& arena) const;
 
  private:

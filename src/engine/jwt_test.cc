@@ -39,8 +39,8 @@ std::string Unsigned(std::string_view header, std::string_view payload) {
 std::string SignHs256(std::string_view text, std::string_view secret) {
   unsigned char mac[EVP_MAX_MD_SIZE];
   unsigned int size = 0;
-  HMAC(EVP_sha256(), secret.data(), static_cast<int>(secret.size()), reinterpret_cast<const unsigned char*>(text.data()),
-       text.size(), mac, &size);
+  HMAC(EVP_sha256(), secret.data(), static_cast<int>(secret.size()),
+       reinterpret_cast<const unsigned char*>(text.data()), text.size(), mac, &size);
   return std::string(reinterpret_cast<const char*>(mac), size);
 }
 
@@ -93,10 +93,10 @@ TEST_F(JwtTest, TheExampleOfRfc7515) {
       "eyJ0eXAiOiJKV1QiLA0KICJhbGciOiJIUzI1NiJ9"
       ".eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQogImh0dHA6Ly9leGFtcGxlLmNvbS9pc19yb290Ijp0cnVlfQ"
       ".dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
-  const unsigned char key[] = {3,   35,  53,  75,  43,  15,  165, 188, 131, 126, 6,   101, 119, 123, 166, 143,
-                               90,  179, 40,  230, 240, 84,  201, 40,  169, 15,  132, 178, 210, 80,  46,  191,
-                               211, 251, 90,  146, 210, 6,   71,  239, 150, 138, 180, 195, 119, 98,  61,  34,
-                               61,  46,  33,  114, 5,   46,  79,  8,   192, 205, 154, 245, 103, 208, 128, 163};
+  const unsigned char key[] = {3,   35,  53, 75,  43,  15, 165, 188, 131, 126, 6,   101, 119, 123, 166, 143,
+                               90,  179, 40, 230, 240, 84, 201, 40,  169, 15,  132, 178, 210, 80,  46,  191,
+                               211, 251, 90, 146, 210, 6,  71,  239, 150, 138, 180, 195, 119, 98,  61,  34,
+                               61,  46,  33, 114, 5,   46, 79,  8,   192, 205, 154, 245, 103, 208, 128, 163};
   const JwtReader reader =
       Reader({.hs256_secret = std::string(reinterpret_cast<const char*>(key), sizeof key), .rs256_public_key_pem = {}});
   EXPECT_EQ(Read(reader, token, "iss", 1300819379 * kSecond), "joe");
@@ -110,7 +110,8 @@ TEST_F(JwtTest, TheExampleOfRfc7515) {
 TEST_F(JwtTest, WithoutAKeyTokensAreReadAsTheyAre) {
   const JwtReader reader = Reader({});
   EXPECT_FALSE(reader.verifies());
-  const std::string payload = R"({"sub":"alice","n":42,"big":18446744073709551615,"neg":-3,"f":1.5,"t":true,"o":{"a":{"b":"deep"}},
+  const std::string payload =
+      R"({"sub":"alice","n":42,"big":18446744073709551615,"neg":-3,"f":1.5,"t":true,"o":{"a":{"b":"deep"}},
       "o.a":"dotted","list":[1],"nil":null,"exp":1,"u":"caf\u00e9"})";
   const std::string token = Unsigned(R"({"alg":"none"})", payload) + ".";
   EXPECT_EQ(Read(reader, token, "sub"), "alice") << "also when it expired: nobody vouches for it anyway";
@@ -132,8 +133,9 @@ TEST_F(JwtTest, MalformedTokensAreNone) {
   EXPECT_EQ(Read(reader, good, "sub"), "a");
   for (const std::string& token :
        {std::string(), std::string("."), std::string(".."), std::string("a.b"), good + ".x", "x" + good + ".y",
-        Base64Url("{}") + ".!!!.", Base64Url("{}") + "." + Base64Url("[1]") + ".", Base64Url("{}") + "." + Base64Url("{") + ".",
-        Base64Url("{}") + ".e30=.", Base64Url("{}") + ".A.", Base64Url("{}") + "." + Base64Url(std::string(40, '[')) + ".",
+        Base64Url("{}") + ".!!!.", Base64Url("{}") + "." + Base64Url("[1]") + ".",
+        Base64Url("{}") + "." + Base64Url("{") + ".", Base64Url("{}") + ".e30=.", Base64Url("{}") + ".A.",
+        Base64Url("{}") + "." + Base64Url(std::string(40, '[')) + ".",
         Base64Url("{}") + "." + Base64Url(R"({"sub":"a"} x)") + ".", std::string(20'000, 'a')}) {
     EXPECT_EQ(Read(reader, token, "sub"), "(none)") << token.substr(0, 60);
   }

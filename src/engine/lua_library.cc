@@ -1,4 +1,5 @@
-// Functions here are called from Lua and may leave by longjmp (Lua's errors): they hold nothing that needs a destructor.
+// Functions here are called from Lua and may leave by longjmp (Lua's errors): they hold nothing that needs a
+// destructor.
 #include "engine/lua_library.h"
 
 #include <algorithm>
@@ -11,9 +12,7 @@
 namespace weir::engine {
 namespace {
 
-LuaSandbox* SandboxOf(lua_State* lua) {
-  return static_cast<LuaSandbox*>(lua_touserdata(lua, lua_upvalueindex(1)));
-}
+LuaSandbox* SandboxOf(lua_State* lua) { return static_cast<LuaSandbox*>(lua_touserdata(lua, lua_upvalueindex(1))); }
 
 std::string_view TextArgument(lua_State* lua, int index) {
   std::size_t size = 0;

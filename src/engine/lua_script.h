@@ -2,10 +2,10 @@
 //
 // What a script sees: `request` with the fields domain, ip, user, tenant, tier, api_key, country, method, path (without
 // query), query and cost, where nil means not known; `request.headers[name]` (names without case; the first of that
-// name), `request.attributes[name]`; and the parts of Lua 5.4 that cannot reach anything else: tostring, tonumber, type,
-// ipairs, pairs, next, select, error, assert, math without random, table.concat/insert/remove/sort/unpack and
-// string.byte/char/find/format/gmatch/gsub/len/lower/match/rep/reverse/sub/upper. Globals cannot be assigned, nothing is
-// kept from one run to the next. It returns a string (or number) that names the subject, or nil for none.
+// name), `request.attributes[name]`; and the parts of Lua 5.4 that cannot reach anything else: tostring, tonumber,
+// type, ipairs, pairs, next, select, error, assert, math without random, table.concat/insert/remove/sort/unpack and
+// string.byte/char/find/format/gmatch/gsub/len/lower/match/rep/reverse/sub/upper. Globals cannot be assigned, nothing
+// is kept from one run to the next. It returns a string (or number) that names the subject, or nil for none.
 //
 // Bounds of one run, so that no request can make a script expensive: 50,000 instructions, 512 KiB of memory, 4 MiB
 // allocated in all, and 4 million steps within the string and table functions (patterns are refused up front when they

@@ -53,7 +53,8 @@ TEST_F(LuaScriptTest, SeesTheRequest) {
   EXPECT_EQ(Value("request.nonsense"), "(nil)");
   EXPECT_EQ(Value("request.cost"), "7");
   EXPECT_EQ(Value("local s = request.path:match('^/api/([^/]+)/') return s:upper()"), "V1");
-  EXPECT_EQ(Value("local t = {} for w in ('a-b-c'):gmatch('%w') do t[#t+1] = w end return table.concat(t, '+')"), "a+b+c");
+  EXPECT_EQ(Value("local t = {} for w in ('a-b-c'):gmatch('%w') do t[#t+1] = w end return table.concat(t, '+')"),
+            "a+b+c");
 }
 
 TEST_F(LuaScriptTest, WhatDoesNotCompileIsRefused) {
@@ -68,17 +69,18 @@ TEST_F(LuaScriptTest, WhatDoesNotCompileIsRefused) {
 
 TEST_F(LuaScriptTest, CannotReachAnythingElse) {
   for (const char* name :
-       {"io", "os", "load", "loadfile", "loadstring", "dofile", "require", "package", "debug", "coroutine", "pcall", "xpcall",
-        "getmetatable", "setmetatable", "rawset", "rawget", "rawequal", "collectgarbage", "print", "warn", "_G", "utf8",
-        "string.dump", "string.pack", "math.random", "math.randomseed", "table.move", "('').dump", "_VERSION"}) {
+       {"io",      "os",          "load",        "loadfile",       "loadstring",      "dofile",       "require",
+        "package", "debug",       "coroutine",   "pcall",          "xpcall",          "getmetatable", "setmetatable",
+        "rawset",  "rawget",      "rawequal",    "collectgarbage", "print",           "warn",         "_G",
+        "utf8",    "string.dump", "string.pack", "math.random",    "math.randomseed", "table.move",   "('').dump",
+        "_VERSION"}) {
     EXPECT_EQ(Value(std::string("return tostring(") + name + ")"), "nil") << name;
   }
 }
 
 TEST_F(LuaScriptTest, CannotLeaveAnythingBehind) {
-  for (const char* source :
-       {"x = 1", "request.user = 'other'", "request.headers.x = 'y'", "string.len = nil", "math.pi = 3",
-        "table.insert(request, 1)", "_ENV.x = 1", "function tostring() end"}) {
+  for (const char* source : {"x = 1", "request.user = 'other'", "request.headers.x = 'y'", "string.len = nil",
+                             "math.pi = 3", "table.insert(request, 1)", "_ENV.x = 1", "function tostring() end"}) {
     EXPECT_EQ(Value(source), "(failed)") << source;
   }
   const auto script = LuaScript::Create("local n = (n or 0) + 1 return n");
@@ -87,8 +89,8 @@ TEST_F(LuaScriptTest, CannotLeaveAnythingBehind) {
 }
 
 TEST_F(LuaScriptTest, OtherValuesFail) {
-  for (const char* source : {"return {}", "return true", "return request", "return string.len", "error('x')", "error({})",
-                             "return nil .. 'x'", "local function f() return f() + 1 end return f()"}) {
+  for (const char* source : {"return {}", "return true", "return request", "return string.len", "error('x')",
+                             "error({})", "return nil .. 'x'", "local function f() return f() + 1 end return f()"}) {
     EXPECT_EQ(Value(source), "(failed)") << source;
   }
 }

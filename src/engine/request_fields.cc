@@ -67,9 +67,7 @@ std::string_view TrimBlank(std::string_view text) {
   return text;
 }
 
-std::string_view PathOf(std::string_view path_and_query) {
-  return path_and_query.substr(0, path_and_query.find('?'));
-}
+std::string_view PathOf(std::string_view path_and_query) { return path_and_query.substr(0, path_and_query.find('?')); }
 
 std::string_view QueryOf(std::string_view path_and_query) {
   const std::size_t mark = path_and_query.find('?');

@@ -1,5 +1,5 @@
-// What was charged and may still change: reservations until they are committed or cancelled, and concurrency slots until
-// they are released.
+// What was charged and may still change: reservations until they are committed or cancelled, and concurrency slots
+// until they are released.
 #pragma once
 
 #include <array>
@@ -29,7 +29,7 @@ struct Charge {
   algorithms::Limit limit;
   std::string subject;
   std::uint64_t cost = 0;
-  bool local = false;           // in the fallback store, because the store was away
+  bool local = false;  // in the fallback store, because the store was away
 };
 
 struct Reservation {

@@ -24,9 +24,9 @@ namespace weir::engine {
 struct RuleUse {
   const config::Rule* rule = nullptr;
   HeaderPlan headers;
-  std::uint32_t counter = 0;         // Counters::PlaceOf
-  std::uint32_t instances = 1;       // that share the store
-  algorithms::Limit share;           // this instance's part of the limit, for when the store is away
+  std::uint32_t counter = 0;    // Counters::PlaceOf
+  std::uint32_t instances = 1;  // that share the store
+  algorithms::Limit share;      // this instance's part of the limit, for when the store is away
 };
 
 // This instance's part of a limit that `instances` of them share: at least 1 of what was at least 1.

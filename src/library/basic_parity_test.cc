@@ -46,7 +46,8 @@ class BasicModel {
     path = path.substr(0, path.find('?'));
     for (const std::string& pattern : config_.exempt_paths) {
       if (path == pattern) return {};
-      if (pattern.ends_with('*') && path.starts_with(std::string_view(pattern).substr(0, pattern.size() - 1))) return {};
+      if (pattern.ends_with('*') && path.starts_with(std::string_view(pattern).substr(0, pattern.size() - 1)))
+        return {};
     }
     const std::optional<std::string> key = Key(headers);
     if (!key) return {};
@@ -72,7 +73,8 @@ class BasicModel {
 
   static std::optional<std::string> Find(const Headers& headers, std::string_view name) {
     for (const auto& [key, value] : headers) {
-      const bool same = std::ranges::equal(key, name, [](char a, char b) { return std::tolower(a) == std::tolower(b); });
+      const bool same =
+          std::ranges::equal(key, name, [](char a, char b) { return std::tolower(a) == std::tolower(b); });
       if (same) return value;
     }
     return std::nullopt;
@@ -104,7 +106,8 @@ class BasicModel {
 class BasicParity : public testing::Test {
  protected:
   void Start(const BasicRateLimitConfig& basic) {
-    auto limiter = RateLimiter::Create(EnterpriseRateLimitConfig::FromBasic(basic), {.clock = &clock_, .extractors = {}});
+    auto limiter =
+        RateLimiter::Create(EnterpriseRateLimitConfig::FromBasic(basic), {.clock = &clock_, .extractors = {}});
     ASSERT_TRUE(limiter) << limiter.error().message;
     limiter_ = std::move(*limiter);
   }
@@ -219,11 +222,12 @@ TEST_F(BasicParity, ReplayAgreesInDecisionsAndNumbers) {
   using Kind = BasicIdentifier::Kind;
   std::mt19937_64 random(42);
   const auto pick = [&random](std::uint64_t n) { return random() % n; };
-  const std::vector<std::string> addresses = {"10.0.0.1", " 10.0.0.1 ", "10.0.0.2, 10.0.0.9", "not an address", "",
-                                              "2001:db8::1", "caf\xc3\xa9", "10.0.0.1:80"};
+  const std::vector<std::string> addresses = {"10.0.0.1", " 10.0.0.1 ",  "10.0.0.2, 10.0.0.9", "not an address",
+                                              "",         "2001:db8::1", "caf\xc3\xa9",        "10.0.0.1:80"};
   const std::vector<std::string> paths = {"/", "/a", "/health", "/health?x", "/pub/x", "/pub", "/pub/", "/PUB/x"};
   for (int round = 0; round < 40; ++round) {
-    BasicRateLimitConfig config = Config(static_cast<std::uint32_t>(pick(6)), static_cast<std::uint32_t>(1 + pick(200)));
+    BasicRateLimitConfig config =
+        Config(static_cast<std::uint32_t>(pick(6)), static_cast<std::uint32_t>(1 + pick(200)));
     config.identifier.kind = static_cast<Kind>(pick(4));
     config.identifier.header = "X-Tenant";
     config.exempt_paths = {"/health", "/pub/*"};
@@ -246,7 +250,8 @@ TEST_F(BasicParity, ReplayAgreesInDecisionsAndNumbers) {
       const Outcome& outcome = decision.decider()->outcome;
       ASSERT_EQ(outcome.limit, config.max_requests);
       ASSERT_EQ(outcome.used, expected.current);
-      ASSERT_EQ(outcome.remaining, config.max_requests - std::min<std::uint64_t>(config.max_requests, expected.current));
+      ASSERT_EQ(outcome.remaining,
+                config.max_requests - std::min<std::uint64_t>(config.max_requests, expected.current));
       ASSERT_EQ(outcome.reset_after_ns, static_cast<std::int64_t>(expected.reset) * kSecond);
       if (!expected.allowed && config.max_requests > 0) {
         ASSERT_EQ(outcome.retry_after_ns, static_cast<std::int64_t>(expected.reset) * kSecond);

@@ -118,13 +118,18 @@ struct Daemon::Parts {
     const std::vector<InheritedSocket> inherited = InheritedSockets();
     const auto add = [&](const char* name, const ListenerConfig& config, net::SessionFactory sessions) {
       if (config.address == "off" || config.address.empty()) return;
-      net::ListenerOptions listener{.name = name, .address = config.address, .inherited_fds = {}, .tls = nullptr, .sessions = std::move(sessions)};
+      net::ListenerOptions listener{.name = name,
+                                    .address = config.address,
+                                    .inherited_fds = {},
+                                    .tls = nullptr,
+                                    .sessions = std::move(sessions)};
       for (const InheritedSocket& socket : inherited) {
-        if (socket.name == name || (socket.name.empty() && listener.name == "http")) listener.inherited_fds.push_back(socket.fd);
+        if (socket.name == name || (socket.name.empty() && listener.name == "http"))
+          listener.inherited_fds.push_back(socket.fd);
       }
       if (config.tls) {
-        listener.tls = std::make_unique<net::TlsOptions>(net::TlsOptions{
-            config.tls->certificate_file, config.tls->key_file, config.tls->client_ca_file, {}});
+        listener.tls = std::make_unique<net::TlsOptions>(
+            net::TlsOptions{config.tls->certificate_file, config.tls->key_file, config.tls->client_ca_file, {}});
       }
       listener_names.emplace_back(name);
       listeners.push_back(std::move(listener));
@@ -196,7 +201,8 @@ std::string Daemon::Listening() const {
 Result<> Daemon::Reload() {
   const std::scoped_lock lock(parts_->reloading);
   const std::string& file = parts_->options.config_file;
-  if (file.empty()) return Fail(ErrorCode::kFailedPrecondition, "started without a configuration file: nothing to reload");
+  if (file.empty())
+    return Fail(ErrorCode::kFailedPrecondition, "started without a configuration file: nothing to reload");
   const auto refuse = [&](const Error& error) -> Result<> {
     ++parts_->reloads_failed;
     log::Error("configuration refused, the old one stays in force", {{"file", file}, {"why", error.message}});

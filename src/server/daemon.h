@@ -32,8 +32,8 @@ class Daemon {
   std::string Listening() const;
   // The address of one listener ("http"), empty when it is off.
   std::string AddressOf(std::string_view listener) const;
-  // Reads the file again. An invalid one changes nothing; the error is logged and returned. Settings that need a restart
-  // (listeners, threads, storage) are named in a warning and left as they are.
+  // Reads the file again. An invalid one changes nothing; the error is logged and returned. Settings that need a
+  // restart (listeners, threads, storage) are named in a warning and left as they are.
   Result<> Reload();
   // Stops accepting, answers what is in hand, closes, saves states.
   void Drain();

@@ -33,7 +33,7 @@ FileWatch::FileWatch(std::string path, int fd) : path_(std::move(path)), fd_(fd)
 FileWatch::~FileWatch() { close(fd_); }
 
 FileWatch::Identity FileWatch::Look() const {
-  struct stat info {};
+  struct stat info{};
   if (stat(path_.c_str(), &info) != 0) return {};
   return {.inode = info.st_ino,
           .device = info.st_dev,

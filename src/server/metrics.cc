@@ -51,40 +51,52 @@ void AddDecisions(Page& page, const engine::Engine::Counts& counts) {
     const std::string path(rule.rule), level(ToString(rule.level));
     page.Counter(rules, rules_help, rule.allowed, {{"rule", path}, {"level", level}, {"answer", "allowed"}});
     page.Counter(rules, rules_help, rule.denied, {{"rule", path}, {"level", level}, {"answer", "denied"}});
-    page.Counter(rules, rules_help, rule.shadow_denied, {{"rule", path}, {"level", level}, {"answer", "shadow_denied"}});
+    page.Counter(rules, rules_help, rule.shadow_denied,
+                 {{"rule", path}, {"level", level}, {"answer", "shadow_denied"}});
   }
   const std::string failures = "weir_store_failure_decisions_total";
   const std::string failures_help = "Rules decided by their failure policy because the store did not answer.";
   page.Counter(failures, failures_help, counts.store_failures_local, {{"policy", "local"}});
   page.Counter(failures, failures_help, counts.store_failures_allow, {{"policy", "allow"}});
   page.Counter(failures, failures_help, counts.store_failures_deny, {{"policy", "deny"}});
-  page.Gauge("weir_reservations_open", "Reservations neither committed nor cancelled.", static_cast<double>(counts.reservations_open));
+  page.Gauge("weir_reservations_open", "Reservations neither committed nor cancelled.",
+             static_cast<double>(counts.reservations_open));
 }
 
 void AddStore(Page& page, storage::Store& store) {
   const storage::StoreStats stats = store.Stats();
   const Labels labels = {{"store", std::string(store.Name())}};
   page.Gauge("weir_store_up", "1 when the store answers, 0.5 degraded, 0 down.",
-             store.GetHealth() == storage::Health::kUp ? 1 : store.GetHealth() == storage::Health::kDegraded ? 0.5 : 0, labels);
-  page.Gauge("weir_store_entries", "Counter states held now (approximate).", static_cast<double>(stats.entries), labels);
-  page.Gauge("weir_store_capacity", "Most counter states that fit; 0 = unbounded.", static_cast<double>(stats.capacity), labels);
+             store.GetHealth() == storage::Health::kUp         ? 1
+             : store.GetHealth() == storage::Health::kDegraded ? 0.5
+                                                               : 0,
+             labels);
+  page.Gauge("weir_store_entries", "Counter states held now (approximate).", static_cast<double>(stats.entries),
+             labels);
+  page.Gauge("weir_store_capacity", "Most counter states that fit; 0 = unbounded.", static_cast<double>(stats.capacity),
+             labels);
   page.Gauge("weir_store_bytes", "Memory taken by counter states.", static_cast<double>(stats.bytes), labels);
   page.Counter("weir_store_reclaimed_total", "Expired states dropped.", stats.reclaimed, labels);
-  page.Counter("weir_store_evicted_live_total", "Live states dropped because the store was full.", stats.evicted_live, labels);
-  page.Counter("weir_store_refused_new_total", "New subjects refused because the store was full.", stats.refused_new, labels);
+  page.Counter("weir_store_evicted_live_total", "Live states dropped because the store was full.", stats.evicted_live,
+               labels);
+  page.Counter("weir_store_refused_new_total", "New subjects refused because the store was full.", stats.refused_new,
+               labels);
   page.Counter("weir_store_admitted_untracked_total", "New subjects let through uncounted because the store was full.",
                stats.admitted_untracked, labels);
   page.Counter("weir_store_collisions_total", "Compare-and-swaps lost and tried again.", stats.collisions, labels);
-  page.Counter("weir_store_rollbacks_total", "Plans undone half-way because another request won.", stats.rollbacks, labels);
+  page.Counter("weir_store_rollbacks_total", "Plans undone half-way because another request won.", stats.rollbacks,
+               labels);
   page.Counter("weir_store_failures_total", "Plans that the store did not answer.", stats.failures, labels);
   page.Counter("weir_store_round_trips_total", "Round trips to a remote store.", stats.round_trips, labels);
 }
 
 void AddConnections(Page& page, const net::ServerStats& stats) {
   page.Counter("weir_connections_accepted_total", "Connections accepted.", stats.accepted);
-  page.Counter("weir_connections_refused_total", "Connections closed at once because there were too many.", stats.refused);
+  page.Counter("weir_connections_refused_total", "Connections closed at once because there were too many.",
+               stats.refused);
   page.Counter("weir_connections_idle_closed_total", "Connections closed because nothing came.", stats.idle_closed);
-  page.Counter("weir_connections_overflow_closed_total", "Connections closed because a buffer was full.", stats.overflow_closed);
+  page.Counter("weir_connections_overflow_closed_total", "Connections closed because a buffer was full.",
+               stats.overflow_closed);
   page.Gauge("weir_connections_open", "Connections open now.", static_cast<double>(stats.open));
   page.Counter("weir_received_bytes_total", "Bytes received.", stats.bytes_in);
   page.Counter("weir_sent_bytes_total", "Bytes sent.", stats.bytes_out);
@@ -99,7 +111,8 @@ std::string RenderMetrics(const MetricsSources& sources) {
   if (sources.data != nullptr) AddConnections(page, sources.data->Stats());
   page.Counter("weir_config_reloads_total", "Configuration reloads.", sources.reloads_ok, {{"result", "ok"}});
   page.Counter("weir_config_reloads_total", "Configuration reloads.", sources.reloads_failed, {{"result", "refused"}});
-  page.Gauge("weir_config_version", "Version of the configuration in force.", static_cast<double>(sources.engine->snapshot()->version()));
+  page.Gauge("weir_config_version", "Version of the configuration in force.",
+             static_cast<double>(sources.engine->snapshot()->version()));
   page.Gauge("weir_start_time_seconds", "When the process started, seconds since the Unix epoch.",
              static_cast<double>(sources.started) / static_cast<double>(kSecond));
   return page.Text();

@@ -11,8 +11,8 @@
 namespace weir::server {
 
 struct MetricsSources {
-  engine::Engine* engine = nullptr;    // outlives the registry
-  const net::Server* data = nullptr;   // may be nullptr while starting
+  engine::Engine* engine = nullptr;   // outlives the registry
+  const net::Server* data = nullptr;  // may be nullptr while starting
   std::uint64_t reloads_ok = 0, reloads_failed = 0;
   Nanos started = 0;
 };

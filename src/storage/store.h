@@ -1,4 +1,5 @@
-// The store contract: where counter states live. Asynchronous and batched; memory completes inline, a remote store later.
+// The store contract: where counter states live. Asynchronous and batched; memory completes inline, a remote store
+// later.
 //
 // Promises of every store (tests/conformance holds each to them):
 //  1. kCheck is all-or-nothing over a plan's enforced items: either every one is charged, or none.
@@ -8,18 +9,19 @@
 //  5. A state that would change a decision is never forgotten silently: what is dropped live is counted.
 //
 // How a plan is decided, to the letter (tests/conformance/reference_store.h is this text as a program):
-//  a. A state is absent when there is none under its key, or when it has expired at `now`: the two are never told apart.
-//  b. Carry-over. An item with `previous` whose state is absent while the one under `previous_key` is not: what was used
-//     there is assigned (kAssign, on a fresh state) here, and the one under `previous_key` is removed. Moved, not copied:
-//     it can neither be counted twice nor be lost when the change is rolled back. Done whatever the verdict is; only
-//     kPeek decides on what would be there and moves nothing.
+//  a. A state is absent when there is none under its key, or when it has expired at `now`: the two are never told
+//  apart. b. Carry-over. An item with `previous` whose state is absent while the one under `previous_key` is not: what
+//  was used
+//     there is assigned (kAssign, on a fresh state) here, and the one under `previous_key` is removed. Moved, not
+//     copied: it can neither be counted twice nor be lost when the change is rolled back. Done whatever the verdict is;
+//     only kPeek decides on what would be there and moves nothing.
 //  c. kCheck. The items are tried in order, each on the states as the items before it would leave them (so the same
 //     subject twice in a plan counts twice). When all enforced items are allowed, this is the result and is kept. When
 //     one is denied, all this is undone, and in order again: a shadow item is applied (its outcome is this one); an
 //     enforced item that was denied is applied too, so that algorithms that learn from denials do, but should it be
-//     allowed now (only an earlier item for the same subject can have been in its way) nothing of it is kept; its outcome
-//     is the first one. An enforced item that was allowed is not applied; its outcome is that of kPeek with cost 0, with
-//     the verdict kAllowed: what is left.
+//     allowed now (only an earlier item for the same subject can have been in its way) nothing of it is kept; its
+//     outcome is the first one. An enforced item that was allowed is not applied; its outcome is that of kPeek with
+//     cost 0, with the verdict kAllowed: what is left.
 //  d. kPeek: each item for itself, on the stored states. Nothing changes, and nothing is stored.
 //  e. Other ops: each item applied for itself, in order; `shadow` plays no part; admitted is true.
 //  f. A state that is applied and is then the same as a fresh one (expires <= now) is removed.
@@ -46,8 +48,8 @@ using algorithms::Op;
 // One counter state and how it counts. What is pointed to lives until the plan completes.
 struct Item {
   const Limit* limit = nullptr;
-  Key key;                       // HashKey(rule.seed, subject)
-  std::string_view rule;         // stable name of the rule with its generation: stores that need names key by rule + subject
+  Key key;                // HashKey(rule.seed, subject)
+  std::string_view rule;  // stable name of the rule with its generation: stores that need names key by rule + subject
   std::string_view subject;
   // When the rule's numbers or algorithm changed lately: its former self. A store that has no state under `key` looks
   // under `previous_key`, and carries over what was used (kAssign). nullptr: nothing to carry over.
@@ -55,7 +57,7 @@ struct Item {
   Key previous_key;
   std::string_view previous_rule;
   std::uint64_t cost = 1;
-  std::uint64_t token = 0;       // concurrency
+  std::uint64_t token = 0;  // concurrency
   bool shadow = false;
 };
 
@@ -68,9 +70,9 @@ enum class PlanStatus : std::uint8_t {
 struct Plan {
   Op op = Op::kCheck;
   std::span<const Item> items;
-  std::span<Outcome> outcomes;   // same length as items; written by the store
+  std::span<Outcome> outcomes;  // same length as items; written by the store
   PlanStatus status = PlanStatus::kOk;
-  bool admitted = false;         // kCheck, kPeek: every enforced item allowed
+  bool admitted = false;  // kCheck, kPeek: every enforced item allowed
 };
 
 // Told once when a batch that did not complete inline has completed, on the store's own thread.
@@ -83,16 +85,16 @@ class Completion {
 };
 
 struct StoreStats {
-  std::uint64_t entries = 0;            // states held now (approximate)
-  std::uint64_t capacity = 0;           // 0 = unbounded
-  std::uint64_t bytes = 0;              // memory taken by states
-  std::uint64_t reclaimed = 0;          // expired states dropped
-  std::uint64_t evicted_live = 0;       // live states dropped because the store was full (policy evict)
-  std::uint64_t refused_new = 0;        // kFull answers (policy deny_new)
-  std::uint64_t admitted_untracked = 0; // new subjects let through uncounted (policy allow_new)
-  std::uint64_t collisions = 0;         // compare-and-swaps lost and tried again
-  std::uint64_t rollbacks = 0;          // plans undone half-way because another request won
-  std::uint64_t failures = 0;           // plans answered kUnavailable
+  std::uint64_t entries = 0;             // states held now (approximate)
+  std::uint64_t capacity = 0;            // 0 = unbounded
+  std::uint64_t bytes = 0;               // memory taken by states
+  std::uint64_t reclaimed = 0;           // expired states dropped
+  std::uint64_t evicted_live = 0;        // live states dropped because the store was full (policy evict)
+  std::uint64_t refused_new = 0;         // kFull answers (policy deny_new)
+  std::uint64_t admitted_untracked = 0;  // new subjects let through uncounted (policy allow_new)
+  std::uint64_t collisions = 0;          // compare-and-swaps lost and tried again
+  std::uint64_t rollbacks = 0;           // plans undone half-way because another request won
+  std::uint64_t failures = 0;            // plans answered kUnavailable
   std::uint64_t round_trips = 0;
 };
 

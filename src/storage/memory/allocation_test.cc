@@ -24,6 +24,7 @@ void* Allocate(std::size_t size) {
 
 // Not inlined: the compiler would see malloc's memory given to delete, and warn.
 [[gnu::noinline]] void* operator new(std::size_t size) { return Allocate(size); }
+[[gnu::noinline]] void* operator new(std::size_t size, const std::nothrow_t&) noexcept { return Allocate(size); }
 [[gnu::noinline]] void* operator new[](std::size_t size) { return Allocate(size); }
 [[gnu::noinline]] void operator delete(void* memory) noexcept { std::free(memory); }
 [[gnu::noinline]] void operator delete[](void* memory) noexcept { std::free(memory); }

@@ -15,7 +15,7 @@ redis::RedisProcess& Server() {
 StoreUnderTest Redis() {
   StoreUnderTest under_test;
   under_test.name = "redis";
-  under_test.histories = 40;
+  under_test.histories = 25;
   under_test.make = []() -> std::unique_ptr<Store> {
     // A prefix of its own is as good as an empty server.
     static int made = 0;

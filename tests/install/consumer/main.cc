@@ -7,8 +7,12 @@ int main() {
   weir::RateLimitRule rule{.max_requests = 3, .window_seconds = 60};
   rule.algorithm = weir::TokenBucket{};
   auto config = weir::EnterpriseRateLimitConfig::Builder()
-                    .Global({.free_tier = rule, .pro_tier = rule, .enterprise_tier = weir::RateLimitRule::Unlimited(),
-                             .tiers = {}, .burst = {}, .penalties = {}})
+                    .Global({.free_tier = rule,
+                             .pro_tier = rule,
+                             .enterprise_tier = weir::RateLimitRule::Unlimited(),
+                             .tiers = {},
+                             .burst = {},
+                             .penalties = {}})
                     .Build();
   if (!config) {
     std::fprintf(stderr, "%s\n", config.error().message.c_str());
