@@ -35,48 +35,19 @@ std::shared_ptr<const Ruleset> MakeRules(std::string_view yaml) {
   return std::move(*rules);
 }
 
-constexpr std::string_view kDocument = R"(
+constexpr std::string_view kDocument = R"yaml(
 global:
   free_tier: {max_requests: 1, window_seconds: 1}
   tiers:
     a: {identifier: {custom: {extractor: "query:q"}}}
     b: {identifier: {custom: {extractor: "cookie:sid"}}}
     c: {identifier: {custom: {extractor: "jwt:realm.tenant"}}}
-    d: {identifier: {custom: {extractor: "path:^/api/([^/]+)"
-}
-}
-}
-e : {
-identifier: {
-custom: {
-extractor:
-  "basic:ip"
-}
-}
-}
-f : {
-identifier: {
-custom: {
-extractor:
-  "lua:return request.headers.x and request.headers.x:match('%w+') or request.query"
-}
-}
-}
-g : {
-identifier: {
-composite: {
-primary: {
-custom: {
-extractor:
-  "header:x"
-}
-}
-  , secondary : {ip_address : {use_forwarded : true}}, strategy : combine
-}
-}
-}
+    d: {identifier: {custom: {extractor: "path:^/api/([^/]+)"}}}
+    e: {identifier: {custom: {extractor: "basic:ip"}}}
+    f: {identifier: {custom: {extractor: "lua:return request.headers.x and request.headers.x:match('%w+') or request.query"}}}
+    g: {identifier: {composite: {primary: {custom: {extractor: "header:x"}}, secondary: {ip_address: {use_forwarded: true}}, strategy: combine}}}
 ip_rules: {trusted_proxies: [10.0.0.0/8]}
-)";
+)yaml";
 
 }  // namespace
 
