@@ -161,9 +161,10 @@ Outcome Peek(const Limit& limit, std::uint64_t cost, Nanos now, const Words& sta
   if (!fits && !limit.count_denied) return Deny(limit, state, cost, now);
   if (fits) {
     Outcome outcome = Describe(limit, state, now);
-    outcome.used += std::min(cost, static_cast<std::uint64_t>(kMostCount - view.total));
+    const std::uint64_t added = std::min(cost, static_cast<std::uint64_t>(kMostCount - view.total));
+    outcome.used += added;
     outcome.remaining = limit.capacity - outcome.used;
-    outcome.reset_after_ns = TimeOfWeight(limit, view.at.current, 0) - now;
+    if (added > 0) outcome.reset_after_ns = TimeOfWeight(limit, view.at.current, 0) - now;
     return outcome;
   }
   Words copy = state;

@@ -44,7 +44,7 @@ void Batch::Clear() {
   if (text_.capacity() > kKeptText) text_ = std::string();
   replies_.clear();
   runs_.clear();
-  throttles_.clear();
+  throttle_count_ = 0;
   pairs_.clear();
   call_count_ = 0;
   headers_.clear();
@@ -56,7 +56,7 @@ void Batch::Clear() {
 }
 
 bool Batch::HasRoom() const {
-  return throttles_.size() < kMostThrottles && call_count_ < kMostCalls && replies_.size() < kMostReplies &&
+  return throttle_count_ < kMostThrottles && call_count_ < kMostCalls && replies_.size() < kMostReplies &&
          text_.size() < kMostText;
 }
 
@@ -67,13 +67,17 @@ std::string& Batch::AddText() {
   return text_;
 }
 
-engine::Throttle& Batch::AddThrottle(ThrottleForm form, std::int64_t reported_limit, std::string_view key) {
-  AddRun(Kind::kThrottle, throttles_.size());
+void Batch::AddThrottle(ThrottleForm form, const ThrottleAsk& ask, std::string_view key) {
+  AddRun(Kind::kThrottle, throttle_count_);
   replies_.push_back(
-      {Kind::kThrottle, form, {}, Protocol::kResp2, static_cast<std::uint32_t>(throttles_.size()), reported_limit});
-  engine::Throttle& throttle = throttles_.emplace_back();
+      {Kind::kThrottle, form, {}, Protocol::kResp2, static_cast<std::uint32_t>(throttle_count_), ask.reported_limit});
+  if (throttle_count_ == throttles_.size()) throttles_.emplace_back();
+  engine::Throttle& throttle = throttles_[throttle_count_++];
   throttle.key = arena_.Copy(key);
-  return throttle;
+  throttle.limit = *ask.limit;
+  throttle.op = ask.op;
+  throttle.cost = ask.cost;
+  throttle.status = storage::PlanStatus::kOk;
 }
 
 engine::Call& Batch::AddCall(engine::CallKind kind, CallForm form, Protocol protocol) {

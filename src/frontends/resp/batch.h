@@ -45,8 +45,7 @@ class Batch final : public storage::Completion, public std::enable_shared_from_t
 
   // A reply that is known already: what is written to this string until the next Add.
   std::string& AddText();
-  // To be filled in by the caller; valid until the next Add.
-  engine::Throttle& AddThrottle(ThrottleForm form, std::int64_t reported_limit, std::string_view key);
+  void AddThrottle(ThrottleForm form, const ThrottleAsk& ask, std::string_view key);
   // A fresh call; `headers` and `attributes`: how many of the last ones in headers() and attributes() are its own.
   engine::Call& AddCall(engine::CallKind kind, CallForm form, Protocol protocol);
   void BindPairs(std::size_t first_header, std::size_t first_attribute);
@@ -94,8 +93,10 @@ class Batch final : public storage::Completion, public std::enable_shared_from_t
   std::string text_;
   std::vector<Reply> replies_;
   std::vector<Run> runs_;
+  // Both reused: so many of them are in use.
   std::vector<engine::Throttle> throttles_;
-  std::vector<engine::Call> calls_;  // reused: call_count_ of them are in use
+  std::size_t throttle_count_ = 0;
+  std::vector<engine::Call> calls_;
   std::vector<Pairs> pairs_;
   std::size_t call_count_ = 0;
   std::vector<Attribute> headers_, attributes_;

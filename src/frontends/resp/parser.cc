@@ -64,7 +64,28 @@ CommandParser::Status CommandParser::Parse(std::string_view input) {
 }
 
 // "123\r\n" from *position on, which is moved behind it.
-CommandParser::Number CommandParser::ReadNumber(std::string_view input, std::size_t* position, std::int64_t* value) {
+inline CommandParser::Number CommandParser::ReadNumber(std::string_view input, std::size_t* position,
+                                                       std::int64_t* value) {
+  // Nearly every number of nearly every command has one digit or two.
+  const std::size_t at = *position;
+  const auto digit = [input](std::size_t i) { return static_cast<unsigned>(input[i] - '0'); };
+  const auto ends = [input](std::size_t i) { return input[i] == '\r' && input[i + 1] == '\n'; };
+  if (input.size() - at >= 4 && digit(at) <= 9) {
+    if (ends(at + 1)) {
+      *value = digit(at);
+      *position = at + 3;
+      return Number::kRead;
+    }
+    if (digit(at + 1) <= 9 && ends(at + 2)) {
+      *value = digit(at) * 10 + digit(at + 1);
+      *position = at + 4;
+      return Number::kRead;
+    }
+  }
+  return ReadAnyNumber(input, position, value);
+}
+
+CommandParser::Number CommandParser::ReadAnyNumber(std::string_view input, std::size_t* position, std::int64_t* value) {
   constexpr std::size_t kMostDigits = 10;  // more than any limit has
   std::size_t at = *position;
   const bool negative = at < input.size() && input[at] == '-';
@@ -95,9 +116,10 @@ CommandParser::Status CommandParser::ParseArray(std::string_view input) {
     if (count <= 0) return Finish(Status::kEmpty, at);
     expected_ = static_cast<std::size_t>(count);
     position_ = at;
-    ranges_.clear();
+    read_ = 0;
+    if (ranges_.size() < expected_) ranges_.resize(expected_);
   }
-  while (ranges_.size() < expected_) {
+  while (read_ < expected_) {
     if (bulk_size_ < 0) {
       if (position_ == input.size()) return Status::kMore;
       if (input[position_] != '$') {
@@ -121,12 +143,12 @@ CommandParser::Status CommandParser::ParseArray(std::string_view input) {
     if (input[position_ + size] != '\r' || input[position_ + size + 1] != '\n') {
       return Broken("Protocol error: a bulk string does not end with CRLF");
     }
-    ranges_.push_back({static_cast<std::uint32_t>(position_), static_cast<std::uint32_t>(size)});
+    ranges_[read_++] = {static_cast<std::uint32_t>(position_), static_cast<std::uint32_t>(size)};
     position_ += size + 2;
     bulk_size_ = -1;
   }
-  arguments_.clear();
-  for (const Range range : ranges_) arguments_.push_back(input.substr(range.begin, range.size));
+  arguments_.resize(expected_);
+  for (std::size_t i = 0; i < expected_; ++i) arguments_[i] = {input.data() + ranges_[i].begin, ranges_[i].size};
   return Finish(Status::kCommand, position_);
 }
 

@@ -51,6 +51,7 @@ class CommandParser {
   enum class Number : std::uint8_t { kRead, kMore, kBad };
 
   static Number ReadNumber(std::string_view input, std::size_t* position, std::int64_t* value);
+  static Number ReadAnyNumber(std::string_view input, std::size_t* position, std::int64_t* value);
   Status ParseArray(std::string_view input);
   Status ParseInline(std::string_view input);
   bool SplitLine(std::string_view line);
@@ -61,6 +62,7 @@ class CommandParser {
   std::size_t position_ = 0;     // bytes of the current command that are understood
   std::size_t expected_ = 0;     // arguments of the current array; 0 = its header is not read yet
   std::int64_t bulk_size_ = -1;  // of the argument whose bytes are next; -1 = its header is next
+  std::size_t read_ = 0;         // arguments understood so far: the first of ranges_
   std::vector<Range> ranges_;
   std::size_t consumed_ = 0;
   std::vector<std::string_view> arguments_;

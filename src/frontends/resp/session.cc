@@ -180,10 +180,7 @@ void RespSession::Throttle(Arguments arguments, ThrottleForm form) {
   ThrottleAsk ask;
   std::string error;
   if (!throttle_reader_.Read(arguments, form, &ask, &error)) return Error(error);
-  engine::Throttle& throttle = batch_->AddThrottle(form, ask.reported_limit, arguments[1]);
-  throttle.limit = *ask.limit;
-  throttle.op = ask.op;
-  throttle.cost = ask.cost;
+  batch_->AddThrottle(form, ask, arguments[1]);
 }
 
 void RespSession::Ask(engine::CallKind kind, Arguments arguments) {
