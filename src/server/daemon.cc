@@ -76,6 +76,8 @@ struct Daemon::Parts {
   resp::RespOptions resp;
   std::vector<std::string> listener_names;
   std::unique_ptr<net::Server> server;
+  // The same, for the loops: they serve before `server` is assigned.
+  std::atomic<const net::Server*> serving{nullptr};
   std::atomic<bool> draining{false};
   Nanos started = 0;
   std::atomic<std::uint64_t> reloads_ok{0}, reloads_failed{0};
@@ -83,7 +85,7 @@ struct Daemon::Parts {
 
   std::string Metrics() const {
     return RenderMetrics({.engine = &limiter->engine(),
-                          .data = server.get(),
+                          .data = serving.load(std::memory_order_acquire),
                           .reloads_ok = reloads_ok.load(),
                           .reloads_failed = reloads_failed.load(),
                           .started = started});
@@ -170,6 +172,7 @@ Result<std::unique_ptr<Daemon>> Daemon::Start(DaemonOptions options) {
                                    std::move(*listeners));
   if (!server) return std::unexpected(server.error());
   parts->server = std::move(*server);
+  parts->serving.store(parts->server.get(), std::memory_order_release);
   return std::unique_ptr<Daemon>(new Daemon(std::move(parts)));
 }
 
