@@ -24,6 +24,9 @@ class Proxies(Case):
         self.assertTrue(headers["content-type"].startswith("application/problem+json"))
         self.assertEqual(json.loads(body)["status"], 429)
         self.assertEqual(site.hits, hits, "a denied request must not reach the site")
+        # Nor does a visitor get past by a question that weir refuses to read.
+        many = {f"X-Junk-{i}": "x" * 200 for i in range(60)}
+        self.assertIn(request(port, path="/page?cost=0", headers=many)[0], (400, 429, 431))
         # Another endpoint has its own limit.
         self.assertEqual([request(port, path="/login")[0] for _ in range(4)], [200, 200, 200, 429])
 
