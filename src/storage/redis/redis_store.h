@@ -30,7 +30,7 @@ enum class ClockSource : std::uint8_t {
 
 struct RedisStoreOptions {
   std::string url = "redis://127.0.0.1:6379";  // url.h
-  std::uint32_t connections = 4;               // 1..64
+  std::uint32_t connections = 4;               // 1..1024
   std::string key_prefix = "weir:";            // at most 128 bytes
   ClockSource clock = ClockSource::kServer;
   Nanos clock_interval = kSecond;              // kServer: between two looks at the server's clock

@@ -88,7 +88,7 @@ TEST(RedisStoreOptionsTest, AreChecked) {
   EXPECT_TRUE(refused([](auto& o) { o.url = "http://x"; }));
   EXPECT_TRUE(refused([](auto& o) { o.url = "rediss://x?ca=/no/such/file"; }));
   EXPECT_TRUE(refused([](auto& o) { o.connections = 0; }));
-  EXPECT_TRUE(refused([](auto& o) { o.connections = 65; }));
+  EXPECT_TRUE(refused([](auto& o) { o.connections = 1025; }));
   EXPECT_TRUE(refused([](auto& o) { o.max_in_flight = 0; }));
   EXPECT_TRUE(refused([](auto& o) { o.command_timeout = 0; }));
   EXPECT_TRUE(refused([](auto& o) { o.connect_timeout = -1; }));

@@ -6,7 +6,7 @@ Result<> Validate(const RedisStoreOptions& options) {
   const auto bad = [](std::string what) {
     return Fail(ErrorCode::kInvalidArgument, "redis store: " + std::move(what));
   };
-  if (options.connections < 1 || options.connections > 64) return bad("connections must be 1..64");
+  if (options.connections < 1 || options.connections > 1024) return bad("connections must be 1..1024");
   if (options.max_in_flight < 1 || options.max_in_flight > 1'000'000) return bad("max_in_flight must be 1..1000000");
   if (options.key_prefix.size() > 128) return bad("key_prefix is longer than 128 bytes");
   for (const Nanos wait : {options.connect_timeout, options.command_timeout, options.backoff_min, options.backoff_max,
