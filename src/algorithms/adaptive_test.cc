@@ -82,6 +82,26 @@ TEST(Adaptive, AFloodDoesNotBecomeNormalQuickly) {
   EXPECT_LE(Explain(counter, now).effective_limit, before + 20);
 }
 
+TEST(Adaptive, ASampleCountsNoMoreThanFourDeviationsAboveNormal) {
+  Counter counter(Learner());
+  Nanos now = Live(counter, kStart, 200, 40);
+  // One charge far beyond the limit (a commit above its reservation) is one sample like any other.
+  counter.Do(Op::kCharge, 1000, now);
+  now += kMinute;
+  counter.Check(1, now);
+  EXPECT_LT(Explain(counter, now).mean, 42);
+}
+
+TEST(Adaptive, ABaselineLearnedFromASlowStartComesDownQuickly) {
+  Counter counter(Learner());
+  const auto hear = [&](int times, Nanos latency) {
+    for (int i = 0; i < times; ++i) adaptive::Feedback(counter.limit(), counter.words, latency, false, kStart);
+    return Explain(counter, kStart);
+  };
+  hear(1, kSecond);
+  EXPECT_LT(hear(80, 20 * kMillisecond).normal_latency_ms, 100);
+}
+
 TEST(Adaptive, FollowsGrowthInTheEnd) {
   Counter counter(Learner());
   Nanos now = Live(counter, kStart, 200, 40);

@@ -97,11 +97,22 @@ Address Walk(const config::Snapshot& snapshot, const Request& request, std::stri
 
 }  // namespace
 
-std::optional<Address> ClientAddress(const config::Snapshot& snapshot, const Request& request) {
+Client FindClient(const config::Snapshot& snapshot, const Request& request) {
   const std::optional<Address> peer = ParseAddress(request.peer_ip);
-  if (!peer || !snapshot.IsTrustedProxy(*peer)) return peer;
-  if (FindHeader(request, "x-forwarded-for")) return Walk(snapshot, request, "x-forwarded-for", *peer, PlainHop);
-  return Walk(snapshot, request, "forwarded", *peer, ForOf);
+  if (!peer) return {};
+  if (!snapshot.IsTrustedProxy(*peer)) {
+    // Numbers have no leading zeros, so without a port there is one spelling only.
+    const bool canonical = peer->is_v4() && request.peer_ip.find(':') == std::string_view::npos;
+    return {.address = peer, .text = canonical ? request.peer_ip : std::string_view()};
+  }
+  const bool listed = FindHeader(request, "x-forwarded-for").has_value();
+  return {.address = listed ? Walk(snapshot, request, "x-forwarded-for", *peer, PlainHop)
+                            : Walk(snapshot, request, "forwarded", *peer, ForOf),
+          .text = {}};
+}
+
+std::optional<Address> ClientAddress(const config::Snapshot& snapshot, const Request& request) {
+  return FindClient(snapshot, request).address;
 }
 
 std::optional<std::string_view> LeftmostForwardedFor(const Request& request) {

@@ -106,6 +106,7 @@ bool Identify::AddTagged(std::string_view tag, const config::Identifier& identif
 
 std::optional<std::string_view> Identify::ClientText() {
   if (!facts_.client) return std::nullopt;
+  if (client_text_.empty() && snapshot_.ipv4_prefix() == 32) client_text_ = facts_.client_text;
   if (client_text_.empty()) {
     client_text_ = AddressSubject(*facts_.client, snapshot_.ipv4_prefix(), snapshot_.ipv6_prefix(), arena_);
   }

@@ -16,11 +16,12 @@ namespace weir::engine {
 class PlanSet {
  public:
   void Clear() {
+    if (plans_.empty() && limits_.empty()) return;
     items_.clear();
     outcomes_.clear();
     plans_.clear();
     starts_.clear();
-    limits_.clear();
+    if (!limits_.empty()) limits_.clear();
   }
   bool empty() const { return plans_.empty(); }
   std::uint32_t plan_count() const { return static_cast<std::uint32_t>(plans_.size()); }

@@ -32,6 +32,8 @@ namespace weir::engine {
 // A request after its address and tier were established. Views borrow from the request and the snapshot.
 struct Facts {
   std::optional<Address> client;  // after trusted proxies; nullopt = unknown
+  // The same as text, when the request brought it in canonical form; empty: format it.
+  std::string_view client_text;
   std::string_view user, tenant, tier, api_key, country, method;
   std::string_view path;  // raw or normal; a query is ignored
   Nanos now = 0;

@@ -118,7 +118,9 @@ const RuleUse* Ruleset::FindRule(std::string_view path) const {
 }
 
 Facts Ruleset::FactsOf(const Request& request, Nanos now, Arena& arena) const {
-  return {.client = ClientAddress(*snapshot_, request),
+  const Client client = FindClient(*snapshot_, request);
+  return {.client = client.address,
+          .client_text = client.text,
           .user = request.user,
           .tenant = request.tenant,
           .tier = request.tier.empty() && !tier_fields_.empty() ? FindTier(request, now, arena) : request.tier,

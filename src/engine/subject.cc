@@ -37,7 +37,8 @@ std::string_view BoundSubject(std::string_view text, Arena& arena) {
 }
 
 std::string_view AddressSubject(const Address& address, unsigned v4_bits, unsigned v6_bits, Arena& arena) {
-  const Address cut = Truncate(address, v4_bits, v6_bits);
+  const bool whole = v4_bits >= 32 && address.is_v4();
+  const Address cut = whole ? address : Truncate(address, v4_bits, v6_bits);
   if (cut.is_v4()) {
     // By far the most frequent subject of all, so not through the general formatter.
     char* const start = arena.Take(15);

@@ -6,7 +6,7 @@
 namespace weir::engine {
 namespace {
 
-constexpr std::size_t kUnknown = SIZE_MAX;
+using internal::my_slot;
 
 class Registry {
  public:
@@ -37,9 +37,6 @@ Registry& TheRegistry() {
   return *registry;
 }
 
-// Plain data, so that reading it needs no initialisation guard and stays legal while the thread ends.
-constinit thread_local std::size_t my_slot = kUnknown;
-
 struct AtThreadEnd {
   ~AtThreadEnd() {
     const std::size_t slot = my_slot;
@@ -48,15 +45,13 @@ struct AtThreadEnd {
   }
 };
 
-[[gnu::noinline]] std::size_t Register() noexcept {
+}  // namespace
+
+std::size_t internal::RegisterThread() noexcept {
   my_slot = TheRegistry().Take();
   static thread_local AtThreadEnd at_end;
   (void)at_end;
   return my_slot;
 }
-
-}  // namespace
-
-std::size_t ThreadSlot() noexcept { return my_slot == kUnknown ? Register() : my_slot; }
 
 }  // namespace weir::engine
