@@ -55,7 +55,8 @@ struct SlidingWindowLog {
 // GCC takes scoped enumerators to shadow weir::kMinute and its kin (base/clock.h); they do not.
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wshadow"
-enum class WindowAlignment : std::uint8_t { kRolling, kMinute, kHour, kDay, kWeek, kMonth, kYear };
+// kEpoch: windows of window_seconds, the first of which began at 1970-01-01T00:00:00Z.
+enum class WindowAlignment : std::uint8_t { kRolling, kMinute, kHour, kDay, kWeek, kMonth, kYear, kEpoch };
 #pragma GCC diagnostic pop
 struct FixedWindow {
   WindowAlignment aligned = WindowAlignment::kRolling;  // calendar units ignore window_seconds
@@ -266,6 +267,47 @@ struct Exemptions {
   friend bool operator==(const Exemptions&, const Exemptions&) = default;
 };
 
+// ---- domains: what Envoy's rate limit service is asked ----
+
+// A node in a domain's tree of descriptors. A descriptor of a request (a list of key and value) walks down the tree, an
+// entry a level: first the node of that key and value, then those whose value ends in '*' (a prefix) in document order,
+// then the one of that key without a value. Its rule holds only when the walk ends there with the last entry.
+struct DescriptorLimits {
+  std::string key = {};
+  std::string value = {};  // empty: any value. Ends in '*': every value that begins so
+  // What it does not write: identifier = the descriptor's own values, algorithm = fixed_window aligned to the epoch.
+  // Absent: nothing is counted here. `name` and `replaces`: see below.
+  std::optional<RateLimitRule> rule = {};
+  std::vector<std::string> replaces = {};  // names of rules that do not hold in a request in which this one does
+  bool quota_mode = false;                 // over the limit is told in the answer's metadata only
+  bool detailed_metric = false;            // metrics name the values of all entries, also where the document has none
+  bool value_to_metric = false;            // metrics name this entry's value
+  bool share_threshold = false;            // only with '*': all values that match share one counter
+  std::vector<DescriptorLimits> descriptors = {};
+  friend bool operator==(const DescriptorLimits& a, const DescriptorLimits& b) = default;
+};
+struct DomainLimits {
+  std::vector<DescriptorLimits> descriptors = {};
+  // Whether tiers, tenants, users, endpoints, ip rules and exemptions hold for its descriptors too, by the attributes
+  // that `envoy.attributes` makes of their keys. Default: only when it has no descriptors of its own.
+  std::optional<bool> hierarchy = {};
+  friend bool operator==(const DomainLimits&, const DomainLimits&) = default;
+};
+// kHierarchy: as a domain without descriptors.
+enum class UnknownDomain : std::uint8_t { kAllow, kDeny, kError, kHierarchy };
+struct EnvoyConfig {
+  std::vector<std::string> files = {};  // envoyproxy/ratelimit's YAML, or directories of it; merged into `domains`
+  UnknownDomain unknown_domain = UnknownDomain::kAllow;
+  bool count_all = false;  // each descriptor counts also when another of its request denies, as envoyproxy/ratelimit
+  bool response_headers = true;   // the rules' rate limit headers, for Envoy to add to its response
+  bool dynamic_metadata = false;  // domain, descriptors and quota mode, as envoyproxy/ratelimit tells them
+  // Descriptor key -> ip, user, tenant, tier, api_key, country, method, path, or none. Added to the built-in table:
+  // remote_address, masked_remote_address: ip; user, user_id: user; tenant, tenant_id: tenant; tier, api_key, country,
+  // method, path: themselves.
+  std::map<std::string, std::string> attributes = {};
+  friend bool operator==(const EnvoyConfig&, const EnvoyConfig&) = default;
+};
+
 // ---- storage, analytics, server -------------------------------------------------------------------------------------
 
 enum class FullPolicy : std::uint8_t { kDenyNew, kAllowNew, kEvict };
@@ -348,6 +390,8 @@ struct EnterpriseRateLimitConfig {
   std::optional<RateLimitAlgorithm> algorithm = {};  // what rules that write none use
   StorageConfig storage;
   AnalyticsConfig analytics;
+  std::map<std::string, DomainLimits> domains = {};
+  EnvoyConfig envoy;
   std::map<std::string, RateLimitRule> templates = {};  // a rule may start from one: `template: NAME`
   ServerConfig server;
   JwtConfig jwt;

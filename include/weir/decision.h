@@ -12,21 +12,22 @@
 namespace weir {
 
 // Where a rule was written.
-enum class Level : std::uint8_t { kGlobal, kTenant, kUser, kEndpoint, kIp };
+enum class Level : std::uint8_t { kGlobal, kTenant, kUser, kEndpoint, kIp, kDomain };
 std::string_view ToString(Level level);
 
 enum class Reason : std::uint8_t {
   kOk,
-  kExempt,        // an exemption matched; nothing was counted
-  kNoLimit,       // no rule applies (unlimited, or no subject could be identified)
-  kOverLimit,     // a rule denied; it fits later
-  kNeverFits,     // a rule denied; this cost never fits
-  kBanned,        // a penalty is running
-  kBlocked,       // an ip rule blocks the address or country
-  kStoreAllowed,  // the store failed and the rule's policy is allow
-  kStoreDenied,   // the store failed and the rule's policy is deny
-  kStoreLocal,    // the store failed; decided from this instance's share
-  kStoreFull,     // the store is full of live subjects and refuses new ones
+  kExempt,         // an exemption matched; nothing was counted
+  kNoLimit,        // no rule applies (unlimited, or no subject could be identified)
+  kOverLimit,      // a rule denied; it fits later
+  kNeverFits,      // a rule denied; this cost never fits
+  kBanned,         // a penalty is running
+  kBlocked,        // an ip rule blocks the address or country
+  kStoreAllowed,   // the store failed and the rule's policy is allow
+  kStoreDenied,    // the store failed and the rule's policy is deny
+  kStoreLocal,     // the store failed; decided from this instance's share
+  kStoreFull,      // the store is full of live subjects and refuses new ones
+  kUnknownDomain,  // a descriptor of a domain that the document does not have; decided by envoy.unknown_domain
 };
 std::string_view ToString(Reason reason);  // "over_limit"
 
@@ -49,6 +50,7 @@ struct RuleOutcome {
   std::string_view policy;  // the rule's name for headers
   Level level = Level::kGlobal;
   bool shadow = false;
+  bool quota = false;            // a domain's rule in quota mode: it tells, but never denies (DescriptorLimits)
   std::uint32_t rule_index = 0;  // into the snapshot; metrics count by it
   HeaderPlan headers;
   std::uint64_t window_seconds = 0;  // rounded up; for headers (`w`); 0 = none

@@ -25,6 +25,7 @@
 #include "base/clock.h"
 #include "weir/config.h"
 #include "weir/decision.h"
+#include "weir/request.h"
 #include "weir/result.h"
 
 namespace weir::config {
@@ -38,6 +39,7 @@ struct Identifier {
     kTenant,
     kGlobal,
     kExtractor,
+    kDescriptor,  // the entries of the request's descriptor; of Rule::descriptor
     kCombine,
     kFirstAvailable,
     kStrictest
@@ -66,6 +68,19 @@ struct FormerRule {
 };
 inline constexpr int kMostFormers = 4;
 
+// What a rule of a domain's tree knows of the walk to it.
+struct DescriptorPath {
+  struct Step {
+    bool by_value = false;         // matched by key and value, or by a prefix; false: by key alone
+    bool value_to_metric = false;  // see DescriptorLimits
+    std::string shared = {};       // share_threshold: the pattern ("files*"), which stands for the value in the subject
+  };
+  std::vector<Step> steps;  // one an entry
+  std::vector<std::string> replaces;
+  bool quota = false;
+  bool detailed_metric = false;
+};
+
 struct CompiledSchedule;  // schedule.h
 struct SnapshotTables;    // snapshot_tables.h
 
@@ -92,7 +107,8 @@ struct Rule {
   std::unique_ptr<const algorithms::Limit> penalty;  // kind kPenalty; nullptr = none
   std::uint64_t penalty_seed = 0;
   std::string_view penalty_generation;
-  std::shared_ptr<const FormerRule> former;  // nullptr = none
+  std::shared_ptr<const FormerRule> former;          // nullptr = none
+  std::unique_ptr<const DescriptorPath> descriptor;  // level kDomain; nullptr elsewhere, and in DomainEntry::brought
 
   // Its schedule says so. No lock, no allocation.
   bool InForce(Nanos now) const { return schedule == nullptr || InForceBySchedule(now); }
@@ -131,6 +147,17 @@ struct UserEntry {
   std::span<const Rule> stacked;  // quotas
   bool exempt = false;
 };
+struct DescriptorNode;  // domain_table.h
+struct DomainEntry {
+  std::string_view name;
+  bool hierarchy = false;  // tiers, tenants, users, endpoints, ip rules and exemptions hold too
+  // Stands for limits that clients bring ("domains.NAME.brought"): identifier kDescriptor, never shadow.
+  const Rule* brought = nullptr;
+  const DescriptorNode* root = nullptr;
+  // The rule at which the walk of these entries ends (DescriptorLimits says how); also one that is unlimited or out of
+  // schedule. nullptr = none. No lock, no allocation.
+  const Rule* Find(std::span<const Attribute> entries) const;
+};
 struct IpMatch {
   const Rule* rule = nullptr;  // nullptr for a plain block or allow; a block's rule only lends it its schedule
   IpRule::Action action = IpRule::Action::kLimit;
@@ -162,6 +189,7 @@ class Snapshot {
   bool KnowsTier(std::string_view tier) const;
   const TenantEntry* FindTenant(std::string_view name) const;
   const UserEntry* FindUser(std::string_view name) const;
+  const DomainEntry* FindDomain(std::string_view name) const;
   // The endpoints that match, the most specific first, until `visit` returns kStop. `path` is in normal form
   // (base/path.h); a final '/' does not matter. Per segment from the left: literal, then `*` or {} within a segment
   // (more fixed characters first), then a whole-segment {param} or `*`, then the rest. Of one pattern: those for the

@@ -12,6 +12,8 @@ std::string_view ToString(Level level) {
       return "user";
     case Level::kEndpoint:
       return "endpoint";
+    case Level::kDomain:
+      return "domain";
     case Level::kIp:
       return "ip";
   }
@@ -40,6 +42,8 @@ std::string_view ToString(Reason reason) {
       return "store_denied";
     case Reason::kStoreLocal:
       return "store_local";
+    case Reason::kUnknownDomain:
+      return "unknown_domain";
     case Reason::kStoreFull:
       return "store_full";
   }

@@ -19,17 +19,31 @@
 
 namespace weir::engine {
 
-enum class CallKind : std::uint8_t { kCheck, kPeek, kReserve, kCommit, kCancel, kRefund, kReset };
+// kCharge counts whatever the limits say, and its decision tells what would have been said.
+enum class CallKind : std::uint8_t { kCheck, kPeek, kReserve, kCommit, kCancel, kRefund, kReset, kCharge };
+
+// How a call belongs to the one before it in the same Submit. kSameRequest: it is another descriptor of the same
+// request, so that `replaces` is heeded, but counts for itself. kAllOrNothing: and moreover either all that are so
+// joined are charged or none is; each still gets a decision of its own, by its own rules. Both: only for kCheck,
+// kPeek, kReserve and kCharge, all of one kind.
+enum class Join : std::uint8_t { kNone, kSameRequest, kAllOrNothing };
 
 // One question and its answer, in memory of the caller, which must stay until the batch is complete.
 struct Call {
   CallKind kind = CallKind::kCheck;
-  Request request;                            // kCheck, kPeek, kReserve, kRefund, kReset
-  std::uint64_t reservation = 0;              // kCommit, kCancel
-  std::uint64_t actual_cost = 0;              // kCommit
+  Request request;                // kCheck, kPeek, kReserve, kRefund, kReset
+  std::uint64_t reservation = 0;  // kCommit, kCancel
+  std::uint64_t actual_cost = 0;  // kCommit
+  // The request is a descriptor of request.domain, its entries the request's attributes, in order: resolved by the
+  // domain's tree, and by the hierarchy only if the domain says so. A domain that is not in the document is decided by
+  // envoy.unknown_domain: kUnknownDomain in the decision, or (error) kNotFound in `status`.
+  bool descriptor = false;
+  Join join = Join::kNone;
+  // descriptor: a limit that the client brings, instead of the domain's. Sanitized.
+  const algorithms::Limit* brought = nullptr;
   std::vector<ExplainStep>* trace = nullptr;  // set: every step is written down (allocates)
 
-  Decision decision;  // kCheck, kPeek, kReserve
+  Decision decision;  // kCheck, kPeek, kReserve, kCharge
   Result<> status;    // the others: done, or why not (kNotFound: no such reservation)
 };
 

@@ -1,0 +1,28 @@
+// gRPC over HTTP/2 (RFC 9113, https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md) as a net::Session, by
+// nghttp2. With prior knowledge ("h2c") or, under TLS, by ALPN "h2".
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "base/clock.h"
+#include "frontends/rls/service.h"
+#include "net/session.h"
+
+namespace weir::rls {
+
+struct GrpcOptions {
+  std::vector<Service*> services;             // health and reflection are among them, when wanted; outlive the sessions
+  const Clock* clock = nullptr;               // for grpc-timeout; nullptr: the system's
+  std::uint32_t max_message_bytes = 1 << 20;  // a message, also decompressed
+  std::uint32_t max_header_bytes = 16 << 10;  // of one request, decompressed
+  std::uint32_t max_concurrent_streams = 1'000;
+  std::uint32_t max_resets = 200;            // streams that the client cancels, of the latest 1,000 (rapid reset)
+  std::uint32_t max_queued_bytes = 4 << 20;  // answers that a slow reader leaves with us
+};
+
+// `options` and `connection` must outlive the session.
+std::unique_ptr<net::Session> MakeGrpcSession(net::Connection& connection, const GrpcOptions& options);
+
+}  // namespace weir::rls
