@@ -16,8 +16,9 @@ MAY = {
     "net": {"base"},
     "frontends/http": {"net", "engine", "config", "storage", "algorithms", "base"},
     "frontends/resp": {"net", "engine", "config", "storage", "algorithms", "base"},
-    "server": {"library", "frontends/http", "frontends/resp", "net", "engine", "config", "storage", "storage/memory",
-               "storage/redis", "algorithms", "base"},
+    "frontends/rls": {"net", "engine", "config", "storage", "algorithms", "base"},
+    "server": {"library", "frontends/http", "frontends/resp", "frontends/rls", "net", "engine", "config", "storage",
+               "storage/memory", "storage/redis", "algorithms", "base"},
     "cli": {"server", "library", "engine", "config", "algorithms", "base", "storage"},
 }
 # Tests may also use these: they build what they test from real parts.
@@ -32,6 +33,9 @@ ONLY_IN = {
     r"<CLI": {"cli"},
     r"<spdlog": {"base"},
     r"<systemd": {"server"},
+    r"<nghttp2": {"frontends/rls"},
+    r"<protozero": {"frontends/rls"},
+    r"<zlib": {"frontends/rls"},
 }
 IS_TEST = re.compile(r"(_(test|redistest|fuzz|benchmark)\.cc|/(test|fake|fault)[^/]*|/[^/]*_(fixture|process)\.h)$")
 
