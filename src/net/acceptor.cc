@@ -1,10 +1,9 @@
 #include "net/acceptor.h"
 
+#include <sys/epoll.h>
 #include <sys/socket.h>
 
-#include <array>
 #include <cerrno>
-#include <chrono>
 #include <system_error>
 #include <utility>
 
@@ -15,55 +14,44 @@ namespace {
 
 // Per readiness event, so that established connections get their turn during a storm of new ones.
 constexpr int kAcceptsPerTurn = 64;
-constexpr std::chrono::milliseconds kRest{100};
+constexpr std::int64_t kRestMs = 100;
 
 bool OutOfResources(int error) { return error == EMFILE || error == ENFILE || error == ENOBUFS || error == ENOMEM; }
 
 }  // namespace
 
 Acceptor::Acceptor(Loop& loop, Descriptor fd, std::string listener, std::function<void(Descriptor)> accepted)
-    : loop_(loop),
-      socket_(loop.context(), fd.Release()),
-      rest_(loop.context()),
-      listener_(std::move(listener)),
-      accepted_(std::move(accepted)) {}
+    : loop_(loop), fd_(std::move(fd)), listener_(std::move(listener)), accepted_(std::move(accepted)) {}
 
-void Acceptor::Start() { Wait(); }
-
-void Acceptor::Stop() {
-  stopped_ = true;
-  boost::system::error_code ignored;
-  socket_.close(ignored);
-  rest_.cancel();
+// Told again in each turn while clients wait, so a turn may leave some of them for the next.
+void Acceptor::Start() {
+  if (!loop_.Watch(fd_.get(), EPOLLIN, *this)) Rest(errno);
 }
 
-void Acceptor::Wait() {
-  socket_.async_wait(boost::asio::posix::stream_descriptor::wait_read, [this](const boost::system::error_code& error) {
-    if (error || stopped_) return;
-    AcceptSome();
-  });
-}
+void Acceptor::Stop() { fd_ = Descriptor(); }
 
-void Acceptor::AcceptSome() {
-  for (int i = 0; i < kAcceptsPerTurn; ++i) {
-    Descriptor fd(accept4(socket_.native_handle(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC));
+void Acceptor::OnReady(std::uint32_t) {
+  for (int i = 0; i < kAcceptsPerTurn && fd_.valid(); ++i) {
+    Descriptor fd(accept4(fd_.get(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC));
     if (fd.valid()) {
       accepted_(std::move(fd));
       continue;
     }
-    if (errno == EAGAIN || errno == EWOULDBLOCK) break;
-    if (OutOfResources(errno)) return Rest(errno);
+    if (errno == EAGAIN || errno == EWOULDBLOCK) return;
+    if (OutOfResources(errno)) {
+      const int reason = errno;
+      loop_.Unwatch(fd_.get());
+      return Rest(reason);
+    }
     // What remains is about the one connection that was lost before it was accepted (ECONNABORTED and its kin).
   }
-  Wait();
 }
 
 void Acceptor::Rest(int error) {
   log::Warn("cannot accept connections, resting",
             {{"listener", listener_}, {"reason", std::generic_category().message(error)}});
-  rest_.expires_after(kRest);
-  rest_.async_wait([this](const boost::system::error_code& cancelled) {
-    if (!cancelled && !stopped_) Wait();
+  loop_.After(kRestMs, [this] {
+    if (fd_.valid()) Start();
   });
 }
 

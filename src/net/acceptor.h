@@ -1,10 +1,8 @@
 // Accepts connections of one listening socket on one loop. Internal to net.
 #pragma once
 
-#include <boost/asio/posix/stream_descriptor.hpp>
-#include <boost/asio/steady_timer.hpp>
+#include <cstdint>
 #include <functional>
-#include <memory>
 #include <string>
 
 #include "net/listen_socket.h"
@@ -12,9 +10,9 @@
 
 namespace weir::net {
 
-// Lives on its loop's thread after Start(). Never spins: when descriptors or memory run out it rests before it tries
-// again, while clients wait in the kernel's queue.
-class Acceptor {
+// Lives on its loop's thread after Start(), and longer than the loop runs. Never spins: when descriptors or memory run
+// out it rests before it tries again, while clients wait in the kernel's queue.
+class Acceptor final : public Watcher {
  public:
   // `accepted` gets every new socket, non-blocking and close-on-exec, and owns it.
   Acceptor(Loop& loop, Descriptor fd, std::string listener, std::function<void(Descriptor)> accepted);
@@ -22,17 +20,15 @@ class Acceptor {
   void Start();
   void Stop();
 
+  void OnReady(std::uint32_t events) override;
+
  private:
-  void Wait();
-  void AcceptSome();
   void Rest(int error);
 
   Loop& loop_;
-  boost::asio::posix::stream_descriptor socket_;
-  boost::asio::steady_timer rest_;
+  Descriptor fd_;
   const std::string listener_;
   const std::function<void(Descriptor)> accepted_;
-  bool stopped_ = false;
 };
 
 }  // namespace weir::net

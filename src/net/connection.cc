@@ -1,5 +1,6 @@
 #include "net/connection.h"
 
+#include <sys/epoll.h>
 #include <sys/socket.h>
 
 #include <algorithm>
@@ -23,15 +24,16 @@ constexpr std::int64_t kHandshakeMs = 10'000;
 
 }  // namespace
 
-SocketConnection::SocketConnection(Loop& loop, StreamSocket socket, std::string peer)
+SocketConnection::SocketConnection(Loop& loop, Descriptor fd, std::string peer)
     : loop_(loop),
       mailbox_(loop.shared_mailbox()),
-      socket_(std::move(socket)),
-      fd_(socket_->native_handle()),
+      fd_(std::move(fd)),
       last_activity_ms_(Loop::NowMs()),
       peer_(std::move(peer)) {}
 
 SocketConnection::~SocketConnection() = default;
+
+bool SocketConnection::Watch() { return loop_.Watch(fd_.get(), EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET, *this); }
 
 template <typename Call>
 void SocketConnection::Enter(Call&& call) {
@@ -78,24 +80,16 @@ void SocketConnection::Close() {
   if (state_ == State::kClosed) return;
   state_ = State::kClosed;
   IdleWheel::Cancel(*this);
-  boost::system::error_code ignored;
-  socket_->close(ignored);
-  ReleaseWhenIdle();
+  fd_ = Descriptor();
+  loop_.Forget(*this);
 }
 
 void SocketConnection::Abandon() {
   state_ = State::kClosed;
   IdleWheel::Cancel(*this);
   session_.reset();
-  socket_.reset();
-}
-
-void SocketConnection::ReleaseWhenIdle() {
-  if (read_armed_ || write_armed_ || entered_ > 0) return;
-  session_.reset();
-  socket_.reset();
+  fd_ = Descriptor();
   ReturnOutput(output_);
-  loop_.Forget(*this);
 }
 
 void SocketConnection::OnDeadline(std::int64_t now_ms) {
@@ -139,27 +133,42 @@ void SocketConnection::RunPosted(const std::function<void()>& task) {
 // ---- input
 // -----------------------------------------------------------------------------------------------------------
 
-void SocketConnection::OnReadable(bool failed) {
-  read_armed_ = false;
-  if (state_ == State::kClosed) return ReleaseWhenIdle();
-  if (failed) return Close();
+void SocketConnection::OnReady(std::uint32_t events) {
+  again_ = false;
+  if (state_ == State::kClosed) return;
+  if ((events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0) readable_ = true;
+  if ((events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0) hung_up_ = true;
+  if ((events & EPOLLOUT) != 0) writable_ = true;
   if (state_ == State::kLingering) {
     Discard();
-    if (eof_) return Close();
-    return ArmRead();
+    return eof_ ? Close() : Continue();
   }
-  // Paused since the wait began: the bytes keep.
-  if (state_ == State::kOpen && !paused_) ReadOnce();
+  if (MayRead()) ReadOnce();
   Settle();
+}
+
+// While paused the bytes keep.
+bool SocketConnection::MayRead() const {
+  return readable_ && state_ == State::kOpen && !paused_ && !eof_ && unsent() < kHighWater;
+}
+
+// What is left to read is read in the next turn: others have theirs first.
+void SocketConnection::Continue() {
+  if (again_ || !(state_ == State::kLingering ? readable_ : MayRead())) return;
+  again_ = true;
+  loop_.Again(*this);
 }
 
 void SocketConnection::ReadOnce() {
   const auto scratch = loop_.scratch();
-  const ssize_t got = recv(fd_, scratch.data(), scratch.size(), 0);
+  const ssize_t got = recv(fd_.get(), scratch.data(), scratch.size(), 0);
   if (got < 0) {
+    if (errno == EAGAIN || errno == EWOULDBLOCK) readable_ = false;
     if (errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR) broken_ = true;
     return;
   }
+  // Less than there was room for is all that there was (epoll(7)).
+  if (static_cast<std::size_t>(got) < scratch.size()) readable_ = hung_up_;
   if (got == 0) {
     eof_ = true;
     return;
@@ -242,17 +251,15 @@ void SocketConnection::Settle() {
               {{"peer", peer_}, {"bound", output_overflows ? "max_output_bytes" : "max_input_bytes"}});
     return Close();
   }
-  if (unsent() > 0) {
-    if (state_ == State::kOpen && !paused_ && unsent() < kHighWater) ArmRead();
-    return;
+  if (unsent() == 0) {
+    if (state_ == State::kClosing) return FinishClosing();
+    if (state_ == State::kOpen && eof_ && !paused_ && !waiting_input_) return Close();
   }
-  if (state_ == State::kClosing) return FinishClosing();
-  if (state_ == State::kOpen && eof_ && !paused_ && !waiting_input_) return Close();
-  if (state_ == State::kOpen && !paused_) ArmRead();
+  Continue();
 }
 
 bool SocketConnection::SendSome() {
-  if (write_armed_) return true;
+  if (!writable_) return true;
   if (tls_ != nullptr && !output_.empty()) {
     if (!tls_->Send(output_, wire_)) return false;
     ReturnOutput(output_);
@@ -260,13 +267,13 @@ bool SocketConnection::SendSome() {
   std::string& bytes = tls_ == nullptr ? output_ : wire_;
   if (bytes.empty()) return true;
   while (sent_ < bytes.size()) {
-    const ssize_t sent = send(fd_, bytes.data() + sent_, bytes.size() - sent_, MSG_NOSIGNAL);
+    const ssize_t sent = send(fd_.get(), bytes.data() + sent_, bytes.size() - sent_, MSG_NOSIGNAL);
     if (sent < 0) {
       if (errno == EINTR) continue;
       if (errno != EAGAIN && errno != EWOULDBLOCK) return false;
       // Moved seldom enough that each byte moves at most twice.
       if (sent_ > bytes.size() / 2) bytes.erase(0, std::exchange(sent_, 0));
-      ArmWrite();
+      writable_ = false;
       return true;
     }
     sent_ += static_cast<std::size_t>(sent);
@@ -293,21 +300,15 @@ void SocketConnection::ReturnOutput(std::string& sent) {
   }
 }
 
-void SocketConnection::OnWritable(bool failed) {
-  write_armed_ = false;
-  if (state_ == State::kClosed) return ReleaseWhenIdle();
-  if (failed) return Close();
-  Settle();
-}
-
 void SocketConnection::Discard() {
   constexpr int kReadsPerTurn = 16;
   const auto scratch = loop_.scratch();
   for (int i = 0; i < kReadsPerTurn; ++i) {
-    const ssize_t got = recv(fd_, scratch.data(), scratch.size(), 0);
-    if (got < 0 && errno == EINTR) continue;
-    if (got == 0 || (got < 0 && errno != EAGAIN && errno != EWOULDBLOCK)) eof_ = true;
-    if (got <= 0) return;
+    const ssize_t got = recv(fd_.get(), scratch.data(), scratch.size(), 0);
+    if (got > 0 || (got < 0 && errno == EINTR)) continue;
+    readable_ = false;
+    if (got == 0 || (errno != EAGAIN && errno != EWOULDBLOCK)) eof_ = true;
+    return;
   }
 }
 
@@ -319,25 +320,11 @@ void SocketConnection::FinishClosing() {
   }
   Discard();
   if (eof_ || draining_) return Close();
-  shutdown(fd_, SHUT_WR);
+  shutdown(fd_.get(), SHUT_WR);
   state_ = State::kLingering;
   input_ = std::string();
   loop_.wheel().Schedule(*this, Loop::NowMs() + kLingerMs);
-  ArmRead();
-}
-
-void SocketConnection::ArmRead() {
-  if (read_armed_ || eof_) return;
-  read_armed_ = true;
-  socket_->async_wait(StreamSocket::wait_read,
-                      [this](const boost::system::error_code& error) { OnReadable(bool{error}); });
-}
-
-void SocketConnection::ArmWrite() {
-  if (write_armed_) return;
-  write_armed_ = true;
-  socket_->async_wait(StreamSocket::wait_write,
-                      [this](const boost::system::error_code& error) { OnWritable(bool{error}); });
+  Continue();
 }
 
 }  // namespace weir::net

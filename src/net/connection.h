@@ -5,7 +5,6 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
-#include <optional>
 #include <string>
 #include <string_view>
 
@@ -21,21 +20,25 @@ namespace weir::net {
 //
 // Invariants:
 //  1. The session is entered by one call at a time, and destroyed in none (entered_ guards both).
-//  2. At most one wait for reading and one for writing are pending; the connection is forgotten only when none is.
+//  2. The socket is watched once, edge-triggered: what the kernel has told is kept in readable_ and writable_ until a
+//     call has found the end of it. Who may read and does not do so now asks the loop for another turn.
 //  3. What was appended is sent by Settle(), which ends every turn of the loop that concerned this connection.
 class SocketConnection final : public Connection,
                                public std::enable_shared_from_this<SocketConnection>,
-                               public IdleWheel::Node {
+                               public IdleWheel::Node,
+                               public Watcher {
  public:
-  SocketConnection(Loop& loop, StreamSocket socket, std::string peer);
+  SocketConnection(Loop& loop, Descriptor fd, std::string peer);
   ~SocketConnection() override;
 
   // ---- the loop's side ---------------------------------------------------------------------------------------------
+  bool Watch();
   void Start(const ListenerState& listener);
+  void OnReady(std::uint32_t events) override;
   void StartDrain();
   // At once, whatever is unsent.
   void Close();
-  // The loop has ended: what was pending will never be told. Leaves an empty shell.
+  // The last that a loop does with a connection, outside every call of it. Leaves an empty shell.
   void Abandon();
   // The wheel reached this connection's deadline.
   void OnDeadline(std::int64_t now_ms);
@@ -62,8 +65,6 @@ class SocketConnection final : public Connection,
   };
 
   void RunPosted(const std::function<void()>& task);
-  void OnReadable(bool failed);
-  void OnWritable(bool failed);
   void ReadOnce();
   void ReceiveCipher(std::string_view cipher);
   void Deliver(std::string_view bytes);
@@ -76,24 +77,24 @@ class SocketConnection final : public Connection,
   bool SendSome();
   void Discard();
   void FinishClosing();
-  void ArmRead();
-  void ArmWrite();
-  void ReleaseWhenIdle();
+  bool MayRead() const;
+  void Continue();
   void BorrowOutput();
   void ReturnOutput(std::string& sent);
   std::size_t unsent() const { return output_.size() + wire_.size() - sent_; }
 
   Loop& loop_;
   std::shared_ptr<Mailbox> mailbox_;
-  std::optional<StreamSocket> socket_;
-  int fd_;
+  Descriptor fd_;
   State state_ = State::kOpen;
   bool paused_ = false;
   bool draining_ = false;
   bool eof_ = false;            // the peer sends no more
   bool waiting_input_ = false;  // input_ holds what the session did not get to see yet
-  bool read_armed_ = false;
-  bool write_armed_ = false;
+  bool readable_ = false;       // there may be something to read ...
+  bool hung_up_ = false;        // ... and the end behind it
+  bool writable_ = true;
+  bool again_ = false;   // in the loop's list for the next turn
   bool broken_ = false;  // to be closed at once: the session threw, or the stream cannot be written
   std::uint8_t entered_ = 0;
   std::int64_t last_activity_ms_ = 0;

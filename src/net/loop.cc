@@ -4,15 +4,19 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <pthread.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <time.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <array>
-#include <boost/asio/post.hpp>
+#include <cerrno>
 #include <cstring>
 #include <exception>
 #include <string>
+#include <system_error>
 #include <utility>
 
 #include "base/log.h"
@@ -22,6 +26,22 @@ namespace weir::net {
 namespace {
 
 constexpr std::size_t kScratchBytes = 64 << 10;
+constexpr std::size_t kEventsPerTurn = 256;
+
+Descriptor OrThrow(int fd, const char* what) {
+  if (fd < 0) throw std::system_error(errno, std::generic_category(), what);
+  return Descriptor(fd);
+}
+
+// What the callee throws is its own fault, and the loop serves others too.
+template <typename Call>
+void Guarded(Call&& call) {
+  try {
+    call();
+  } catch (const std::exception& error) {
+    log::Error("event loop went on after a fault", {{"reason", error.what()}});
+  }
+}
 
 std::int64_t TickMs(std::uint32_t idle_timeout_ms) {
   return std::clamp<std::int64_t>(idle_timeout_ms == 0 ? 1'000 : idle_timeout_ms / 16, 10, 1'000);
@@ -56,70 +76,96 @@ Peer PeerOf(int fd) {
 
 }  // namespace
 
+Mailbox::Mailbox() : event_(OrThrow(eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC), "eventfd")) {}
+
 void Mailbox::Push(std::function<void()> task) {
-  const std::lock_guard lock(mutex_);
-  if (context_ == nullptr) return;
-  tasks_.push_back(std::move(task));
-  // One wake-up for all that is pushed before the loop gets to it.
-  if (tasks_.size() == 1) {
-    boost::asio::post(*context_, [self = self_.lock()] { RunAll(self); });
+  {
+    const std::lock_guard lock(mutex_);
+    if (closed_) return;
+    tasks_.push_back(std::move(task));
+    // One wake-up for all that is pushed before the loop gets to it.
+    if (tasks_.size() > 1) return;
   }
+  Wake();
+}
+
+void Mailbox::Wake() {
+  const std::uint64_t one = 1;
+  // Fails only when the counter is full, and then it wakes as well.
+  [[maybe_unused]] const ssize_t written = write(event_.get(), &one, sizeof(one));
 }
 
 void Mailbox::Close() {
   std::vector<std::function<void()>> dropped;
   const std::lock_guard lock(mutex_);
-  context_ = nullptr;
+  closed_ = true;
   dropped.swap(tasks_);
 }
 
-void Mailbox::RunAll(const std::shared_ptr<Mailbox>& self) {
+void Mailbox::OnReady(std::uint32_t) {
+  std::uint64_t count = 0;
+  [[maybe_unused]] const ssize_t got = read(event_.get(), &count, sizeof(count));
   std::vector<std::function<void()>> tasks;
   {
-    const std::lock_guard lock(self->mutex_);
-    tasks.swap(self->tasks_);
+    const std::lock_guard lock(mutex_);
+    tasks.swap(tasks_);
   }
-  for (const auto& task : tasks) {
-    try {
-      task();
-    } catch (const std::exception& error) {
-      log::Error("task failed", {{"reason", error.what()}});
-    }
-  }
+  for (const auto& task : tasks) Guarded(task);
 }
 
 Loop::Loop(SharedState& shared, unsigned index)
     : shared_(shared),
       index_(index),
-      // Descriptors are used on the loop's thread only; posting from others stays locked.
-      context_(BOOST_ASIO_CONCURRENCY_HINT_UNSAFE_IO),
-      work_(boost::asio::make_work_guard(context_)),
-      tick_(context_),
-      mailbox_(std::make_shared<Mailbox>(context_)),
+      epoll_(OrThrow(epoll_create1(EPOLL_CLOEXEC), "epoll_create1")),
+      mailbox_(std::make_shared<Mailbox>()),
       wheel_(TickMs(shared.options.idle_timeout_ms), NowMs()),
+      next_tick_ms_(NowMs() + wheel_.tick_ms()),
       scratch_(kScratchBytes) {
-  mailbox_->self_ = mailbox_;
+  if (!Watch(mailbox_->fd(), EPOLLIN, *mailbox_)) throw std::system_error(errno, std::generic_category(), "epoll_ctl");
 }
 
 Loop::~Loop() {
   mailbox_->Close();
   for (const auto& connection : connections_) connection->Abandon();
+  for (const auto& connection : gone_) connection->Abandon();
 }
+
+bool Loop::Watch(int fd, std::uint32_t events, Watcher& watcher) {
+  epoll_event event{};
+  event.events = events;
+  event.data.ptr = &watcher;
+  return epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd, &event) == 0;
+}
+
+void Loop::Unwatch(int fd) { epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, fd, nullptr); }
 
 void Loop::Run() {
   pthread_setname_np(pthread_self(), ("weir-loop-" + std::to_string(index_)).c_str());
-  ArmTick();
-  for (;;) {
-    try {
-      context_.run();
-      return;
-    } catch (const std::exception& error) {
-      log::Error("event loop went on after a fault", {{"reason", error.what()}});
-    }
-  }
+  while (!stopped_.load(std::memory_order_acquire)) Turn();
 }
 
-void Loop::Stop() { context_.stop(); }
+void Loop::Stop() {
+  stopped_.store(true, std::memory_order_release);
+  mailbox_->Wake();
+}
+
+void Loop::Turn() {
+  std::int64_t wait_ms = again_.empty() ? std::max<std::int64_t>(next_tick_ms_ - NowMs(), 0) : 0;
+  for (const Delayed& delayed : delayed_) wait_ms = std::clamp<std::int64_t>(delayed.due_ms - NowMs(), 0, wait_ms);
+  std::array<epoll_event, kEventsPerTurn> events;
+  const int count = epoll_wait(epoll_.get(), events.data(), kEventsPerTurn, static_cast<int>(wait_ms));
+  for (int i = 0; i < count; ++i) {
+    const epoll_event& event = events[static_cast<std::size_t>(i)];
+    Guarded([&event] { static_cast<Watcher*>(event.data.ptr)->OnReady(event.events); });
+  }
+  if (!again_.empty()) {
+    for (const auto& connection : std::exchange(again_, {})) {
+      Guarded([&connection] { connection->OnReady(0); });
+    }
+  }
+  Tick();
+  Bury();
+}
 
 void Loop::Adopt(Descriptor fd, const std::shared_ptr<const ListenerState>& listener) {
   if (shared_.open.fetch_add(1) >= options().max_connections || draining()) {
@@ -136,10 +182,9 @@ void Loop::Adopt(Descriptor fd, const std::shared_ptr<const ListenerState>& list
       // A peer that vanished without a word is noticed also where no idle timeout is set.
       setsockopt(fd.get(), SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
     }
-    StreamSocket socket(context_);
-    socket.assign(boost::asio::generic::stream_protocol(peer.family, 0), fd.get());
-    fd.Release();
-    connection = std::make_shared<SocketConnection>(*this, std::move(socket), std::move(peer.text));
+    connection = std::make_shared<SocketConnection>(*this, std::move(fd), std::move(peer.text));
+    connections_.reserve(connections_.size() + 1);
+    if (!connection->Watch()) throw std::system_error(errno, std::generic_category(), "epoll_ctl");
     connection->slot = connections_.size();
     connections_.push_back(connection);
   } catch (const std::exception& error) {
@@ -154,14 +199,28 @@ void Loop::Adopt(Descriptor fd, const std::shared_ptr<const ListenerState>& list
 
 void Loop::Forget(SocketConnection& connection) {
   const std::size_t slot = connection.slot;
-  // Kept until the list is whole again: the connection may end here.
-  const std::shared_ptr<SocketConnection> last_reference = std::move(connections_[slot]);
+  gone_.push_back(std::move(connections_[slot]));
   if (slot + 1 != connections_.size()) {
     connections_[slot] = std::move(connections_.back());
     connections_[slot]->slot = slot;
   }
   connections_.pop_back();
-  ReleasePlace();
+}
+
+void Loop::Bury() {
+  // A session's end may close other connections, but hardly; they are buried in the same turn.
+  while (!gone_.empty()) {
+    for (const auto& connection : std::exchange(gone_, {})) {
+      Guarded([&connection] { connection->Abandon(); });
+      ReleasePlace();
+    }
+  }
+}
+
+void Loop::Again(SocketConnection& connection) { again_.push_back(connections_[connection.slot]); }
+
+void Loop::After(std::int64_t delay_ms, std::function<void()> task) {
+  delayed_.push_back({NowMs() + delay_ms, std::move(task)});
 }
 
 void Loop::ReleasePlace() {
@@ -187,17 +246,23 @@ std::int64_t Loop::NowMs() {
   return std::int64_t{now.tv_sec} * 1'000 + now.tv_nsec / 1'000'000;
 }
 
-void Loop::ArmTick() {
-  tick_.expires_after(std::chrono::milliseconds(wheel_.tick_ms()));
-  tick_.async_wait([this](const boost::system::error_code& cancelled) {
-    if (!cancelled) Tick();
-  });
-}
-
 void Loop::Tick() {
   const std::int64_t now_ms = NowMs();
-  wheel_.Advance(now_ms, [now_ms](IdleWheel::Node& node) { static_cast<SocketConnection&>(node).OnDeadline(now_ms); });
-  ArmTick();
+  if (now_ms >= next_tick_ms_) {
+    next_tick_ms_ = now_ms + wheel_.tick_ms();
+    wheel_.Advance(now_ms, [now_ms](IdleWheel::Node& node) {
+      Guarded([&] { static_cast<SocketConnection&>(node).OnDeadline(now_ms); });
+    });
+  }
+  for (std::size_t i = 0; i < delayed_.size();) {
+    if (delayed_[i].due_ms > now_ms) {
+      ++i;
+      continue;
+    }
+    const auto task = std::move(delayed_[i].task);
+    delayed_.erase(delayed_.begin() + static_cast<std::ptrdiff_t>(i));
+    Guarded(task);
+  }
 }
 
 }  // namespace weir::net

@@ -1,13 +1,8 @@
 // One event loop: a thread, its connections, its acceptors, and the mailbox through which others reach it.
-// Internal to net: this header has Boost.Asio in it.
+// Internal to net. On epoll itself: docs/decisions/0011-epoll.md.
 #pragma once
 
 #include <atomic>
-#include <boost/asio/basic_stream_socket.hpp>
-#include <boost/asio/executor_work_guard.hpp>
-#include <boost/asio/generic/stream_protocol.hpp>
-#include <boost/asio/io_context.hpp>
-#include <boost/asio/steady_timer.hpp>
 #include <condition_variable>
 #include <cstdint>
 #include <functional>
@@ -27,24 +22,32 @@ namespace weir::net {
 
 class SocketConnection;
 
-// TCP or Unix, with the executor's type known: no virtual call per operation.
-using StreamSocket =
-    boost::asio::basic_stream_socket<boost::asio::generic::stream_protocol, boost::asio::io_context::executor_type>;
+// Whoever is told by a loop when a descriptor is ready.
+class Watcher {
+ public:
+  // `events` as in epoll_wait(2).
+  virtual void OnReady(std::uint32_t events) = 0;
+
+ protected:
+  ~Watcher() = default;
+};
 
 // Tasks for a loop. Thread-safe, and outlives its loop: what is pushed after Close() is dropped.
-class Mailbox {
+class Mailbox final : public Watcher {
  public:
-  explicit Mailbox(boost::asio::io_context& context) : context_(&context) {}
+  Mailbox();
   void Push(std::function<void()> task);
+  // Wakes the loop up without a task.
+  void Wake();
   void Close();
+  // Runs what was pushed. On the loop's thread.
+  void OnReady(std::uint32_t events) override;
+  int fd() const { return event_.get(); }
 
  private:
-  static void RunAll(const std::shared_ptr<Mailbox>& self);
-  friend class Loop;
-
-  std::weak_ptr<Mailbox> self_;
+  const Descriptor event_;
   std::mutex mutex_;
-  boost::asio::io_context* context_;  // nullptr: closed
+  bool closed_ = false;
   std::vector<std::function<void()>> tasks_;
 };
 
@@ -82,6 +85,7 @@ struct LoopCounters {
 
 class Loop {
  public:
+  // Throws std::system_error when the kernel gives no epoll.
   Loop(SharedState& shared, unsigned index);
   ~Loop();
   Loop(const Loop&) = delete;
@@ -93,16 +97,22 @@ class Loop {
   void Stop();
   Mailbox& mailbox() { return *mailbox_; }
   const std::shared_ptr<Mailbox>& shared_mailbox() const { return mailbox_; }
+  // False: the kernel has no room. Before Run() from any thread, then on the loop's.
+  bool Watch(int fd, std::uint32_t events, Watcher& watcher);
+  void Unwatch(int fd);
 
   // ---- on the loop's thread ----------------------------------------------------------------------------------------
   // Takes over a connected socket: makes its connection and session, or closes it when there are too many.
   void Adopt(Descriptor fd, const std::shared_ptr<const ListenerState>& listener);
   void StartDrain();
   void CloseAll();
-  // The connection is closed and nothing of it is pending: forgets it.
+  // The connection has closed: it ends with this turn of the loop.
   void Forget(SocketConnection& connection);
+  // Its OnReady(0) is called in the next turn, which comes at once.
+  void Again(SocketConnection& connection);
+  // Runs `task` once `delay_ms` have passed, a little late. For rare things.
+  void After(std::int64_t delay_ms, std::function<void()> task);
 
-  boost::asio::io_context& context() { return context_; }
   const ServerOptions& options() const { return shared_.options; }
   bool draining() const { return shared_.draining.load(std::memory_order_relaxed); }
   LoopCounters& counters() { return counters_; }
@@ -117,22 +127,31 @@ class Loop {
   std::string& spare_output() { return spare_output_; }
 
  private:
-  void ArmTick();
+  void Turn();
   void Tick();
+  void Bury();
   void ReleasePlace();
+
+  struct Delayed {
+    std::int64_t due_ms = 0;
+    std::function<void()> task;
+  };
 
   SharedState& shared_;
   const unsigned index_;
-  boost::asio::io_context context_;
-  boost::asio::executor_work_guard<boost::asio::io_context::executor_type> work_;
-  boost::asio::steady_timer tick_;
+  const Descriptor epoll_;
+  std::atomic<bool> stopped_{false};
   std::shared_ptr<Mailbox> mailbox_;
   IdleWheel wheel_;
+  std::int64_t next_tick_ms_;
   LoopCounters counters_;
   std::vector<char> scratch_;
   std::string plain_scratch_;
   std::string spare_output_;
   std::vector<std::shared_ptr<SocketConnection>> connections_;
+  std::vector<std::shared_ptr<SocketConnection>> again_;
+  std::vector<std::shared_ptr<SocketConnection>> gone_;  // events of this turn may still name them
+  std::vector<Delayed> delayed_;
 };
 
 }  // namespace weir::net

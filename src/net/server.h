@@ -1,4 +1,4 @@
-// Event loops, one thread each, and the listeners they share with SO_REUSEPORT. Boost.Asio inside, not in this header.
+// Event loops, one thread each, and the listeners they share with SO_REUSEPORT.
 #pragma once
 
 #include <cstdint>

@@ -25,7 +25,7 @@ MAY = {
 TESTS_MAY = {"storage/memory", "library", "base", "tests/conformance"}
 # Libraries that stay inside one folder.
 ONLY_IN = {
-    r"<boost/asio|<boost/beast": {"net", "storage/redis"},
+    r"<boost/asio|<boost/beast": {"storage/redis"},
     r"<hiredis": {"storage/redis"},
     r"<yaml-cpp": {"config"},
     r"<lua|<lauxlib": {"engine"},
