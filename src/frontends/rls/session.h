@@ -12,14 +12,19 @@
 
 namespace weir::rls {
 
+class CallCounters;
+
 struct GrpcOptions {
   std::vector<Service*> services;             // health and reflection are among them, when wanted; outlive the sessions
   const Clock* clock = nullptr;               // for grpc-timeout; nullptr: the system's
   std::uint32_t max_message_bytes = 1 << 20;  // a message, also decompressed
   std::uint32_t max_header_bytes = 16 << 10;  // of one request, decompressed
   std::uint32_t max_concurrent_streams = 1'000;
-  std::uint32_t max_resets = 200;            // streams that the client cancels, of the latest 1,000 (rapid reset)
+  // Streams that the client cancels before they are asked or answered, of the latest 1,000 (rapid reset). One that
+  // waits for a store is not among them: clients with short deadlines cancel those in good faith.
+  std::uint32_t max_resets = 200;
   std::uint32_t max_queued_bytes = 4 << 20;  // answers that a slow reader leaves with us
+  CallCounters* counters = nullptr;          // optional; outlives the sessions
 };
 
 // `options` and `connection` must outlive the session.

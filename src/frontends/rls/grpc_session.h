@@ -1,0 +1,135 @@
+// The session behind session.h. Internal to rls.
+//
+// One turn: bytes go into nghttp2, whose callbacks only note what arrived (session_receive.cc); then streaming handlers
+// are told, unary calls are asked, a batch a service (session_answer.cc), and all that nghttp2 has to say is appended
+// to the connection's output (session.cc). Handlers and services are therefore never entered from within nghttp2.
+#pragma once
+
+#include <nghttp2/nghttp2.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "frontends/rls/abuse.h"
+#include "frontends/rls/counters.h"
+#include "frontends/rls/exchange.h"
+#include "frontends/rls/question_batch.h"
+#include "frontends/rls/session.h"
+
+namespace weir::rls {
+
+class GrpcSession final : public net::Session, private BatchOwner, private ExchangeOwner {
+ public:
+  GrpcSession(net::Connection& connection, const GrpcOptions& options);
+  ~GrpcSession() override;
+  GrpcSession(const GrpcSession&) = delete;
+  GrpcSession& operator=(const GrpcSession&) = delete;
+
+  std::size_t OnInput(std::string_view input) override;
+  void OnDrain() override;
+
+ private:
+  friend struct Callbacks;
+
+  // ---- session.cc: the connection ----------------------------------------------------------------------------------
+  bool Begin();
+  // Not HTTP/2.
+  void Refuse(std::string_view input);
+  // What follows everything that entered the session: answers what is whole, writes, forgets what ended.
+  void Settle();
+  void Pump();
+  void Bury();
+  // Ends the connection with GOAWAY, at the end of this turn.
+  void End(std::uint32_t http2_error);
+  void End(Abuse abuse);
+  // There is something to write, noticed outside of nghttp2: now, or in a task of its own.
+  void Wake();
+  void OnWoken();
+  void OnDrainAcknowledged();
+  const Clock& clock() const { return options_.clock != nullptr ? *options_.clock : SystemClock(); }
+  // Read once a turn.
+  Nanos Now();
+
+  // ---- session_receive.cc: what nghttp2 tells ----------------------------------------------------------------------
+  Exchange* Find(std::int32_t stream) const;
+  bool OnFrameHeader(const nghttp2_frame_hd& header);
+  Exchange* OnStreamBegin(std::int32_t stream);
+  void OnHeader(Exchange& exchange, std::string_view name, std::string_view value);
+  void Route(Exchange& exchange, std::string_view path);
+  void OnHeadersWhole(Exchange& exchange);
+  void OnData(Exchange& exchange, std::string_view bytes);
+  void OnQuestionWhole(Exchange& exchange);
+  void OnReset(Exchange& exchange);
+  void OnStreamClosed(Exchange& exchange, std::uint32_t http2_error);
+  void NoteEvent(Exchange& exchange);
+
+  // ---- session_answer.cc: services and answers ---------------------------------------------------------------------
+  void TellHandlers();
+  void TellHandler(Exchange& exchange);
+  void AskServices();
+  // Moves the message of a unary call into the batch; false: the call was rejected.
+  bool TakeQuestion(Exchange& exchange, QuestionBatch& batch);
+  // The message behind the prefix at the front of `framed`, which is whole; unpacked into `unpacked_` when compressed.
+  std::optional<std::string_view> Message(Exchange& exchange, std::string_view framed);
+  void Answer(Exchange& exchange, UnaryCall& call);
+  void Reject(Exchange& exchange, Code code, std::string message);
+  void AnswerPlain(Exchange& exchange);
+  void AppendMessage(Exchange& exchange, std::string_view message);
+  void StartReply(Exchange& exchange);
+  void ReplyTrailersOnly(Exchange& exchange);
+  void SubmitTrailers(Exchange& exchange);
+  // For nghttp2's data provider: fills `room`, tells whether that was all.
+  std::ptrdiff_t ReadReply(Exchange& exchange, std::uint8_t* room, std::size_t size, std::uint32_t* flags);
+  void RejectTooLarge(Exchange& exchange, std::size_t size);
+  void Forget(std::string& received);
+  // Bytes of messages that one connection may have with us, arriving or waiting.
+  std::size_t MostReceived() const;
+  void Count(const Exchange& exchange, Code code);
+
+  void OnAnswered(QuestionBatch& batch) override;
+  void OnSend(Exchange& exchange, std::string_view message) override;
+  void OnFinish(Exchange& exchange, Status status) override;
+  net::Connection& connection() override { return connection_; }
+
+  net::Connection& connection_;
+  const GrpcOptions& options_;
+  nghttp2_session* h2_ = nullptr;  // nullptr: the client has not introduced itself yet
+  std::optional<Nanos> now_;
+  bool inside_ = false;    // a turn is running: its end writes
+  bool dirty_ = false;     // something was added since the last Pump()
+  bool woken_ = false;     // a task is posted
+  bool drained_ = false;   // the last GOAWAY is submitted
+  bool draining_ = false;  // the first one is
+  bool closing_ = false;   // nothing more is read
+
+  std::vector<Exchange*> live_;
+  Exchange* header_target_ = nullptr;  // whose headers are arriving
+  Exchange* latest_ = nullptr;         // the last that Find() found
+  const Method* latest_method_ = nullptr;
+  Service* latest_service_ = nullptr;
+  std::uint32_t latest_method_index_ = 0;
+  std::vector<Exchange*> events_;          // streaming calls with news
+  std::vector<Exchange*> asked_;           // unary calls that are whole
+  std::vector<Exchange*> asking_, later_;  // AskServices' own
+  std::vector<Exchange*> closed_;          // gone, not yet forgotten
+  // Destroyed where no handler is at work: those that have finished, and those that are told OnClose before.
+  std::vector<std::unique_ptr<StreamHandler>> ending_, refused_;
+  std::vector<std::shared_ptr<QuestionBatch>> waiting_batches_;
+  std::size_t waiting_ = 0;   // unary calls in those
+  std::size_t received_ = 0;  // bytes of messages held: arriving, or waiting for their answer
+  std::size_t queued_ = 0;    // bytes of answers that nghttp2 has not taken
+  std::size_t backlog_ = 0;   // bytes that the client had not taken when this turn began
+  std::string unpacked_;
+  std::string text_;
+  CancelWindow cancels_;
+  FrameBudget frames_;
+  // For tasks: empty once the session has gone.
+  std::shared_ptr<GrpcSession*> self_;
+};
+
+}  // namespace weir::rls

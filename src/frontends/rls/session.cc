@@ -1,0 +1,208 @@
+#include "frontends/rls/session.h"
+
+#include <algorithm>
+#include <array>
+#include <utility>
+
+#include "base/log.h"
+#include "frontends/rls/grpc_session.h"
+#include "frontends/rls/nghttp2_callbacks.h"
+
+namespace weir::rls {
+namespace {
+
+constexpr std::string_view kPreface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+// So much is read before it is answered: answers can be a hundred times as large as their questions.
+constexpr std::size_t kSlice = 16 << 10;
+// What the client may send us before we say that there is room again, over all streams.
+constexpr std::int32_t kConnectionWindow = 1 << 20;
+// The PING that follows the first GOAWAY: when it comes back, the client has seen it.
+constexpr std::array<std::uint8_t, 8> kDrainPing = {'w', 'e', 'i', 'r', ' ', 'e', 'n', 'd'};
+
+constexpr std::string_view kHttp1Answer =
+    "HTTP/1.1 426 Upgrade Required\r\nUpgrade: h2c\r\nConnection: Upgrade, close\r\nContent-Type: text/plain\r\n"
+    "Content-Length: 50\r\n\r\nThis port speaks gRPC: HTTP/2 with prior knowledge\n";
+
+bool LooksLikeHttp1(std::string_view input) { return !input.empty() && input[0] >= 'A' && input[0] <= 'Z'; }
+
+}  // namespace
+
+GrpcSession::GrpcSession(net::Connection& connection, const GrpcOptions& options)
+    : connection_(connection), options_(options), frames_(clock().Now()) {}
+
+GrpcSession::~GrpcSession() {
+  if (self_ != nullptr) *self_ = nullptr;
+  for (const auto& batch : waiting_batches_) batch->Disown();
+  inside_ = true;
+  // Not nghttp2_session_del first: handlers may still send, to a stream that then is never written.
+  for (Exchange* exchange : std::exchange(live_, {})) {
+    exchange->closed = true;
+    closed_.push_back(exchange);
+  }
+  Bury();
+  nghttp2_session_del(h2_);
+}
+
+Nanos GrpcSession::Now() {
+  if (!now_) now_ = clock().Now();
+  return *now_;
+}
+
+bool GrpcSession::Begin() {
+  if (nghttp2_session_server_new2(&h2_, SessionCallbacks(), this, SessionOptions()) != 0) {
+    h2_ = nullptr;
+    closing_ = true;
+    connection_.CloseAfterFlush();
+    return false;
+  }
+  const std::array<nghttp2_settings_entry, 3> settings = {{
+      {NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, options_.max_concurrent_streams},
+      {NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, options_.max_header_bytes},
+      {NGHTTP2_SETTINGS_NO_RFC7540_PRIORITIES, 1},
+  }};
+  nghttp2_submit_settings(h2_, NGHTTP2_FLAG_NONE, settings.data(), settings.size());
+  nghttp2_session_set_local_window_size(h2_, NGHTTP2_FLAG_NONE, 0, kConnectionWindow);
+  return true;
+}
+
+void GrpcSession::Refuse(std::string_view input) {
+  if (LooksLikeHttp1(input)) {
+    connection_.output().append(kHttp1Answer);
+  } else if (Begin()) {
+    nghttp2_session_terminate_session(h2_, NGHTTP2_PROTOCOL_ERROR);
+    Pump();
+  }
+  closing_ = true;
+  connection_.CloseAfterFlush();
+}
+
+std::size_t GrpcSession::OnInput(std::string_view input) {
+  if (closing_) return input.size();
+  if (h2_ == nullptr) {
+    if (!input.starts_with(kPreface.substr(0, input.size()))) {
+      Refuse(input);
+      return input.size();
+    }
+    if (input.size() < kPreface.size()) return 0;
+    if (!Begin()) return input.size();
+  }
+  const std::string_view slice = input.substr(0, kSlice);
+  inside_ = true;
+  now_.reset();
+  backlog_ = connection_.output().size();
+  const ssize_t read = nghttp2_session_mem_recv(h2_, reinterpret_cast<const std::uint8_t*>(slice.data()), slice.size());
+  if (read == NGHTTP2_ERR_TOO_MANY_CONTINUATIONS) {
+    End(Abuse::kHeaderFlood);
+  } else if (read == NGHTTP2_ERR_FLOODED) {
+    End(Abuse::kFrameFlood);
+  } else if (read < 0 && !closing_) {
+    End(NGHTTP2_INTERNAL_ERROR);
+  }
+  Settle();
+  inside_ = false;
+  return slice.size();
+}
+
+void GrpcSession::Settle() {
+  TellHandlers();
+  AskServices();
+  do {
+    dirty_ = false;
+    Pump();
+    Bury();
+  } while (dirty_);
+  if (!closing_ && backlog_ + queued_ > options_.max_queued_bytes) {
+    End(Abuse::kSlowReader);
+    Pump();
+    Bury();
+  }
+  if (!closing_ && nghttp2_session_want_read(h2_) == 0 && nghttp2_session_want_write(h2_) == 0) closing_ = true;
+  if (closing_) connection_.CloseAfterFlush();
+}
+
+void GrpcSession::Pump() {
+  std::string& out = connection_.output();
+  const std::uint8_t* data = nullptr;
+  ssize_t size = 0;
+  while ((size = nghttp2_session_mem_send(h2_, &data)) > 0) {
+    out.append(reinterpret_cast<const char*>(data), static_cast<std::size_t>(size));
+  }
+  if (size < 0) closing_ = true;
+}
+
+void GrpcSession::Bury() {
+  while (!closed_.empty() || !ending_.empty() || !refused_.empty()) {
+    for (Exchange* exchange : std::exchange(closed_, {})) {
+      if (const auto handler = std::move(exchange->handler)) handler->OnClose();
+      queued_ -= exchange->queued();
+      Forget(exchange->in);
+      Exchanges::Release(exchange);
+    }
+    for (const auto& handler : std::exchange(refused_, {})) handler->OnClose();
+    const auto ended = std::exchange(ending_, {});
+  }
+}
+
+void GrpcSession::End(std::uint32_t http2_error) {
+  closing_ = true;
+  nghttp2_session_terminate_session(h2_, http2_error);
+}
+
+void GrpcSession::End(Abuse abuse) {
+  if (closing_) return;
+  if (options_.counters != nullptr) options_.counters->Ended(abuse);
+  log::Info("connection closed for its abuse",
+            {{"peer", std::string(connection_.peer_address())}, {"abuse", std::string(AbuseName(abuse))}});
+  End(NGHTTP2_ENHANCE_YOUR_CALM);
+}
+
+void GrpcSession::Wake() {
+  dirty_ = true;
+  if (inside_ || woken_ || closing_) return;
+  woken_ = true;
+  if (self_ == nullptr) self_ = std::make_shared<GrpcSession*>(this);
+  connection_.Post([self = self_] {
+    if (*self != nullptr) (*self)->OnWoken();
+  });
+}
+
+void GrpcSession::OnWoken() {
+  woken_ = false;
+  if (closing_) return;
+  inside_ = true;
+  now_.reset();
+  backlog_ = connection_.output().size();
+  Settle();
+  inside_ = false;
+  connection_.Flush();
+}
+
+void GrpcSession::OnDrain() {
+  if (closing_ || draining_) return;
+  draining_ = true;
+  if (h2_ == nullptr) {
+    closing_ = true;
+    return connection_.CloseAfterFlush();
+  }
+  // Two steps (RFC 9113, 6.8): requests that are on their way while the first GOAWAY travels are answered.
+  nghttp2_submit_shutdown_notice(h2_);
+  nghttp2_submit_ping(h2_, NGHTTP2_FLAG_NONE, kDrainPing.data());
+  OnWoken();
+}
+
+void GrpcSession::OnDrainAcknowledged() {
+  if (!draining_ || drained_) return;
+  drained_ = true;
+  nghttp2_submit_goaway(h2_, NGHTTP2_FLAG_NONE, nghttp2_session_get_last_proc_stream_id(h2_), NGHTTP2_NO_ERROR, nullptr,
+                        0);
+  // Calls that would never end by themselves.
+  for (Exchange* exchange : std::vector<Exchange*>(live_)) {
+    if (exchange->handler != nullptr) OnFinish(*exchange, {Code::kUnavailable, "the server is shutting down"});
+  }
+}
+
+std::unique_ptr<net::Session> MakeGrpcSession(net::Connection& connection, const GrpcOptions& options) {
+  return std::make_unique<GrpcSession>(connection, options);
+}
+
+}  // namespace weir::rls

@@ -1,0 +1,199 @@
+// What nghttp2 tells of the client's frames, and the routing of requests.
+#include <utility>
+
+#include "frontends/rls/grpc_session.h"
+#include "frontends/rls/wire.h"
+
+namespace weir::rls {
+namespace {
+
+// What HPACK counts for a header beside its text (RFC 9113, 10.5.1).
+constexpr std::size_t kHeaderOverhead = 32;
+// So much of a body that nobody reads is waited for.
+constexpr std::uint32_t kMostDropped = 64 << 10;
+
+}  // namespace
+
+Exchange* GrpcSession::Find(std::int32_t stream) const {
+  if (latest_ != nullptr && latest_->id == stream) return latest_;
+  return static_cast<Exchange*>(nghttp2_session_get_stream_user_data(h2_, stream));
+}
+
+bool GrpcSession::OnFrameHeader(const nghttp2_frame_hd& header) {
+  switch (header.type) {
+    case NGHTTP2_HEADERS:
+    case NGHTTP2_CONTINUATION:
+      return true;
+    case NGHTTP2_DATA:
+      if (header.length > 0 || (header.flags & NGHTTP2_FLAG_END_STREAM) != 0) return true;
+      break;
+    default:
+      break;
+  }
+  if (frames_.Spend(clock())) return true;
+  End(Abuse::kFrameFlood);
+  return false;
+}
+
+Exchange* GrpcSession::OnStreamBegin(std::int32_t stream) {
+  Exchange* const exchange = Exchanges::Acquire();
+  exchange->owner = this;
+  exchange->id = stream;
+  exchange->number = cancels_.Open();
+  exchange->slot = live_.size();
+  exchange->method_index = CallCounters::kUnknownMethod;
+  live_.push_back(exchange);
+  nghttp2_session_set_stream_user_data(h2_, stream, exchange);
+  latest_ = exchange;
+  return exchange;
+}
+
+void GrpcSession::OnHeader(Exchange& exchange, std::string_view name, std::string_view value) {
+  exchange.header_bytes += static_cast<std::uint32_t>(name.size() + value.size() + kHeaderOverhead);
+  if (exchange.header_bytes > options_.max_header_bytes) {
+    exchange.header_fault = Exchange::HeaderFault::kTooLarge;
+    return;
+  }
+  if (exchange.headed) return;
+  switch (name.size()) {
+    case 5:
+      if (name == ":path") Route(exchange, value);
+      break;
+    case 7:
+      if (name == ":method") exchange.is_post = value == "POST";
+      break;
+    case 12:
+      if (name == "content-type") {
+        exchange.is_grpc = IsGrpcContentType(value);
+      } else if (name == "grpc-timeout") {
+        const std::optional<Nanos> timeout = ParseTimeout(value);
+        exchange.timed = true;
+        exchange.deadline = timeout.value_or(0);
+        if (!timeout) exchange.header_fault = Exchange::HeaderFault::kBadTimeout;
+      }
+      break;
+    case 13:
+      if (name == "grpc-encoding") exchange.encoding = EncodingOf(value);
+      break;
+    default:
+      break;
+  }
+}
+
+void GrpcSession::Route(Exchange& exchange, std::string_view path) {
+  // A client asks the same thing again and again.
+  if (latest_method_ == nullptr || latest_method_->path != path) {
+    std::uint32_t index = 0;
+    latest_method_ = nullptr;
+    for (Service* const service : options_.services) {
+      for (const Method& method : service->methods()) {
+        if (method.path == path) {
+          latest_method_ = &method;
+          latest_service_ = service;
+          latest_method_index_ = index;
+        }
+        ++index;
+      }
+      const std::string_view name = service->name();
+      if (path.size() > name.size() + 1 && path.substr(1).starts_with(name) && path[name.size() + 1] == '/') {
+        exchange.known_service = true;
+      }
+    }
+    if (latest_method_ == nullptr) return;
+  }
+  exchange.method = latest_method_;
+  exchange.service = latest_service_;
+  exchange.method_index = latest_method_index_;
+}
+
+void GrpcSession::OnHeadersWhole(Exchange& exchange) {
+  using enum Exchange::HeaderFault;
+  exchange.headed = true;
+  if (exchange.header_fault == kTooLarge) {
+    // Each of these made us read far more than it sent.
+    if (cancels_.Cancel(exchange.number) > options_.max_resets) return End(Abuse::kHeaderFlood);
+    return Reject(exchange, Code::kResourceExhausted,
+                  "the headers exceed " + std::to_string(options_.max_header_bytes) + " bytes");
+  }
+  if (!exchange.is_post || !exchange.is_grpc) {
+    exchange.plain = exchange.is_post ? Exchange::Plain::kUnsupportedMediaType : Exchange::Plain::kMethodNotAllowed;
+    return;
+  }
+  if (exchange.method == nullptr) {
+    return Reject(exchange, Code::kUnimplemented, exchange.known_service ? "unknown method" : "unknown service");
+  }
+  if (exchange.header_fault == kBadTimeout) return Reject(exchange, Code::kInternal, "malformed grpc-timeout");
+  if (exchange.encoding == Encoding::kUnknown) {
+    return Reject(exchange, Code::kUnimplemented, "unknown grpc-encoding");
+  }
+  if (exchange.timed) {
+    if (exchange.deadline == 0) return Reject(exchange, Code::kDeadlineExceeded, "the deadline had passed");
+    exchange.deadline += Now();
+  }
+  if (exchange.method->open) NoteEvent(exchange);
+}
+
+void GrpcSession::OnData(Exchange& exchange, std::string_view bytes) {
+  if (exchange.plain != Exchange::Plain::kNone && exchange.reply == Exchange::Reply::kNone) {
+    exchange.dropped_bytes += static_cast<std::uint32_t>(bytes.size());
+    if (exchange.dropped_bytes > kMostDropped) AnswerPlain(exchange);
+    return;
+  }
+  if (exchange.reply == Exchange::Reply::kWhole || exchange.finished) return;
+  if (received_ + bytes.size() > MostReceived()) {
+    return Reject(exchange, Code::kResourceExhausted,
+                  "this connection's unanswered messages exceed " + std::to_string(MostReceived()) + " bytes");
+  }
+  exchange.in.append(bytes);
+  received_ += bytes.size();
+  if (exchange.method->open) return NoteEvent(exchange);
+  if (exchange.in.size() < kPrefixBytes) return;
+  const std::size_t size = MessageSize(exchange.in);
+  if (size > options_.max_message_bytes) return RejectTooLarge(exchange, size);
+  if (exchange.in.size() > kPrefixBytes + size) {
+    return Reject(exchange, Code::kInternal, "more than one message for a call that takes one");
+  }
+}
+
+void GrpcSession::OnQuestionWhole(Exchange& exchange) {
+  exchange.ended = true;
+  if (exchange.plain != Exchange::Plain::kNone) {
+    if (exchange.reply == Exchange::Reply::kNone) AnswerPlain(exchange);
+    return;
+  }
+  if (exchange.reply != Exchange::Reply::kNone && exchange.handler == nullptr) return;
+  if (exchange.method->open) return NoteEvent(exchange);
+  asked_.push_back(&exchange);
+}
+
+void GrpcSession::OnReset(Exchange& exchange) {
+  if (exchange.reply == Exchange::Reply::kAsked) {
+    // In good faith: it waited for a store, and its deadline passed.
+    frames_.Earn();
+    return;
+  }
+  if (exchange.reply != Exchange::Reply::kNone) return;
+  if (cancels_.Cancel(exchange.number) > options_.max_resets) End(Abuse::kRapidReset);
+}
+
+void GrpcSession::OnStreamClosed(Exchange& exchange, std::uint32_t http2_error) {
+  nghttp2_session_set_stream_user_data(h2_, exchange.id, nullptr);
+  exchange.closed = true;
+  if (latest_ == &exchange) latest_ = nullptr;
+  if (header_target_ == &exchange) header_target_ = nullptr;
+  if (http2_error != NGHTTP2_NO_ERROR && !exchange.finished && exchange.plain == Exchange::Plain::kNone) {
+    Count(exchange, Code::kCancelled);
+  }
+  live_[exchange.slot] = live_.back();
+  live_[exchange.slot]->slot = exchange.slot;
+  live_.pop_back();
+  closed_.push_back(&exchange);
+}
+
+void GrpcSession::NoteEvent(Exchange& exchange) {
+  if (exchange.queued_event) return;
+  exchange.queued_event = true;
+  events_.push_back(&exchange);
+}
+
+}  // namespace weir::rls
