@@ -17,18 +17,22 @@ build: ## build the daemon: build/release/weir
 
 test: ## install what the tests need, build and run them all
 	@scripts/deps run test
+	@scripts/tools test
 	@scripts/ctest dev
 
 asan: ## the whole suite under AddressSanitizer and UndefinedBehaviorSanitizer
 	@scripts/deps run test
+	@scripts/tools test
 	@scripts/ctest asan
 
 tsan: ## the whole suite under ThreadSanitizer
 	@scripts/deps run test
+	@scripts/tools test
 	@scripts/ctest tsan
 
 bench: ## run every benchmark and write bench/RESULTS.md
 	@scripts/deps run bench
+	@scripts/tools bench
 	@cmake --preset bench >/dev/null
 	@cmake --build --preset bench -j $(JOBS)
 	@bench/run
