@@ -107,6 +107,15 @@ TEST(Conversion, OnlyStatesThatMeanTheSameAreCopied) {
   Limit elsewhere = daily;
   elsewhere.zone = 1;
   EXPECT_FALSE(CarriesOver(daily, elsewhere));
+  Limit epoch = daily;
+  epoch.calendar = Calendar::kEpoch;
+  epoch.window = kMinute;
+  EXPECT_FALSE(CarriesOver(daily, epoch));
+  other = epoch;
+  other.zone = 1;
+  EXPECT_TRUE(CarriesOver(epoch, other));
+  other.window = kHour;
+  EXPECT_FALSE(CarriesOver(epoch, other));
 }
 
 }  // namespace

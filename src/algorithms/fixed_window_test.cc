@@ -102,6 +102,30 @@ TEST(FixedWindow, ADayIsTheZonesDay) {
   EXPECT_EQ(counter.Check(1, noon + 12 * kHour).verdict, Verdict::kAllowed);
 }
 
+TEST(FixedWindow, EpochWindowsLieEndToEndFrom1970) {
+  Limit limit = Rolling(3, 7 * kDay);
+  limit.calendar = Calendar::kEpoch;
+  const Nanos begin = 2'900 * 7 * kDay;
+  for (const char* zone : {"UTC", "Asia/Kolkata"}) {
+    limit.zone = ZoneIndex(zone).value();
+    Counter counter(limit);
+    EXPECT_EQ(counter.Check(1, begin).reset_after_ns, 7 * kDay);
+    EXPECT_EQ(counter.Check(2, begin + 6 * kDay).reset_after_ns, kDay);
+    const Outcome denied = counter.Check(1, begin + 7 * kDay - 1);
+    EXPECT_EQ(denied.verdict, Verdict::kLater);
+    EXPECT_EQ(denied.retry_after_ns, 1);
+    EXPECT_EQ(counter.Check(3, begin + 7 * kDay).verdict, Verdict::kAllowed);
+  }
+  EXPECT_EQ(CalendarBounds(limit, -1), (WindowBounds{0, 7 * kDay}));
+  EXPECT_EQ(CalendarBounds(limit, 0), (WindowBounds{0, 7 * kDay}));
+}
+
+TEST(FixedWindow, AnEpochWindowOfNoLengthIsARollingOne) {
+  Limit limit = Rolling(1, 0);
+  limit.calendar = Calendar::kEpoch;
+  EXPECT_EQ(Sanitize(limit).calendar, Calendar::kNone);
+}
+
 TEST(FixedWindow, ACalendarWindowThatBeganLaterOutlivesAClockSetBack) {
   Limit limit = Rolling(1, 0);
   limit.calendar = Calendar::kHour;

@@ -78,7 +78,7 @@ void SanitizePenalty(Limit& limit) {
 
 Limit Sanitize(Limit limit) {
   if (limit.kind > Kind::kPenalty) limit.kind = Kind::kUnlimited;
-  if (limit.calendar > Calendar::kYear) limit.calendar = Calendar::kNone;
+  if (limit.calendar > Calendar::kEpoch) limit.calendar = Calendar::kNone;
   limit.capacity = std::min(limit.capacity, kMaxCount);
   switch (limit.kind) {
     case Kind::kUnlimited:
@@ -95,6 +95,7 @@ Limit Sanitize(Limit limit) {
       break;
     case Kind::kFixedWindow:
       limit.window = std::clamp<Nanos>(limit.window, 0, kLongestWindow);
+      if (limit.window == 0 && limit.calendar == Calendar::kEpoch) limit.calendar = Calendar::kNone;
       break;
     case Kind::kConcurrency:
       limit.capacity = std::min(limit.capacity, concurrency::kMostSlots);

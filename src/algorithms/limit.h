@@ -20,7 +20,8 @@ enum class Kind : std::uint8_t {
   kPenalty,  // the ban box behind progressive penalties; not a rule's algorithm
 };
 
-enum class Calendar : std::uint8_t { kNone, kMinute, kHour, kDay, kWeek, kMonth, kYear };
+// kEpoch is no unit of a calendar: windows of Limit::window, the first of which began at 1970-01-01T00:00:00Z.
+enum class Calendar : std::uint8_t { kNone, kMinute, kHour, kDay, kWeek, kMonth, kYear, kEpoch };
 
 // A field that an algorithm does not use is 0. Ranges are enforced by Sanitize(); a Limit that went through it is safe
 // for every algorithm: nothing overflows, divides by zero or loops without bound.
@@ -58,8 +59,8 @@ struct Limit {
 //   buckets     rate_count 1..2^53, rate_period 1 ns..10 years (a rate of 0 becomes 1 per 10 years); the fraction is
 //               reduced; up to 1,000,000 units a second it becomes 1 / whole nanoseconds, rounded up (gcra.h says why);
 //               capacity is lowered until the bucket fills within 2^60 ns (36 years)
-//   windows     0..10 years (0, only for fixed_window and the anchored sliding_window: each request opens a new one),
-//               others 1 ns..10 years
+//   windows     0..10 years (0, only for fixed_window and the anchored sliding_window: each request opens a new one,
+//               and calendar kEpoch becomes kNone), others 1 ns..10 years
 //   precision   sliding_window, when below window: at least 1 ms, and raised until there are at most 3,600 sub-windows;
 //               if it is still below window, capacity is at most 2^52 (the oldest sub-window is held in full, beside
 //               it)

@@ -96,7 +96,7 @@ inline Limit RandomLimit(Kind kind, Random& random) {
   }
   limit.shape = random.OneIn(2);
   limit.count_denied = random.OneIn(3);
-  limit.calendar = random.OneIn(2) ? Calendar::kNone : static_cast<Calendar>(random.In(1, 6));
+  limit.calendar = random.OneIn(2) ? Calendar::kNone : static_cast<Calendar>(random.In(1, 7));
   limit.lease = random.In(1, 20 * kSecond);
   limit.learning_window = limit.window * random.In(1, 10);
   limit.adjustment_ppm = static_cast<std::uint32_t>(random.In(0, 4'000'000));
@@ -161,7 +161,7 @@ inline Nanos Scale(const Limit& limit) {
     case Kind::kConcurrency:
       return limit.lease;
     case Kind::kFixedWindow:
-      return limit.calendar == Calendar::kNone ? limit.window : kHour;
+      return limit.calendar == Calendar::kNone || limit.calendar == Calendar::kEpoch ? limit.window : kHour;
     default:
       return limit.window;
   }

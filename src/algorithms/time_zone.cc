@@ -131,6 +131,7 @@ WindowBounds Compute(const absl::TimeZone& zone, Calendar calendar, Nanos now) {
     case Calendar::kYear:
       return BoundsByCivil(zone, now, absl::CivilYear(civil), 1);
     case Calendar::kNone:
+    case Calendar::kEpoch:
       break;
   }
   return {now, now};
@@ -165,6 +166,11 @@ std::string_view ZoneName(std::uint16_t index) {
 WindowBounds CalendarBounds(const Limit& limit, Nanos now) {
   now = ClampNow(now);
   if (limit.calendar == Calendar::kNone) return {now, now + limit.window};
+  if (limit.calendar == Calendar::kEpoch) {
+    const Nanos length = limit.window > 0 ? limit.window : 1;
+    const Nanos start = now - now % length;  // `now` is not before 1970
+    return {start, start + length};
+  }
   // A look-up in a zone's history takes hundreds of nanoseconds; the answer holds until the unit ends.
   static thread_local std::array<Remembered, 16> remembered;
   const std::uint32_t key = (std::uint32_t{limit.zone} << 8) | static_cast<std::uint32_t>(limit.calendar);

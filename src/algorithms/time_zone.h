@@ -28,7 +28,7 @@ struct WindowBounds {
 //  - days have 23 or 25 hours when clocks change; weeks begin on Monday; a day whose midnight does not exist begins
 //    when the clocks jump; one whose midnight occurs twice begins at the first.
 //  - minutes and hours are counted by the offset in force; a change of offset within one begins a new one.
-//  - calendar kNone: [now, now + window).
+//  - calendar kNone: [now, now + window). kEpoch: the multiple of window that contains now; the zone does not matter.
 WindowBounds CalendarBounds(const Limit& limit, Nanos now);
 
 }  // namespace weir::algorithms

@@ -44,17 +44,19 @@ OwnNumbers OwnNumbersOf(const RateLimitAlgorithm& algorithm) {
     return {.count = concurrency->max_in_flight > 0, .window = true};
   }
   if (const auto* window = std::get_if<FixedWindow>(&algorithm)) {
-    return {.count = false, .window = window->aligned != WindowAlignment::kRolling};
+    return {.count = false,
+            .window = window->aligned != WindowAlignment::kRolling && window->aligned != WindowAlignment::kEpoch};
   }
   return {};
 }
 
 Nanos Saturated(Int128 nanos) { return nanos > INT64_MAX ? INT64_MAX : static_cast<Nanos>(nanos); }
 
-Nanos LengthOf(Calendar calendar) {
-  switch (calendar) {
+Nanos LongestWindow(const Limit& limit) {
+  switch (limit.calendar) {
     case Calendar::kNone:
-      return 0;
+    case Calendar::kEpoch:
+      return limit.window;
     case Calendar::kMinute:
       return kMinute;
     case Calendar::kHour:
@@ -101,7 +103,8 @@ RuleCompiler::RuleCompiler(const EnterpriseRateLimitConfig& document,
   for (const Rule& rule : former->rules()) before_.emplace(rule.path, &rule);
 }
 
-const Rule& RuleCompiler::Add(std::string_view path, Level level, const RateLimitRule& inherited) {
+const Rule& RuleCompiler::Add(std::string_view path, Level level, const RateLimitRule& inherited,
+                              std::unique_ptr<const DescriptorPath> descriptor) {
   const RateLimitRule complete = WithDefaults(inherited, document_);
   const auto known = before_.find(path);
   const Rule* const before = known == before_.end() ? nullptr : known->second;
@@ -115,14 +118,31 @@ const Rule& RuleCompiler::Add(std::string_view path, Level level, const RateLimi
   rule.on_store_failure = complete.on_store_failure.value_or(StoreFailurePolicy::kLocal);
   rule.headers = complete.headers.value_or(HeaderConfig{});
   rule.header_plan = PlanOf(rule.headers);
-  rule.identifier = identifiers_.Compile(complete.identifier.value_or(EnhancedIdentifier{}), rule.path);
-  rule.identifier_hash = identifiers_.HashOf(rule.identifier);
+  rule.descriptor = std::move(descriptor);
+  SetIdentifier(rule, inherited, complete);
   SetLimit(rule, complete);
   SetSchedule(rule, complete);
   SetNames(rule, complete, before);
   SetPenalty(rule, complete.penalties.value_or(PenaltyConfig{}), before);
   SetFormer(rule, before);
   return rule;
+}
+
+void RuleCompiler::SetIdentifier(Rule& rule, const RateLimitRule& inherited, const RateLimitRule& complete) {
+  if (rule.level != Level::kDomain || inherited.identifier) {
+    rule.identifier = identifiers_.Compile(complete.identifier.value_or(EnhancedIdentifier{}), rule.path);
+    rule.identifier_hash = identifiers_.HashOf(rule.identifier);
+    return;
+  }
+  rule.identifier.kind = Identifier::Kind::kDescriptor;
+  rule.identifier_hash = identifiers_.HashOf(rule.identifier);
+  if (rule.descriptor == nullptr) return;
+  // What stands for a value in the subject decides what the subject means.
+  const auto& steps = rule.descriptor->steps;
+  for (std::size_t i = 0; i < steps.size(); ++i) {
+    if (steps[i].shared.empty()) continue;
+    rule.identifier_hash = Fingerprint().Add(rule.identifier_hash).Add(i).Add(steps[i].shared).Hash();
+  }
 }
 
 void RuleCompiler::SetLimit(Rule& rule, const RateLimitRule& complete) {
@@ -221,7 +241,7 @@ Nanos StateLifetime(const Limit& limit) {
     case Kind::kSlidingWindowLog:
       return Saturated(static_cast<Int128>(limit.window) * 2);
     case Kind::kFixedWindow:
-      return limit.calendar == Calendar::kNone ? limit.window : LengthOf(limit.calendar);
+      return LongestWindow(limit);
     case Kind::kConcurrency:
       return limit.lease;
     case Kind::kAdaptive:

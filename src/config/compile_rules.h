@@ -61,7 +61,9 @@ class RuleCompiler {
                const Snapshot* former, Nanos now, std::size_t capacity, FaultList& faults);
 
   // `inherited` has what all levels write (inherit.h), not yet the defaults. Always appends a rule, also with faults.
-  const Rule& Add(std::string_view path, Level level, const RateLimitRule& inherited);
+  // Level kDomain: without an identifier of its own its subject is the descriptor that `descriptor` tells of.
+  const Rule& Add(std::string_view path, Level level, const RateLimitRule& inherited,
+                  std::unique_ptr<const DescriptorPath> descriptor = nullptr);
   std::size_t size() const { return rules_.size(); }
   std::span<const Rule> Since(std::size_t first) const { return std::span(rules_).subspan(first); }
 
@@ -69,6 +71,7 @@ class RuleCompiler {
   std::vector<std::string> TakeExtractors() { return identifiers_.TakeExtractors(); }
 
  private:
+  void SetIdentifier(Rule& rule, const RateLimitRule& inherited, const RateLimitRule& complete);
   void SetLimit(Rule& rule, const RateLimitRule& complete);
   void SetSchedule(Rule& rule, const RateLimitRule& complete);
   void SetPenalty(Rule& rule, const PenaltyConfig& penalties, const Rule* before);

@@ -23,7 +23,7 @@ std::size_t CountRules(const EnterpriseRateLimitConfig& document) {
     count += (tenant.rule ? 1u : 0u) + (tenant.aggregate ? 1u : 0u) + tenant.quotas.size();
   }
   for (const auto& [name, user] : document.users) count += (user.rule ? 1u : 0u) + user.quotas.size();
-  return count;
+  return count + DomainTable::CountRules(document.domains);
 }
 
 class SnapshotCompiler {
@@ -46,6 +46,7 @@ class SnapshotCompiler {
     CompileEndpoints();
     CompileIpRules();
     CompileExemptions();
+    tables_->domains.Build(document_.domains, rules_, faults_);
     if (!faults_.empty()) return std::unexpected(faults_.ToError());
     tables_->extractors = rules_.TakeExtractors();
     tables_->rules = rules_.TakeRules();  // moving a vector moves no rule

@@ -80,6 +80,13 @@ EnterpriseRateLimitConfig ExpandTemplates(const EnterpriseRateLimitConfig& docum
   for (auto& [name, user] : result.users) expand_some(user.rule);
   for (auto& [pattern, endpoint] : result.endpoints) expand(endpoint.rule);
   for (auto& rule : result.ip_rules.rules) expand_some(rule.rule);
+  const auto expand_tree = [&](auto& self, std::vector<DescriptorLimits>& descriptors) -> void {
+    for (DescriptorLimits& one : descriptors) {
+      expand_some(one.rule);
+      self(self, one.descriptors);
+    }
+  };
+  for (auto& [name, domain] : result.domains) expand_tree(expand_tree, domain.descriptors);
   return result;
 }
 
@@ -160,6 +167,7 @@ RateLimitRule QuotaRule(const Quota& quota, EnhancedIdentifier identifier) {
       case WindowAlignment::kHour:
         return 3'600;
       case WindowAlignment::kRolling:
+      case WindowAlignment::kEpoch:
       case WindowAlignment::kDay:
         return kDaySeconds;
       case WindowAlignment::kWeek:

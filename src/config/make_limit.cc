@@ -52,15 +52,18 @@ Calendar CalendarOf(WindowAlignment aligned) {
       return Calendar::kMonth;
     case WindowAlignment::kYear:
       return Calendar::kYear;
+    case WindowAlignment::kEpoch:
+      return Calendar::kEpoch;
   }
   return Calendar::kNone;
 }
 
-// Nominal: what a header tells.
-Nanos LengthOf(Calendar calendar) {
+// Nominal: what a header tells. `window`: of those that no calendar gives a length.
+Nanos LengthOf(Calendar calendar, Nanos window) {
   switch (calendar) {
     case Calendar::kNone:
-      return 0;
+    case Calendar::kEpoch:
+      return window;
     case Calendar::kMinute:
       return kMinute;
     case Calendar::kHour:
@@ -109,9 +112,9 @@ struct Fill {
   Result<> operator()(const FixedWindow& window) const {
     limit.kind = Kind::kFixedWindow;
     limit.calendar = CalendarOf(window.aligned);
-    limit.window = limit.calendar == Calendar::kNone ? numbers.window : LengthOf(limit.calendar);
+    limit.window = LengthOf(limit.calendar, numbers.window);
     limit.count_denied = window.count_denied;
-    if (limit.calendar == Calendar::kNone) return {};
+    if (limit.calendar == Calendar::kNone || limit.calendar == Calendar::kEpoch) return {};
     const auto zone = algorithms::ZoneIndex(window.time_zone);
     if (!zone) return std::unexpected(zone.error());
     limit.zone = *zone;
@@ -141,7 +144,9 @@ struct Fill {
 bool UsesWindow(const RateLimitAlgorithm& algorithm) {
   if (const auto* bucket = std::get_if<TokenBucket>(&algorithm)) return bucket->refill_rate <= 0;
   if (const auto* bucket = std::get_if<LeakyBucket>(&algorithm)) return bucket->leak_rate <= 0;
-  if (const auto* window = std::get_if<FixedWindow>(&algorithm)) return window->aligned == WindowAlignment::kRolling;
+  if (const auto* window = std::get_if<FixedWindow>(&algorithm)) {
+    return window->aligned == WindowAlignment::kRolling || window->aligned == WindowAlignment::kEpoch;
+  }
   return !std::holds_alternative<Concurrency>(algorithm);
 }
 
@@ -187,7 +192,7 @@ std::uint64_t HeaderWindowSeconds(const Limit& limit) {
     case Kind::kAdaptive:
       return rounded_up(limit.window);
     case Kind::kFixedWindow:
-      return rounded_up(limit.calendar == Calendar::kNone ? limit.window : LengthOf(limit.calendar));
+      return rounded_up(LengthOf(limit.calendar, limit.window));
     case Kind::kUnlimited:
     case Kind::kConcurrency:
     case Kind::kPenalty:

@@ -59,6 +59,12 @@ TEST(MakeLimit, Windows) {
   const Limit rolling = Made(10, 90, FixedWindow{});
   EXPECT_EQ(rolling.calendar, Calendar::kNone);
   EXPECT_EQ(rolling.window, 90 * kSecond);
+  const Limit epoch = Made(10, 90, FixedWindow{WindowAlignment::kEpoch, "Europe/Berlin", false});
+  EXPECT_EQ(epoch.calendar, Calendar::kEpoch);
+  EXPECT_EQ(epoch.window, 90 * kSecond);
+  EXPECT_EQ(epoch.zone, 0);
+  EXPECT_EQ(HeaderWindowSeconds(epoch), 90U);
+  EXPECT_EQ(Made(10, 0, FixedWindow{WindowAlignment::kEpoch, "UTC", false}).kind, Kind::kUnlimited);
 
   RateLimitRule nowhere;
   nowhere.max_requests = 1;

@@ -71,6 +71,7 @@ class DocumentCheck {
     CheckPatterns();
     CheckIpRulesOf();
     CheckTemplates();
+    CheckDomains(config_, expanded_, rules_, faults_);
     if (config_.algorithm) rules_.CheckAlgorithm({nullptr, "algorithm"}, *config_.algorithm);
     CheckExemptions({nullptr, "exemptions"}, config_.exemptions, faults_);
     CheckStorage({nullptr, "storage"}, config_.storage, faults_);

@@ -70,6 +70,9 @@ class RuleCheck {
   std::size_t shadowed_ = 0;
 };
 
+// `expanded`: the same document with its templates applied.
+void CheckDomains(const EnterpriseRateLimitConfig& config, const EnterpriseRateLimitConfig& expanded, RuleCheck& rules,
+                  MeaningFaults& faults);
 void CheckIpRules(const Place& place, const IpRules& rules, MeaningFaults& faults);
 void CheckExemptions(const Place& place, const Exemptions& exemptions, MeaningFaults& faults);
 void CheckStorage(const Place& place, const StorageConfig& storage, MeaningFaults& faults);

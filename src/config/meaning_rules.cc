@@ -37,14 +37,17 @@ struct Brings {
 
 Brings BroughtBy(const RateLimitAlgorithm& algorithm) {
   const auto bucket = [](double rate, std::uint64_t capacity) { return Brings{rate > 0 && capacity > 0, rate > 0}; };
-  return std::visit(Overloaded{
-                        [&](const TokenBucket& one) { return bucket(one.refill_rate, one.burst_capacity); },
-                        [&](const LeakyBucket& one) { return bucket(one.leak_rate, one.capacity); },
-                        [](const Concurrency& one) { return Brings{one.max_in_flight > 0, true}; },
-                        [](const FixedWindow& one) { return Brings{false, one.aligned != WindowAlignment::kRolling}; },
-                        [](const auto&) { return Brings{}; },
-                    },
-                    algorithm);
+  return std::visit(
+      Overloaded{
+          [&](const TokenBucket& one) { return bucket(one.refill_rate, one.burst_capacity); },
+          [&](const LeakyBucket& one) { return bucket(one.leak_rate, one.capacity); },
+          [](const Concurrency& one) { return Brings{one.max_in_flight > 0, true}; },
+          [](const FixedWindow& one) {
+            return Brings{false, one.aligned != WindowAlignment::kRolling && one.aligned != WindowAlignment::kEpoch};
+          },
+          [](const auto&) { return Brings{}; },
+      },
+      algorithm);
 }
 
 }  // namespace

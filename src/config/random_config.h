@@ -34,6 +34,8 @@ class RandomConfig {
     if (Chance(2)) config.algorithm = Algorithm();
     if (Chance(2)) config.storage = Storage();
     if (Chance(3)) config.analytics = {Flip(), Flip(), Seconds(1, 3650)};
+    for (std::size_t i = Below(3); i > 0; --i) config.domains[Name()] = {Descriptors(3), Maybe([&] { return Flip(); })};
+    if (Chance(2)) config.envoy = Envoy();
     for (std::size_t i = Below(3); i > 0; --i) config.templates[Name()] = Rule();
     if (Chance(2)) config.server = Server();
     if (Chance(4)) config.jwt = {Maybe([&] { return Name(); }), Maybe([&] { return Name() + "\nline\n"; })};
@@ -181,7 +183,7 @@ class RandomConfig {
 
   WindowAlignment Alignment() {
     return Pick({WindowAlignment::kRolling, WindowAlignment::kMinute, WindowAlignment::kHour, WindowAlignment::kDay,
-                 WindowAlignment::kWeek, WindowAlignment::kMonth, WindowAlignment::kYear});
+                 WindowAlignment::kWeek, WindowAlignment::kMonth, WindowAlignment::kYear, WindowAlignment::kEpoch});
   }
   std::string Zone() { return Pick({"UTC", "Europe/Berlin", "America/New_York"}); }
 
@@ -274,6 +276,32 @@ class RandomConfig {
            Maybe([&] { return Rule(); })});
     }
     return rules;
+  }
+  std::vector<DescriptorLimits> Descriptors(int depth) {
+    std::vector<DescriptorLimits> descriptors;
+    for (std::size_t i = depth == 0 ? 0 : Below(3); i > 0; --i) {
+      descriptors.push_back({.key = Name(),
+                             .value = Pick<std::string>({"", "*", Name(), Name() + "*"}),
+                             .rule = Maybe([&] { return Rule(); }),
+                             .replaces = Names(),
+                             .quota_mode = Flip(),
+                             .detailed_metric = Flip(),
+                             .value_to_metric = Flip(),
+                             .share_threshold = Flip(),
+                             .descriptors = Descriptors(depth - 1)});
+    }
+    return descriptors;
+  }
+  EnvoyConfig Envoy() {
+    EnvoyConfig envoy{.files = Names(),
+                      .unknown_domain = Pick({UnknownDomain::kAllow, UnknownDomain::kDeny, UnknownDomain::kError,
+                                              UnknownDomain::kHierarchy}),
+                      .count_all = Flip(),
+                      .response_headers = Flip(),
+                      .dynamic_metadata = Flip(),
+                      .attributes = {}};
+    for (std::size_t i = Below(3); i > 0; --i) envoy.attributes[Name()] = Pick({"ip", "user", "api_key", "none"});
+    return envoy;
   }
   StorageConfig Storage() {
     StorageConfig storage;

@@ -22,6 +22,8 @@ Ref<StorageConfig> StorageType();
 Ref<AnalyticsConfig> AnalyticsType();
 Ref<ServerConfig> ServerType();
 Ref<JwtConfig> JwtType();
+Ref<DomainLimits> DomainType();
+Ref<EnvoyConfig> EnvoyType();
 
 inline constexpr std::uint64_t kMostSeconds = 315'360'000;  // ten years
 

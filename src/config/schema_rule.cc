@@ -60,7 +60,8 @@ Ref<WindowAlignment> AlignmentType() {
                                                     {WindowAlignment::kDay, "day"},
                                                     {WindowAlignment::kWeek, "week"},
                                                     {WindowAlignment::kMonth, "month"},
-                                                    {WindowAlignment::kYear, "year"}});
+                                                    {WindowAlignment::kYear, "year"},
+                                                    {WindowAlignment::kEpoch, "epoch"}});
   return type;
 }
 
@@ -112,7 +113,8 @@ Ref<FixedWindow> FixedWindowType() {
       "fixed_window", "One counter that starts anew with each window, rolling or aligned to the calendar.");
   type->With(
           "aligned", &FixedWindow::aligned, AlignmentType(),
-          "Where a window begins: at the subject's first request, or with a calendar unit, which then is the window.")
+          "Where a window begins: at the subject's first request, with a calendar unit, which then is the window, or "
+          "(`epoch`) at each multiple of window_seconds since 1970.")
       .With("time_zone", &FixedWindow::time_zone, ZoneName(), "Whose calendar.")
       .With("count_denied", &FixedWindow::count_denied, Bool(), "Denied requests count too.");
   return type;

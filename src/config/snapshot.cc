@@ -52,6 +52,8 @@ const UserEntry* Snapshot::FindUser(std::string_view name) const {
   return found ? &tables_->user_entries[*found] : nullptr;
 }
 
+const DomainEntry* Snapshot::FindDomain(std::string_view name) const { return tables_->domains.Find(name); }
+
 void Snapshot::VisitEndpoints(const EndpointQuery& query, absl::FunctionRef<Visit(const EndpointMatch&)> visit) const {
   tables_->endpoints.Visit(query, visit);
 }

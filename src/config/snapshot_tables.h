@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "config/domain_table.h"
 #include "config/endpoint_table.h"
 #include "config/exempt_paths.h"
 #include "config/network_map.h"
@@ -32,6 +33,7 @@ struct SnapshotTables {
   StringMap users;
   std::vector<UserEntry> user_entries;
   EndpointTable endpoints;
+  DomainTable domains;
 
   std::vector<IpMatch> ip_rules;
   NetworkMap ip_rule_networks;  // -> ip_rules

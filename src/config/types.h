@@ -269,6 +269,22 @@ class Later final : public TypeOf<std::shared_ptr<const T>> {
   Ref<T> (*inner_)();
 };
 
+// The same by value, for lists and maps of what they are in.
+template <typename T>
+class Deferred final : public TypeOf<T> {
+ public:
+  explicit Deferred(Ref<T> (*inner)()) : inner_(inner) {}
+  Node Schema(SchemaBuilder& builder) const override { return inner_()->Schema(builder); }
+  std::string Words() const override { return inner_()->Words(); }
+
+ protected:
+  void Load(const Node& node, T& value, Reader& reader) const override { inner_()->Read(node, &value, reader); }
+  Node Save(const T& value) const override { return inner_()->Write(&value); }
+
+ private:
+  Ref<T> (*inner_)();
+};
+
 template <typename T>
 Ref<std::optional<T>> Opt(Ref<T> inner) {
   return std::make_shared<Optional<T>>(std::move(inner));

@@ -93,7 +93,7 @@ inline Limit RandomLimit(Kind kind, Dice& dice) {
   limit.window = dice.Of(kPeriods);
   limit.precision = limit.window / static_cast<Nanos>(dice.Of(kDivisors));
   if (dice.OneIn(6)) limit.precision = 2 * limit.window;
-  if (kind == Kind::kFixedWindow && dice.OneIn(2)) limit.calendar = static_cast<Calendar>(dice.Below(7));
+  if (kind == Kind::kFixedWindow && dice.OneIn(2)) limit.calendar = static_cast<Calendar>(dice.Below(8));
   limit.shape = kind == Kind::kLeakyBucket && dice.OneIn(2);
   limit.count_denied = (kind == Kind::kFixedWindow || kind == Kind::kSlidingWindow) && dice.OneIn(2);
   limit.lease = dice.Of(kPeriods);

@@ -72,8 +72,10 @@ void AddInstant(Command& command, Nanos instant) {
 }
 
 // Longer than any unit of a calendar ever was, clock changes and skipped days included.
-Nanos LongestUnit(Calendar calendar) {
-  switch (calendar) {
+Nanos LongestUnit(const Limit& limit) {
+  switch (limit.calendar) {
+    case Calendar::kEpoch:
+      return limit.window;
     case Calendar::kMinute:
     case Calendar::kHour:
       return kDay;
@@ -106,7 +108,7 @@ void AddAnchoredWindow(const Limit& limit, std::uint64_t cost, Nanos now, Comman
     const Nanos start = algorithms::CalendarBounds(limit, now).start;
     AddInstant(command, start);
     AddInstant(command, start);
-    AddInstant(command, LongestUnit(limit.calendar));
+    AddInstant(command, LongestUnit(limit));
   } else {
     AddInstant(command, now - limit.window + 1);
     AddInstant(command, now);

@@ -1,0 +1,202 @@
+#include "config/domain_table.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "base/hash.h"
+
+namespace weir::config {
+namespace {
+
+std::size_t RulesIn(const std::vector<DescriptorLimits>& descriptors, std::size_t depth) {
+  if (depth == kMostDescriptorDepth) return 0;
+  std::size_t count = 0;
+  for (const DescriptorLimits& one : descriptors) count += (one.rule ? 1u : 0u) + RulesIn(one.descriptors, depth + 1);
+  return count;
+}
+
+// What separates the parts of a path, as %XX; reversible.
+void AppendEscaped(std::string_view text, std::string& out) {
+  for (const char c : text) {
+    if (c == '.' || c == '_' || c == '%') {
+      fmt::format_to(std::back_inserter(out), "%{:02X}", static_cast<unsigned>(c));
+    } else {
+      out += c;
+    }
+  }
+}
+
+// A path is part of every stored state's name: a long one is cut, and a hash of the whole tells it from others.
+std::string Bounded(std::string path) {
+  constexpr std::size_t kLongest = 400;
+  if (path.size() <= kLongest) return path;
+  const std::uint64_t hash = Hash64(path);
+  std::size_t kept = kLongest - 17;
+  while (kept > 0 && (static_cast<unsigned char>(path[kept]) & 0xC0) == 0x80) --kept;  // a character's start
+  path.resize(kept);
+  return path + fmt::format("~{:016x}", hash);
+}
+
+}  // namespace
+
+bool DescriptorValues::Insert(std::string_view value, const DescriptorNode* node) {
+  if (value.empty()) {
+    if (any_ != nullptr) return false;
+    any_ = node;
+    return true;
+  }
+  if (!values_.emplace(value, node).second) return false;
+  if (!value.ends_with('*')) return true;
+  const std::string_view prefix = value.substr(0, value.size() - 1);
+  prefixes_.emplace(prefix, Prefix{.order = static_cast<std::uint32_t>(prefixes_.size()), .node = node});
+  const auto length = static_cast<std::uint32_t>(prefix.size());
+  if (std::ranges::find(lengths_, length) == lengths_.end()) lengths_.push_back(length);
+  return true;
+}
+
+const DescriptorNode* DescriptorValues::Find(std::string_view value) const {
+  if (!values_.empty() && !value.empty()) {
+    if (const auto found = values_.find(value); found != values_.end()) return found->second;
+  }
+  const DescriptorNode* const node = lengths_.empty() ? nullptr : FindPrefix(value);
+  return node != nullptr ? node : any_;
+}
+
+const DescriptorNode* DescriptorValues::FindPrefix(std::string_view value) const {
+  Prefix first{.order = UINT32_MAX, .node = nullptr};
+  for (const std::uint32_t length : lengths_) {
+    if (length > value.size()) continue;
+    const auto found = prefixes_.find(value.substr(0, length));
+    if (found != prefixes_.end() && found->second.order < first.order) first = found->second;
+  }
+  return first.node;
+}
+
+const Rule* DomainEntry::Find(std::span<const Attribute> entries) const {
+  if (root == nullptr || entries.empty()) return nullptr;
+  const DescriptorNode* node = root;
+  for (const Attribute& entry : entries) {
+    const auto values = node->next.find(entry.name);
+    if (values == node->next.end()) return nullptr;
+    node = values->second.Find(entry.value);
+    if (node == nullptr) return nullptr;
+  }
+  return node->rule;
+}
+
+class DomainTable::Builder {
+ public:
+  Builder(DomainTable& table, RuleCompiler& rules, FaultList& faults) : table_(table), rules_(rules), faults_(faults) {}
+
+  DomainEntry Domain(std::string_view name, const DomainLimits& limits) {
+    DomainEntry entry;
+    entry.name = name;
+    entry.hierarchy = limits.hierarchy.value_or(limits.descriptors.empty());
+    const Where domain{.plain = fmt::format("domains.{}", name), .escaped = Escaped("domains", name, {})};
+    const Where brought{.plain = domain.plain + ".brought", .escaped = domain.escaped + ".brought"};
+    RateLimitRule rule;
+    // Only for what is not a number: those the client brings.
+    rule.max_requests = 1;
+    rule.window_seconds = 1;
+    rule.mode = RuleMode::kEnforce;
+    entry.brought = &rules_.Add(Unique(brought), Level::kDomain, DescriptorRule(rule));
+    if (!limits.descriptors.empty()) {
+      DescriptorNode& root = table_.nodes_.emplace_back();
+      Descend(limits.descriptors, domain, root);
+      entry.root = &root;
+    }
+    return entry;
+  }
+
+ private:
+  // A path in both spellings: as one would write it, and so that no two nodes share it.
+  struct Where {
+    std::string plain;
+    std::string escaped;
+  };
+
+  static std::string Escaped(std::string_view above, std::string_view key, std::string_view value) {
+    std::string path = fmt::format("{}.", above);
+    AppendEscaped(key, path);
+    if (!value.empty()) AppendEscaped(value, path += '_');
+    return path;
+  }
+
+  // The plain spelling, unless another rule has it already.
+  std::string_view Unique(const Where& where) {
+    auto taken = taken_.insert(Bounded(where.plain));
+    if (!taken.second) taken = taken_.insert(Bounded(where.escaped));
+    for (int i = 2; !taken.second; ++i) taken = taken_.insert(Bounded(fmt::format("{}%{}", where.escaped, i)));
+    return *taken.first;
+  }
+
+  void Descend(const std::vector<DescriptorLimits>& descriptors, const Where& above, DescriptorNode& parent) {
+    if (steps_.size() == kMostDescriptorDepth) {
+      faults_.Add(above.plain, fmt::format("descriptors are nested more than {} deep", kMostDescriptorDepth));
+      return;
+    }
+    for (const DescriptorLimits& one : descriptors) {
+      const std::string entry = one.value.empty() ? one.key : one.key + '_' + one.value;
+      const Where here{.plain = fmt::format("{}.{}", above.plain, entry),
+                       .escaped = Escaped(above.escaped, one.key, one.value)};
+      if (one.key.empty()) faults_.Add(here.plain, "has an empty key");
+      DescriptorNode& node = table_.nodes_.emplace_back();
+      if (!parent.next[one.key].Insert(one.value, &node)) {
+        faults_.Add(here.plain, "is the key and value of two descriptors of one level");
+      }
+      const bool shared = one.share_threshold && one.value.ends_with('*');
+      steps_.push_back({.by_value = !one.value.empty(),
+                        .value_to_metric = one.value_to_metric,
+                        .shared = shared ? one.value : std::string()});
+      if (one.rule) node.rule = &AddRule(one, here);
+      if (!one.descriptors.empty()) Descend(one.descriptors, here, node);
+      steps_.pop_back();
+    }
+  }
+
+  const Rule& AddRule(const DescriptorLimits& limits, const Where& where) {
+    auto path = std::make_unique<DescriptorPath>();
+    path->steps = steps_;
+    path->replaces = limits.replaces;
+    path->quota = limits.quota_mode;
+    path->detailed_metric = limits.detailed_metric;
+    return rules_.Add(Unique(where), Level::kDomain, DescriptorRule(*limits.rule), std::move(path));
+  }
+
+  DomainTable& table_;
+  RuleCompiler& rules_;
+  FaultList& faults_;
+  absl::flat_hash_set<std::string> taken_;
+  std::vector<DescriptorPath::Step> steps_;
+};
+
+std::size_t DomainTable::CountRules(const std::map<std::string, DomainLimits>& domains) {
+  std::size_t count = domains.size();
+  for (const auto& [name, domain] : domains) count += RulesIn(domain.descriptors, 0);
+  return count;
+}
+
+void DomainTable::Build(const std::map<std::string, DomainLimits>& domains, RuleCompiler& rules, FaultList& faults) {
+  names_ = StringMap(domains.size());
+  entries_.reserve(domains.size());
+  Builder builder(*this, rules, faults);
+  for (const auto& [name, limits] : domains) {
+    names_.Insert(name, static_cast<std::uint32_t>(entries_.size()));
+    entries_.push_back(builder.Domain(name, limits));
+  }
+}
+
+const DomainEntry* DomainTable::Find(std::string_view name) const {
+  const auto found = names_.Find(name);
+  return found ? &entries_[*found] : nullptr;
+}
+
+RateLimitRule DescriptorRule(const RateLimitRule& rule) {
+  RateLimitRule result = rule;
+  if (!result.algorithm) result.algorithm = FixedWindow{.aligned = WindowAlignment::kEpoch};
+  return result;
+}
+
+}  // namespace weir::config

@@ -1,0 +1,77 @@
+// The domains of a document, compiled: the tree of descriptors that the hot path walks down.
+//
+// Of a node, what may follow lies by key, then by value. A step hashes the key once and the value at most once, and
+// once more for each length that the prefixes of that key have. Memory: the rules, and some 150 bytes a node.
+//
+// Thread-safe once built.
+#pragma once
+
+#include <absl/container/flat_hash_map.h>
+#include <absl/container/flat_hash_set.h>
+
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "config/compile_rules.h"
+#include "config/snapshot.h"
+#include "config/string_map.h"
+#include "weir/config.h"
+
+namespace weir::config {
+
+inline constexpr std::size_t kMostDescriptorDepth = 16;
+
+struct DescriptorNode;
+
+// The nodes of one key at one level. Views into the document.
+class DescriptorValues {
+ public:
+  // False, and nothing changes, when that value (empty: any) is there already. In document order.
+  bool Insert(std::string_view value, const DescriptorNode* node);
+  const DescriptorNode* Find(std::string_view value) const;
+
+ private:
+  struct Prefix {
+    std::uint32_t order = 0;  // in the document
+    const DescriptorNode* node = nullptr;
+  };
+  const DescriptorNode* FindPrefix(std::string_view value) const;
+
+  const DescriptorNode* any_ = nullptr;
+  absl::flat_hash_map<std::string_view, const DescriptorNode*> values_;  // also "files*": its text as it is
+  absl::flat_hash_map<std::string_view, Prefix> prefixes_;               // without their '*'
+  std::vector<std::uint32_t> lengths_;                                   // that prefixes have, each once
+};
+
+struct DescriptorNode {
+  const Rule* rule = nullptr;  // nullptr: nothing is counted here
+  absl::flat_hash_map<std::string_view, DescriptorValues> next;
+};
+
+class DomainTable {
+ public:
+  // How many rules these domains add to a snapshot.
+  static std::size_t CountRules(const std::map<std::string, DomainLimits>& domains);
+
+  // `domains` must outlive the table, and `rules` keep its rules where they are.
+  void Build(const std::map<std::string, DomainLimits>& domains, RuleCompiler& rules, FaultList& faults);
+  const DomainEntry* Find(std::string_view name) const;
+
+ private:
+  class Builder;
+
+  StringMap names_;
+  std::vector<DomainEntry> entries_;
+  std::deque<DescriptorNode> nodes_;
+};
+
+// What a rule inherits that a domain's descriptors carry: no level, only the defaults of DescriptorLimits::rule (the
+// identifier aside, which no document can write).
+RateLimitRule DescriptorRule(const RateLimitRule& rule);
+
+}  // namespace weir::config
