@@ -190,8 +190,9 @@ Ref<ServerConfig> ServerType() {
             "A larger request is refused.")
       .With("max_header_count", &ServerConfig::max_header_count, Count32({1, 10'000}),
             "A request with more headers is refused.")
-      .With("idle_timeout_ms", &ServerConfig::idle_timeout_ms, Count32({0, 86'400'000}),
-            "An idle connection is closed; 0: never.")
+      .With(
+          "idle_timeout_ms", &ServerConfig::idle_timeout_ms, Count32({0, 86'400'000}),
+          "A connection on which nothing happens, or whose request is not complete, for this long is closed; 0: never.")
       .With("drain_timeout_ms", &ServerConfig::drain_timeout_ms, Count32({0, 86'400'000}),
             "How long a stop waits for open connections.")
       .With("resp_password", &ServerConfig::resp_password, Opt(Text(AnyText("text"))), "What AUTH must say.", "none")

@@ -96,7 +96,10 @@ void SocketConnection::OnDeadline(std::int64_t now_ms) {
   const std::int64_t idle_ms = loop_.options().idle_timeout_ms;
   if (state_ == State::kLingering) return Close();
   const bool in_handshake = tls_ != nullptr && !tls_->established();
-  if (in_handshake || (idle_ms != 0 && now_ms - last_activity_ms_ >= idle_ms)) {
+  const auto past = [&](std::int64_t since_ms) { return idle_ms != 0 && now_ms - since_ms >= idle_ms; };
+  // A request that comes in drops holds its connection no longer than silence does, give or take.
+  const bool unfinished = unfinished_since_ms_ != 0 && past(unfinished_since_ms_);
+  if (in_handshake || unfinished || past(last_activity_ms_)) {
     loop_.counters().idle_closed.Add(1);
     return Close();
   }
@@ -205,11 +208,26 @@ void SocketConnection::Deliver(std::string_view bytes) {
   if (input_.empty()) {
     const std::size_t consumed = Offer(bytes);
     if (consumed < bytes.size()) input_.assign(bytes.substr(consumed));
+    NoteRest(consumed);
     return;
   }
   input_.append(bytes);
-  input_.erase(0, Offer(input_));
+  OfferAgain();
+}
+
+void SocketConnection::OfferAgain() {
+  const std::size_t consumed = Offer(input_);
+  input_.erase(0, consumed);
   if (input_.empty() && input_.capacity() > kKeepInput) input_ = std::string();
+  NoteRest(consumed);
+}
+
+void SocketConnection::NoteRest(std::size_t consumed) {
+  if (input_.empty() || waiting_input_) {
+    unfinished_since_ms_ = 0;
+  } else if (consumed > 0 || unfinished_since_ms_ == 0) {
+    unfinished_since_ms_ = last_activity_ms_;
+  }
 }
 
 std::size_t SocketConnection::Offer(std::string_view view) {
@@ -241,8 +259,7 @@ void SocketConnection::Settle() {
   for (;;) {
     if (broken_ || !SendSome()) return Close();
     if (!waiting_input_ || !MayDeliver()) break;
-    input_.erase(0, Offer(input_));
-    if (input_.empty() && input_.capacity() > kKeepInput) input_ = std::string();
+    OfferAgain();
   }
   const bool output_overflows = unsent() > loop_.options().max_output_bytes;
   if (output_overflows || input_.size() > loop_.options().max_input_bytes) {

@@ -69,6 +69,8 @@ class SocketConnection final : public Connection,
   void ReceiveCipher(std::string_view cipher);
   void Deliver(std::string_view bytes);
   std::size_t Offer(std::string_view view);
+  void OfferAgain();
+  void NoteRest(std::size_t consumed);
   bool MayDeliver() const;
   // Calls the session, which must not destroy itself meanwhile; an exception closes the connection.
   template <typename Call>
@@ -98,7 +100,8 @@ class SocketConnection final : public Connection,
   bool broken_ = false;  // to be closed at once: the session threw, or the stream cannot be written
   std::uint8_t entered_ = 0;
   std::int64_t last_activity_ms_ = 0;
-  std::size_t sent_ = 0;  // of wire_ when TLS, else of output_
+  std::int64_t unfinished_since_ms_ = 0;  // the session waits for the rest of what is in input_; 0: it does not
+  std::size_t sent_ = 0;                  // of wire_ when TLS, else of output_
   std::string output_;
   std::string input_;  // received, not consumed
   std::string wire_;   // TLS: encrypted, not sent

@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <poll.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 
@@ -134,6 +135,19 @@ TEST_F(ServerTest, KeepsToItsMostConnectionsAndServesAgainWhenSomeHaveGone) {
     if (fourth.Send("4\n")) answer = fourth.ReceiveLine();
   }
   EXPECT_EQ(answer, "4\n");
+}
+
+TEST_F(ServerTest, ClosesAConnectionWhoseRequestComesInDrops) {
+  options_.idle_timeout_ms = 60;
+  Start();
+  TestClient client = Client();
+  // Never silent for as long as the timeout, and never a whole line.
+  pollfd ended{.fd = client.fd(), .events = POLLIN | POLLRDHUP, .revents = 0};
+  int drops = 0;
+  while (drops < 10'000 && poll(&ended, 1, 10) == 0 && client.Send("a")) ++drops;
+  EXPECT_LT(drops, 10'000);
+  EXPECT_TRUE(client.AtEnd());
+  EXPECT_EQ(server_->Stats().idle_closed, 1U);
 }
 
 TEST_F(ServerTest, ClosesIdleConnections) {
