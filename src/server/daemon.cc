@@ -11,6 +11,7 @@
 #include "frontends/http/session.h"
 #include "frontends/resp/session.h"
 #include "net/server.h"
+#include "server/grpc_front_end.h"
 #include "server/metrics.h"
 #include "server/systemd.h"
 
@@ -74,6 +75,7 @@ struct Daemon::Parts {
   std::unique_ptr<RateLimiter> limiter;
   http::HttpOptions http, admin;
   resp::RespOptions resp;
+  std::unique_ptr<GrpcFrontEnd> grpc;
   std::vector<std::string> listener_names;
   std::unique_ptr<net::Server> server;
   // The same, for the loops: they serve before `server` is assigned.
@@ -86,6 +88,7 @@ struct Daemon::Parts {
   std::string Metrics() const {
     return RenderMetrics({.engine = &limiter->engine(),
                           .data = serving.load(std::memory_order_acquire),
+                          .grpc = &grpc->counters(),
                           .reloads_ok = reloads_ok.load(),
                           .reloads_failed = reloads_failed.load(),
                           .started = started});
@@ -113,12 +116,17 @@ struct Daemon::Parts {
     admin = http;
     resp.engine = &limiter->engine();
     resp.password = server_config.resp_password.value_or("");
+    grpc = std::make_unique<GrpcFrontEnd>(limiter->engine(), server_config, *clock, [this] {
+      std::string why;
+      return Ready(&why);
+    });
   }
 
   Result<std::vector<net::ListenerOptions>> Listeners() {
     std::vector<net::ListenerOptions> listeners;
     const std::vector<InheritedSocket> inherited = InheritedSockets();
-    const auto add = [&](const char* name, const ListenerConfig& config, net::SessionFactory sessions) {
+    const auto add = [&](const char* name, const ListenerConfig& config, net::SessionFactory sessions,
+                         std::vector<std::string> alpn = {}) {
       if (config.address == "off" || config.address.empty()) return;
       net::ListenerOptions listener{.name = name,
                                     .address = config.address,
@@ -130,18 +138,17 @@ struct Daemon::Parts {
           listener.inherited_fds.push_back(socket.fd);
       }
       if (config.tls) {
-        listener.tls = std::make_unique<net::TlsOptions>(
-            net::TlsOptions{config.tls->certificate_file, config.tls->key_file, config.tls->client_ca_file, {}});
+        listener.tls = std::make_unique<net::TlsOptions>(net::TlsOptions{
+            config.tls->certificate_file, config.tls->key_file, config.tls->client_ca_file, std::move(alpn)});
       }
       listener_names.emplace_back(name);
       listeners.push_back(std::move(listener));
     };
     add("http", server_config.http, [this](net::Connection& c) { return http::MakeHttpSession(c, http); });
     add("resp", server_config.resp, [this](net::Connection& c) { return resp::MakeRespSession(c, resp); });
+    add("grpc", server_config.grpc, [this](net::Connection& c) { return rls::MakeGrpcSession(c, grpc->options()); },
+        {"h2"});
     add("admin", server_config.admin, [this](net::Connection& c) { return http::MakeHttpSession(c, admin); });
-    if (server_config.grpc.address != "off") {
-      log::Warn("listener is not in this version", {{"listener", "grpc"}, {"address", server_config.grpc.address}});
-    }
     if (listeners.empty()) return Fail(ErrorCode::kInvalidArgument, "every listener is off: there is nothing to serve");
     return listeners;
   }
@@ -227,6 +234,7 @@ Result<> Daemon::Reload() {
 
 void Daemon::Drain() {
   parts_->draining = true;
+  parts_->grpc->Refresh();
   const std::uint64_t cut = parts_->server->Drain(parts_->server_config.drain_timeout_ms);
   if (cut > 0) log::Warn("connections cut at the end of the drain", {{"count", std::to_string(cut)}});
 }

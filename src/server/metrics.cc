@@ -6,6 +6,8 @@
 #include <utility>
 #include <vector>
 
+#include "frontends/rls/wire.h"
+
 namespace weir::server {
 namespace {
 
@@ -102,6 +104,18 @@ void AddConnections(Page& page, const net::ServerStats& stats) {
   page.Counter("weir_sent_bytes_total", "Bytes sent.", stats.bytes_out);
 }
 
+void AddGrpc(Page& page, const rls::CallCounters& counters) {
+  for (const auto& [method, code, count] : counters.Answers()) {
+    page.Counter("weir_grpc_requests_total", "gRPC calls by method and status.", count,
+                 {{"method", std::string(method)}, {"code", std::string(rls::CodeName(code))}});
+  }
+  for (std::size_t i = 0; i < rls::kAbuses; ++i) {
+    const auto abuse = static_cast<rls::Abuse>(i);
+    page.Counter("weir_grpc_connections_ended_total", "gRPC connections closed for what their client did.",
+                 counters.Ends(abuse), {{"abuse", std::string(rls::AbuseName(abuse))}});
+  }
+}
+
 }  // namespace
 
 std::string RenderMetrics(const MetricsSources& sources) {
@@ -109,6 +123,7 @@ std::string RenderMetrics(const MetricsSources& sources) {
   AddDecisions(page, sources.engine->GetCounts());
   AddStore(page, sources.engine->store());
   if (sources.data != nullptr) AddConnections(page, sources.data->Stats());
+  if (sources.grpc != nullptr) AddGrpc(page, *sources.grpc);
   page.Counter("weir_config_reloads_total", "Configuration reloads.", sources.reloads_ok, {{"result", "ok"}});
   page.Counter("weir_config_reloads_total", "Configuration reloads.", sources.reloads_failed, {{"result", "refused"}});
   page.Gauge("weir_config_version", "Version of the configuration in force.",

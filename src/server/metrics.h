@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "engine/engine.h"
+#include "frontends/rls/counters.h"
 #include "net/server.h"
 
 namespace weir::server {
@@ -13,6 +14,7 @@ namespace weir::server {
 struct MetricsSources {
   engine::Engine* engine = nullptr;   // outlives the registry
   const net::Server* data = nullptr;  // may be nullptr while starting
+  const rls::CallCounters* grpc = nullptr;
   std::uint64_t reloads_ok = 0, reloads_failed = 0;
   Nanos started = 0;
 };

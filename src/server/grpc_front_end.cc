@@ -1,0 +1,30 @@
+#include "server/grpc_front_end.h"
+
+#include <chrono>
+#include <string>
+#include <utility>
+
+namespace weir::server {
+
+GrpcFrontEnd::GrpcFrontEnd(engine::Engine&, const ServerConfig& config, const Clock& clock,
+                           std::function<bool()> ready) {
+  // "ratelimit" is what the reference server of Envoy's contract calls itself.
+  std::vector<std::string> names = {"ratelimit"};
+  for (const auto& service : services_) names.emplace_back(service->name());
+  auto health = std::make_unique<rls::HealthService>(std::move(names), std::move(ready));
+  health_ = health.get();
+  services_.push_back(std::move(health));
+
+  for (const auto& service : services_) options_.services.push_back(service.get());
+  counters_ = std::make_unique<rls::CallCounters>(options_.services);
+  options_.counters = counters_.get();
+  options_.clock = &clock;
+  options_.max_message_bytes = config.max_request_bytes;
+
+  watching_ = std::jthread([this](const std::stop_token& stop) {
+    std::unique_lock lock(mutex_);
+    while (!ending_.wait_for(lock, stop, std::chrono::seconds(1), [&] { return stop.stop_requested(); })) Refresh();
+  });
+}
+
+}  // namespace weir::server

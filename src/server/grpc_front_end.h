@@ -1,0 +1,42 @@
+// The gRPC port's services, and what its sessions need.
+#pragma once
+
+#include <condition_variable>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+#include "base/clock.h"
+#include "engine/engine.h"
+#include "frontends/rls/counters.h"
+#include "frontends/rls/health.h"
+#include "frontends/rls/session.h"
+#include "weir/config.h"
+
+namespace weir::server {
+
+class GrpcFrontEnd {
+ public:
+  // `ready` is called on any thread. `engine` and `clock` outlive this, and this outlives the sessions.
+  GrpcFrontEnd(engine::Engine& engine, const ServerConfig& config, const Clock& clock, std::function<bool()> ready);
+  GrpcFrontEnd(const GrpcFrontEnd&) = delete;
+  GrpcFrontEnd& operator=(const GrpcFrontEnd&) = delete;
+
+  const rls::GrpcOptions& options() const { return options_; }
+  const rls::CallCounters& counters() const { return *counters_; }
+  // Readiness may have changed: those who watch the server's health are told. Happens by itself, too, once a second.
+  void Refresh() { health_->Refresh(); }
+
+ private:
+  std::vector<std::unique_ptr<rls::Service>> services_;
+  rls::HealthService* health_ = nullptr;  // in services_
+  rls::GrpcOptions options_;
+  std::unique_ptr<rls::CallCounters> counters_;
+  std::mutex mutex_;
+  std::condition_variable_any ending_;
+  std::jthread watching_;  // the last: ends before what it uses
+};
+
+}  // namespace weir::server
