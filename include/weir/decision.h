@@ -28,6 +28,7 @@ enum class Reason : std::uint8_t {
   kStoreLocal,     // the store failed; decided from this instance's share
   kStoreFull,      // the store is full of live subjects and refuses new ones
   kUnknownDomain,  // a descriptor of a domain that the document does not have; decided by envoy.unknown_domain
+  kUnlimited,      // a descriptor whose rule says `unlimited`, and no other rule applies
 };
 std::string_view ToString(Reason reason);  // "over_limit"
 
@@ -50,7 +51,7 @@ struct RuleOutcome {
   std::string_view policy;  // the rule's name for headers
   Level level = Level::kGlobal;
   bool shadow = false;
-  bool quota = false;            // a domain's rule in quota mode: it tells, but never denies (DescriptorLimits)
+  bool quota = false;            // a domain's rule in quota mode: it tells, but never denies; `shadow` is set too
   std::uint32_t rule_index = 0;  // into the snapshot; metrics count by it
   HeaderPlan headers;
   std::uint64_t window_seconds = 0;  // rounded up; for headers (`w`); 0 = none

@@ -1,7 +1,10 @@
 // The second half of a batch: from what the store said to decisions.
+#include <algorithm>
+
 #include "base/intern.h"
 #include "engine/batch.h"
 #include "engine/decide.h"
+#include "engine/detail.h"
 #include "engine/explain.h"
 
 namespace weir::engine {
@@ -11,13 +14,11 @@ using storage::Plan;
 using storage::PlanStatus;
 
 bool IsDecision(CallKind kind) {
-  return kind == CallKind::kCheck || kind == CallKind::kPeek || kind == CallKind::kReserve;
+  return kind == CallKind::kCheck || kind == CallKind::kPeek || kind == CallKind::kReserve || kind == CallKind::kCharge;
 }
 
 // Peeks are answered, but nothing has happened that is worth counting.
-bool Counts(const Call& call) {
-  return (call.kind == CallKind::kCheck || call.kind == CallKind::kReserve) && call.request.cost > 0;
-}
+bool Counts(const Call& call) { return IsDecision(call.kind) && call.kind != CallKind::kPeek && call.request.cost > 0; }
 
 }  // namespace
 
@@ -27,15 +28,44 @@ void Batch::Answer(Question& question) {
   if (question.plan == kNoPlan) return;
   if (!IsDecision(call.kind)) return AnswerChange(question);
 
-  Plan& plan = plans_.plan(question.plan);
-  if (plan.status == PlanStatus::kUnavailable) {
-    question.failed = core_->failure.Decide(plan, PartsOf(question), now_);
-  }
+  Plan& whole = plans_.plan(question.plan);
+  const bool shared = whole.items.size() != question.items;
+  if (whole.status == PlanStatus::kUnavailable) AnswerByPolicy(question, whole);
+  Plan plan = shared ? StretchOf(question, whole) : whole;
+  question.admitted = question.charges && (!shared || whole.admitted);
   Decide(plan, PartsOf(question), question.rules, question.failed, core_->subject_secret, call.decision);
   if (question.id != 0) KeepReservation(question, plan);
   if (call.trace != nullptr) {
+    plan.admitted = plan.admitted && question.admitted;
     ExplainOutcomes(plan, PartsOf(question), core_->store->Name(), Counts(call), *call.trace);
   }
+}
+
+// The policy decides a plan once, when the first of its calls is answered; each call is told what became of its part.
+void Batch::AnswerByPolicy(Question& question, Plan& whole) {
+  const std::uint32_t first = plans_.start_of(question.plan);
+  if (question.first_item == first) {
+    failed_ = core_->failure.Decide(whole, std::span(parts_).subspan(first, whole.items.size()), now_);
+  }
+  question.failed = failed_;
+  if (whole.items.size() == question.items) return;
+  if (failed_ == Reason::kStoreDenied && StretchOf(question, whole).admitted) question.failed = Reason::kStoreAllowed;
+  if (failed_ != Reason::kStoreLocal) return;
+  const auto decided = [&](const Part& part) { return core_->failure.IsLocal(part) && !part.use->shadow; };
+  if (std::ranges::none_of(PartsOf(question), decided)) question.failed = Reason::kStoreAllowed;
+}
+
+// The call's own part of a plan that it shares, admitted when there was room for it.
+Plan Batch::StretchOf(const Question& question, const Plan& whole) const {
+  Plan stretch = whole;
+  const std::uint32_t from = question.first_item - plans_.start_of(question.plan);
+  stretch.items = whole.items.subspan(from, question.items);
+  stretch.outcomes = whole.outcomes.subspan(from, question.items);
+  stretch.admitted = true;
+  for (std::uint32_t i = 0; i < question.items; ++i) {
+    stretch.admitted &= stretch.items[i].shadow || stretch.outcomes[i].verdict == Verdict::kAllowed;
+  }
+  return stretch;
 }
 
 void Batch::AnswerChange(Question& question) {
@@ -58,7 +88,8 @@ void Batch::AnswerSettlement(Question& question) {
 
 void Batch::KeepReservation(Question& question, const Plan& plan) {
   Reservation reservation{.charges = {}, .since = now_};
-  for (std::uint32_t i = 0; i < question.rules && question.call->decision.allowed; ++i) {
+  const bool kept = question.call->decision.allowed && question.admitted;
+  for (std::uint32_t i = 0; i < question.rules && kept; ++i) {
     const storage::Item& item = plan.items[i];
     const Part& part = parts_[question.first_item + i];
     const bool local = question.failed == Reason::kStoreLocal && core_->failure.IsLocal(part);
@@ -93,11 +124,13 @@ void Batch::Count(const Question& question) {
     case Reason::kOk:
     case Reason::kOverLimit:
     case Reason::kNeverFits:
+    case Reason::kUnknownDomain:  // counted when it was looked up
       break;
     case Reason::kExempt:
       counters.Add(Tally::kExempt);
       break;
     case Reason::kNoLimit:
+    case Reason::kUnlimited:
       counters.Add(Tally::kNoLimit);
       break;
     case Reason::kBanned:
@@ -121,14 +154,23 @@ void Batch::Count(const Question& question) {
   }
   for (std::uint32_t i = 0; i < decision.rule_count; ++i) {
     const RuleOutcome& rule = decision.rules()[i];
-    const std::uint32_t place = parts_[question.first_item + i].use->counter;
+    const RuleUse& use = *parts_[question.first_item + i].use;
     const bool fits = rule.outcome.verdict == Verdict::kAllowed;
     if (!fits) {
-      counters.Add(place, rule.shadow ? RuleTally::kShadowDenied : RuleTally::kDenied);
-    } else if (decision.allowed) {
-      counters.Add(place, RuleTally::kAllowed);
+      CountRule(*question.call, use, rule.shadow ? RuleTally::kShadowDenied : RuleTally::kDenied);
+    } else if (decision.allowed && question.admitted) {
+      CountRule(*question.call, use, RuleTally::kAllowed);
     }
   }
+}
+
+void Batch::CountRule(const Call& call, const RuleUse& use, RuleTally kind) {
+  if (!use.detailed) [[likely]] {
+    core_->counters.Add(use.counter, kind);
+    return;
+  }
+  DetailBuffer buffer;
+  core_->counters.Add(use.counter, DetailOf(*use.rule->descriptor, call.request.attributes, buffer), kind);
 }
 
 }  // namespace weir::engine

@@ -1,5 +1,8 @@
 // The first half of a batch: from calls to plans.
+#include <fmt/format.h>
+
 #include <algorithm>
+#include <utility>
 
 #include "base/intern.h"
 #include "engine/batch.h"
@@ -22,6 +25,8 @@ Op OpOf(CallKind kind) {
       return Op::kRefund;
     case CallKind::kReset:
       return Op::kReset;
+    case CallKind::kCharge:
+      return Op::kCharge;
     default:
       return Op::kCheck;
   }
@@ -49,63 +54,93 @@ void FillSettlement(const Charge& charge, std::uint64_t id, std::uint64_t actual
 
 }  // namespace
 
-void Batch::Ask(Call& call) {
+Batch::Question& Batch::Begin(Call& call) {
   Question& question = questions_.emplace_back();
   question.call = &call;
+  question.first_item = plans_.item_count();
   call.status = {};
-  if (call.kind == CallKind::kCommit || call.kind == CallKind::kCancel) {
-    AskSettlement(question);
-  } else {
-    AskRules(question);
-  }
+  return question;
 }
 
-void Batch::AskRules(Question& question) {
-  Call& call = *question.call;
+void Batch::Ask(Call& call) {
+  Question& question = Begin(call);
+  open_plan_ = kNoPlan;
+  if (call.kind == CallKind::kCommit || call.kind == CallKind::kCancel) return AskSettlement(question);
+  Resolved resolved;
+  if (!ResolveCall(call, resolved)) return;
+  AskRules(question, resolved);
+  if (question.plan != kNoPlan && !TakeReservations({&question, 1})) Refuse({&question, 1});
+}
+
+// False: the call is decided already.
+bool Batch::ResolveCall(Call& call, Resolved& to) {
   Decision& decision = call.decision;
   ClearDecision(decision);
-  const Facts facts = rules_->FactsOf(call.request, now_, arena_);
-  if (call.trace != nullptr) ExplainFacts(call.request, facts, *call.trace);
-  const Resolution resolution = Resolve(rules_->snapshot(), facts, call.trace);
+  to.facts = rules_->FactsOf(call.request, now_, arena_);
+  if (call.descriptor || !call.request.domain.empty()) [[unlikely]] {
+    to.facts.domain = call.request.domain;
+    to.facts.entries = call.request.attributes;
+    to.facts.descriptor = call.descriptor;
+    to.facts.brought = call.descriptor && call.brought != nullptr;
+  }
+  if (call.trace != nullptr) ExplainFacts(call.request, to.facts, *call.trace);
+  to.resolution = Resolve(rules_->snapshot(), to.facts, call.trace);
+  const Resolution& resolution = to.resolution;
+  if (resolution.unknown_domain && AnswersUnknownDomain(call, resolution)) return false;
   if (resolution.kind != Resolution::Kind::kRules) {
     decision.allowed = resolution.kind == Resolution::Kind::kExempt;
     decision.reason = decision.allowed ? Reason::kExempt : Reason::kBlocked;
-    return;
+    return false;
   }
+  const config::Rule* const of_domain = resolution.domain_rule;
+  if (of_domain != nullptr && of_domain->unlimited && !to.facts.brought) decision.reason = Reason::kUnlimited;
+  return true;
+}
 
+// Whether envoy.unknown_domain has decided the call.
+bool Batch::AnswersUnknownDomain(Call& call, const Resolution& resolution) {
+  core_->counters.Add(Tally::kUnknownDomain);
+  core_->unknown_domains.Tell(call.request.domain, now_);
+  if (resolution.kind != Resolution::Kind::kUnknownDomain) return false;
+  const UnknownDomain policy = rules_->snapshot().document().envoy.unknown_domain;
+  call.decision.allowed = policy == UnknownDomain::kAllow;
+  call.decision.reason = Reason::kUnknownDomain;
+  if (policy == UnknownDomain::kError) {
+    call.status = Fail(ErrorCode::kNotFound, fmt::format("unknown domain '{}'", call.request.domain.substr(0, 200)));
+  }
+  return true;
+}
+
+void Batch::AskRules(Question& question, const Resolved& resolved) {
+  const Call& call = *question.call;
   const Op op = OpOf(call.kind);
-  Identify identify(rules_->snapshot(), rules_->extractors(), call.request, facts, resolution.tenant, arena_);
+  Identify identify(rules_->snapshot(), rules_->extractors(), call.request, resolved.facts, resolved.resolution.tenant,
+                    arena_);
   question.first_item = plans_.item_count();
-  for (const config::Rule* rule : resolution.rules) AddRule(question, rules_->UseOf(*rule), identify, op);
+  for (const config::Rule* rule : resolved.resolution.rules) AddRule(question, rules_->UseOf(*rule), identify, op);
   if (question.plan == kNoPlan) return;
   question.rules = plans_.item_count() - question.first_item;
-  if (op != Op::kRefund) AddBans(question);
+  if (op != Op::kRefund && op != Op::kCharge) AddBans(question);
   question.items = plans_.item_count() - question.first_item;
-  if (op != Op::kCheck || call.request.cost == 0 || TakeReservation(question)) return;
-
-  // Nothing may be charged that could not be settled later.
-  call.status = Fail(ErrorCode::kResourceExhausted, "too many open reservations");
-  decision.allowed = false;
-  decision.reason = Reason::kStoreFull;
-  plans_.TakeBack(question.plan);
-  parts_.resize(question.first_item);
-  question.plan = kNoPlan;
 }
 
 void Batch::AddRule(Question& question, const RuleUse& use, Identify& identify, Op op) {
   const config::Rule& rule = *use.rule;
-  // A slot is given back by its name, which a refund does not know.
-  if (op == Op::kRefund && IsConcurrency(rule.limit)) return;
-  const Subjects subjects = identify.Find(rule.identifier);
   const Call& call = *question.call;
   const algorithms::Limit* limit = &rule.limit;
+  const algorithms::Limit* brought = nullptr;
+  if (call.brought != nullptr && IsBrought(rule)) brought = limit = call.brought;
+  // A slot is given back by its name, which a refund does not know; and one that is merely charged has none.
+  if ((op == Op::kRefund || op == Op::kCharge) && IsConcurrency(*limit)) return;
+  const Subjects subjects = identify.Find(rule, brought);
   if (subjects.quota) limit = plans_.Own(WithQuota(rule.limit, *subjects.quota));
   if (call.trace != nullptr) ExplainSubjects(rule, subjects.all(), *limit, *call.trace);
   if (subjects.count == 0) {
     core_->counters.Add(Tally::kUnidentified);
     return;
   }
-  if (question.plan == kNoPlan) question.plan = plans_.Open(op);
+  if (open_plan_ == kNoPlan) open_plan_ = plans_.Open(op);
+  question.plan = open_plan_;
   const bool has_former = rule.former && now_ <= rule.former->until;
   for (const std::string_view subject : subjects.all()) {
     Item& item = plans_.Add();
@@ -120,7 +155,7 @@ void Batch::AddRule(Question& question, const RuleUse& use, Identify& identify, 
       if (rule.former->before != nullptr) CarryAlong(*rule.former, subject);
     }
     item.cost = call.request.cost;
-    item.shadow = rule.shadow;
+    item.shadow = use.shadow;
     parts_.push_back({.use = &use});
   }
 }
@@ -146,7 +181,7 @@ void Batch::AddBans(Question& question) {
   for (std::uint32_t i = 0; i < question.rules; ++i) {
     Part& part = parts_[question.first_item + i];
     const config::Rule& rule = *part.use->rule;
-    if (!rule.penalty || rule.shadow) continue;
+    if (!rule.penalty || part.use->shadow) continue;
     part.partner = plans_.item_count() - question.first_item;
     const std::string_view subject = plans_.item(question.first_item + i).subject;
     Item& item = plans_.Add();
@@ -172,6 +207,20 @@ bool Batch::TakeReservation(Question& question) {
     question.id = id;
   } else {
     core_->counters.Add(Tally::kUntracked);  // the slot is held all the same, until its lease ends
+  }
+  return true;
+}
+
+// All of those that a plan is made for, or none.
+bool Batch::TakeReservations(std::span<Question> group) {
+  for (std::size_t i = 0; i < group.size(); ++i) {
+    const Call& call = *group[i].call;
+    const bool charges = group[i].charges && OpOf(call.kind) == Op::kCheck && call.request.cost > 0;
+    if (group[i].plan == kNoPlan || !charges || TakeReservation(group[i])) continue;
+    for (Question& taken : group.first(i)) {
+      if (std::exchange(taken.id, 0) != 0) core_->reservations.GiveUp();
+    }
+    return false;
   }
   return true;
 }
@@ -210,7 +259,7 @@ void Batch::AskSettlement(Question& question) {
     FillSettlement(charge, call.reservation, actual, item);
     const RuleUse* const use = rules_->FindRule(charge.rule);
     parts_.push_back({.use = use});
-    if (use == nullptr || use->rule->generation == charge.generation) continue;
+    if (use == nullptr || use->rule->generation == charge.generation || IsBrought(*use->rule)) continue;
     // The rule has changed since: what was used has moved, or is about to move, to its new state.
     item.previous = item.limit;
     item.previous_key = item.key;

@@ -27,6 +27,7 @@ void Batch::GiveBack(Batch* batch) {
   landed->held_.reset();
   landed->arena_.Clear();
   landed->questions_.clear();
+  landed->resolved_.clear();
   landed->carries_.Clear();
   landed->plans_.Clear();
   landed->parts_.clear();

@@ -4,6 +4,9 @@
 //   Ask(call)...   exemptions, resolve, identify -> plans
 //   Go()           store -> failure policy -> decide -> penalties -> observe
 //
+// Calls that are joined (Join) are resolved before any of them is asked, and those that are all-or-nothing share a
+// plan, of which each has a stretch of items.
+//
 // A ban that a batch earns holds from the next batch on: all plans of one batch are asked together.
 #pragma once
 
@@ -21,6 +24,7 @@
 #include "engine/part.h"
 #include "engine/plan_set.h"
 #include "engine/publication.h"
+#include "engine/resolve.h"
 #include "engine/ruleset.h"
 
 namespace weir::engine {
@@ -43,6 +47,8 @@ class Batch final : public Flight {
   static void GiveBack(Batch* batch);
 
   void Ask(Call& call);
+  // The first, and the others joined to it.
+  void AskJoined(std::span<Call> calls);
 
  private:
   friend std::default_delete<Batch>;
@@ -55,7 +61,9 @@ class Batch final : public Flight {
     std::uint32_t first_item = 0;
     std::uint32_t rules = 0;  // items of rules; those of ban boxes follow
     std::uint32_t items = 0;
-    std::uint32_t plan = kNoPlan;  // settlements: the first of one a charge
+    std::uint32_t plan = kNoPlan;  // settlements: the first of one a charge; kAllOrNothing: several have the same
+    bool charges = true;           // whether anything is charged: not if a call joined to this one was refused already
+    bool admitted = true;          // and so it was
     std::uint64_t id = 0;          // kCheck, kReserve: of its reservation or slot, if there is to be one
     Reason failed = Reason::kOk;
     std::optional<Reservation> settled;  // kCommit, kCancel
@@ -64,14 +72,29 @@ class Batch final : public Flight {
   Batch() = default;
   ~Batch() = default;
 
+  // What holds for a call, before it is asked.
+  struct Resolved {
+    Facts facts;
+    Resolution resolution;
+  };
+
   // ask.cc
-  void AskRules(Question& question);
+  Question& Begin(Call& call);
+  bool ResolveCall(Call& call, Resolved& to);
+  bool AnswersUnknownDomain(Call& call, const Resolution& resolution);
+  void AskRules(Question& question, const Resolved& resolved);
   void AskSettlement(Question& question);
   void SettleLocally(std::vector<Charge>& charges, std::uint64_t id, std::uint64_t actual);
   void AddRule(Question& question, const RuleUse& use, class Identify& identify, storage::Op op);
   void CarryAlong(const config::FormerRule& former, std::string_view subject);
   void AddBans(Question& question);
   bool TakeReservation(Question& question);
+  bool TakeReservations(std::span<Question> group);
+
+  // join.cc
+  void DropReplaced();
+  void CloseGroup(std::span<Question> group);
+  void Refuse(std::span<Question> group);
 
   // batch.cc
   Step Next() override;
@@ -84,9 +107,12 @@ class Batch final : public Flight {
   void Answer(Question& question);
   void AnswerChange(Question& question);
   void AnswerSettlement(Question& question);
+  void AnswerByPolicy(Question& question, storage::Plan& whole);
+  storage::Plan StretchOf(const Question& question, const storage::Plan& whole) const;
   void KeepReservation(Question& question, const storage::Plan& plan);
   void Finish(Question& question);
   void Count(const Question& question);
+  void CountRule(const Call& call, const RuleUse& use, RuleTally kind);
   std::span<const Part> PartsOf(const Question& question) const {
     return std::span(parts_).subspan(question.first_item, question.items);
   }
@@ -103,9 +129,12 @@ class Batch final : public Flight {
   Party* party_ = nullptr;
   Nanos now_ = 0;
   Stage stage_ = Stage::kCarry;
+  Reason failed_ = Reason::kOk;  // how the failure policy decided the latest plan that it was asked about
   Arena arena_;
   std::vector<Question> questions_;
-  PlanSet carries_;  // asked before plans_: what former selves of former selves of rules still hold
+  std::vector<Resolved> resolved_;     // of calls that are joined, while they are asked
+  std::uint32_t open_plan_ = kNoPlan;  // to which items go
+  PlanSet carries_;                    // asked before plans_: what former selves of former selves of rules still hold
   PlanSet plans_;
   std::vector<Part> parts_;  // beside the items of plans_
   PlanSet strikes_;          // pairs of plans: a strike, and what the ban box says then

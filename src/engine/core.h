@@ -10,6 +10,7 @@
 #include "engine/engine.h"
 #include "engine/failure_policy.h"
 #include "engine/reservations.h"
+#include "engine/unknown_domains.h"
 #include "storage/store.h"
 
 namespace weir::engine {
@@ -28,6 +29,7 @@ struct Core {
   const std::uint64_t subject_secret;
   Counters counters;
   Reservations reservations;
+  UnknownDomains unknown_domains;
   FailurePolicy failure;
   std::unique_ptr<storage::Store> store;
 };

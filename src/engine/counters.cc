@@ -44,6 +44,24 @@ void Counters::Add(std::uint32_t place, RuleTally kind) noexcept {
   Raise(block->counts[place % kBlockRules][static_cast<std::size_t>(kind)]);
 }
 
+void Counters::Add(std::uint32_t place, std::string_view detail, RuleTally kind) noexcept {
+  constexpr std::string_view kOverflow = "other";
+  for (DetailView wanted{place, detail};; wanted.second = kOverflow) {
+    Details& details = details_[DetailHash()(wanted) % details_.size()];
+    const std::lock_guard lock(details.mutex);
+    auto found = details.counts.find(wanted);
+    if (found == details.counts.end()) {
+      const bool room = detail_count_.fetch_add(1, std::memory_order_relaxed) < kMostDetails;
+      if (!room) detail_count_.fetch_sub(1, std::memory_order_relaxed);
+      // One text a rule more, for what has no place of its own.
+      if (!room && wanted.second != kOverflow) continue;
+      found = details.counts.try_emplace(Detail(place, wanted.second)).first;
+    }
+    ++found->second[static_cast<std::size_t>(kind)];
+    return;
+  }
+}
+
 std::uint64_t Counters::Sum(Tally kind) const {
   std::uint64_t sum = 0;
   for (const auto& place : shards_) {
@@ -58,12 +76,13 @@ std::vector<Counters::RuleSum> Counters::SumRules() const {
   {
     const std::lock_guard lock(names_mutex_);
     sums.reserve(names_.size() + 1);
-    for (const Name& name : names_) sums.push_back({.path = name.path, .level = name.level, .counts = {}});
+    for (const Name& name : names_)
+      sums.push_back({.path = name.path, .level = name.level, .detail = {}, .counts = {}});
   }
   const auto add = [](RuleSum& to, const std::array<Count, kRuleKinds>& counts) {
     for (std::size_t k = 0; k < kRuleKinds; ++k) to.counts[k] += counts[k].load(std::memory_order_relaxed);
   };
-  RuleSum other{.path = "other", .level = Level::kGlobal, .counts = {}};
+  RuleSum other{.path = "other", .level = Level::kGlobal, .detail = {}, .counts = {}};
   for (const auto& place : shards_) {
     const Shard* const shard = place.load(std::memory_order_acquire);
     if (shard == nullptr) continue;
@@ -78,7 +97,19 @@ std::vector<Counters::RuleSum> Counters::SumRules() const {
       add(other, last->counts[kBlockRules - 1]);
     }
   }
-  if (sums.size() >= kOther) sums.push_back(other);
+  const std::size_t named = sums.size();
+  if (named >= kOther) sums.push_back(other);
+  for (const Details& details : details_) {
+    const std::lock_guard lock(details.mutex);
+    for (const auto& [detail, counts] : details.counts) {
+      RuleSum sum{.path = "other", .level = Level::kGlobal, .detail = detail.second, .counts = counts};
+      if (detail.first < named) {
+        sum.path = sums[detail.first].path;
+        sum.level = sums[detail.first].level;
+      }
+      sums.push_back(std::move(sum));
+    }
+  }
   return sums;
 }
 

@@ -7,10 +7,13 @@
 #include <cstdint>
 #include <memory>
 #include <mutex>
+#include <string>
 #include <string_view>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
+#include "base/hash.h"
 #include "engine/thread_slot.h"
 #include "weir/decision.h"
 
@@ -27,16 +30,18 @@ enum class Tally : std::uint8_t {
   kStoreAllow,
   kStoreDeny,
   kStoreFull,
-  kUnidentified,  // a rule found no subject in a request and did not apply
-  kUntracked,     // an admission that could not be given a reservation, because their table is full
+  kUnidentified,   // a rule found no subject in a request and did not apply
+  kUnknownDomain,  // a call of a domain that the document does not have
+  kUntracked,      // an admission that could not be given a reservation, because their table is full
   kKinds,
 };
 
 // How one rule took part in a decision.
 enum class RuleTally : std::uint8_t { kAllowed, kDenied, kShadowDenied, kKinds };
 
-// Thread-safe. Add takes no lock and shares no cache line between threads; it allocates at a thread's first use of
-// 256 rules. Bounded: rules beyond the first 16,383 names that ever were are counted together as "other".
+// Thread-safe. Add without a detail takes no lock and shares no cache line between threads; it allocates at a thread's
+// first use of 256 rules. Bounded: rules beyond the first 16,383 names that ever were are counted together as "other",
+// and so are details of a rule beyond the first 10,000 of all rules.
 class Counters {
  public:
   Counters() = default;
@@ -49,14 +54,17 @@ class Counters {
 
   void Add(Tally kind) noexcept { Raise(Mine()->kinds[static_cast<std::size_t>(kind)]); }
   void Add(std::uint32_t place, RuleTally kind) noexcept;
+  // Counts for `detail` of the rule instead: takes a lock for 1/16 of them, and allocates for a new one.
+  void Add(std::uint32_t place, std::string_view detail, RuleTally kind) noexcept;
 
   std::uint64_t Sum(Tally kind) const;
   struct RuleSum {
     std::string_view path;
     Level level = Level::kGlobal;
+    std::string detail = {};
     std::array<std::uint64_t, static_cast<std::size_t>(RuleTally::kKinds)> counts{};
   };
-  // In the order in which the rules were first named.
+  // In the order in which the rules were first named; then those with a detail, in no order.
   std::vector<RuleSum> SumRules() const;
 
  private:
@@ -79,6 +87,27 @@ class Counters {
     Level level;
   };
 
+  using Detail = std::pair<std::uint32_t, std::string>;  // place and text
+  using DetailView = std::pair<std::uint32_t, std::string_view>;
+  struct DetailHash {
+    using is_transparent = void;
+    std::size_t operator()(const DetailView& detail) const {
+      return static_cast<std::size_t>(Hash64(detail.second, detail.first));
+    }
+    std::size_t operator()(const Detail& detail) const { return (*this)(DetailView(detail.first, detail.second)); }
+  };
+  struct DetailEqual {
+    using is_transparent = void;
+    bool operator()(const auto& a, const auto& b) const {
+      return a.first == b.first && std::string_view(a.second) == std::string_view(b.second);
+    }
+  };
+  struct alignas(64) Details {
+    mutable std::mutex mutex;
+    std::unordered_map<Detail, std::array<std::uint64_t, kRuleKinds>, DetailHash, DetailEqual> counts;
+  };
+  static constexpr std::size_t kMostDetails = 10'000;
+
   Shard* Mine() noexcept {
     Shard* const mine = shards_[ThreadSlot()].load(std::memory_order_acquire);
     return mine != nullptr ? mine : MakeMine();
@@ -95,6 +124,8 @@ class Counters {
   }
 
   std::array<std::atomic<Shard*>, kSlotCount> shards_{};
+  std::array<Details, 16> details_;
+  std::atomic<std::size_t> detail_count_{0};
   mutable std::mutex names_mutex_;  // guards what follows
   std::vector<Name> names_;
   std::unordered_map<std::string_view, std::uint32_t> places_;

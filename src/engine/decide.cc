@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "config/make_limit.h"
 #include "engine/failure_policy.h"
 
 namespace weir::engine {
@@ -23,9 +24,11 @@ void Describe(const storage::Item& item, const Part& part, const Outcome& outcom
   to.policy = rule.policy;
   to.level = rule.level;
   to.shadow = item.shadow;
+  to.quota = part.use->quota;
   to.rule_index = rule.index;
   to.headers = part.use->headers;
   to.window_seconds = rule.window_seconds;
+  if (IsBrought(rule)) to.window_seconds = config::HeaderWindowSeconds(*item.limit);
   to.subject_hash = Hide(item.key.hi, secret);
   to.outcome = outcome;
 }
@@ -38,6 +41,18 @@ void FillFull(const storage::Plan& plan) {
                         .limit = capacity,
                         .reset_after_ns = FailurePolicy::kRetryAfter,
                         .retry_after_ns = FailurePolicy::kRetryAfter};
+  }
+}
+
+// A charge is always carried out: whether it was within the limits, what is used since tells.
+void JudgeCharge(storage::Plan& plan) {
+  for (std::size_t i = 0; i < plan.items.size(); ++i) {
+    Outcome& outcome = plan.outcomes[i];
+    if (outcome.verdict != Verdict::kAllowed || outcome.used <= outcome.limit) continue;
+    const bool never = plan.items[i].cost > outcome.limit;
+    outcome.verdict = never ? Verdict::kNever : Verdict::kLater;
+    outcome.retry_after_ns = never ? 0 : outcome.reset_after_ns;
+    plan.admitted &= plan.items[i].shadow;
   }
 }
 
@@ -67,10 +82,11 @@ void ClearDecision(Decision& decision) {
   decision.spilled_rules.clear();
 }
 
-void Decide(const storage::Plan& plan, std::span<const Part> parts, std::uint32_t rules, Reason failed,
-            std::uint64_t secret, Decision& decision) {
+void Decide(storage::Plan& plan, std::span<const Part> parts, std::uint32_t rules, Reason failed, std::uint64_t secret,
+            Decision& decision) {
   const bool full = plan.status == storage::PlanStatus::kFull;
   if (full) FillFull(plan);
+  if (plan.op == storage::Op::kCharge) JudgeCharge(plan);
   decision.rule_count = rules;
   if (rules > kInlineRules) decision.spilled_rules.resize(rules);
   bool enforced = false;

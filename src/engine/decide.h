@@ -13,11 +13,11 @@ namespace weir::engine {
 // Makes the decision as if nothing had been asked yet.
 void ClearDecision(Decision& decision);
 
-// Fills in a decision from a kCheck or kPeek plan: `rules` of its items stand for rules and come first, the rest ask
-// ban boxes. `failed`: kOk when the store answered, else what FailurePolicy::Decide said. `secret` hides the subjects
-// that subject_hash names.
-void Decide(const storage::Plan& plan, std::span<const Part> parts, std::uint32_t rules, Reason failed,
-            std::uint64_t secret, Decision& decision);
+// Fills in a decision from a kCheck, kPeek or kCharge plan: `rules` of its items stand for rules and come first, the
+// rest ask ban boxes. `failed`: kOk when the store answered, else what FailurePolicy::Decide said. `secret` hides the
+// subjects that subject_hash names.
+void Decide(storage::Plan& plan, std::span<const Part> parts, std::uint32_t rules, Reason failed, std::uint64_t secret,
+            Decision& decision);
 
 // Finds the rule that headers describe. Of a denied request: the rule that denied it, one that never fits first, then
 // the one to wait for longest. Of an allowed one: the enforced rule with the smallest part of its limit left.

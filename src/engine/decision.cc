@@ -44,6 +44,8 @@ std::string_view ToString(Reason reason) {
       return "store_local";
     case Reason::kUnknownDomain:
       return "unknown_domain";
+    case Reason::kUnlimited:
+      return "unlimited";
     case Reason::kStoreFull:
       return "store_full";
   }

@@ -34,6 +34,13 @@ class Wait final : public storage::Completion {
   std::atomic<bool> gone_{false};
 };
 
+// How many of the calls belong together with the first; at least 1.
+std::size_t JoinedAtFront(std::span<const Call> calls) {
+  std::size_t joined = 1;
+  while (joined < calls.size() && calls[joined].join != Join::kNone) ++joined;
+  return joined;
+}
+
 }  // namespace
 
 struct Engine::Parts {
@@ -76,10 +83,18 @@ bool Engine::Submit(std::span<Call> calls, storage::Completion* done) {
   const auto rules = parts_->rules->Read();
   Batch::Trip trip{.core = core, .rules = rules, .now = core.clock.Now(), .done = done};
   while (!calls.empty()) {
-    const auto some = calls.first(std::min(calls.size(), Batch::kMostCalls));
-    calls = calls.subspan(some.size());
     Batch* const batch = Batch::Take(trip);
-    for (Call& call : some) batch->Ask(call);
+    std::size_t asked = 0;
+    do {
+      const std::size_t joined = JoinedAtFront(calls);
+      if (joined == 1) [[likely]] {
+        batch->Ask(calls.front());
+      } else {
+        batch->AskJoined(calls.first(joined));
+      }
+      asked += joined;
+      calls = calls.subspan(joined);
+    } while (asked < Batch::kMostCalls && !calls.empty());
     if (batch->Go()) Batch::GiveBack(batch);
   }
   return trip.party == nullptr || trip.party->Leave();
@@ -140,16 +155,18 @@ Engine::Counts Engine::GetCounts() const {
   counts.store_failures_allow = counters.Sum(Tally::kStoreAllow);
   counts.store_failures_deny = counters.Sum(Tally::kStoreDeny);
   counts.store_full = counters.Sum(Tally::kStoreFull);
+  counts.unknown_domain = counters.Sum(Tally::kUnknownDomain);
   counts.unidentified = counters.Sum(Tally::kUnidentified);
   counts.slots_untracked = counters.Sum(Tally::kUntracked);
   counts.script_failures = parts_->rules->Read()->extractors().failures();
   counts.reservations_open = core.reservations.open();
-  for (const Counters::RuleSum& sum : counters.SumRules()) {
+  for (Counters::RuleSum& sum : counters.SumRules()) {
     counts.rules.push_back({.rule = sum.path,
                             .level = sum.level,
                             .allowed = sum.counts[static_cast<std::size_t>(RuleTally::kAllowed)],
                             .denied = sum.counts[static_cast<std::size_t>(RuleTally::kDenied)],
-                            .shadow_denied = sum.counts[static_cast<std::size_t>(RuleTally::kShadowDenied)]});
+                            .shadow_denied = sum.counts[static_cast<std::size_t>(RuleTally::kShadowDenied)],
+                            .detail = std::move(sum.detail)});
   }
   return counts;
 }

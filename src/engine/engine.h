@@ -19,13 +19,16 @@
 
 namespace weir::engine {
 
-// kCharge counts whatever the limits say, and its decision tells what would have been said.
+// kCharge counts whatever the limits say, and its decision tells whether it was within them;
+// retry_after_ns is then the time until all is restored. Concurrency slots are not taken so.
 enum class CallKind : std::uint8_t { kCheck, kPeek, kReserve, kCommit, kCancel, kRefund, kReset, kCharge };
 
 // How a call belongs to the one before it in the same Submit. kSameRequest: it is another descriptor of the same
 // request, so that `replaces` is heeded, but counts for itself. kAllOrNothing: and moreover either all that are so
-// joined are charged or none is; each still gets a decision of its own, by its own rules. Both: only for kCheck,
-// kPeek, kReserve and kCharge, all of one kind.
+// joined are charged or none is; each still gets a decision of its own, by its own rules: `allowed` says that these had
+// room, also when another call of the group was denied and so nothing was charged. Joined in this way are kCheck,
+// kPeek, kReserve and kCharge, each only to its own kind (another kind before it: as kSameRequest); kCommit and kCancel
+// are never joined. Replaced rules are not counted; a call that has none left is allowed, kNoLimit.
 enum class Join : std::uint8_t { kNone, kSameRequest, kAllOrNothing };
 
 // One question and its answer, in memory of the caller, which must stay until the batch is complete.
@@ -44,7 +47,9 @@ struct Call {
   std::vector<ExplainStep>* trace = nullptr;  // set: every step is written down (allocates)
 
   Decision decision;  // kCheck, kPeek, kReserve, kCharge
-  Result<> status;    // the others: done, or why not (kNotFound: no such reservation)
+  // The others: done, or why not (kNotFound: no such reservation). Those above: why there is no true decision
+  // (kNotFound: unknown domain; kResourceExhausted: too many open reservations); `decision` then refuses.
+  Result<> status;
 };
 
 // A bucket whose numbers the client brings (CL.THROTTLE and its kin): no rules are consulted.
@@ -57,8 +62,8 @@ struct Throttle {
   storage::PlanStatus status = storage::PlanStatus::kOk;
 };
 
-// Told of every decision (kCheck, kPeek, kReserve), after it was made, on the deciding thread. Must not block or
-// allocate.
+// Told of every decision (kCheck, kPeek, kReserve, kCharge), after it was made, on the deciding thread. Must not block
+// or allocate.
 class Observer {
  public:
   virtual ~Observer() = default;
@@ -97,12 +102,15 @@ class Engine {
   storage::Store& store();
   const Clock& clock() const;
 
-  // Decisions since start, gathered over all threads. Slow: for scrapes. kCheck and kReserve with a cost are counted;
-  // peeks are not.
+  // Decisions since start, gathered over all threads. Slow: for scrapes. kCheck, kReserve and kCharge with a cost are
+  // counted; peeks are not.
   struct RuleCounts {
     std::string_view rule;
     Level level = Level::kGlobal;
     std::uint64_t allowed = 0, denied = 0, shadow_denied = 0;
+    // Of a rule with detailed metrics: the descriptors counted here (detail.h), "other" when there are too many. What
+    // is counted so is not in the rule's entry without a detail.
+    std::string detail = {};
   };
   struct Counts {
     std::uint64_t allowed = 0,
@@ -110,6 +118,7 @@ class Engine {
     std::uint64_t exempt = 0, no_limit = 0, blocked = 0, banned = 0;
     std::uint64_t store_failures_local = 0, store_failures_allow = 0, store_failures_deny = 0;
     std::uint64_t store_full = 0;
+    std::uint64_t unknown_domain = 0;   // calls of a domain that the document does not have, however decided
     std::uint64_t unidentified = 0;     // a rule found no subject and did not apply; any number in one request
     std::uint64_t script_failures = 0;  // identifiers whose script failed, under the configuration in force
     std::uint64_t reservations_open = 0;

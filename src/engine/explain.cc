@@ -26,6 +26,8 @@ std::string_view NameOf(config::Identifier::Kind kind) {
       return "global";
     case Kind::kExtractor:
       return "custom extractor";
+    case Kind::kDescriptor:
+      return "descriptor";
     case Kind::kCombine:
       return "composite (combine)";
     case Kind::kFirstAvailable:

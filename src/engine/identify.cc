@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <cstring>
 
 #include "engine/client_address.h"
 #include "engine/request_fields.h"
@@ -16,6 +17,40 @@ constexpr std::string_view kFailedSubject = "!failed";
 
 void Append(Subjects& to, std::string_view text) {
   if (to.count < kMostSubjects) to.texts[to.count++] = text;
+}
+
+// What tells two limits apart, whatever their kind.
+std::string_view NumbersOf(const algorithms::Limit& limit, Arena& arena) {
+  const std::array<std::uint64_t, 12> numbers = {
+      static_cast<std::uint64_t>(limit.kind) << 32 | static_cast<std::uint64_t>(limit.calendar) << 24 |
+          static_cast<std::uint64_t>(limit.zone) << 8 | static_cast<std::uint64_t>(limit.shape) << 1 |
+          static_cast<std::uint64_t>(limit.count_denied),
+      limit.capacity,
+      limit.rate_count,
+      static_cast<std::uint64_t>(limit.rate_period),
+      static_cast<std::uint64_t>(limit.window),
+      static_cast<std::uint64_t>(limit.precision),
+      static_cast<std::uint64_t>(limit.lease),
+      static_cast<std::uint64_t>(limit.learning_window),
+      limit.adjustment_ppm,
+      limit.min_capacity,
+      limit.max_capacity,
+      limit.threshold,
+  };
+  char* const start = arena.Take(numbers.size() * 21);
+  char* at = start;
+  for (const std::uint64_t number : numbers) {
+    at = std::to_chars(at, at + 20, number).ptr;
+    *at++ = '/';
+  }
+  return {start, static_cast<std::size_t>(at - start)};
+}
+
+char* PutText(char* at, std::string_view text) {
+  at = std::to_chars(at, at + 20, text.size()).ptr;
+  *at++ = ':';
+  if (!text.empty()) std::memcpy(at, text.data(), text.size());
+  return at + text.size();
 }
 
 }  // namespace
@@ -45,6 +80,8 @@ void Identify::Add(const config::Identifier& identifier, Subjects& to) {
       return Append(to, "*");
     case Kind::kExtractor:
       return AddExtracted(identifier, to);
+    case Kind::kDescriptor:
+      return AddDescriptor(to);
     case Kind::kCombine:
       return AddCombined(identifier, to);
     case Kind::kFirstAvailable:
@@ -80,6 +117,28 @@ void Identify::AddExtracted(const config::Identifier& identifier, Subjects& to) 
       extractors_.Extract(identifier.extractor_index, request_, facts_.now, identifier.cache_duration, arena_);
   if (found.kind == Extracted::Kind::kSubject) Append(to, found.text);
   if (found.kind == Extracted::Kind::kFailed) Append(to, kFailedSubject);
+}
+
+void Identify::AddDescriptor(Subjects& to) {
+  const std::string_view numbers = brought_ != nullptr ? NumbersOf(*brought_, arena_) : std::string_view();
+  const auto value_of = [&](std::size_t i) -> std::string_view {
+    const bool shared = path_ != nullptr && i < path_->steps.size() && !path_->steps[i].shared.empty();
+    return shared ? std::string_view(path_->steps[i].shared) : request_.attributes[i].value;
+  };
+  std::size_t room = numbers.size();
+  for (std::size_t i = 0; i < request_.attributes.size(); ++i) {
+    room += request_.attributes[i].name.size() + value_of(i).size() + 2 * 21 + 2;
+  }
+  char* const start = arena_.Take(room);
+  char* at = start;
+  if (!numbers.empty()) at = std::copy(numbers.begin(), numbers.end(), at);
+  for (std::size_t i = 0; i < request_.attributes.size(); ++i) {
+    if (i > 0) *at++ = ',';
+    at = PutText(at, request_.attributes[i].name);
+    *at++ = '=';
+    at = PutText(at, value_of(i));
+  }
+  Append(to, {start, static_cast<std::size_t>(at - start)});
 }
 
 void Identify::AddCombined(const config::Identifier& identifier, Subjects& to) {

@@ -42,6 +42,9 @@ struct Subjects {
 //   custom       what the extractor finds. When its script fails: "!failed", one subject for all such requests
 //   combine      "LENGTH:PRIMARY|SECONDARY", LENGTH that of the primary: no two pairs give the same text
 //   first_available   "1:..." or "2:...", by which one was there
+//   descriptor   "LENGTH:KEY=LENGTH:VALUE" for each entry of the request, joined by ','; a pattern that shares its
+//   counter
+//                stands for the value. Of a limit that the client brings, its numbers come before them
 //   strictest    both parts, each by itself, as "1:..." and "2:..."; one alone when the other is absent
 class Identify {
  public:
@@ -56,12 +59,19 @@ class Identify {
         arena_(arena) {}
 
   Subjects Find(const config::Identifier& identifier);
+  // `brought`: the client's limit, in whose name the rule stands; else nullptr.
+  Subjects Find(const config::Rule& rule, const algorithms::Limit* brought) {
+    path_ = rule.descriptor.get();
+    brought_ = brought;
+    return Find(rule.identifier);
+  }
 
  private:
   void Add(const config::Identifier& identifier, Subjects& to);
   void AddUser(const config::Identifier& identifier, Subjects& to);
   void AddApiKey(const config::Identifier& identifier, Subjects& to);
   void AddExtracted(const config::Identifier& identifier, Subjects& to);
+  void AddDescriptor(Subjects& to);
   void AddCombined(const config::Identifier& identifier, Subjects& to);
   bool AddTagged(std::string_view tag, const config::Identifier& identifier, Subjects& to);
   std::optional<std::string_view> ClientText();
@@ -73,6 +83,8 @@ class Identify {
   const Facts& facts_;
   std::string_view tenant_;
   Arena& arena_;
+  const config::DescriptorPath* path_ = nullptr;  // of the rule that is asked about
+  const algorithms::Limit* brought_ = nullptr;
   std::string_view client_text_;  // several rules of a request usually count its address
 };
 

@@ -7,6 +7,9 @@
 
 namespace weir::engine {
 
+// Stands for limits that clients bring (DomainEntry::brought).
+inline bool IsBrought(const config::Rule& rule) { return rule.level == Level::kDomain && rule.descriptor == nullptr; }
+
 // Beside each storage::Item of a request's plan.
 struct Part {
   const RuleUse* use = nullptr;

@@ -29,7 +29,8 @@ void Batch::AddStrikes(std::uint32_t number) {
   const bool counts = call.kind == CallKind::kCheck || call.kind == CallKind::kReserve;
   if (call.decision.allowed || question.plan == kNoPlan || !counts || call.request.cost == 0) return;
   const bool by_rules = question.failed == Reason::kOk || question.failed == Reason::kStoreLocal;
-  const Plan& plan = plans_.plan(question.plan);
+  const Plan& whole = plans_.plan(question.plan);
+  const Plan plan = whole.items.size() == question.items ? whole : StretchOf(question, whole);
   if (!by_rules || plan.status == PlanStatus::kFull) return;
   for (std::uint32_t i = 0; i < question.rules; ++i) {
     const Part& part = parts_[question.first_item + i];

@@ -57,6 +57,7 @@ class PlanSet {
   }
 
   std::span<storage::Plan> plans() { return plans_; }
+  std::uint32_t start_of(std::uint32_t plan) const { return starts_[plan]; }
   storage::Plan& plan(std::uint32_t number) { return plans_[number]; }
   storage::Item& item(std::uint32_t number) { return items_[number]; }
   Outcome& outcome(std::uint32_t number) { return outcomes_[number]; }

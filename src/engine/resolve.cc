@@ -11,6 +11,7 @@
 namespace weir::engine {
 namespace {
 
+using config::DomainEntry;
 using config::EndpointMatch;
 using config::EndpointQuery;
 using config::IpMatch;
@@ -30,19 +31,24 @@ class Resolver {
   Resolver(const Snapshot& snapshot, const Facts& facts, std::vector<ExplainStep>* trace)
       : snapshot_(snapshot), facts_(facts), trace_(trace) {}
 
-  Resolution Run(const Paths& paths) {
+  Resolution Run() {
     FindWho();
-    if (IsExempt(paths)) return std::move(result_);
-    FindIpRules();
-    if (IsBlocked()) return std::move(result_);
-    AddEndpointsAndBase(paths);
-    AddStacked();
-    AddIpRules();
+    const bool in_domain = facts_.descriptor || !facts_.domain.empty();
+    if (!in_domain) [[likely]] {
+      RunHierarchy();
+    } else if (FindDomain()) {
+      RunHierarchy();
+    } else if (result_.kind == Resolution::Kind::kRules) {
+      AddDomainRule();
+    }
     return std::move(result_);
   }
 
  private:
   void FindWho();
+  bool FindDomain();
+  void AddDomainRule();
+  void RunHierarchy();
   bool IsExempt(const Paths& paths);
   bool Exempt(std::string_view by, std::string_view what);
   void FindIpRules();
@@ -72,6 +78,57 @@ class Resolver {
   absl::InlinedVector<IpMatch, 8> ip_rules_;
   Resolution result_;
 };
+
+void Resolver::RunHierarchy() {
+  PathBuffer strict_room;
+  PathBuffer lenient_room;
+  const NormalPath normal = NormalizePath(facts_.path, strict_room);
+  Paths paths{.strict = normal.path, .lenient = normal.path, .two_readings = false};
+  if (normal.ambiguous) {
+    paths.lenient = NormalizePathLeniently(facts_.path, lenient_room);
+    paths.two_readings = paths.lenient != paths.strict;
+  }
+  if (IsExempt(paths)) return;
+  FindIpRules();
+  if (IsBlocked()) return;
+  AddDomainRule();
+  AddEndpointsAndBase(paths);
+  AddStacked();
+  AddIpRules();
+}
+
+// Looks the domain up; what its tree says is added later. Whether the hierarchy holds.
+bool Resolver::FindDomain() {
+  const DomainEntry* const domain = snapshot_.FindDomain(facts_.domain);
+  if (domain == nullptr) {
+    if (!facts_.descriptor) return true;
+    result_.unknown_domain = true;
+    const bool hierarchy = snapshot_.document().envoy.unknown_domain == UnknownDomain::kHierarchy;
+    Tell("domain", "'{}' is not in the document{}", facts_.domain, hierarchy ? ", so the hierarchy holds alone" : "");
+    if (!hierarchy) result_.kind = Resolution::Kind::kUnknownDomain;
+    return hierarchy;
+  }
+  const Rule* const rule = facts_.brought ? domain->brought : domain->Find(facts_.entries);
+  if (rule == nullptr) {
+    Tell("domain", "no rule of domains.{} ends at these entries", facts_.domain);
+  } else if (!rule->InForce(facts_.now)) {
+    Tell("domain", "{} is out of schedule", rule->path);
+  } else {
+    result_.domain_rule = rule;
+  }
+  return domain->hierarchy || !facts_.descriptor;
+}
+
+void Resolver::AddDomainRule() {
+  const Rule* const rule = result_.domain_rule;
+  if (rule == nullptr) return;
+  const bool unlimited = rule->unlimited && !facts_.brought;
+  Tell("domain", "{} holds{}", rule->path,
+       facts_.brought ? ", with the limit that the client brings"
+       : unlimited    ? "; it is unlimited, so nothing is counted for it"
+                      : "");
+  if (!unlimited) Add(*rule);
+}
 
 void Resolver::FindWho() {
   if (!facts_.user.empty()) user_ = snapshot_.FindUser(facts_.user);
@@ -274,15 +331,7 @@ void Resolver::AddIpRules() {
 }  // namespace
 
 Resolution Resolve(const Snapshot& snapshot, const Facts& facts, std::vector<ExplainStep>* trace) {
-  PathBuffer strict_room;
-  PathBuffer lenient_room;
-  const NormalPath normal = NormalizePath(facts.path, strict_room);
-  Paths paths{.strict = normal.path, .lenient = normal.path, .two_readings = false};
-  if (normal.ambiguous) {
-    paths.lenient = NormalizePathLeniently(facts.path, lenient_room);
-    paths.two_readings = paths.lenient != paths.strict;
-  }
-  return Resolver(snapshot, facts, trace).Run(paths);
+  return Resolver(snapshot, facts, trace).Run();
 }
 
 }  // namespace weir::engine

@@ -8,6 +8,10 @@
 //  - The tier is the request's, else the user's, else the tenant's, else free_tier (also for an unknown name). The
 //  tenant
 //    is the request's, else the user's.
+// A descriptor is resolved by its domain's tree, and by all of the above only where the domain says so (or where it is
+// unknown, and envoy.unknown_domain is `hierarchy`). For any other request that names a domain of the document, the
+// tree's rule for its attributes holds beside the others.
+//
 //  - A rule out of schedule does not exist.
 //  - A rule in shadow mode takes nothing away: it is listed, and the next less specific one holds as if it were not
 //  there.
@@ -37,14 +41,22 @@ struct Facts {
   std::string_view user, tenant, tier, api_key, country, method;
   std::string_view path;  // raw or normal; a query is ignored
   Nanos now = 0;
+  // Of a request with a domain.
+  std::string_view domain = {};
+  std::span<const Attribute> entries = {};
+  bool descriptor = false;
+  bool brought = false;  // the client brings a limit, which stands for the tree's rule
 };
 
 struct Resolution {
-  enum class Kind : std::uint8_t { kRules, kExempt, kBlocked };
+  enum class Kind : std::uint8_t { kRules, kExempt, kBlocked, kUnknownDomain };
   Kind kind = Kind::kRules;
   std::string_view by;      // kExempt: "path", "address", "user", "api_key"; kBlocked: the ip rule's name
   std::string_view tenant;  // the tenant that was found: what a tenant_id identifier counts. Borrowed as the facts are
   absl::InlinedVector<const config::Rule*, kInlineRules> rules;  // enforced and shadow; never unlimited ones
+  bool unknown_domain = false;  // of a descriptor, however envoy.unknown_domain has it decided
+  // What the domain's tree said, also when it is unlimited and so not among `rules`.
+  const config::Rule* domain_rule = nullptr;
 };
 
 // `trace`: nullptr on the hot path; otherwise each step is told to it.

@@ -6,6 +6,7 @@
 #include <numeric>
 
 #include "engine/client_address.h"
+#include "engine/detail.h"
 #include "engine/identify.h"
 #include "engine/request_fields.h"
 
@@ -101,8 +102,12 @@ Result<std::shared_ptr<const Ruleset>> Ruleset::Create(std::shared_ptr<const con
       return Fail(ErrorCode::kInvalidArgument,
                   fmt::format("{}.identifier: counts more than {} subjects a request", rule.path, kMostSubjects));
     }
+    const bool quota = rule.descriptor != nullptr && rule.descriptor->quota;
     made->uses_.push_back({.rule = &rule,
                            .headers = PlanHeaders(rule.headers),
+                           .shadow = rule.shadow || quota,
+                           .quota = quota,
+                           .detailed = IsDetailed(rule),
                            .counter = counters.PlaceOf(rule.path, rule.level),
                            .instances = made->instances_,
                            .share = ShareOf(rule.limit, made->instances_)});

@@ -24,6 +24,9 @@ namespace weir::engine {
 struct RuleUse {
   const config::Rule* rule = nullptr;
   HeaderPlan headers;
+  bool shadow = false;  // never denies: in shadow or in quota mode
+  bool quota = false;
+  bool detailed = false;        // counted by the descriptor's text (detail.h)
   std::uint32_t counter = 0;    // Counters::PlaceOf
   std::uint32_t instances = 1;  // that share the store
   algorithms::Limit share;      // this instance's part of the limit, for when the store is away

@@ -50,12 +50,17 @@ void AddDecisions(Page& page, const engine::Engine::Counts& counts) {
   page.Counter(name, help, counts.banned, {{"result", "banned"}});
   const std::string rules = "weir_rule_decisions_total", rules_help = "What each rule answered.";
   for (const auto& rule : counts.rules) {
-    const std::string path(rule.rule), level(ToString(rule.level));
-    page.Counter(rules, rules_help, rule.allowed, {{"rule", path}, {"level", level}, {"answer", "allowed"}});
-    page.Counter(rules, rules_help, rule.denied, {{"rule", path}, {"level", level}, {"answer", "denied"}});
-    page.Counter(rules, rules_help, rule.shadow_denied,
-                 {{"rule", path}, {"level", level}, {"answer", "shadow_denied"}});
+    Labels labels = {{"rule", std::string(rule.rule)}, {"level", std::string(ToString(rule.level))}};
+    if (!rule.detail.empty()) labels.emplace_back("detail", rule.detail);
+    labels.emplace_back("answer", "allowed");
+    page.Counter(rules, rules_help, rule.allowed, labels);
+    labels.back().second = "denied";
+    page.Counter(rules, rules_help, rule.denied, labels);
+    labels.back().second = "shadow_denied";
+    page.Counter(rules, rules_help, rule.shadow_denied, labels);
   }
+  page.Counter("weir_unknown_domain_total", "Calls of a domain that the configuration does not have.",
+               counts.unknown_domain);
   const std::string failures = "weir_store_failure_decisions_total";
   const std::string failures_help = "Rules decided by their failure policy because the store did not answer.";
   page.Counter(failures, failures_help, counts.store_failures_local, {{"policy", "local"}});
