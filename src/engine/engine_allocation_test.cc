@@ -85,6 +85,44 @@ TEST_F(AllocationTest, NoneForOneCallAlone) {
   EXPECT_FALSE(call.decision.allowed) << "denials are no different";
 }
 
+TEST_F(AllocationTest, NoneForDescriptors) {
+  StartOnMemory(R"(
+global: {free_tier: {max_requests: 100, window_seconds: 60, algorithm: token_bucket}}
+domains:
+  d:
+    hierarchy: true
+    descriptors:
+      - {key: path, rule: {max_requests: 100, window_seconds: 60, name: by_path}}
+      - key: user
+        replaces: [by_path]
+        detailed_metric: true
+        rule: {max_requests: 100, window_seconds: 60}
+)");
+  std::vector<std::string> values(40);
+  std::vector<Attribute> entries;
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    values[i] = "a/rather/long/value/" + std::to_string(i);
+    entries.push_back({i % 3 == 0 ? "user" : "path", values[i]});
+  }
+  algorithms::Limit brought;
+  brought.kind = algorithms::Kind::kTokenBucket;
+  brought.capacity = 10;
+  brought.rate_count = 1;
+  brought.rate_period = kSecond;
+  brought = algorithms::Sanitize(brought);
+  std::vector<Call> calls(40);
+  for (std::size_t i = 0; i < calls.size(); ++i) {
+    calls[i].descriptor = true;
+    calls[i].request.domain = i % 7 == 6 ? "unknown" : "d";
+    calls[i].request.peer_ip = "192.0.2.1";
+    calls[i].request.attributes = {&entries[i], 1};
+    calls[i].join = i % 4 == 0 ? Join::kNone : i % 4 == 1 ? Join::kSameRequest : Join::kAllOrNothing;
+    if (i % 5 == 4) calls[i].brought = &brought;
+  }
+  EXPECT_EQ(Allocations(calls), 0U);
+  EXPECT_EQ(Allocations({calls.data(), 1}), 0U);
+}
+
 TEST_F(AllocationTest, NoneForThrottles) {
   StartOnMemory(kEight);
   algorithms::Limit limit;
