@@ -66,7 +66,4 @@ std::string EmitJson(const Node& root);
 // On one line, without a newline: for messages and the reference.
 std::string EmitCompactJson(const Node& root);
 
-// Position of the first byte that is not UTF-8, or npos.
-std::size_t FindInvalidUtf8(std::string_view text);
-
 }  // namespace weir::config

@@ -1,0 +1,12 @@
+// Well-formed UTF-8 (RFC 3629): no overlong forms, no surrogates, nothing above U+10FFFF.
+#pragma once
+
+#include <cstddef>
+#include <string_view>
+
+namespace weir {
+
+// Position of the first byte that is not UTF-8, or npos. Eight bytes at a time while they are ASCII.
+std::size_t FindInvalidUtf8(std::string_view text);
+
+}  // namespace weir
