@@ -181,6 +181,14 @@ class RequestReader {
         case Field(2, kVarint):
           limit.unit = static_cast<std::uint32_t>(reader.get_uint64());
           break;
+        case Field(3, kBytes): {
+          // A wrapper that is there and empty is a 0.
+          std::uint64_t multiplier = limit.has_multiplier ? limit.unit_multiplier : 0;
+          limit.has_multiplier = true;
+          ReadWrapped(reader.get_message(), multiplier);
+          limit.unit_multiplier = static_cast<std::uint32_t>(multiplier);
+          break;
+        }
         default:
           reader.skip();
       }
@@ -377,6 +385,11 @@ void AppendReserveResponse(Answer code, std::string_view reservation_id, std::st
   pbf_writer response(out);
   if (code != Answer::kUnknown) response.add_enum(1, static_cast<std::int32_t>(code));
   if (!reservation_id.empty()) response.add_string(2, reservation_id.data(), reservation_id.size());
+}
+
+void AppendCommitResponse(bool reservation_released, std::string& out) {
+  pbf_writer response(out);
+  if (reservation_released) response.add_bool(1, true);
 }
 
 }  // namespace weir::rls

@@ -43,6 +43,8 @@ Unit UnitOf(std::uint64_t seconds);
 struct OverrideMessage {
   std::uint32_t requests_per_unit = 0;
   std::uint32_t unit = 0;  // as sent; not every number is a Unit
+  bool has_multiplier = false;
+  std::uint32_t unit_multiplier = 1;  // the window is so many units
 };
 struct DescriptorMessage {
   std::uint32_t first_entry = 0, entries = 0;  // in MessageRoom::entries
@@ -107,5 +109,8 @@ class ResponseWriter {
 
 // kuadrant.service.ratelimit.v1.ReserveResponse
 void AppendReserveResponse(Answer code, std::string_view reservation_id, std::string& out);
+
+// CommitResponse
+void AppendCommitResponse(bool reservation_released, std::string& out);
 
 }  // namespace weir::rls
