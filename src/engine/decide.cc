@@ -138,4 +138,12 @@ void ChooseDeciding(Decision& decision) {
   }
 }
 
+bool Outranks(const Decision& a, const Decision& b) {
+  if (a.allowed != b.allowed) return !a.allowed;
+  const RuleOutcome* const mine = a.decider();
+  const RuleOutcome* const other = b.decider();
+  if (mine == nullptr || other == nullptr) return mine != nullptr;
+  return a.allowed ? NearerToDenying(mine->outcome, other->outcome) : Worse(mine->outcome, other->outcome);
+}
+
 }  // namespace weir::engine

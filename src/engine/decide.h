@@ -23,4 +23,8 @@ void Decide(storage::Plan& plan, std::span<const Part> parts, std::uint32_t rule
 // the one to wait for longest. Of an allowed one: the enforced rule with the smallest part of its limit left.
 void ChooseDeciding(Decision& decision);
 
+// Of decisions that belong to one request: whether its headers describe `a` rather than `b`, by the same order. A
+// denial goes before what was allowed, and a decision that no rule made goes last of its kind.
+bool Outranks(const Decision& a, const Decision& b);
+
 }  // namespace weir::engine

@@ -137,6 +137,8 @@ Result<> Engine::Apply(const EnterpriseRateLimitConfig& config) {
 
 std::shared_ptr<const config::Snapshot> Engine::snapshot() const { return parts_->rules->Read()->shared_snapshot(); }
 
+std::uint64_t Engine::version() const { return parts_->rules->Read()->snapshot().version(); }
+
 storage::Store& Engine::store() { return *parts_->core->store; }
 
 const Clock& Engine::clock() const { return parts_->core->clock; }

@@ -98,6 +98,8 @@ class Engine {
   Result<> Apply(const EnterpriseRateLimitConfig& config);
   // The snapshot in force; hold it as briefly as possible.
   std::shared_ptr<const config::Snapshot> snapshot() const;
+  // Its version(); cheap enough to ask for each request whether what was made of the document still holds.
+  std::uint64_t version() const;
 
   storage::Store& store();
   const Clock& clock() const;

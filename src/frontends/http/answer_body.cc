@@ -4,11 +4,15 @@
 #include <array>
 #include <limits>
 
+#include "engine/rate_limit_headers.h"
 #include "frontends/http/json_reader.h"
-#include "frontends/http/rate_limit_headers.h"
 
 namespace weir::http {
 namespace {
+
+using engine::AppendNumber;
+using engine::CeilMilliseconds;
+using engine::RetryAfterSeconds;
 
 constexpr std::uint64_t kUnlimited = std::numeric_limits<std::uint64_t>::max();
 

@@ -4,11 +4,14 @@
 #include <limits>
 #include <utility>
 
+#include "engine/rate_limit_headers.h"
 #include "frontends/http/answer_body.h"
-#include "frontends/http/rate_limit_headers.h"
 
 namespace weir::http {
 namespace {
+
+using engine::AppendNumber;
+using engine::AppendRateLimitHeaders;
 
 constexpr std::string_view kJson = "application/json";
 // RFC 9110 15.5.2: a 401 names a scheme.

@@ -1,11 +1,11 @@
-#include "frontends/http/rate_limit_headers.h"
+#include "engine/rate_limit_headers.h"
 
 #include <algorithm>
 #include <array>
 #include <charconv>
 #include <limits>
 
-namespace weir::http {
+namespace weir::engine {
 namespace {
 
 // The largest integer of a structured field (RFC 9651 3.3.1).
@@ -175,4 +175,4 @@ void AppendRateLimitHeaders(const Decision& decision, Nanos now, std::string* ou
   if (retry_after > 0 && plan.retry_after) AppendLine("Retry-After: ", retry_after, out);
 }
 
-}  // namespace weir::http
+}  // namespace weir::engine

@@ -1,4 +1,4 @@
-#include "frontends/http/rate_limit_headers.h"
+#include "engine/rate_limit_headers.h"
 
 #include <gtest/gtest.h>
 #include <rapidcheck.h>
@@ -7,7 +7,7 @@
 #include <limits>
 #include <string>
 
-namespace weir::http {
+namespace weir::engine {
 namespace {
 
 __extension__ typedef unsigned __int128 Wide;
@@ -213,5 +213,15 @@ TEST(RateLimitHeaders, RoundingIsUp) {
   EXPECT_EQ(CeilMilliseconds(std::numeric_limits<std::int64_t>::max()), 9'223'372'036'855U);
 }
 
+TEST(RateLimitHeaders, AreVisitedAsPairs) {
+  std::string seen;
+  const auto visit = [&seen](std::string_view name, std::string_view value) {
+    seen += std::string(name) + "=" + std::string(value) + "|";
+  };
+  ForEachHeader("", visit);
+  ForEachHeader("A: 1\r\nB: \"x: y\";r=2\r\nC: \r\n", visit);
+  EXPECT_EQ(seen, "A=1|B=\"x: y\";r=2|C=|");
+}
+
 }  // namespace
-}  // namespace weir::http
+}  // namespace weir::engine

@@ -9,11 +9,21 @@
 #include "base/clock.h"
 #include "weir/decision.h"
 
-namespace weir::http {
+namespace weir::engine {
 
 // Appends complete lines ("Name: value\r\n") for `decision`: nothing when no rule decided or the plan wants none.
 // They describe the deciding rule. A denial always gets `Cache-Control: no-store`. `now`: for a reset as epoch seconds.
 void AppendRateLimitHeaders(const Decision& decision, Nanos now, std::string* out);
+
+// Calls visit(name, value) for each of the lines that AppendRateLimitHeaders wrote.
+template <typename Visit>
+void ForEachHeader(std::string_view lines, Visit&& visit) {
+  while (!lines.empty()) {
+    const std::size_t colon = lines.find(": "), end = lines.find("\r\n");
+    visit(lines.substr(0, colon), lines.substr(colon + 2, end - colon - 2));
+    lines.remove_prefix(end + 2);
+  }
+}
 
 // Seconds until a denied request should be tried again, as Retry-After tells: rounded up, at least 1. 0: never.
 std::uint64_t RetryAfterSeconds(const Decision& decision);
@@ -24,4 +34,4 @@ std::uint64_t CeilMilliseconds(std::int64_t nanoseconds);
 
 void AppendNumber(std::uint64_t number, std::string* out);
 
-}  // namespace weir::http
+}  // namespace weir::engine
