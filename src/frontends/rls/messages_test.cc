@@ -1,13 +1,12 @@
 // Held against protobuf's own classes.
 #include "frontends/rls/messages.h"
 
+#include <envoy/service/ratelimit/v3/rls.pb.h>
 #include <gtest/gtest.h>
+#include <kuadrant/service/ratelimit/v1/ratelimit.pb.h>
 #include <rapidcheck.h>
 
 #include <string>
-
-#include "envoy/service/ratelimit/v3/rls.pb.h"
-#include "kuadrant/service/ratelimit/v1/ratelimit.pb.h"
 
 namespace weir::rls {
 namespace {
