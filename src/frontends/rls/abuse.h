@@ -1,6 +1,7 @@
 // Bounds on what a client can make the session do for nothing. Pure counting; not thread-safe.
 #pragma once
 
+#include <array>
 #include <bitset>
 #include <cstddef>
 #include <cstdint>
@@ -35,6 +36,24 @@ class CancelWindow {
   std::bitset<kStreams> cancelled_;
   std::uint64_t opened_ = 0;
   std::uint32_t count_ = 0;
+};
+
+// The latest few of a growing row of streams; an older one may be forgotten.
+class StreamSet {
+ public:
+  void Add(std::int32_t stream) { Slot(stream) = stream; }
+  void Remove(std::int32_t stream) {
+    if (Has(stream)) Slot(stream) = 0;
+  }
+  bool Has(std::int32_t stream) const { return streams_[Index(stream)] == stream; }
+
+ private:
+  static constexpr std::size_t kSlots = 256;
+  // Clients' streams are odd.
+  static std::size_t Index(std::int32_t stream) { return static_cast<std::size_t>(stream) / 2 % kSlots; }
+  std::int32_t& Slot(std::int32_t stream) { return streams_[Index(stream)]; }
+
+  std::array<std::int32_t, kSlots> streams_{};
 };
 
 // Frames that ask for work but carry no request (PING, SETTINGS, PRIORITY, WINDOW_UPDATE, RST_STREAM, empty DATA,

@@ -18,6 +18,7 @@
 #include "frontends/rls/abuse.h"
 #include "frontends/rls/counters.h"
 #include "frontends/rls/exchange.h"
+#include "frontends/rls/frame_scanner.h"
 #include "frontends/rls/question_batch.h"
 #include "frontends/rls/session.h"
 
@@ -38,8 +39,10 @@ class GrpcSession final : public net::Session, private BatchOwner, private Excha
 
   // ---- session.cc: the connection ----------------------------------------------------------------------------------
   bool Begin();
-  // Not HTTP/2.
-  void Refuse(std::string_view input);
+  // Tells by the first bytes what the client speaks; false: not HTTP/2, or not clear yet.
+  bool Introduce(std::string_view input);
+  void Receive(std::string_view slice);
+  bool Feed(std::string_view bytes);
   // What follows everything that entered the session: answers what is whole, writes, forgets what ended.
   void Settle();
   void Pump();
@@ -57,7 +60,9 @@ class GrpcSession final : public net::Session, private BatchOwner, private Excha
 
   // ---- session_receive.cc: what nghttp2 tells ----------------------------------------------------------------------
   Exchange* Find(std::int32_t stream) const;
-  bool OnFrameHeader(const nghttp2_frame_hd& header);
+  // Before nghttp2 sees the frame; false: the connection ends.
+  bool OnFrame(const FrameScanner::Frame& frame);
+  bool StreamTakes(const FrameScanner::Frame& frame);
   Exchange* OnStreamBegin(std::int32_t stream);
   void OnHeader(Exchange& exchange, std::string_view name, std::string_view value);
   void Route(Exchange& exchange, std::string_view path);
@@ -100,12 +105,13 @@ class GrpcSession final : public net::Session, private BatchOwner, private Excha
   const GrpcOptions& options_;
   nghttp2_session* h2_ = nullptr;  // nullptr: the client has not introduced itself yet
   std::optional<Nanos> now_;
-  bool inside_ = false;    // a turn is running: its end writes
-  bool dirty_ = false;     // something was added since the last Pump()
-  bool woken_ = false;     // a task is posted
-  bool drained_ = false;   // the last GOAWAY is submitted
-  bool draining_ = false;  // the first one is
-  bool closing_ = false;   // nothing more is read
+  bool introduced_ = false;  // nghttp2 has the preface
+  bool inside_ = false;      // a turn is running: its end writes
+  bool dirty_ = false;       // something was added since the last Pump()
+  bool woken_ = false;       // a task is posted
+  bool drained_ = false;     // the last GOAWAY is submitted
+  bool draining_ = false;    // the first one is
+  bool closing_ = false;     // nothing more is read
 
   std::vector<Exchange*> live_;
   Exchange* header_target_ = nullptr;  // whose headers are arriving
@@ -126,6 +132,9 @@ class GrpcSession final : public net::Session, private BatchOwner, private Excha
   std::size_t backlog_ = 0;   // bytes that the client had not taken when this turn began
   std::string unpacked_;
   std::string text_;
+  FrameScanner scanner_;
+  std::int32_t highest_stream_ = 0;
+  StreamSet abandoned_;  // streams that ended while their client was still sending
   CancelWindow cancels_;
   FrameBudget frames_;
   // For tasks: empty once the session has gone.

@@ -8,10 +8,6 @@ namespace weir::rls {
 struct Callbacks {
   static GrpcSession& SessionOf(void* user_data) { return *static_cast<GrpcSession*>(user_data); }
 
-  static int BeginFrame(nghttp2_session*, const nghttp2_frame_hd* header, void* user_data) noexcept {
-    return SessionOf(user_data).OnFrameHeader(*header) ? 0 : NGHTTP2_ERR_CALLBACK_FAILURE;
-  }
-
   static int BeginHeaders(nghttp2_session*, const nghttp2_frame* frame, void* user_data) noexcept {
     GrpcSession& session = SessionOf(user_data);
     session.header_target_ = frame->headers.cat == NGHTTP2_HCAT_REQUEST ? session.OnStreamBegin(frame->hd.stream_id)
@@ -98,7 +94,6 @@ const nghttp2_session_callbacks* SessionCallbacks() {
   static nghttp2_session_callbacks* const callbacks = [] {
     nghttp2_session_callbacks* made = nullptr;
     nghttp2_session_callbacks_new(&made);
-    nghttp2_session_callbacks_set_on_begin_frame_callback(made, Callbacks::BeginFrame);
     nghttp2_session_callbacks_set_on_begin_headers_callback(made, Callbacks::BeginHeaders);
     nghttp2_session_callbacks_set_on_header_callback(made, Callbacks::Header);
     nghttp2_session_callbacks_set_on_frame_recv_callback(made, Callbacks::FrameReceived);

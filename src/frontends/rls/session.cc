@@ -23,7 +23,20 @@ constexpr std::string_view kHttp1Answer =
     "HTTP/1.1 426 Upgrade Required\r\nUpgrade: h2c\r\nConnection: Upgrade, close\r\nContent-Type: text/plain\r\n"
     "Content-Length: 50\r\n\r\nThis port speaks gRPC: HTTP/2 with prior knowledge\n";
 
-bool LooksLikeHttp1(std::string_view input) { return !input.empty() && input[0] >= 'A' && input[0] <= 'Z'; }
+constexpr std::array<std::string_view, 9> kHttp1Methods = {"GET ",     "HEAD ",    "POST ",  "PUT ",  "DELETE ",
+                                                           "CONNECT ", "OPTIONS ", "TRACE ", "PATCH "};
+
+enum class Protocol : std::uint8_t { kUnclear, kHttp2, kHttp1, kUnknown };
+// By its first bytes; unclear while they are too few.
+Protocol ProtocolOf(std::string_view input) {
+  if (input.starts_with(kPreface)) return Protocol::kHttp2;
+  bool unclear = kPreface.starts_with(input);
+  for (const std::string_view method : kHttp1Methods) {
+    if (input.starts_with(method)) return Protocol::kHttp1;
+    unclear = unclear || method.starts_with(input);
+  }
+  return unclear ? Protocol::kUnclear : Protocol::kUnknown;
+}
 
 }  // namespace
 
@@ -65,42 +78,72 @@ bool GrpcSession::Begin() {
   return true;
 }
 
-void GrpcSession::Refuse(std::string_view input) {
-  if (LooksLikeHttp1(input)) {
-    connection_.output().append(kHttp1Answer);
-  } else if (Begin()) {
-    nghttp2_session_terminate_session(h2_, NGHTTP2_PROTOCOL_ERROR);
-    Pump();
+bool GrpcSession::Introduce(std::string_view input) {
+  switch (ProtocolOf(input)) {
+    case Protocol::kUnclear:
+      return false;
+    case Protocol::kHttp2:
+      return Begin();
+    case Protocol::kHttp1:
+      connection_.output().append(kHttp1Answer);
+      break;
+    case Protocol::kUnknown:
+      if (!Begin()) return false;
+      nghttp2_session_terminate_session(h2_, NGHTTP2_PROTOCOL_ERROR);
+      Pump();
+      break;
   }
   closing_ = true;
   connection_.CloseAfterFlush();
+  return false;
 }
 
 std::size_t GrpcSession::OnInput(std::string_view input) {
   if (closing_) return input.size();
-  if (h2_ == nullptr) {
-    if (!input.starts_with(kPreface.substr(0, input.size()))) {
-      Refuse(input);
-      return input.size();
-    }
-    if (input.size() < kPreface.size()) return 0;
-    if (!Begin()) return input.size();
-  }
+  if (h2_ == nullptr && !Introduce(input)) return closing_ ? input.size() : 0;
   const std::string_view slice = input.substr(0, kSlice);
   inside_ = true;
   now_.reset();
   backlog_ = connection_.output().size();
-  const ssize_t read = nghttp2_session_mem_recv(h2_, reinterpret_cast<const std::uint8_t*>(slice.data()), slice.size());
+  Receive(slice);
+  Settle();
+  inside_ = false;
+  return slice.size();
+}
+
+void GrpcSession::Receive(std::string_view slice) {
+  std::size_t fed = 0;
+  if (!introduced_) {
+    introduced_ = true;
+    fed = kPreface.size();
+    if (!Feed(slice.substr(0, fed))) return;
+    slice.remove_prefix(fed);
+    fed = 0;
+  }
+  scanner_.Feed(slice);
+  bool reset_seen = false;
+  while (const auto frame = scanner_.Next()) {
+    // What streams there are must be known when a frame is looked at.
+    if (reset_seen && !Feed(slice.substr(fed, frame->start - fed))) return;
+    if (reset_seen) fed = frame->start;
+    reset_seen = frame->type == NGHTTP2_RST_STREAM;
+    if (!OnFrame(*frame)) return;
+  }
+  Feed(slice.substr(fed));
+}
+
+bool GrpcSession::Feed(std::string_view bytes) {
+  const ssize_t read = nghttp2_session_mem_recv(h2_, reinterpret_cast<const std::uint8_t*>(bytes.data()), bytes.size());
+  if (closing_) return false;
+  if (read >= 0) return true;
   if (read == NGHTTP2_ERR_TOO_MANY_CONTINUATIONS) {
     End(Abuse::kHeaderFlood);
   } else if (read == NGHTTP2_ERR_FLOODED) {
     End(Abuse::kFrameFlood);
-  } else if (read < 0 && !closing_) {
+  } else {
     End(NGHTTP2_INTERNAL_ERROR);
   }
-  Settle();
-  inside_ = false;
-  return slice.size();
+  return false;
 }
 
 void GrpcSession::Settle() {

@@ -19,13 +19,22 @@ Exchange* GrpcSession::Find(std::int32_t stream) const {
   return static_cast<Exchange*>(nghttp2_session_get_stream_user_data(h2_, stream));
 }
 
-bool GrpcSession::OnFrameHeader(const nghttp2_frame_hd& header) {
-  switch (header.type) {
-    case NGHTTP2_HEADERS:
+bool GrpcSession::OnFrame(const FrameScanner::Frame& frame) {
+  switch (frame.type) {
     case NGHTTP2_CONTINUATION:
       return true;
+    case NGHTTP2_HEADERS:
+      return StreamTakes(frame);
     case NGHTTP2_DATA:
-      if (header.length > 0 || (header.flags & NGHTTP2_FLAG_END_STREAM) != 0) return true;
+      if (!StreamTakes(frame)) return false;
+      if (frame.length > 0 || (frame.flags & NGHTTP2_FLAG_END_STREAM) != 0) return true;
+      break;
+    case NGHTTP2_PRIORITY:
+      // nghttp2 skips these, so does not look.
+      if (frame.stream == 0 || frame.dependency == frame.stream) {
+        End(NGHTTP2_PROTOCOL_ERROR);
+        return false;
+      }
       break;
     default:
       break;
@@ -35,7 +44,24 @@ bool GrpcSession::OnFrameHeader(const nghttp2_frame_hd& header) {
   return false;
 }
 
+bool GrpcSession::StreamTakes(const FrameScanner::Frame& frame) {
+  if (frame.stream > highest_stream_) {
+    if (frame.type == NGHTTP2_HEADERS) {
+      // Until it begins: it may be refused, and what follows it is on its way.
+      highest_stream_ = frame.stream;
+      abandoned_.Add(frame.stream);
+    }
+    return true;
+  }
+  // nghttp2 passes over frames for a stream that is gone, because we may have ended it while they travelled. When the
+  // client had ended it, it is the one at fault (RFC 9113, 5.1).
+  if (frame.stream == 0 || Find(frame.stream) != nullptr || abandoned_.Has(frame.stream)) return true;
+  End(NGHTTP2_STREAM_CLOSED);
+  return false;
+}
+
 Exchange* GrpcSession::OnStreamBegin(std::int32_t stream) {
+  abandoned_.Remove(stream);
   Exchange* const exchange = Exchanges::Acquire();
   exchange->owner = this;
   exchange->id = stream;
@@ -167,6 +193,7 @@ void GrpcSession::OnQuestionWhole(Exchange& exchange) {
 }
 
 void GrpcSession::OnReset(Exchange& exchange) {
+  exchange.ended = true;
   if (exchange.reply == Exchange::Reply::kAsked) {
     // In good faith: it waited for a store, and its deadline passed.
     frames_.Earn();
@@ -184,6 +211,7 @@ void GrpcSession::OnStreamClosed(Exchange& exchange, std::uint32_t http2_error) 
   if (http2_error != NGHTTP2_NO_ERROR && !exchange.finished && exchange.plain == Exchange::Plain::kNone) {
     Count(exchange, Code::kCancelled);
   }
+  if (!exchange.ended) abandoned_.Add(exchange.id);
   live_[exchange.slot] = live_.back();
   live_[exchange.slot]->slot = exchange.slot;
   live_.pop_back();
