@@ -255,6 +255,8 @@ Nanos Expires(const Limit& limit, const Words& state) {
   return SaturatingAdd(ClampInstant(state[0]), Constants(limit).forget);
 }
 
+std::int64_t Samples(const Limit& limit, const Words& state) { return Read(limit, state).samples; }
+
 LimitConstants Constants(const Limit& limit) {
   return {.samples_needed = std::clamp<std::int64_t>(limit.learning_window / std::max<Nanos>(1, limit.window), 4, 1024),
           .factor = static_cast<std::int64_t>(limit.adjustment_ppm) * kOne / 1'000'000,

@@ -69,6 +69,8 @@ namespace weir::algorithms::adaptive {
 Outcome Apply(const Limit& limit, const Ask& ask, Words& state);
 std::uint64_t Used(const Limit& limit, const Words& state, Nanos now);
 Nanos Expires(const Limit& limit, const Words& state);
+// How many windows it has learned from, 0..N.
+std::int64_t Samples(const Limit& limit, const Words& state);
 
 inline constexpr std::uint64_t kMostCapacity = std::uint64_t{1} << 32;
 inline constexpr std::size_t kWords = 35;

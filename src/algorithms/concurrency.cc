@@ -1,6 +1,7 @@
 #include "algorithms/concurrency.h"
 
 #include <algorithm>
+#include <array>
 
 #include "algorithms/instant.h"
 
@@ -168,6 +169,25 @@ std::uint64_t Used(const Limit& /*limit*/, const Words& state, Nanos now) {
 Nanos Expires(const Limit& /*limit*/, const Words& state) {
   const Leases leases(state);
   return leases.size() == 0 ? kMinNanos : leases.last_expiry();
+}
+
+void Join(const Words& other, Nanos now, Words& state) {
+  const Words mine = state;
+  const std::array<Leases, 2> sides = {Leases(mine), Leases(other)};
+  std::array<std::size_t, 2> next = {ViewAt(sides[0], now).first, ViewAt(sides[1], now).first};
+  state.assign(1, 0);
+  while (state.size() < 1 + kStride * kMostEntries) {
+    const bool left[] = {next[0] < sides[0].size(), next[1] < sides[1].size()};
+    if (!left[0] && !left[1]) break;
+    const bool from_other = !left[0] || (left[1] && sides[1].expiry(next[1]) < sides[0].expiry(next[0]));
+    const Leases& side = sides[from_other ? 1 : 0];
+    const std::size_t i = next[from_other ? 1 : 0]++;
+    const std::int64_t added = std::min(side.slots(i), kMostCount - state[0]);
+    if (added == 0) break;
+    state[0] += added;
+    state.insert(state.end(), {static_cast<Word>(side.token(i)), added, side.expiry(i)});
+  }
+  if (state.size() == 1) state.clear();
 }
 
 }  // namespace weir::algorithms::concurrency

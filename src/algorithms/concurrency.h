@@ -25,5 +25,8 @@ inline constexpr std::size_t kMostEntries = 2 * kMostSlots;
 Outcome Apply(const Limit& limit, const Ask& ask, Words& state);
 std::uint64_t Used(const Limit& limit, const Words& state, Nanos now);
 Nanos Expires(const Limit& limit, const Words& state);
+// Adds the live slots of another state: both by ascending expiry, those of `state` first among equals. Stops at
+// kMostEntries and 2^53 slots.
+void Join(const Words& other, Nanos now, Words& state);
 
 }  // namespace weir::algorithms::concurrency

@@ -140,6 +140,19 @@ Nanos Expires(const Limit& limit, const Words& state) {
   return state.size() == 5 ? ExpiresBox(limit, Read(limit, state)) : kMinNanos;
 }
 
+void Join(const Limit& limit, const Words& other, Nanos now, Words& state) {
+  const Box here = Read(limit, state), there = Read(limit, other);
+  const bool there_is_later = there.banned_until > here.banned_until;
+  const Box& earlier = there_is_later ? here : there;
+  Box box = there_is_later ? there : here;
+  box.level = std::min(box.level + LevelAt(limit, earlier, box.decay_from), kMostLevel);
+  const std::int64_t strikes_here = LiveStrikes(limit, here, now);
+  box.strikes = IsBanned(box, now) ? 0 : strikes_here + LiveStrikes(limit, there, now);
+  box.strikes_from = box.strikes == 0 ? 0 : strikes_here > 0 ? here.strikes_from : there.strikes_from;
+  if (box.strikes >= static_cast<std::int64_t>(limit.threshold)) Ban(limit, now, box);
+  Write(limit, box, now, state);
+}
+
 Nanos BanLength(const Limit& limit, std::int64_t level) {
   const std::int64_t longest = limit.longest_ban / kMillisecond;
   std::int64_t ban = std::min(longest, limit.first_ban / kMillisecond);

@@ -31,6 +31,8 @@ inline constexpr std::int64_t kMostLevel = 64;
 Outcome Apply(const Limit& limit, const Ask& ask, Words& state);
 std::uint64_t Used(const Limit& limit, const Words& state, Nanos now);
 Nanos Expires(const Limit& limit, const Words& state);
+// Adds what another state of the limit says; carry_over.h says how.
+void Join(const Limit& limit, const Words& other, Nanos now, Words& state);
 
 // How long a ban lasts that is given at `level` (0 = the first).
 Nanos BanLength(const Limit& limit, std::int64_t level);

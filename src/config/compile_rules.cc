@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <utility>
+#include <vector>
 
 #include "algorithms/time_zone.h"
 #include "base/hash.h"
@@ -199,10 +200,15 @@ void RuleCompiler::SetPenalty(Rule& rule, const PenaltyConfig& penalties, const 
 
 namespace {
 
-// The chain of former selves, without those whose states have expired and cut off after `most`.
-std::shared_ptr<const FormerRule> StillNeeded(const std::shared_ptr<const FormerRule>& former, Nanos now, int most) {
+// The chain of former selves, without those whose states have expired and cut off after `most`. Those named in `newer`
+// are left out: a change that was rolled back (or made again) would move each state out of the rule and back with every
+// request.
+std::shared_ptr<const FormerRule> StillNeeded(const std::shared_ptr<const FormerRule>& former, Nanos now, int most,
+                                              std::vector<std::string_view>& newer) {
   if (former == nullptr || former->until <= now || most == 0) return nullptr;
-  auto before = StillNeeded(former->before, now, most - 1);
+  if (std::ranges::find(newer, former->generation) != newer.end()) return StillNeeded(former->before, now, most, newer);
+  newer.push_back(former->generation);
+  auto before = StillNeeded(former->before, now, most - 1, newer);
   if (before == former->before) return former;
   FormerRule shorter = *former;
   shorter.before = std::move(before);
@@ -219,12 +225,13 @@ void RuleCompiler::SetFormer(Rule& rule, const Rule* before) const {
     return;
   }
   if (before->unlimited) return;
+  std::vector<std::string_view> newer = {rule.generation, before->generation};
   rule.former = std::make_shared<const FormerRule>(
       FormerRule{.limit = before->limit,
                  .seed = before->seed,
                  .generation = before->generation,
                  .until = Saturated(static_cast<Int128>(now_) + StateLifetime(before->limit)),
-                 .before = StillNeeded(before->former, now_, kMostFormers - 1)});
+                 .before = StillNeeded(before->former, now_, kMostFormers - 1, newer)});
 }
 
 Nanos StateLifetime(const Limit& limit) {

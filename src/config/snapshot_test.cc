@@ -424,6 +424,24 @@ TEST(Snapshot, ChangedNumbersKnowTheirFormerSelfUntilItsStatesHaveExpired) {
   EXPECT_FALSE(fourth->FindTier("free")->former) << "they have expired";
 }
 
+TEST(Snapshot, ARuleThatIsRolledBackIsNotItsOwnFormerSelf) {
+  auto document = Document();
+  const auto first = Compiled(document);
+  document.global.free_tier.max_requests = 50;
+  const auto second = Compiled(document, first.get());
+  document.global.free_tier.max_requests = 60;
+  const auto third = Compiled(document, second.get());
+  document.global.free_tier.max_requests = 50;
+  const auto fourth = Compiled(document, third.get());
+  const Rule& rule = *fourth->FindTier("free");
+  EXPECT_EQ(rule.generation, second->FindTier("free")->generation);
+  ASSERT_TRUE(rule.former);
+  EXPECT_EQ(rule.former->generation, third->FindTier("free")->generation);
+  ASSERT_TRUE(rule.former->before) << "not itself, but what it had followed";
+  EXPECT_EQ(rule.former->before->generation, first->FindTier("free")->generation);
+  EXPECT_FALSE(rule.former->before->before);
+}
+
 TEST(Snapshot, AnotherIdentifierOrPrefixHasNoFormerSelf) {
   const auto first = Compiled(Document());
   auto document = Document();

@@ -10,11 +10,13 @@
 //
 // How a plan is decided, to the letter (tests/conformance/reference_store.h is this text as a program):
 //  a. A state is absent when there is none under its key, or when it has expired at `now`: the two are never told
-//  apart. b. Carry-over. An item with `previous` whose state is absent while the one under `previous_key` is not: what
-//  was used
-//     there is assigned (kAssign, on a fresh state) here, and the one under `previous_key` is removed. Moved, not
-//     copied: it can neither be counted twice nor be lost when the change is rolled back. Done whatever the verdict is;
-//     only kPeek decides on what would be there and moves nothing.
+//     apart.
+//  b. Carry-over. An item with `previous` (another key, and both limits of kinds that count) whose state under
+//     `previous_key` is not absent: that state is added here, as algorithms::CarryOver does it (algorithms/carry_over.h
+//     has the arithmetic; an absent state counts as fresh), and removed there. Moved, not copied: it can neither be
+//     counted twice nor be lost, also when the change is rolled back while requests of both forms are in flight. Done
+//     in order, before anything else and whatever the verdict is; only kPeek (also that of c) decides on what would be
+//     there and moves nothing.
 //  c. kCheck. The items are tried in order, each on the states as the items before it would leave them (so the same
 //     subject twice in a plan counts twice). When all enforced items are allowed, this is the result and is kept. When
 //     one is denied, all this is undone, and in order again: a shadow item is applied (its outcome is this one); an
@@ -51,8 +53,8 @@ struct Item {
   Key key;                // HashKey(rule.seed, subject)
   std::string_view rule;  // stable name of the rule with its generation: stores that need names key by rule + subject
   std::string_view subject;
-  // When the rule's numbers or algorithm changed lately: its former self. A store that has no state under `key` looks
-  // under `previous_key`, and carries over what was used (kAssign). nullptr: nothing to carry over.
+  // When the rule's numbers or algorithm changed lately: its former self. What a store has under `previous_key` it
+  // moves to `key` (b). nullptr: nothing to carry over.
   const Limit* previous = nullptr;
   Key previous_key;
   std::string_view previous_rule;

@@ -61,6 +61,30 @@ inline Limit SlotsOf(std::uint64_t capacity, Nanos lease = kMinute) {
   return algorithms::Sanitize(limit);
 }
 
+inline Limit LearnedOf(std::uint64_t capacity) {
+  Limit limit;
+  limit.kind = algorithms::Kind::kAdaptive;
+  limit.capacity = capacity;
+  limit.window = kMinute;
+  limit.learning_window = kHour;
+  limit.adjustment_ppm = 1'000'000;
+  limit.min_capacity = 1;
+  limit.max_capacity = 10 * capacity;
+  return algorithms::Sanitize(limit);
+}
+
+inline Limit BansOf(std::uint32_t threshold, Nanos first_ban = kMinute) {
+  Limit limit;
+  limit.kind = algorithms::Kind::kPenalty;
+  limit.threshold = threshold;
+  limit.window = kHour;
+  limit.first_ban = first_ban;
+  limit.longest_ban = kDay;
+  limit.ban_factor_pct = 200;
+  limit.decay = kDay;
+  return algorithms::Sanitize(limit);
+}
+
 inline Item ItemOf(const Limit& limit, std::string_view rule, std::string_view subject, std::uint64_t cost = 1) {
   Item item;
   item.limit = &limit;

@@ -10,6 +10,7 @@
 #include <variant>
 #include <vector>
 
+#include "algorithms/carry_over.h"
 #include "storage/store.h"
 
 namespace weir::storage::conformance {
@@ -64,14 +65,6 @@ class ReferenceStore final : public Store {
     return algorithm.expires_list(limit, std::get<algorithms::Words>(state.value));
   }
 
-  static std::uint64_t Used(const Limit& limit, const State& state, Nanos now) {
-    const algorithms::Algorithm& algorithm = algorithms::Of(limit.kind);
-    if (algorithm.shape == algorithms::Shape::kWord) {
-      return algorithm.used_word(limit, std::get<algorithms::Word>(state.value), now);
-    }
-    return algorithm.used_list(limit, std::get<algorithms::Words>(state.value), now);
-  }
-
   static std::optional<State> Find(const States& states, const Limit& limit, const Key& key, Nanos now) {
     const auto found = states.find(IdOf(key));
     if (found == states.end() || !SameShape(limit, found->second)) return std::nullopt;
@@ -92,15 +85,22 @@ class ReferenceStore final : public Store {
 
   static bool IsCounted(const Limit& limit) { return algorithms::Of(limit.kind).shape != algorithms::Shape::kNone; }
 
-  // The state that a move from `previous_key` makes, if one is due.
+  // What the state becomes by a move from `previous_key`, if one is due.
   static std::optional<State> Carried(const States& states, const Item& item, Nanos now) {
     if (item.previous == nullptr || !IsCounted(*item.previous) || !IsCounted(*item.limit)) return std::nullopt;
-    if (Find(states, *item.limit, item.key, now)) return std::nullopt;
+    if (item.key == item.previous_key) return std::nullopt;
     const std::optional<State> old = Find(states, *item.previous, item.previous_key, now);
     if (!old) return std::nullopt;
-    State moved = Fresh(*item.limit);
-    Run(*item.limit, moved, Op::kAssign, Used(*item.previous, *old, now), now, item.token);
-    return moved;
+    algorithms::Former former{*item.previous};
+    if (const auto* word = std::get_if<algorithms::Word>(&old->value)) former.word = *word;
+    former.words = std::get_if<algorithms::Words>(&old->value);
+    State state = Find(states, *item.limit, item.key, now).value_or(Fresh(*item.limit));
+    if (auto* word = std::get_if<algorithms::Word>(&state.value)) {
+      algorithms::CarryOver(*item.limit, former, now, *word);
+    } else {
+      algorithms::CarryOver(*item.limit, former, now, item.token, std::get<algorithms::Words>(state.value));
+    }
+    return state;
   }
 
   static void Put(States& states, const Limit& limit, const Key& key, State state, Nanos now) {

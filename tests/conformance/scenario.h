@@ -6,6 +6,7 @@
 
 #include <array>
 #include <cstdint>
+#include <optional>
 #include <random>
 #include <string>
 #include <vector>
@@ -35,8 +36,8 @@ class Dice {
 // One ask of a plan, by number: what the rules and subjects are is in the scenario.
 struct Part {
   std::uint32_t rule = 0;
-  std::uint32_t generation = 0;  // of the rule
-  bool carry_over = false;       // names the generation before as `previous`
+  std::uint32_t generation = 0;         // of the rule
+  std::optional<std::uint32_t> former;  // the generation named as `previous`
   std::uint32_t subject = 0;
   std::uint64_t cost = 1;
   std::uint64_t token = 0;
@@ -63,6 +64,7 @@ struct ScenarioOptions {
   std::vector<Kind> kinds;  // rules draw from these
   std::uint32_t rules = 4;
   std::uint32_t generations = 1;  // > 1: rules change on the way, and items carry over
+  bool roll_back = false;         // any generation may follow any other, and requests of all are in flight at once
   std::uint32_t subjects = 3;
   std::uint32_t steps = 60;
   std::uint32_t max_plans = 3;  // per batch
@@ -109,6 +111,17 @@ inline Limit RandomLimit(Kind kind, Dice& dice) {
   return algorithms::Sanitize(limit);
 }
 
+// Another limit of the kind whose states mean the same.
+inline Limit OtherNumbers(const Limit& limit, Dice& dice) {
+  Limit other = RandomLimit(limit.kind, dice);
+  other.rate_count = limit.rate_count;
+  other.rate_period = limit.rate_period;
+  other.calendar = limit.calendar;
+  other.precision = limit.precision;
+  if (dice.OneIn(2)) other.window = limit.window;
+  return algorithms::Sanitize(other);
+}
+
 inline Op RandomOp(Dice& dice) {
   static constexpr std::array<Op, 12> kOps = {Op::kCheck,  Op::kCheck,  Op::kCheck, Op::kCheck,
                                               Op::kCheck,  Op::kCheck,  Op::kPeek,  Op::kPeek,
@@ -139,7 +152,12 @@ inline Part RandomPart(const Scenario& scenario, const ScenarioOptions& options,
   // Generations come into force evenly over the history; now and then a late one still asks by the former.
   part.generation = static_cast<std::uint32_t>(std::uint64_t{step} * options.generations / options.steps);
   if (part.generation > 0 && dice.OneIn(6)) --part.generation;
-  part.carry_over = part.generation > 0 && !dice.OneIn(10);
+  if (part.generation > 0 && !dice.OneIn(10)) part.former = part.generation - 1;
+  if (options.roll_back) {
+    part.generation = static_cast<std::uint32_t>(dice.Below(options.generations));
+    part.former = static_cast<std::uint32_t>(dice.Below(options.generations));  // now and then itself
+    if (dice.OneIn(4)) part.former.reset();
+  }
   part.subject = static_cast<std::uint32_t>(dice.Below(options.subjects));
   part.cost = RandomCost(dice);
   part.token = dice.Below(6);
@@ -153,7 +171,9 @@ inline Scenario RandomScenario(const ScenarioOptions& options, std::uint64_t see
   scenario.rules.resize(options.rules);
   for (auto& generations : scenario.rules) {
     for (std::uint32_t i = 0; i < options.generations; ++i) {
-      generations.push_back(RandomLimit(options.kinds[dice.Below(options.kinds.size())], dice));
+      generations.push_back(i > 0 && dice.OneIn(2)
+                                ? OtherNumbers(generations.back(), dice)
+                                : RandomLimit(options.kinds[dice.Below(options.kinds.size())], dice));
     }
   }
   Nanos now = options.start;
@@ -207,9 +227,9 @@ inline std::string Describe(const Scenario& scenario) {
     for (const PlanSpec& plan : step.plans) {
       text += fmt::format("  {}", Name(plan.op));
       for (const Part& part : plan.parts) {
-        text +=
-            fmt::format(" [rule {}.{}{} subject {} cost {} token {}{}]", part.rule, part.generation,
-                        part.carry_over ? "<-" : "", part.subject, part.cost, part.token, part.shadow ? " shadow" : "");
+        text += fmt::format(" [rule {}.{}{} subject {} cost {} token {}{}]", part.rule, part.generation,
+                            part.former ? fmt::format("<-{}", *part.former) : "", part.subject, part.cost, part.token,
+                            part.shadow ? " shadow" : "");
       }
       text += '\n';
     }
@@ -235,9 +255,9 @@ class Names {
     item.rule = rules_[part.rule][part.generation];
     item.subject = subjects_[part.subject];
     item.key = HashKey(Hash64(item.rule), item.subject);
-    if (part.carry_over) {
-      item.previous = &scenario_.rules[part.rule][part.generation - 1];
-      item.previous_rule = rules_[part.rule][part.generation - 1];
+    if (part.former) {
+      item.previous = &scenario_.rules[part.rule][*part.former];
+      item.previous_rule = rules_[part.rule][*part.former];
       item.previous_key = HashKey(Hash64(item.previous_rule), item.subject);
     }
     item.cost = part.cost;

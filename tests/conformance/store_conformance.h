@@ -173,6 +173,23 @@ TEST_P(StoreConformance, AnswersAsTheReferenceWhenRulesChange) {
   HoldsFor({.kinds = {kAllKinds.begin(), kAllKinds.end()}, .rules = 3, .generations = 4, .max_parts = 3});
 }
 
+TEST_P(StoreConformance, AnswersAsTheReferenceWhenChangesAreRolledBack) {
+  HoldsFor({.kinds = {kAllKinds.begin(), kAllKinds.end()},
+            .rules = 2,
+            .generations = 4,
+            .roll_back = true,
+            .subjects = 2,
+            .max_parts = 3});
+}
+
+TEST_P(StoreConformance, AnswersAsTheReferenceWhenOnlyNumbersChange) {
+  for (const Kind kind : kAllKinds) {
+    SCOPED_TRACE(algorithms::Of(kind).name);
+    HoldsFor({.kinds = {kind}, .rules = 2, .generations = 3, .roll_back = true, .subjects = 2, .max_parts = 2});
+    if (HasFatalFailure()) return;
+  }
+}
+
 TEST_P(StoreConformance, AnswersAsTheReferenceForPlansOfMoreThanEightRules) {
   HoldsFor({.kinds = {kAllKinds.begin(), kAllKinds.end()}, .rules = 12, .subjects = 2, .max_parts = 14});
 }
@@ -232,6 +249,42 @@ TEST_P(StoreConformance, ADeniedPlanConsumesNothingOfAnyRule) {
   }
   EXPECT_EQ(UsedNow(*store, items[0], start()), 1u);
   EXPECT_EQ(UsedNow(*store, items[1], start()), 1u);
+}
+
+TEST_P(StoreConformance, ADenialThatCountsIsCountedInADeniedPlanToo) {
+  for (const Kind kind : {Kind::kFixedWindow, Kind::kSlidingWindow}) {
+    for (const Nanos precision : {kSecond, kHour}) {
+      const auto store = Make();
+      const Limit ten = BucketOf(10), none = BucketOf(0);
+      Limit counts = WindowOf(2);
+      counts.kind = kind;
+      counts.precision = precision;
+      counts.count_denied = true;
+      counts = algorithms::Sanitize(counts);
+      const Item item = ItemOf(counts, "counts", "a"), wide = ItemOf(ten, "wide", "a");
+      for (int i = 0; i < 2; ++i) EXPECT_TRUE(Do(*store, Op::kCheck, {item}, start()).admitted);
+      const Answer denied = Do(*store, Op::kCheck, {wide, item}, start());
+      EXPECT_FALSE(denied.admitted);
+      EXPECT_EQ(denied.outcomes[1].used, 3u);
+      EXPECT_EQ(UsedNow(*store, item, start()), 3u) << "counted, though the plan was denied";
+      EXPECT_EQ(UsedNow(*store, wide, start()), 0u);
+      // Allowed by itself, and denied by another: nothing of it is counted.
+      const Item other = ItemOf(counts, "counts", "b");
+      EXPECT_FALSE(Do(*store, Op::kCheck, {other, ItemOf(none, "none", "b")}, start()).admitted);
+      EXPECT_EQ(UsedNow(*store, other, start()), 0u);
+    }
+  }
+}
+
+TEST_P(StoreConformance, AWindowOfNoLengthKeepsNothingAlsoWhenTheClockGoesBack) {
+  const auto store = Make();
+  const Limit minute = WindowOf(2), moment = WindowOf(2, 0);
+  // One key may be asked by both, as their states have one shape.
+  EXPECT_TRUE(Do(*store, Op::kCheck, {ItemOf(minute, "window", "a", 2)}, start()).admitted);
+  const Answer back = Do(*store, Op::kCheck, {ItemOf(moment, "window", "a", 2)}, start() - kSecond);
+  EXPECT_TRUE(back.admitted);
+  EXPECT_EQ(back.outcomes[0].used, 2u);
+  EXPECT_EQ(UsedNow(*store, ItemOf(moment, "window", "a"), start() - kSecond), 0u);
 }
 
 TEST_P(StoreConformance, AShadowRuleNeverDeniesAndIsChargedOnItsOwnVerdict) {
@@ -361,6 +414,90 @@ TEST_P(StoreConformance, ARolledBackChangeGivesTheUsageBack) {
   Do(*store, Op::kCheck, {second}, start());
   Do(*store, Op::kCheck, {first}, start());
   EXPECT_EQ(UsedNow(*store, first, start()), 8u);
+}
+
+// A request that began under the former rule is charged there after the state has moved.
+TEST_P(StoreConformance, WhatALateRequestIsChargedIsNeitherLostNorInTheWayOfTheRest) {
+  const Limit bucket = BucketOf(20), larger = BucketOf(40), slower = BucketOf(20, 6), window = WindowOf(20),
+              log = LogOf(20);
+  for (const Limit* from : {&bucket, &window, &log}) {
+    for (const Limit* to : {&larger, &slower, &window, &log}) {
+      const auto store = Make();
+      const Item late = ItemOf(*from, "rule@1", "a", 3);
+      const Item back = After(late, *to, "rule@2");
+      const Item next = After(ItemOf(*to, "rule@2", "a", 2), *from, "rule@1");
+      Do(*store, Op::kCheck, {late}, start());
+      Do(*store, Op::kCheck, {next}, start());
+      EXPECT_TRUE(Do(*store, Op::kCheck, {late}, start()).admitted);
+      EXPECT_EQ(UsedNow(*store, next, start()), 8u) << "a peek sees both";
+      EXPECT_EQ(UsedNow(*store, late, start()), 3u) << "and moves nothing";
+      EXPECT_TRUE(Do(*store, Op::kCheck, {back}, start()).admitted) << "rolled back";
+      EXPECT_EQ(UsedNow(*store, back, start()), 11u);
+      EXPECT_EQ(UsedNow(*store, ItemOf(*to, "rule@2", "a"), start()), 0u) << "moved, not copied";
+      EXPECT_TRUE(Do(*store, Op::kCheck, {next}, start()).admitted) << "and forth again";
+      EXPECT_EQ(UsedNow(*store, next, start()), 13u);
+    }
+  }
+}
+
+TEST_P(StoreConformance, SlotsStayHeldWhenTheirNumberChanges) {
+  const auto store = Make();
+  const Limit three = SlotsOf(3), two = SlotsOf(2, kHour);
+  const auto slot = [&](Item item, std::uint64_t token) {
+    item.token = token;
+    return item;
+  };
+  const Item before = ItemOf(three, "rule@1", "a"), after = After(ItemOf(two, "rule@2", "a"), three, "rule@1");
+  for (const std::uint64_t token : {1U, 2U, 3U}) {
+    EXPECT_TRUE(Do(*store, Op::kCheck, {slot(before, token)}, start()).admitted);
+  }
+  EXPECT_FALSE(Do(*store, Op::kCheck, {slot(after, 4)}, start()).admitted);
+  Do(*store, Op::kRefund, {slot(after, 1)}, start());
+  EXPECT_FALSE(Do(*store, Op::kCheck, {slot(after, 4)}, start()).admitted) << "two are held still";
+  Do(*store, Op::kRefund, {slot(after, 2)}, start());
+  EXPECT_TRUE(Do(*store, Op::kCheck, {slot(after, 4)}, start()).admitted);
+  EXPECT_EQ(UsedNow(*store, after, start() + kMinute), 1u) << "the third one's lease runs out as it was given";
+  // Taken by a late request, given back by one of now.
+  Do(*store, Op::kCheck, {slot(before, 5)}, start());
+  EXPECT_EQ(UsedNow(*store, after, start()), 3u);
+  Do(*store, Op::kRefund, {slot(after, 5)}, start());
+  EXPECT_EQ(UsedNow(*store, after, start()), 2u);
+}
+
+TEST_P(StoreConformance, BansAndTheirLevelsStayWhenTheirNumbersChange) {
+  const auto store = Make();
+  const Limit one = BansOf(2), other = BansOf(1, 3 * kMinute);
+  const Item before = ItemOf(one, "rule@1", "a"), after = After(ItemOf(other, "rule@2", "a"), one, "rule@1");
+  for (int i = 0; i < 2; ++i) Do(*store, Op::kCharge, {before}, start());
+  const Answer banned = Do(*store, Op::kPeek, {after}, start());
+  EXPECT_FALSE(banned.admitted);
+  EXPECT_EQ(banned.outcomes[0].retry_after_ns, kMinute) << "as it was given";
+  Do(*store, Op::kCharge, {after}, start() + kMinute);
+  EXPECT_EQ(Do(*store, Op::kPeek, {after}, start() + kMinute).outcomes[0].retry_after_ns, 6 * kMinute)
+      << "the second ban, by what holds now";
+  // A strike that comes late, and the change is rolled back: the ban is not forgotten for it.
+  Do(*store, Op::kCharge, {before}, start() + kMinute);
+  const Item back = After(before, other, "rule@2");
+  EXPECT_EQ(Do(*store, Op::kCheck, {back}, start() + kMinute).outcomes[0].retry_after_ns, 6 * kMinute);
+}
+
+TEST_P(StoreConformance, WhatWasLearnedStaysWhenTheNumbersChange) {
+  const auto store = Make();
+  const Limit before = LearnedOf(50), after = LearnedOf(60);
+  const Item old = ItemOf(before, "rule@1", "a", 10);
+  const Item now = After(ItemOf(after, "rule@2", "a"), before, "rule@1");
+  Nanos time = start();
+  for (int window = 0; window < 70; ++window, time += kMinute) Do(*store, Op::kCheck, {old}, time);
+  const std::uint64_t learned = Do(*store, Op::kPeek, {old}, time).outcomes[0].limit;
+  EXPECT_LT(learned, 20u);
+  EXPECT_EQ(Do(*store, Op::kPeek, {now}, time).outcomes[0].limit, learned);
+  EXPECT_EQ(Do(*store, Op::kCheck, {now}, time).outcomes[0].limit, learned);
+  // A late request knows nothing yet; what is known outweighs it, whichever way the change goes.
+  Do(*store, Op::kCheck, {old}, time);
+  EXPECT_EQ(Do(*store, Op::kCheck, {now}, time).outcomes[0].used, 12u);
+  Do(*store, Op::kCheck, {old}, time);
+  const Answer back = Do(*store, Op::kCheck, {After(old, after, "rule@2")}, time);
+  EXPECT_EQ(back.outcomes[0].limit, learned);
 }
 
 TEST_P(StoreConformance, ADeniedPlanMovesWhatWasUsedAllTheSame) {

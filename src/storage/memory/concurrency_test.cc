@@ -196,7 +196,8 @@ TEST(Concurrency, OneSubjectNamedTwiceInAPlanIsExactToo) {
 }
 
 // While a rule changes, some requests still ask by its former self and some by the new one, both ways round (the change
-// is rolled back at the same time). What was admitted is found again, to the last one.
+// is rolled back at the same time), and some know nothing of a change. What was admitted is found again, to the last
+// one.
 void LosesNothingWhileRulesChange(const Limit& first, const Limit& second, bool both_ways) {
   for (int attempt = 0; attempt < 30; ++attempt) {
     const auto store = Make();
@@ -212,7 +213,9 @@ void LosesNothingWhileRulesChange(const Limit& first, const Limit& second, bool 
         for (std::size_t i = 0; i < subjects.size(); ++i) {
           Item item = conformance::After(ItemOf(second, "rule@2", subjects[i]), first, "rule@1");
           if (thread % 2 == 1) item = ItemOf(first, "rule@1", subjects[i]);
-          if (thread % 2 == 1 && both_ways) item = conformance::After(item, second, "rule@2");
+          const bool late = round % 4 == thread;
+          if (thread % 2 == 1 && both_ways && !late) item = conformance::After(item, second, "rule@2");
+          if (thread == 2 && late) item = ItemOf(second, "rule@2", subjects[i]);
           Asker asker(*store, {item});
           if (asker.Ask(Op::kCheck)) admitted[i].fetch_add(1);
         }
@@ -229,6 +232,37 @@ void LosesNothingWhileRulesChange(const Limit& first, const Limit& second, bool 
 TEST(Concurrency, ABucketThatChangesLosesAndDoublesNothing) {
   LosesNothingWhileRulesChange(BucketOf(100'000), BucketOf(200'000), false);
   LosesNothingWhileRulesChange(BucketOf(100'000), BucketOf(200'000, 120), true);
+}
+
+// What was used counts at every moment of the move: never is more admitted than the new limit leaves.
+void AdmitsOnlyWhatIsLeft(const Limit& first, const Limit& second) {
+  constexpr int kSubjects = 300;
+  for (int attempt = 0; attempt < 5; ++attempt) {
+    const auto store = Make();
+    std::vector<std::string> subjects;
+    std::array<std::atomic<std::uint64_t>, kSubjects> admitted{};
+    for (int i = 0; i < kSubjects; ++i) {
+      subjects.push_back("s" + std::to_string(i));
+      Asker asker(*store, {ItemOf(first, "rule@1", subjects.back(), first.capacity)});
+      ASSERT_TRUE(asker.Ask(Op::kCheck));
+    }
+    Race([&](int) {
+      for (std::size_t i = 0; i < kSubjects; ++i) {
+        const Item item = conformance::After(ItemOf(second, "rule@2", subjects[i]), first, "rule@1");
+        Asker asker(*store, {item});
+        for (int ask = 0; ask < 4; ++ask) admitted[i] += asker.Ask(Op::kCheck) ? 1U : 0U;
+      }
+    });
+    for (const auto& count : admitted) ASSERT_EQ(count, second.capacity - first.capacity);
+  }
+}
+
+TEST(Concurrency, WhatMovesIsCountedAtEveryMoment) {
+  AdmitsOnlyWhatIsLeft(BucketOf(10), BucketOf(13));
+  AdmitsOnlyWhatIsLeft(BucketOf(10), BucketOf(13, 600));
+  AdmitsOnlyWhatIsLeft(BucketOf(10), WindowOf(13));
+  AdmitsOnlyWhatIsLeft(WindowOf(10), BucketOf(13));
+  AdmitsOnlyWhatIsLeft(WindowOf(10), conformance::LogOf(13));
 }
 
 TEST(Concurrency, ABucketThatBecomesAWindowLosesAndDoublesNothing) {

@@ -27,7 +27,7 @@ void PlanRunner::RunOne(Plan& plan, Nanos now) {
     applied = states_.ApplyWord(item, plan.op, now, Keep::kAlways, outcome);
   } else {
     ShardLocks locks(lists_);
-    states_.WantLocks(item, locks);
+    states_.WantLocks(item, false, locks);
     locks.Acquire();
     if (plan.op == Op::kPeek) {
       states_.Peek(item, item.cost, now, outcome);
@@ -48,12 +48,15 @@ void PlanRunner::RunOne(Plan& plan, Nanos now) {
 void PlanRunner::RunMany(Plan& plan, Nanos now) {
   plan.status = PlanStatus::kOk;
   plan.admitted = true;
+  // One state that moves may be what another item of the plan moves on.
+  bool carry_over = false;
+  for (const Item& item : plan.items) carry_over = carry_over || states_.MayCarryOver(item, now);
   ShardLocks locks(lists_);
-  for (const Item& item : plan.items) states_.WantLocks(item, locks);
+  for (const Item& item : plan.items) states_.WantLocks(item, carry_over, locks);
   locks.Acquire();
   if (plan.op == Op::kPeek) return Peek(plan, now);
   for (const Item& item : plan.items) {
-    if (item.previous != nullptr) states_.CarryOver(item, now, locks);
+    if (carry_over) states_.CarryOver(item, now, locks);
   }
   if (plan.op == Op::kCheck) return Check(plan, now, locks);
   for (std::size_t i = 0; i < plan.items.size(); ++i) {

@@ -21,7 +21,7 @@ class PlanRunner {
   PlanRunner(States& states, ListTable& lists) : states_(states), lists_(lists) {}
 
   void Run(Plan& plan, Nanos now) {
-    if (plan.items.size() == 1 && plan.items[0].previous == nullptr) {
+    if (plan.items.size() == 1 && (plan.items[0].previous == nullptr || !states_.MayCarryOver(plan.items[0], now))) {
       RunOne(plan, now);
     } else {
       RunMany(plan, now);

@@ -1,6 +1,6 @@
 // Both tables seen as one: what an op does to the state of one item. Plans are put together from these (plan_runner.h).
 //
-// Words are changed by compare-and-swap and need no lock. For list states, and only for them, the caller holds the
+// Words are changed by compare-and-swap and need no lock. For list states, and to carry over, the caller holds the
 // shards of the item's keys (WantLocks).
 #pragma once
 
@@ -9,6 +9,7 @@
 #include <optional>
 
 #include "algorithms/algorithm.h"
+#include "algorithms/carry_over.h"
 #include "algorithms/gcra.h"
 #include "base/clock.h"
 #include "storage/memory/cell_table.h"
@@ -40,6 +41,9 @@ inline Outcome UnlimitedOutcome() {
   return outcome;
 }
 
+// A word that has expired is written as 0: the cell is free.
+inline Word Kept(Word word, Nanos now) { return word > now ? word : 0; }
+
 // Puts what `make()` returns into `to` without a copy on the way.
 template <typename Make>
 void Fill(Outcome& to, const Make& make) {
@@ -61,7 +65,9 @@ class States {
   States(CellTable& cells, ListTable& lists, Counters& counters, FullPolicy policy, std::uint64_t reclaim_with_each)
       : cells_(cells), lists_(lists), counters_(counters), policy_(policy), reclaim_with_each_(reclaim_with_each) {}
 
-  void WantLocks(const Item& item, ShardLocks& locks) const;
+  // Without any lock: false when nothing is to be carried over to this item.
+  bool MayCarryOver(const Item& item, Nanos now) const;
+  void WantLocks(const Item& item, bool to_carry_over, ShardLocks& locks) const;
 
   // What kPeek answers for `cost`, also when the state is still to be carried over. Writes nothing.
   void Peek(const Item& item, std::uint64_t cost, Nanos now, Outcome& outcome);
@@ -83,7 +89,7 @@ class States {
   Applied ApplyList(const Item& item, Op op, Nanos now, const ShardLocks& locks, Keep keep, Room room,
                     Outcome& outcome);
 
-  // Moves what was used under previous_key here, if that is due (storage/store.h, b). `item.previous` is set.
+  // Moves what is under previous_key here, if that is due (storage/store.h, b).
   void CarryOver(const Item& item, Nanos now, const ShardLocks& locks);
 
   // A list item is about to be charged: makes room for what that adds, if anything. False: there is none to be had.
@@ -99,15 +105,12 @@ class States {
   Counters& counters() { return counters_; }
 
  private:
-  enum class Put : std::uint8_t { kDone, kLost, kFull };  // kLost: another thread was faster; look again
-
-  bool IsAbsent(const Limit& limit, const Key& key, Nanos now);
-  std::optional<std::uint64_t> Carried(const Item& item, Nanos now);
-  std::optional<std::uint64_t> TakeSource(const Item& item, Nanos now);
+  std::optional<algorithms::Former> FormerOf(const Item& item, Nanos now);
+  bool TakeFormer(const Item& item, Nanos now, Word& word, Words& words);
+  bool RemoveFormer(const Item& item, const algorithms::Former& former);
   void MoveToList(const Item& item, Nanos now, const ShardLocks& locks);
-  void MoveListToWord(const Item& item, Nanos now);
-  void MoveWordToWord(const Item& item, Nanos now);
-  Put PutCarriedWord(const Item& item, std::uint64_t used, Nanos now);
+  void MoveToWord(const Item& item, Nanos now);
+  bool MoveWordBy(const Key& key, Nanos by, Nanos now);
   bool MakeRoomFor(const Item& item, Nanos now, const ShardLocks& locks);
 
   CellTable& cells_;

@@ -110,7 +110,7 @@ void AddAnchoredWindow(const Limit& limit, std::uint64_t cost, Nanos now, Comman
     AddInstant(command, start);
     AddInstant(command, LongestUnit(limit));
   } else {
-    AddInstant(command, now - limit.window + 1);
+    AddInstant(command, algorithms::anchored_window::LiveFrom(limit, now));
     AddInstant(command, now);
     AddInstant(command, limit.window);
   }
@@ -201,7 +201,8 @@ void AddItem(const Item& item, Op op, Nanos now, Command& command) {
 
   const Limit& former = *item.previous;
   const char letter = Letter(former);
-  command.Add(std::string_view(&letter, 1));
+  const std::array kind = {letter, algorithms::CarriesOver(former, *item.limit) ? '1' : '0'};
+  command.Add(std::string_view(kind.data(), kind.size()));
   AddLimit(former, Op::kPeek, 0, item.token, now, command);
   if (letter == 'g') {
     AddRate(former, command);

@@ -1,4 +1,4 @@
--- adaptive (algorithms/h): one rolling window against a limit that is learned. Held as 35 decimal numbers, the
+-- adaptive (algorithms/adaptive.h): one rolling window against a limit that is learned. Held as 35 decimal numbers, the
 -- two instants in nanoseconds; the state is a table with a name for each, or `fresh`.
 makers.a = function()
   local fresh = {}
@@ -154,6 +154,11 @@ makers.a = function()
     m.count = m.count - min(m.count, p.cost)
     return m
   end
+  local function add(p, st, used)
+    local m = model_now(p, st)
+    m.count = add_count(m.count, used)
+    return m
+  end
   local function assign(p, st, used)
     local m = model_now(p, st)
     m.start_s, m.start_n, m.count = now_s, now_n, used or p.cost
@@ -163,6 +168,12 @@ makers.a = function()
     if st == fresh or over(st.start_s, st.start_n, p.window_s, p.window_n) then return 0 end
     return min(st.count, MOST)
   end
+  -- What has learned from more, with the other's count.
+  local function join(p, st, old)
+    local here, there = used(p, st), used(p, old)
+    if min(old.samples, p.needed) > min(st.samples, p.needed) then st, there = old, here end
+    return there > 0 and add(p, st, there) or st
+  end
   return {fresh = fresh, parse = parse, decode = decode, encode = encode, expired = expired, lives = lives,
-          check = check, charge = charge, refund = refund, assign = assign, used = used}
+          check = check, charge = charge, refund = refund, assign = assign, add = add, join = join, used = used}
 end

@@ -4,8 +4,8 @@
 makers.w = function()
   local fresh = {0, 0, 0}
 
-  -- Words: the first start that has not expired (now - window + 1 ns, or where the calendar unit began), the start of a
-  -- window that opens now, the longest time a window may last, capacity, cost, whether denials count.
+  -- Words: the first start that has not expired, the start of a window that opens now, the longest time a window may
+  -- last, capacity, cost, whether denials count.
   local function parse(fit)
     return {fit = fit, live_s = number(), live_n = number(), open_s = number(), open_n = number(), long_s = number(),
             long_n = number(), capacity = number(), cost = number(), count_denied = word() == '1'}
@@ -26,8 +26,7 @@ makers.w = function()
 
   -- The window that is in force now: the state, or an empty one that opens.
   local function current(p, st)
-    local momentary = p.long_s == 0 and p.long_n == 0  -- a window of no length: each request opens its own
-    if momentary or expired(p, st) then return {p.open_s, p.open_n, 0} end
+    if expired(p, st) then return {p.open_s, p.open_n, 0} end
     return st
   end
   local function with(open, count) return {open[1], open[2], count} end
@@ -39,10 +38,13 @@ makers.w = function()
     if p.count_denied then return false, with(open, add_count(open[3], p.cost)) end
     return false, st
   end
+  local function add(p, st, cost)
+    local open = current(p, st)
+    return with(open, add_count(open[3], cost))
+  end
   local function charge(p, st)
     if p.fit == ZERO then return st end
-    local open = current(p, st)
-    return with(open, add_count(open[3], p.cost))
+    return add(p, st, p.cost)
   end
   local function refund(p, st)
     if p.fit == ZERO then return st end
@@ -54,5 +56,5 @@ makers.w = function()
   local function assign(p, _, used) return {p.open_s, p.open_n, used or p.cost} end
   local function used(p, st) return current(p, st)[3] end
   return {fresh = fresh, parse = parse, decode = decode, encode = encode, expired = expired, lives = lives,
-          check = check, charge = charge, refund = refund, assign = assign, used = used}
+          check = check, charge = charge, refund = refund, assign = assign, add = add, used = used}
 end

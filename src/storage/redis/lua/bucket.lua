@@ -56,17 +56,18 @@ makers.g = function()
     if not later(s, n, p.more_s, p.more_n) then return fresh end
     return {minus(st[1], st[2], p.more_s, p.more_n)}
   end
-  -- `used` is a number of units when a state is converted; without it the increment was sent.
-  local function assign(p, _, used)
-    if used == nil then
-      if p.fit == ZERO then return fresh end
-      return charged(fresh, p.more_s, p.more_n)
-    end
-    if used == 0 then return fresh end
+  local function add(p, st, used)
     local big = big_numbers()
     local time = big.times(big.count(used), big.instant(p.period_s, p.period_n))
-    return charged(fresh, big.to_instant(big.divide_up(time, big.count(p.rate_count))))
+    return charged(st, big.to_instant(big.divide_up(time, big.count(p.rate_count))))
   end
+  -- `used` is a number of units when a state is converted; without it the increment was sent.
+  local function assign(p, _, used)
+    if used then return add(p, fresh, used) end
+    if p.fit == ZERO then return fresh end
+    return charged(fresh, p.more_s, p.more_n)
+  end
+  local function join(_, st, old) return charged(st, spent(old)) end
   -- What is not left: what is left is rounded down, so that a debt is rounded up.
   local function used(p, st)
     local s, n = spent(st)
@@ -82,5 +83,5 @@ makers.g = function()
   end
   return {fresh = fresh, parse = parse, parse_source = parse_source, parse_target = parse_rate, decode = decode,
           encode = encode, expired = expired, lives = lives, check = check, charge = charge, refund = refund,
-          assign = assign, used = used}
+          assign = assign, add = add, join = join, used = used}
 end

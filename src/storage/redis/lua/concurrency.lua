@@ -42,9 +42,9 @@ makers.c = function()
   end
 
   -- Nearly always at the end; earlier when another caller's clock is ahead, or the lease has been shortened.
-  local function insert(p, st, at, total)
+  local function insert(p, st, at, total, cost)
     local body = sub(st[2], at)
-    local held = min(p.cost, MOST - total)
+    local held = min(cost, MOST - total)
     if held == 0 then return {total, body} end
     local added = p.token .. pack(FORM, p.ends_s, p.ends_n, held)
     local place = #body + 1
@@ -60,7 +60,7 @@ makers.c = function()
     if p.fit == ZERO then return true, st end
     local at, used = look(st)
     if p.fit == NEVER then return false, st end
-    if p.cost <= p.capacity - used then return true, insert(p, st, at, used) end
+    if p.cost <= p.capacity - used then return true, insert(p, st, at, used, p.cost) end
     local s, n, held
     repeat
       s, n, held = entry(st[2], at)
@@ -68,11 +68,14 @@ makers.c = function()
     until p.cost <= p.capacity - used or at > #st[2]
     return false, st, {s, n}
   end
-  local function charge(p, st)
-    if p.fit == ZERO then return st end
+  local function add(p, st, cost)
     local at, used = look(st)
     if #st[2] - at + 1 >= MOST_ENTRIES * ENTRY then return st end
-    return insert(p, st, at, used)
+    return insert(p, st, at, used, cost)
+  end
+  local function charge(p, st)
+    if p.fit == ZERO then return st end
+    return add(p, st, p.cost)
   end
   local function refund(p, st)
     local body, total, kept, from = st[2], st[1], {}, 1
@@ -98,6 +101,27 @@ makers.c = function()
     local _, used = look(st)
     return used
   end
+  -- The live slots of both, by expiry.
+  local function join(_, st, old)
+    local a, b, at_a, at_b = st[2], old[2], look(st), look(old)
+    local kept, total = {}, 0
+    while #kept < MOST_ENTRIES and (at_a <= #a or at_b <= #b) do
+      local from_b = at_a > #a
+      if not from_b and at_b <= #b then
+        local a_s, a_n = entry(a, at_a)
+        local b_s, b_n = entry(b, at_b)
+        from_b = later(a_s, a_n, b_s, b_n)
+      end
+      local body, at = from_b and b or a, from_b and at_b or at_a
+      local s, n, held = entry(body, at)
+      local added = min(held, MOST - total)
+      if added == 0 then break end
+      total = total + added
+      kept[#kept + 1] = sub(body, at, at + 7) .. pack(FORM, s, n, added)
+      if from_b then at_b = at_b + ENTRY else at_a = at_a + ENTRY end
+    end
+    return #kept == 0 and fresh or {total, table.concat(kept)}
+  end
 
   -- "used last expiry": last expiry '-' when no slot is held; expiry: of the slot whose end makes room.
   local function answer(_, st, wait)
@@ -107,5 +131,6 @@ makers.c = function()
     return format('%d %s', used, ends)
   end
   return {fresh = fresh, parse = parse, decode = decode, encode = encode, expired = expired, lives = lives,
-          check = check, charge = charge, refund = refund, assign = assign, used = used, answer = answer}
+          check = check, charge = charge, refund = refund, assign = assign, add = add, join = join, used = used,
+          answer = answer}
 end

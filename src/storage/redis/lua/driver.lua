@@ -1,8 +1,8 @@
 -- One plan, all at once. KEYS: for each item its state, and after it the former state that it may be carried over from.
 -- ARGV: op, now, margin (prelude.lua), then for each item a word of four characters and the words of its algorithm.
 --   1 letter of the algorithm   2 shadow: 0 1   3 former state: 0 none, 1 given   4 how the cost stands to the limit
--- With a former state there follow the letter of its algorithm, the words of parse and parse_source for its limit, and
--- those of parse_target.
+-- With a former state there follow the letter of its algorithm and whether the two limits are alike (0 1), the words of
+-- parse and parse_source for its limit, and those of parse_target.
 -- Answers {admitted, told...}: for each item 'a' or 'd' (its own verdict) and what `answer` or `encode` says.
 local YES = 49                           -- the byte '1'
 
@@ -37,9 +37,10 @@ while position < #ARGV do
   local _, shadow, former, fit = byte(head, 1, 4)
   local algorithm, slot = algorithm_of(sub(head, 1, 1)), next_slot()
   local item = {algorithm = algorithm, slot = slot, shadow = shadow == YES, p = algorithm.parse(fit), former = false,
-                allowed = false}
+                alike = false, allowed = false}
   if former == YES then
-    item.former_slot, item.former = next_slot(), algorithm_of(word())
+    local kind = word()
+    item.former_slot, item.former, item.alike = next_slot(), algorithm_of(sub(kind, 1, 1)), byte(kind, 2) == YES
     item.q = item.former.parse(ZERO)
     if item.former.parse_source then item.former.parse_source(item.q) end
     if algorithm.parse_target then algorithm.parse_target(item.p) end
@@ -48,12 +49,28 @@ while position < #ARGV do
   items[count] = item
 end
 
--- The state that an item starts from, when it is to be carried over from the former one.
+-- Two states of one limit: the one of which more is used, and the other's count charged to it.
+local function join_counts(algorithm, p, st, old)
+  local here, there = algorithm.used(p, st), algorithm.used(p, old)
+  if there > here then st, there = old, here end
+  return there > 0 and algorithm.add(p, st, there) or st
+end
+
+-- The state that an item starts from, when the former one is to be carried over to it (algorithms/carry_over.h).
 local function carried(item)
-  if not item.former or not item.algorithm.expired(item.p, state(item.slot, item.algorithm)) then return nil end
+  if not item.former or item.former_slot == item.slot then return nil end
   local old = state(item.former_slot, item.former)
   if item.former.expired(item.q, old) then return nil end
-  return item.algorithm.assign(item.p, item.algorithm.fresh, item.former.used(item.q, old))
+  local algorithm, p, st = item.algorithm, item.p, state(item.slot, item.algorithm)
+  local absent = algorithm.expired(p, st)
+  if item.alike then
+    if algorithm.expired(p, old) then return st end
+    if absent then return old end
+    return algorithm.join and algorithm.join(p, st, old) or join_counts(algorithm, p, st, old)
+  end
+  local used = item.former.used(item.q, old)
+  if used == 0 then return st end
+  return absent and algorithm.assign(p, algorithm.fresh, used) or algorithm.add(p, st, used)
 end
 
 -- What has expired is dropped when it is touched: it stays dropped when the clock goes back.

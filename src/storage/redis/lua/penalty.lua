@@ -1,4 +1,4 @@
--- penalty (algorithms/h): strikes, and bans that grow. State: {banned until (s, n), level, decay from (s, n),
+-- penalty (algorithms/penalty.h): strikes, and bans that grow. State: {banned until (s, n), level, decay from (s, n),
 -- strikes, strikes from (s, n)}. Held as five decimal numbers, instants in nanoseconds.
 makers.p = function()
   local fresh = {0, 0, 0, 0, 0, 0, 0, 0}
@@ -35,7 +35,7 @@ makers.p = function()
       local d_s, d_n = after(st[4], st[5], p.decay_s, p.decay_n, st[3])
       if later(d_s, d_n, s, n) then s, n = d_s, d_n end
     end
-    if st[6] > 0 then
+    if min(st[6], p.threshold - 1) > 0 then  -- the threshold may be lower now than when they were counted
       local f_s, f_n = plus(st[7], st[8], p.window_s, p.window_n)
       if later(f_s, f_n, s, n) then s, n = f_s, f_n end
     end
@@ -53,18 +53,18 @@ makers.p = function()
     if not later(e_s, e_n, now_s, now_n) then return 0 end
     return min(st[6], p.threshold - 1)
   end
-  local function level_now(p, st)
+  local function level_at(p, st, at_s, at_n)
     local level, s, n = st[3], st[4], st[5]
     while level > 0 do
       s, n = plus(s, n, p.decay_s, p.decay_n)
-      if later(s, n, now_s, now_n) then break end
+      if later(s, n, at_s, at_n) then break end
       level = level - 1
     end
     return level
   end
 
   local function ban(p, st)
-    local level, ms = level_now(p, st), min(p.longest_ms, p.first_ms)
+    local level, ms = level_at(p, st, now_s, now_n), min(p.longest_ms, p.first_ms)
     for _ = 1, level do
       if ms >= p.longest_ms then break end
       ms = min(p.longest_ms, div(ms * p.factor, 100))
@@ -91,7 +91,19 @@ makers.p = function()
     if used >= p.threshold then return ban(p, fresh) end
     return with_strikes(fresh, used, now_s, now_n)
   end
+  -- The later ban, and the levels and strikes of both.
+  local function join(p, st, old)
+    local last, first = st, old
+    if later(old[1], old[2], st[1], st[2]) then last, first = old, st end
+    local level = min(last[3] + level_at(p, first, last[4], last[5]), MOST_LEVEL)
+    local box = {last[1], last[2], level, last[4], last[5], 0, 0, 0}
+    if banned(box) then return box end
+    local here = live_strikes(p, st)
+    local strikes, from = here + live_strikes(p, old), here > 0 and st or old
+    if strikes >= p.threshold then return ban(p, box) end
+    return with_strikes(box, strikes, from[7], from[8])
+  end
   local function used(p, st) return banned(st) and p.threshold or live_strikes(p, st) end
   return {fresh = fresh, parse = parse, decode = decode, encode = encode, expired = expired, lives = lives,
-          check = check, charge = charge, refund = refund, assign = assign, used = used}
+          check = check, charge = charge, refund = refund, assign = assign, add = charge, join = join, used = used}
 end

@@ -176,6 +176,8 @@ end
 --   check(p, st)       whether the cost is admitted, the state after that verdict, and what retry_after follows from
 --   charge, refund     (p, st): the state after it
 --   assign(p, st, used)  used: nil for the item's own cost
+--   add(p, st, used)   charge of another cost than the item's, above 0
+--   join(p, st, old)   both as one state of the limit; where it is not given, join_counts (driver.lua) does it
 --   used(p, st)        what counts as used now
 --   answer(p, st, retry)  what is told of the state after the decision. Without this function the state before it is
 --                      told, and the caller decides again by itself

@@ -56,7 +56,7 @@ makers.s = function()
     return current, at, 0, 0
   end
 
-  local function add(st, current, at, total, cost)
+  local function insert(st, current, at, total, cost)
     cost = min(cost, MOST - total)
     if cost == 0 then return {total, sub(st[2], at)} end
     local body = sub(st[2], at)
@@ -91,18 +91,21 @@ makers.s = function()
   local function check(p, st)
     if p.fit == ZERO then return true, st end
     local current, at, total, used = look(p, st)
-    if p.fit == FITS and p.cost <= p.capacity - used then return true, add(st, current, at, total, p.cost) end
+    if p.fit == FITS and p.cost <= p.capacity - used then return true, insert(st, current, at, total, p.cost) end
     local after = st
     if p.count_denied then
-      after = add(st, current, at, total, p.cost)
+      after = insert(st, current, at, total, p.cost)
       current, at, total = look(p, after)
     end
     return false, after, p.fit == FITS and retry(p, after, at, total) or nil
   end
+  local function add(p, st, cost)
+    local current, at, total = look(p, st)
+    return insert(st, current, at, total, cost)
+  end
   local function charge(p, st)
     if p.fit == ZERO then return st end
-    local current, at, total = look(p, st)
-    return add(st, current, at, total, p.cost)
+    return add(p, st, p.cost)
   end
   local function refund(p, st)
     if p.fit == ZERO then return st end
@@ -134,5 +137,5 @@ makers.s = function()
     return format('%d %s', used, last)
   end
   return {fresh = fresh, parse = parse, decode = decode, encode = encode, expired = expired, lives = lives,
-          check = check, charge = charge, refund = refund, assign = assign, used = used, answer = answer}
+          check = check, charge = charge, refund = refund, assign = assign, add = add, used = used, answer = answer}
 end

@@ -45,9 +45,9 @@ makers.l = function()
     return at, 0
   end
 
-  local function add(p, st, at, total)
+  local function insert(p, st, at, total, cost)
     local body = sub(st[2], at)
-    local cost = min(p.cost, MOST - total)
+    cost = min(cost, MOST - total)
     if cost == 0 then return {total, body} end
     local s, n = now_s, now_n
     if body ~= '' then
@@ -64,7 +64,7 @@ makers.l = function()
     if p.fit == ZERO then return true, st end
     local at, used = look(p, st)
     if p.fit == NEVER then return false, st end
-    if p.cost <= p.capacity - used then return true, add(p, st, at, used) end
+    if p.cost <= p.capacity - used then return true, insert(p, st, at, used, p.cost) end
     local s, n, cost
     repeat
       s, n, cost = unpack_from(FORM, st[2], at)
@@ -72,9 +72,13 @@ makers.l = function()
     until p.cost <= p.capacity - used or at > #st[2]
     return false, st, {s, n}
   end
+  local function add(p, st, cost)
+    local at, total = look(p, st)
+    return insert(p, st, at, total, cost)
+  end
   local function charge(p, st)
     if p.fit == ZERO then return st end
-    return add(p, st, look(p, st))
+    return add(p, st, p.cost)
   end
   local function refund(p, st)
     if p.fit == ZERO then return st end
@@ -106,5 +110,5 @@ makers.l = function()
     return format('%d %s', used, newest)
   end
   return {fresh = fresh, parse = parse, decode = decode, encode = encode, expired = expired, lives = lives,
-          check = check, charge = charge, refund = refund, assign = assign, used = used, answer = answer}
+          check = check, charge = charge, refund = refund, assign = assign, add = add, used = used, answer = answer}
 end

@@ -1,0 +1,75 @@
+#include "algorithms/carry_over.h"
+
+#include <utility>
+
+#include "algorithms/adaptive.h"
+#include "algorithms/concurrency.h"
+#include "algorithms/gcra.h"
+#include "algorithms/instant.h"
+#include "algorithms/penalty.h"
+
+namespace weir::algorithms {
+namespace {
+
+std::uint64_t UsedOf(const Former& former, Nanos now) {
+  const Algorithm& algorithm = Of(former.limit.kind);
+  if (algorithm.shape == Shape::kWord) return algorithm.used_word(former.limit, former.word, now);
+  return algorithm.used_list(former.limit, *former.words, now);
+}
+
+void Charge(const Limit& limit, std::uint64_t cost, Nanos now, std::uint64_t token, Words& state) {
+  if (cost == 0) return;
+  Of(limit.kind).apply_list(limit, {.op = Op::kCharge, .cost = cost, .now = now, .token = token}, state);
+}
+
+// Of two states of one limit, the one that says more is kept, and the other one's count is charged to it.
+void KeepRicher(const Limit& limit, const Words& there, Nanos now, std::uint64_t token, Words& here) {
+  std::uint64_t used_there = Of(limit.kind).used_list(limit, there, now);
+  std::uint64_t used_here = Of(limit.kind).used_list(limit, here, now);
+  const bool richer = limit.kind == Kind::kAdaptive ? adaptive::Samples(limit, there) > adaptive::Samples(limit, here)
+                                                    : used_there > used_here;
+  if (richer) {
+    here = there;
+    std::swap(used_there, used_here);
+  }
+  Charge(limit, used_there, now, token, here);
+}
+
+void CarryAlike(const Limit& to, const Words& there, Nanos now, std::uint64_t token, Words& here) {
+  const Algorithm& algorithm = Of(to.kind);
+  if (algorithm.expires_list(to, there) <= now) return;
+  if (algorithm.expires_list(to, here) <= now) {
+    here = there;
+  } else if (to.kind == Kind::kConcurrency) {
+    concurrency::Join(there, now, here);
+  } else if (to.kind == Kind::kPenalty) {
+    penalty::Join(to, there, now, here);
+  } else {
+    KeepRicher(to, there, now, token, here);
+  }
+}
+
+}  // namespace
+
+Nanos CarriedTime(const Limit& to, const Former& former, Nanos now) {
+  now = ClampNow(now);
+  if (CarriesOver(former.limit, to)) return gcra::Spent(former.word, now);
+  return gcra::Increment(to, UsedOf(former, now));
+}
+
+void CarryOver(const Limit& to, const Former& former, Nanos now, Word& state) {
+  const Nanos time = CarriedTime(to, former, now);
+  if (time > 0) state = gcra::Charged(state, ClampNow(now), time);
+}
+
+void CarryOver(const Limit& to, const Former& former, Nanos now, std::uint64_t token, Words& state) {
+  now = ClampNow(now);
+  if (CarriesOver(former.limit, to)) return CarryAlike(to, *former.words, now, token, state);
+  const std::uint64_t used = UsedOf(former, now);
+  if (used == 0) return;
+  if (Of(to.kind).expires_list(to, state) > now) return Charge(to, used, now, token, state);
+  state.clear();
+  Of(to.kind).apply_list(to, {.op = Op::kAssign, .cost = used, .now = now, .token = token}, state);
+}
+
+}  // namespace weir::algorithms
