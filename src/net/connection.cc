@@ -92,6 +92,13 @@ void SocketConnection::Abandon() {
   ReturnOutput(output_);
 }
 
+void SocketConnection::CloseIdle() {
+  loop_.counters().idle_closed.Add(1);
+  // The session's last word, if it had one and the socket takes it at once.
+  if (!broken_ && !output_.empty() && sent_ == 0) SendSome();
+  Close();
+}
+
 void SocketConnection::OnDeadline(std::int64_t now_ms) {
   const std::int64_t idle_ms = loop_.options().idle_timeout_ms;
   if (state_ == State::kLingering) return Close();
@@ -99,9 +106,17 @@ void SocketConnection::OnDeadline(std::int64_t now_ms) {
   const auto past = [&](std::int64_t since_ms) { return idle_ms != 0 && now_ms - since_ms >= idle_ms; };
   // A request that comes in drops holds its connection no longer than silence does, give or take.
   const bool unfinished = unfinished_since_ms_ != 0 && past(unfinished_since_ms_);
-  if (in_handshake || unfinished || past(last_activity_ms_)) {
-    loop_.counters().idle_closed.Add(1);
-    return Close();
+  if (in_handshake || unfinished) return CloseIdle();
+  if (past(last_activity_ms_)) {
+    bool goes_on = false;
+    if (state_ == State::kOpen && unsent() == 0) {
+      Enter([&] { goes_on = session_->OnIdle(); });
+    }
+    if (!goes_on) return CloseIdle();
+    // Counted anew, also when the session had nothing to send.
+    last_activity_ms_ = now_ms;
+    Settle();
+    if (state_ == State::kClosed) return;
   }
   if (idle_ms != 0) loop_.wheel().Schedule(*this, last_activity_ms_ + idle_ms);
 }

@@ -66,6 +66,7 @@ class SocketConnection final : public Connection,
 
   void RunPosted(const std::function<void()>& task);
   void ReadOnce();
+  void CloseIdle();
   void ReceiveCipher(std::string_view cipher);
   void Deliver(std::string_view bytes);
   std::size_t Offer(std::string_view view);

@@ -60,6 +60,14 @@ class FakeConnection final : public Connection {
     draining_ = true;
     if (session_ != nullptr) session_->OnDrain();
   }
+  // The idle timeout has passed; tells whether the connection goes on.
+  bool Idle() {
+    delivering_ = true;
+    const bool goes_on = session_ != nullptr && session_->OnIdle();
+    delivering_ = false;
+    flushed_ = true;
+    return goes_on;
+  }
 
   // ---- what a test looks at ----------------------------------------------------------------------------------------
   // Everything written since the last call. A real connection sends what was appended outside of OnInput only after

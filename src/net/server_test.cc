@@ -156,8 +156,20 @@ TEST_F(ServerTest, ClosesIdleConnections) {
   TestClient client = Client();
   client.Send("x\n");
   EXPECT_EQ(client.ReceiveLine(), "x\n");
+  EXPECT_EQ(client.ReceiveLine(), "bye\n");  // the session's last word
   EXPECT_TRUE(client.AtEnd());
   EXPECT_EQ(server_->Stats().idle_closed, 1U);
+}
+
+TEST_F(ServerTest, ASessionMayKeepItsSilentPeer) {
+  options_.idle_timeout_ms = 30;
+  stage_.patience = 2;
+  Start();
+  TestClient client = Client();
+  EXPECT_EQ(client.ReceiveLine(), "still there?\n");
+  EXPECT_EQ(client.ReceiveLine(), "still there?\n");
+  EXPECT_EQ(client.ReceiveLine(), "bye\n");
+  EXPECT_TRUE(client.AtEnd());
 }
 
 TEST_F(ServerTest, SurvivesRunningOutOfDescriptors) {

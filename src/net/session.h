@@ -50,6 +50,11 @@ class Session {
 
   // The server starts to drain: sessions in the middle of nothing call CloseAfterFlush().
   virtual void OnDrain() = 0;
+
+  // Nothing has come or gone for the idle timeout. True: the peer may rightly be silent; the session has appended a
+  // question whose answer will be a sign of life, and is asked again when that does not come either. False: the
+  // connection closes, after what was appended is sent.
+  virtual bool OnIdle() { return false; }
 };
 
 // Makes the session of a new connection. Called on the connection's loop. `connection` outlives the session.

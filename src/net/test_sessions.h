@@ -48,6 +48,7 @@ class Stage {
   }
 
   std::atomic<bool> ignore_drain{false};
+  std::atomic<int> patience{0};  // how often a session stays when nothing comes
 
  private:
   std::mutex mutex_;
@@ -76,6 +77,12 @@ class LineSession final : public Session {
 
   void OnDrain() override {
     if (!stage_.ignore_drain && !partial_ && !stopped_) connection_.CloseAfterFlush();
+  }
+
+  bool OnIdle() override {
+    const int left = stage_.patience.fetch_sub(1);
+    connection_.output().append(left > 0 ? "still there?\n" : "bye\n");
+    return left > 0;
   }
 
   // Ends "pause" with `answer`; on the loop.

@@ -20,6 +20,7 @@ GrpcFrontEnd::GrpcFrontEnd(engine::Engine&, const ServerConfig& config, const Cl
   options_.counters = counters_.get();
   options_.clock = &clock;
   options_.max_message_bytes = config.max_request_bytes;
+  options_.message_timeout_ms = config.idle_timeout_ms;
 
   watching_ = std::jthread([this](const std::stop_token& stop) {
     std::unique_lock lock(mutex_);

@@ -48,7 +48,7 @@ class Exchange final : public Stream {
     handler.reset();
     service = nullptr;
     method = nullptr;
-    deadline = 0;
+    deadline = slow_since = 0;
     header_bytes = dropped_bytes = 0;
     header_fault = HeaderFault::kNone;
     plain = Plain::kNone;
@@ -77,6 +77,7 @@ class Exchange final : public Stream {
   const Method* method = nullptr;
   std::uint32_t method_index = 0;  // CallCounters'
   Nanos deadline = 0;              // valid when `timed`; an offset until the headers are whole
+  Nanos slow_since = 0;            // when the first part of a message arrived without the rest; 0: not
   std::uint32_t header_bytes = 0;
   std::uint32_t dropped_bytes = 0;  // of a body that nobody reads
   std::string in;                   // received, not yet understood

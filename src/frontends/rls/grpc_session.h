@@ -11,6 +11,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -33,6 +34,7 @@ class GrpcSession final : public net::Session, private BatchOwner, private Excha
 
   std::size_t OnInput(std::string_view input) override;
   void OnDrain() override;
+  bool OnIdle() override;
 
  private:
   friend struct Callbacks;
@@ -53,7 +55,7 @@ class GrpcSession final : public net::Session, private BatchOwner, private Excha
   // There is something to write, noticed outside of nghttp2: now, or in a task of its own.
   void Wake();
   void OnWoken();
-  void OnDrainAcknowledged();
+  void OnPong(std::span<const std::uint8_t> payload);
   const Clock& clock() const { return options_.clock != nullptr ? *options_.clock : SystemClock(); }
   // Read once a turn.
   Nanos Now();
@@ -68,6 +70,7 @@ class GrpcSession final : public net::Session, private BatchOwner, private Excha
   void Route(Exchange& exchange, std::string_view path);
   void OnHeadersWhole(Exchange& exchange);
   void OnData(Exchange& exchange, std::string_view bytes);
+  bool ComesInDrops(Exchange& exchange);
   void OnQuestionWhole(Exchange& exchange);
   void OnReset(Exchange& exchange);
   void OnStreamClosed(Exchange& exchange, std::uint32_t http2_error);
@@ -111,6 +114,7 @@ class GrpcSession final : public net::Session, private BatchOwner, private Excha
   bool woken_ = false;       // a task is posted
   bool drained_ = false;     // the last GOAWAY is submitted
   bool draining_ = false;    // the first one is
+  bool pinged_ = false;      // since the client last said anything
   bool closing_ = false;     // nothing more is read
 
   std::vector<Exchange*> live_;

@@ -48,7 +48,7 @@ struct Callbacks {
         if (Exchange* const exchange = session.Find(frame->hd.stream_id)) session.OnReset(*exchange);
         break;
       case NGHTTP2_PING:
-        if ((frame->hd.flags & NGHTTP2_FLAG_ACK) != 0) session.OnDrainAcknowledged();
+        if ((frame->hd.flags & NGHTTP2_FLAG_ACK) != 0) session.OnPong({frame->ping.opaque_data, 8});
         break;
       default:
         break;

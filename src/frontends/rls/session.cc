@@ -18,10 +18,12 @@ constexpr std::size_t kSlice = 16 << 10;
 constexpr std::int32_t kConnectionWindow = 1 << 20;
 // The PING that follows the first GOAWAY: when it comes back, the client has seen it.
 constexpr std::array<std::uint8_t, 8> kDrainPing = {'w', 'e', 'i', 'r', ' ', 'e', 'n', 'd'};
+// Asks a silent client whether it is still there.
+constexpr std::array<std::uint8_t, 8> kIdlePing = {'w', 'e', 'i', 'r', ' ', 'h', 'e', 'y'};
 
 constexpr std::string_view kHttp1Answer =
     "HTTP/1.1 426 Upgrade Required\r\nUpgrade: h2c\r\nConnection: Upgrade, close\r\nContent-Type: text/plain\r\n"
-    "Content-Length: 50\r\n\r\nThis port speaks gRPC: HTTP/2 with prior knowledge\n";
+    "Content-Length: 51\r\n\r\nThis port speaks gRPC: HTTP/2 with prior knowledge\n";
 
 constexpr std::array<std::string_view, 9> kHttp1Methods = {"GET ",     "HEAD ",    "POST ",  "PUT ",  "DELETE ",
                                                            "CONNECT ", "OPTIONS ", "TRACE ", "PATCH "};
@@ -103,6 +105,7 @@ std::size_t GrpcSession::OnInput(std::string_view input) {
   if (h2_ == nullptr && !Introduce(input)) return closing_ ? input.size() : 0;
   const std::string_view slice = input.substr(0, kSlice);
   inside_ = true;
+  pinged_ = false;
   now_.reset();
   backlog_ = connection_.output().size();
   Receive(slice);
@@ -233,8 +236,24 @@ void GrpcSession::OnDrain() {
   OnWoken();
 }
 
-void GrpcSession::OnDrainAcknowledged() {
-  if (!draining_ || drained_) return;
+bool GrpcSession::OnIdle() {
+  if (closing_ || h2_ == nullptr) return false;
+  // Calls that wait for news, or for us; one that waits for its own client's bytes is no reason to stay.
+  const bool in_use = waiting_ > 0 || std::any_of(live_.begin(), live_.end(), [](const Exchange* exchange) {
+                        return exchange->handler != nullptr;
+                      });
+  if (in_use && !pinged_) {
+    pinged_ = true;
+    nghttp2_submit_ping(h2_, NGHTTP2_FLAG_NONE, kIdlePing.data());
+  } else {
+    End(NGHTTP2_NO_ERROR);
+  }
+  Pump();
+  return !closing_;
+}
+
+void GrpcSession::OnPong(std::span<const std::uint8_t> payload) {
+  if (!draining_ || drained_ || !std::equal(payload.begin(), payload.end(), kDrainPing.begin())) return;
   drained_ = true;
   nghttp2_submit_goaway(h2_, NGHTTP2_FLAG_NONE, nghttp2_session_get_last_proc_stream_id(h2_), NGHTTP2_NO_ERROR, nullptr,
                         0);

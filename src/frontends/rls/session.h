@@ -23,8 +23,9 @@ struct GrpcOptions {
   // Streams that the client cancels before they are asked or answered, of the latest 1,000 (rapid reset). One that
   // waits for a store is not among them: clients with short deadlines cancel those in good faith.
   std::uint32_t max_resets = 200;
-  std::uint32_t max_queued_bytes = 4 << 20;  // answers that a slow reader leaves with us
-  CallCounters* counters = nullptr;          // optional; outlives the sessions
+  std::uint32_t max_queued_bytes = 4 << 20;   // answers that a slow reader leaves with us
+  std::uint32_t message_timeout_ms = 60'000;  // for a unary call's message to arrive, once it has begun; 0 = none
+  CallCounters* counters = nullptr;           // optional; outlives the sessions
 };
 
 // `options` and `connection` must outlive the session.

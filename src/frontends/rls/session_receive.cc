@@ -173,12 +173,22 @@ void GrpcSession::OnData(Exchange& exchange, std::string_view bytes) {
   exchange.in.append(bytes);
   received_ += bytes.size();
   if (exchange.method->open) return NoteEvent(exchange);
+  if (ComesInDrops(exchange)) return Reject(exchange, Code::kDeadlineExceeded, "the message came too slowly");
   if (exchange.in.size() < kPrefixBytes) return;
   const std::size_t size = MessageSize(exchange.in);
   if (size > options_.max_message_bytes) return RejectTooLarge(exchange, size);
   if (exchange.in.size() > kPrefixBytes + size) {
     return Reject(exchange, Code::kInternal, "more than one message for a call that takes one");
   }
+}
+
+bool GrpcSession::ComesInDrops(Exchange& exchange) {
+  if (options_.message_timeout_ms == 0) return false;
+  const std::size_t needed = exchange.in.size() < kPrefixBytes ? kPrefixBytes : kPrefixBytes + MessageSize(exchange.in);
+  // The usual case: whole at once.
+  if (exchange.slow_since == 0 && exchange.in.size() >= needed) return false;
+  if (exchange.slow_since == 0) exchange.slow_since = Now();
+  return Now() - exchange.slow_since > options_.message_timeout_ms * kMillisecond;
 }
 
 void GrpcSession::OnQuestionWhole(Exchange& exchange) {
