@@ -28,5 +28,15 @@ TEST(Utf8, NamesTheFirstBadByteWhereverItStands) {
   }
 }
 
+TEST(Utf8, IsToldFromWhatIsNot) {
+  EXPECT_EQ(FindInvalidUtf8("gr\xC3\xBC\xC3\x9F \xE2\x82\xAC \xF0\x9F\x8C\x8A"), std::string_view::npos);
+  EXPECT_EQ(FindInvalidUtf8("a\xC0\xAF"), 1U);         // overlong
+  EXPECT_EQ(FindInvalidUtf8("a\xE0\x80\xAF"), 1U);     // overlong
+  EXPECT_EQ(FindInvalidUtf8("\xED\xA0\x80"), 0U);      // surrogate
+  EXPECT_EQ(FindInvalidUtf8("\xF4\x90\x80\x80"), 0U);  // beyond Unicode
+  EXPECT_EQ(FindInvalidUtf8("ab\xE2\x82"), 2U);        // cut off
+  EXPECT_EQ(FindInvalidUtf8("\x80"), 0U);
+}
+
 }  // namespace
 }  // namespace weir
