@@ -298,7 +298,7 @@ enum class UnknownDomain : std::uint8_t { kAllow, kDeny, kError, kHierarchy };
 struct EnvoyConfig {
   std::vector<std::string> files = {};  // envoyproxy/ratelimit's YAML, or directories of it; merged into `domains`
   UnknownDomain unknown_domain = UnknownDomain::kAllow;
-  bool count_all = false;  // each descriptor counts also when another of its request denies, as envoyproxy/ratelimit
+  bool count_all = false;  // as envoyproxy/ratelimit: descriptors count also when another denies, and denied hits do
   bool response_headers = true;   // the rules' rate limit headers, for Envoy to add to its response
   bool dynamic_metadata = false;  // domain, descriptors and quota mode, as envoyproxy/ratelimit tells them
   // Descriptor key -> ip, user, tenant, tier, api_key, country, method, path, or none. Added to the built-in table:

@@ -46,7 +46,7 @@ class SnapshotCompiler {
     CompileEndpoints();
     CompileIpRules();
     CompileExemptions();
-    tables_->domains.Build(document_.domains, rules_, faults_);
+    tables_->domains.Build(document_.domains, document_.envoy.count_all, rules_, faults_);
     if (!faults_.empty()) return std::unexpected(faults_.ToError());
     tables_->extractors = rules_.TakeExtractors();
     tables_->rules = rules_.TakeRules();  // moving a vector moves no rule

@@ -88,7 +88,8 @@ const Rule* DomainEntry::Find(std::span<const Attribute> entries) const {
 
 class DomainTable::Builder {
  public:
-  Builder(DomainTable& table, RuleCompiler& rules, FaultList& faults) : table_(table), rules_(rules), faults_(faults) {}
+  Builder(DomainTable& table, bool count_denied, RuleCompiler& rules, FaultList& faults)
+      : table_(table), count_denied_(count_denied), rules_(rules), faults_(faults) {}
 
   DomainEntry Domain(std::string_view name, const DomainLimits& limits) {
     DomainEntry entry;
@@ -101,7 +102,7 @@ class DomainTable::Builder {
     rule.max_requests = 1;
     rule.window_seconds = 1;
     rule.mode = RuleMode::kEnforce;
-    entry.brought = &rules_.Add(Unique(brought), Level::kDomain, DescriptorRule(rule));
+    entry.brought = &rules_.Add(Unique(brought), Level::kDomain, DescriptorRule(rule, count_denied_));
     if (!limits.descriptors.empty()) {
       DescriptorNode& root = table_.nodes_.emplace_back();
       Descend(limits.descriptors, domain, root);
@@ -162,10 +163,11 @@ class DomainTable::Builder {
     path->replaces = limits.replaces;
     path->quota = limits.quota_mode;
     path->detailed_metric = limits.detailed_metric;
-    return rules_.Add(Unique(where), Level::kDomain, DescriptorRule(*limits.rule), std::move(path));
+    return rules_.Add(Unique(where), Level::kDomain, DescriptorRule(*limits.rule, count_denied_), std::move(path));
   }
 
   DomainTable& table_;
+  const bool count_denied_;
   RuleCompiler& rules_;
   FaultList& faults_;
   absl::flat_hash_set<std::string> taken_;
@@ -178,10 +180,11 @@ std::size_t DomainTable::CountRules(const std::map<std::string, DomainLimits>& d
   return count;
 }
 
-void DomainTable::Build(const std::map<std::string, DomainLimits>& domains, RuleCompiler& rules, FaultList& faults) {
+void DomainTable::Build(const std::map<std::string, DomainLimits>& domains, bool count_denied, RuleCompiler& rules,
+                        FaultList& faults) {
   names_ = StringMap(domains.size());
   entries_.reserve(domains.size());
-  Builder builder(*this, rules, faults);
+  Builder builder(*this, count_denied, rules, faults);
   for (const auto& [name, limits] : domains) {
     names_.Insert(name, static_cast<std::uint32_t>(entries_.size()));
     entries_.push_back(builder.Domain(name, limits));
@@ -193,9 +196,10 @@ const DomainEntry* DomainTable::Find(std::string_view name) const {
   return found ? &entries_[*found] : nullptr;
 }
 
-RateLimitRule DescriptorRule(const RateLimitRule& rule) {
+RateLimitRule DescriptorRule(const RateLimitRule& rule, bool count_denied) {
   RateLimitRule result = rule;
-  if (!result.algorithm) result.algorithm = FixedWindow{.aligned = WindowAlignment::kEpoch};
+  if (!result.algorithm)
+    result.algorithm = FixedWindow{.aligned = WindowAlignment::kEpoch, .count_denied = count_denied};
   return result;
 }
 

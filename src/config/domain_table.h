@@ -58,8 +58,10 @@ class DomainTable {
   // How many rules these domains add to a snapshot.
   static std::size_t CountRules(const std::map<std::string, DomainLimits>& domains);
 
-  // `domains` must outlive the table, and `rules` keep its rules where they are.
-  void Build(const std::map<std::string, DomainLimits>& domains, RuleCompiler& rules, FaultList& faults);
+  // `domains` must outlive the table, and `rules` keep its rules where they are. `count_denied`:
+  // EnvoyConfig::count_all.
+  void Build(const std::map<std::string, DomainLimits>& domains, bool count_denied, RuleCompiler& rules,
+             FaultList& faults);
   const DomainEntry* Find(std::string_view name) const;
 
  private:
@@ -71,7 +73,8 @@ class DomainTable {
 };
 
 // What a rule inherits that a domain's descriptors carry: no level, only the defaults of DescriptorLimits::rule (the
-// identifier aside, which no document can write).
-RateLimitRule DescriptorRule(const RateLimitRule& rule);
+// identifier aside, which no document can write). `count_denied`: what is denied counts too in a window that the rule
+// does not write itself, as in envoyproxy/ratelimit.
+RateLimitRule DescriptorRule(const RateLimitRule& rule, bool count_denied);
 
 }  // namespace weir::config

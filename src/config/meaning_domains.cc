@@ -72,7 +72,7 @@ class DomainCheck {
     }
     const Place rule = place.Below("rule");
     rules_.CheckWritten(rule, *written.rule);
-    rules_.CheckWhole(rule, DescriptorRule(*expanded.rule), {});
+    rules_.CheckWhole(rule, DescriptorRule(*expanded.rule, false), {});
     if (written.quota_mode && expanded.rule->mode == RuleMode::kShadow) {
       faults_.Warn(place.Below("quota_mode"), "beside mode shadow: neither denies, and the shadow is what is counted");
     }

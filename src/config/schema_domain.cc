@@ -69,8 +69,10 @@ Ref<EnvoyConfig> EnvoyType() {
                                    {UnknownDomain::kHierarchy, "hierarchy"}}),
             "A domain that the document does not name: `hierarchy` treats it as one without descriptors. Each is "
             "counted and logged.")
-      .With("count_all", &EnvoyConfig::count_all, Bool(),
-            "Each descriptor counts also when another of its request denies, as envoyproxy/ratelimit does.")
+      .With(
+          "count_all", &EnvoyConfig::count_all, Bool(),
+          "As envoyproxy/ratelimit counts: each descriptor also when another of its request denies, and what is denied "
+          "too (where a rule writes no algorithm of its own).")
       .With("response_headers", &EnvoyConfig::response_headers, Bool(),
             "The rules' rate limit headers, for Envoy to add to its response.")
       .With("dynamic_metadata", &EnvoyConfig::dynamic_metadata, Bool(),
