@@ -4,10 +4,15 @@
 #include <string>
 #include <utility>
 
+#include "frontends/rls/kuadrant_service.h"
+#include "frontends/rls/rls_service.h"
+
 namespace weir::server {
 
-GrpcFrontEnd::GrpcFrontEnd(engine::Engine&, const ServerConfig& config, const Clock& clock,
+GrpcFrontEnd::GrpcFrontEnd(engine::Engine& engine, const ServerConfig& config, const Clock& clock,
                            std::function<bool()> ready) {
+  services_.push_back(std::make_unique<rls::RlsService>(engine));
+  services_.push_back(std::make_unique<rls::KuadrantService>(engine));
   // "ratelimit" is what the reference server of Envoy's contract calls itself.
   std::vector<std::string> names = {"ratelimit"};
   for (const auto& service : services_) names.emplace_back(service->name());
