@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "frontends/rls/kuadrant_service.h"
+#include "frontends/rls/reflection.h"
 #include "frontends/rls/rls_service.h"
 
 namespace weir::server {
@@ -19,6 +20,10 @@ GrpcFrontEnd::GrpcFrontEnd(engine::Engine& engine, const ServerConfig& config, c
   auto health = std::make_unique<rls::HealthService>(std::move(names), std::move(ready));
   health_ = health.get();
   services_.push_back(std::move(health));
+
+  std::vector<const rls::Service*> served;
+  for (const auto& service : services_) served.push_back(service.get());
+  for (auto& reflection : rls::MakeReflectionServices(served)) services_.push_back(std::move(reflection));
 
   for (const auto& service : services_) options_.services.push_back(service.get());
   counters_ = std::make_unique<rls::CallCounters>(options_.services);
