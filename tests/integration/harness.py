@@ -59,7 +59,9 @@ class Weir:
 
     def __init__(self, directory, config=None, arguments=()):
         self.log = open(pathlib.Path(directory) / "weir.log", "ab+")
-        command = [WEIR, "serve", "--http", "127.0.0.1:0", "--resp", "127.0.0.1:0", "--grpc", "off", "--admin", "127.0.0.1:0"]
+        command = [WEIR, "serve", "--http", "127.0.0.1:0", "--resp", "127.0.0.1:0", "--admin", "127.0.0.1:0"]
+        if "--grpc" not in arguments:
+            command += ["--grpc", "127.0.0.1:0"]
         if config:
             command += ["--config", str(config)]
         self.process = subprocess.Popen(command + list(arguments), stdout=subprocess.PIPE, stderr=self.log, text=True)
