@@ -66,7 +66,7 @@ class GrpcSession final : public net::Session, private BatchOwner, private Excha
   bool OnFrame(const FrameScanner::Frame& frame);
   bool StreamTakes(const FrameScanner::Frame& frame);
   Exchange* OnStreamBegin(std::int32_t stream);
-  void OnHeader(Exchange& exchange, std::string_view name, std::string_view value);
+  bool OnHeader(Exchange& exchange, std::string_view name, std::string_view value);
   void Route(Exchange& exchange, std::string_view path);
   void OnHeadersWhole(Exchange& exchange);
   void OnData(Exchange& exchange, std::string_view bytes);

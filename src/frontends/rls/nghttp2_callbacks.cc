@@ -18,11 +18,10 @@ struct Callbacks {
   static int Header(nghttp2_session*, const nghttp2_frame*, const std::uint8_t* name, std::size_t name_size,
                     const std::uint8_t* value, std::size_t value_size, std::uint8_t, void* user_data) noexcept {
     GrpcSession& session = SessionOf(user_data);
-    if (session.header_target_ != nullptr) {
-      session.OnHeader(*session.header_target_, {reinterpret_cast<const char*>(name), name_size},
-                       {reinterpret_cast<const char*>(value), value_size});
-    }
-    return 0;
+    if (session.header_target_ == nullptr) return 0;
+    const bool goes_on = session.OnHeader(*session.header_target_, {reinterpret_cast<const char*>(name), name_size},
+                                          {reinterpret_cast<const char*>(value), value_size});
+    return goes_on ? 0 : NGHTTP2_ERR_CALLBACK_FAILURE;
   }
 
   static int FrameReceived(nghttp2_session*, const nghttp2_frame* frame, void* user_data) noexcept {

@@ -18,7 +18,7 @@ struct GrpcOptions {
   std::vector<Service*> services;             // health and reflection are among them, when wanted; outlive the sessions
   const Clock* clock = nullptr;               // for grpc-timeout; nullptr: the system's
   std::uint32_t max_message_bytes = 1 << 20;  // a message, also decompressed
-  std::uint32_t max_header_bytes = 16 << 10;  // of one request, decompressed
+  std::uint32_t max_header_bytes = 16 << 10;  // of one request, unpacked; 4 times as much ends the connection
   std::uint32_t max_concurrent_streams = 1'000;
   // Streams that the client cancels before they are asked or answered, of the latest 1,000 (rapid reset). One that
   // waits for a store is not among them: clients with short deadlines cancel those in good faith.

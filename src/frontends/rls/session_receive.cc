@@ -9,6 +9,8 @@ namespace {
 
 // What HPACK counts for a header beside its text (RFC 9113, 10.5.1).
 constexpr std::size_t kHeaderOverhead = 32;
+// Headers that unpack to more than so many times what is allowed are meant to hurt.
+constexpr std::uint32_t kBombFactor = 4;
 // So much of a body that nobody reads is waited for.
 constexpr std::uint32_t kMostDropped = 64 << 10;
 
@@ -74,13 +76,16 @@ Exchange* GrpcSession::OnStreamBegin(std::int32_t stream) {
   return exchange;
 }
 
-void GrpcSession::OnHeader(Exchange& exchange, std::string_view name, std::string_view value) {
+bool GrpcSession::OnHeader(Exchange& exchange, std::string_view name, std::string_view value) {
   exchange.header_bytes += static_cast<std::uint32_t>(name.size() + value.size() + kHeaderOverhead);
   if (exchange.header_bytes > options_.max_header_bytes) {
     exchange.header_fault = Exchange::HeaderFault::kTooLarge;
-    return;
+    // What is a little too large is refused politely. A bomb is not unpacked to its end.
+    if (exchange.header_bytes <= kBombFactor * options_.max_header_bytes) return true;
+    End(Abuse::kHeaderFlood);
+    return false;
   }
-  if (exchange.headed) return;
+  if (exchange.headed) return true;
   switch (name.size()) {
     case 5:
       if (name == ":path") Route(exchange, value);
@@ -104,6 +109,7 @@ void GrpcSession::OnHeader(Exchange& exchange, std::string_view name, std::strin
     default:
       break;
   }
+  return true;
 }
 
 void GrpcSession::Route(Exchange& exchange, std::string_view path) {

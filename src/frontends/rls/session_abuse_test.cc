@@ -1,0 +1,368 @@
+// What a hostile or broken client can make a session do: each attack meets its bound here.
+#include <gtest/gtest.h>
+
+#include <string>
+
+#include "frontends/rls/abuse.h"
+#include "frontends/rls/session_fixture.h"
+
+namespace weir::rls {
+namespace {
+
+class Abused : public SessionTest {
+ protected:
+  // A connection that was greeted, for frames by hand.
+  void Greet() {
+    Connect();
+    Exchange();
+  }
+  // The answer to bytes by hand. nghttp2's client would find fault with streams that it did not open.
+  void Say(std::string_view bytes) {
+    connection->Receive(bytes);
+    told += connection->TakeOutput();
+  }
+  // The error of the GOAWAY among the frames that came back; -1 without one.
+  int GoAwayError() const {
+    for (std::string_view rest = told; rest.size() >= 9;) {
+      const auto byte = [&](std::size_t i) { return std::size_t{static_cast<unsigned char>(rest[i])}; };
+      const std::size_t size = byte(0) << 16U | byte(1) << 8U | byte(2);
+      if (byte(3) == NGHTTP2_GOAWAY) return static_cast<int>(byte(16));
+      rest.remove_prefix(std::min(rest.size(), 9 + size));
+    }
+    return -1;
+  }
+  // Says `frame` until the connection closes; how often it could.
+  int Until(const std::string& frame, int most) {
+    for (int i = 0; i < most; ++i) {
+      if (connection->closing()) return i;
+      Say(frame);
+    }
+    return most;
+  }
+  // A header block of a call, without using HPACK's table.
+  static std::string Block(const Headers& headers) {
+    std::string block;
+    for (const auto& [name, value] : headers) {
+      block += '\0';
+      block += static_cast<char>(name.size());
+      block += name;
+      block += static_cast<char>(value.size());
+      block += value;
+    }
+    return block;
+  }
+  static std::string Open(std::int32_t stream, std::uint8_t flags = NGHTTP2_FLAG_END_HEADERS) {
+    return Frame(NGHTTP2_HEADERS, flags, stream, Block(Client::GrpcHeaders()));
+  }
+  static std::string Reset(std::int32_t stream) {
+    return Frame(NGHTTP2_RST_STREAM, 0, stream, std::string("\0\0\0\x08", 4));
+  }
+  static constexpr int kCalm = NGHTTP2_ENHANCE_YOUR_CALM;
+
+  std::string told;
+};
+
+TEST_F(Abused, RapidResetEndsTheConnection) {
+  Greet();
+  std::int32_t stream = 1;
+  int opened = 0;
+  while (!connection->closing() && opened < 10'000) {
+    Say(Open(stream) + Reset(stream));
+    stream += 2;
+    ++opened;
+  }
+  EXPECT_EQ(opened, 201);
+  EXPECT_EQ(GoAwayError(), kCalm);
+  EXPECT_EQ(counters->Ends(Abuse::kRapidReset), 1U);
+  EXPECT_TRUE(service.batches.empty());
+}
+
+TEST_F(Abused, RapidResetInOneReadOfWholeCalls) {
+  Greet();
+  std::string bytes;
+  for (std::int32_t stream = 1; stream < 1'000; stream += 2) {
+    bytes += Open(stream) + Frame(NGHTTP2_DATA, NGHTTP2_FLAG_END_STREAM, stream, Framed("x")) + Reset(stream);
+  }
+  Say(bytes);
+  EXPECT_EQ(GoAwayError(), kCalm);
+  EXPECT_TRUE(service.batches.empty());
+}
+
+TEST_F(Abused, SomeCancelledCallsAreNoAttack) {
+  Greet();
+  std::int32_t stream = 1;
+  for (int round = 0; round < 5; ++round) {
+    for (int i = 0; i < 190; ++i, stream += 2) Say(Open(stream) + Reset(stream));
+    for (int i = 0; i < 1'000; ++i, stream += 2) {
+      Say(Open(stream) + Frame(NGHTTP2_DATA, NGHTTP2_FLAG_END_STREAM, stream, Framed("x")));
+    }
+  }
+  EXPECT_FALSE(connection->closing());
+  EXPECT_EQ(Counted("/test.Echo/Say", Code::kOk), 5'000U);
+}
+
+TEST_F(Abused, CallsCancelledWhileTheStoreIsSlowAreNoAttack) {
+  options.max_resets = 5;
+  options.max_concurrent_streams = 10'000;
+  Greet();
+  service.hold = true;
+  std::int32_t stream = 1;
+  for (int i = 0; i < 3'000; ++i, stream += 2) {
+    Say(Open(stream) + Frame(NGHTTP2_DATA, NGHTTP2_FLAG_END_STREAM, stream, Framed("x")));
+    Say(Reset(stream));
+  }
+  EXPECT_FALSE(connection->closing());
+  service.hold = false;
+  service.Release();
+}
+
+TEST_F(Abused, AContinuationFloodIsCutShort) {
+  Greet();
+  Say(Open(1, 0));
+  const int said = Until(Frame(NGHTTP2_CONTINUATION, 0, 1), 1'000);
+  EXPECT_LE(said, 10);
+  EXPECT_EQ(GoAwayError(), kCalm);
+  EXPECT_EQ(counters->Ends(Abuse::kHeaderFlood), 1U);
+}
+
+// Headers that go into HPACK's table, and `count` times out of it again: 4 KB for each byte.
+std::string Bomb(const std::string& block, std::size_t count) {
+  return block + std::string("\x40\x01x\x7F\xA1\x1E", 6) + std::string(4'000, 'v') + std::string(count, '\xBE');
+}
+
+TEST_F(Abused, AHeaderBombIsNotUnpacked) {
+  Greet();
+  // 16 KB that would be 50 MB.
+  Say(Frame(NGHTTP2_HEADERS, NGHTTP2_FLAG_END_HEADERS, 1, Bomb(Block(Client::GrpcHeaders()), 12'000)));
+  EXPECT_EQ(GoAwayError(), kCalm);
+  EXPECT_EQ(counters->Ends(Abuse::kHeaderFlood), 1U);
+}
+
+TEST_F(Abused, TooManyHeadersTooOftenEndTheConnection) {
+  options.max_resets = 20;
+  Greet();
+  int sent = 0;
+  for (std::int32_t stream = 1; !connection->closing() && sent < 1'000; stream += 2, ++sent) {
+    Say(Frame(NGHTTP2_HEADERS, NGHTTP2_FLAG_END_HEADERS | NGHTTP2_FLAG_END_STREAM, stream,
+              Bomb(Block(Client::GrpcHeaders()), 5)));
+    if (sent < 20) {
+      EXPECT_EQ(Counted("/test.Echo/Say", Code::kResourceExhausted), static_cast<std::uint64_t>(sent) + 1);
+    }
+  }
+  EXPECT_EQ(sent, 21);
+  EXPECT_EQ(GoAwayError(), kCalm);
+}
+
+TEST_F(Abused, HeadersAsLargeAsAllowed) {
+  options.max_header_bytes = 1'000;
+  Connect();
+  EXPECT_EQ(Ask("a", "/test.Echo/Say", {{"x", std::string(400, 'x')}}).status(), "0");
+  const Reply& reply = Ask("a", "/test.Echo/Say", {{"x", std::string(900, 'x')}});
+  EXPECT_EQ(reply.status(), "8");
+  EXPECT_EQ(reply.Trailer("grpc-message"), "the headers exceed 1000 bytes");
+}
+
+TEST_F(Abused, FloodsOfFramesThatCarryNoRequest) {
+  const std::vector<std::pair<const char*, std::string>> floods = {
+      {"SETTINGS", Frame(NGHTTP2_SETTINGS, 0, 0)},
+      {"PING", Frame(NGHTTP2_PING, 0, 0, "01234567")},
+      {"PING ack", Frame(NGHTTP2_PING, NGHTTP2_FLAG_ACK, 0, "01234567")},
+      {"PRIORITY", Frame(NGHTTP2_PRIORITY, 0, 5, std::string("\0\0\0\0\x10", 5))},
+      {"WINDOW_UPDATE", Frame(NGHTTP2_WINDOW_UPDATE, 0, 0, std::string("\0\0\0\x01", 4))},
+      {"unknown", Frame(0x77, 0, 0, "what")},
+      {"empty DATA", Frame(NGHTTP2_DATA, 0, 1)},
+      {"RST_STREAM", Reset(1)},
+  };
+  for (const auto& [name, frame] : floods) {
+    told.clear();
+    Greet();
+    Say(Open(1));
+    const int said = Until(frame, 10'000);
+    EXPECT_LE(said, 2'001) << name;
+    EXPECT_GE(said, 1'900) << name;
+    EXPECT_EQ(GoAwayError(), kCalm) << name;
+    EXPECT_EQ(counters->Ends(Abuse::kFrameFlood), 1U) << name;
+    session.reset();
+  }
+}
+
+TEST_F(Abused, KeepaliveForDaysIsNoFlood) {
+  Greet();
+  for (int i = 0; i < 20'000; ++i) {
+    clock.Advance(10 * kSecond);
+    Say(Frame(NGHTTP2_PING, 0, 0, "01234567"));
+  }
+  EXPECT_FALSE(connection->closing());
+}
+
+TEST_F(Abused, AFrameBudgetIsRefilledByTimeAndByWork) {
+  ManualClock time;
+  FrameBudget budget(time.Now());
+  const auto spend = [&] {
+    int spent = 0;
+    while (spent < 10'000 && budget.Spend(time)) ++spent;
+    return spent;
+  };
+  EXPECT_EQ(spend(), 2'000);
+  time.Advance(kSecond);
+  EXPECT_EQ(spend(), 200);
+  budget.Earn();
+  EXPECT_EQ(spend(), 10);
+  time.Advance(3'600 * kSecond);
+  EXPECT_EQ(spend(), 2'000);
+  time.Advance(-100 * kSecond);
+  EXPECT_EQ(spend(), 0);
+  time.Advance(kSecond);
+  EXPECT_EQ(spend(), 200);
+}
+
+TEST_F(Abused, ASettingsFrameHasFewEntries) {
+  Greet();
+  std::string entries;
+  for (int i = 0; i < 100; ++i) entries += std::string("\0\x03\0\0\0\x64", 6);
+  Say(Frame(NGHTTP2_SETTINGS, 0, 0, entries));
+  EXPECT_TRUE(connection->closing());
+}
+
+TEST_F(Abused, MoreStreamsThanAllowed) {
+  options.max_concurrent_streams = 10;
+  Greet();
+  for (std::int32_t stream = 1; stream <= 19; stream += 2) Say(Open(stream));
+  EXPECT_FALSE(connection->closing());
+  Say(Open(21));
+  EXPECT_EQ(GoAwayError(), NGHTTP2_PROTOCOL_ERROR);
+}
+
+TEST_F(Abused, MoreStreamsThanAllowedBeforeTheClientCouldKnow) {
+  options.max_concurrent_streams = 10;
+  Connect();
+  std::vector<std::int32_t> streams;
+  for (int i = 0; i < 12; ++i) {
+    streams.push_back(client->Request(Client::GrpcHeaders(), Framed("late").substr(0, 6), false));
+  }
+  Exchange();
+  EXPECT_EQ(client->replies[streams[11]].error, std::uint32_t{NGHTTP2_REFUSED_STREAM});
+  EXPECT_FALSE(connection->closing());
+  client->Continue(streams[0], Framed("late").substr(6), true);
+  Exchange();
+  EXPECT_EQ(client->replies[streams[0]].Message(), "etal");
+}
+
+TEST_F(Abused, AReaderThatTakesNothingHoldsABoundedAmount) {
+  options.max_queued_bytes = 100'000;
+  Connect({{NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, 0}});
+  Exchange();
+  int asked = 0;
+  while (!connection->closing() && asked < 1'000) {
+    client->Call("big 1000");
+    Exchange();
+    ++asked;
+  }
+  EXPECT_GE(asked, 99);
+  EXPECT_LE(asked, 101);
+  ASSERT_EQ(client->goaways.size(), 1U);
+  EXPECT_EQ(client->goaways[0].error, std::uint32_t{kCalm});
+  EXPECT_EQ(counters->Ends(Abuse::kSlowReader), 1U);
+}
+
+TEST_F(Abused, AStreamThatNobodyReadsHoldsABoundedAmount) {
+  options.max_queued_bytes = 100'000;
+  Connect({{NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, 1}});
+  Exchange();
+  client->Request(Client::GrpcHeaders("/test.Echo/Talk"), Framed("big 99990") + Framed("big 10"), false);
+  Exchange();
+  EXPECT_EQ(counters->Ends(Abuse::kSlowReader), 1U);
+  EXPECT_TRUE(connection->closing());
+}
+
+TEST_F(Abused, AWindowOfOneByteCostsTheClientAFrameAByte) {
+  Connect({{NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, 1}}, false);
+  Exchange();
+  const std::int32_t stream = client->Call("big 5000");
+  int said = 0;
+  while (!connection->closing() && said < 10'000) {
+    nghttp2_submit_window_update(client->h2, 0, stream, 1);
+    connection->Receive(client->Output());
+    client->Input(connection->TakeOutput());
+    ++said;
+  }
+  EXPECT_GE(said, 1'900);
+  EXPECT_LE(said, 2'100);
+  EXPECT_EQ(counters->Ends(Abuse::kFrameFlood), 1U);
+}
+
+TEST_F(Abused, UnfinishedMessagesOfOneConnectionAreBounded) {
+  options.max_message_bytes = 100'000;
+  Connect();
+  Exchange();
+  std::vector<std::int32_t> streams;
+  for (int i = 0; i < 100; ++i) {
+    streams.push_back(
+        client->Request(Client::GrpcHeaders(), Framed(std::string(99'000, 'x')).substr(0, 60'000), false));
+    Exchange();
+  }
+  // 4 messages of the largest size, and 64 KiB.
+  const auto refused = std::count_if(streams.begin(), streams.end(),
+                                     [&](std::int32_t stream) { return client->replies[stream].status() == "8"; });
+  EXPECT_EQ(refused, 100 - (4 * 100'000 + 65'536) / 60'000);
+  EXPECT_EQ(Ask("small").Message(), "llams");
+}
+
+TEST_F(Abused, AMessageInDropsRunsOutOfTime) {
+  options.message_timeout_ms = 1'000;
+  Connect();
+  const std::int32_t stream = client->Request(Client::GrpcHeaders(), "", false);
+  const std::string message = Framed(std::string(100, 'x'));
+  int drops = 0;
+  for (const char byte : message) {
+    if (client->replies[stream].closed) break;
+    client->Continue(stream, std::string_view(&byte, 1));
+    Exchange();
+    clock.Advance(100 * kMillisecond);
+    ++drops;
+  }
+  EXPECT_EQ(drops, 12);
+  EXPECT_EQ(client->replies[stream].status(), "4");
+}
+
+TEST_F(Abused, PaddingIsNoMessage) {
+  Greet();
+  // A frame of padding alone, to the end of what flow control grants: no byte of it is kept.
+  Say(Open(1));
+  for (int i = 0; i < 100; ++i) {
+    Say(Frame(NGHTTP2_DATA, NGHTTP2_FLAG_PADDED, 1, std::string("\xC8", 1) + std::string(200, '\0')));
+  }
+  EXPECT_FALSE(connection->closing());
+  Say(Frame(NGHTTP2_DATA, NGHTTP2_FLAG_END_STREAM, 1, Framed("x")));
+  EXPECT_EQ(service.batches.size(), 1U);
+}
+
+TEST_F(Abused, FramesForStreamsThatAreGone) {
+  const auto error_of = [&](const std::string& bytes) {
+    told.clear();
+    Greet();
+    Say(Open(1) + Frame(NGHTTP2_DATA, NGHTTP2_FLAG_END_STREAM, 1, Framed("x")));
+    EXPECT_EQ(GoAwayError(), -1);
+    Say(bytes);
+    return GoAwayError();
+  };
+  EXPECT_EQ(error_of(Frame(NGHTTP2_DATA, 0, 1, "x")), NGHTTP2_STREAM_CLOSED);
+  EXPECT_EQ(error_of(Open(1)), NGHTTP2_STREAM_CLOSED);
+  EXPECT_EQ(error_of(Open(3) + Reset(3) + Frame(NGHTTP2_DATA, 0, 3, "x")), NGHTTP2_STREAM_CLOSED);
+  EXPECT_EQ(error_of(Frame(NGHTTP2_WINDOW_UPDATE, 0, 1, std::string("\0\0\0\x01", 4))), -1);
+  EXPECT_EQ(error_of(Reset(1)), -1);
+  EXPECT_EQ(error_of(Frame(NGHTTP2_DATA, 0, 3, "x")), NGHTTP2_PROTOCOL_ERROR);
+}
+
+TEST_F(Abused, WhatTravelsWhileTheServerEndsAStreamIsNoFault) {
+  Greet();
+  // Refused at its headers, and the rest was on its way.
+  Say(Frame(NGHTTP2_HEADERS, NGHTTP2_FLAG_END_HEADERS, 1, Block(Client::GrpcHeaders("/no.such/Method"))));
+  Say(Frame(NGHTTP2_DATA, NGHTTP2_FLAG_END_STREAM, 1, Framed("x")));
+  Say(Open(3) + Frame(NGHTTP2_DATA, NGHTTP2_FLAG_END_STREAM, 3, Framed("x")));
+  EXPECT_EQ(GoAwayError(), -1);
+  EXPECT_EQ(service.batches.size(), 1U);
+}
+
+}  // namespace
+}  // namespace weir::rls
