@@ -82,12 +82,15 @@ void Batch::AnswerSettlement(Question& question) {
   }
   if (open.empty()) return;
   charges = std::move(open);
-  core_->reservations.PutBack(question.call->reservation, std::move(*question.settled));
+  core_->reservations.PutBack(question.call->reservation, std::move(*question.settled), now_);
   question.call->status = Fail(ErrorCode::kUnavailable, "the store does not answer; the reservation stays open");
 }
 
 void Batch::KeepReservation(Question& question, const Plan& plan) {
   Reservation reservation{.charges = {}, .since = now_};
+  if (const Nanos life = question.call->life; life > 0) {
+    reservation.until = now_ + std::min(life, Reservations::kLongestHold);
+  }
   const bool kept = question.call->decision.allowed && question.admitted;
   for (std::uint32_t i = 0; i < question.rules && kept; ++i) {
     const storage::Item& item = plan.items[i];

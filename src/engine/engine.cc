@@ -80,8 +80,16 @@ Result<std::unique_ptr<Engine>> Engine::Create(const EnterpriseRateLimitConfig& 
 
 bool Engine::Submit(std::span<Call> calls, storage::Completion* done) {
   Core& core = *parts_->core;
+  const Nanos now = core.clock.Now();
+  if (core.reservations.AnyEnded(now)) [[unlikely]]
+    CancelEnded(now);
+  return SubmitAt(now, calls, done);
+}
+
+bool Engine::SubmitAt(Nanos now, std::span<Call> calls, storage::Completion* done) {
+  Core& core = *parts_->core;
   const auto rules = parts_->rules->Read();
-  Batch::Trip trip{.core = core, .rules = rules, .now = core.clock.Now(), .done = done};
+  Batch::Trip trip{.core = core, .rules = rules, .now = now, .done = done};
   while (!calls.empty()) {
     Batch* const batch = Batch::Take(trip);
     std::size_t asked = 0;
@@ -98,6 +106,27 @@ bool Engine::Submit(std::span<Call> calls, storage::Completion* done) {
     if (batch->Go()) Batch::GiveBack(batch);
   }
   return trip.party == nullptr || trip.party->Leave();
+}
+
+// Cancels what was reserved for a time that is over, before what is asked now. Some at a time: whoever asks pays for
+// it.
+void Engine::CancelEnded(Nanos now) {
+  // Owns its calls until they are answered; nobody waits for them.
+  struct Cancels final : storage::Completion {
+    std::vector<Call> calls;
+    void Done() noexcept override { delete this; }
+  };
+  constexpr std::size_t kAtOnce = 64;
+  const std::vector<std::uint64_t> ended = parts_->core->reservations.TakeEnded(now, kAtOnce);
+  if (ended.empty()) return;
+  auto cancels = std::make_unique<Cancels>();
+  cancels->calls.resize(ended.size());
+  for (std::size_t i = 0; i < ended.size(); ++i) {
+    cancels->calls[i].kind = CallKind::kCancel;
+    cancels->calls[i].reservation = ended[i];
+  }
+  Cancels* const pending = cancels.release();
+  if (SubmitAt(now, pending->calls, pending)) delete pending;
 }
 
 bool Engine::Submit(std::span<Throttle> throttles, storage::Completion* done) {

@@ -37,6 +37,9 @@ struct Call {
   Request request;                // kCheck, kPeek, kReserve, kRefund, kReset
   std::uint64_t reservation = 0;  // kCommit, kCancel
   std::uint64_t actual_cost = 0;  // kCommit
+  // kReserve: what is not settled after this is cancelled. At most Reservations::kLongestHold; 0: never, and after
+  // Reservations::kLife it is forgotten, and stays charged.
+  Nanos life = 0;
   // The request is a descriptor of request.domain, its entries the request's attributes, in order: resolved by the
   // domain's tree, and by the hierarchy only if the domain says so. A domain that is not in the document is decided by
   // envoy.unknown_domain: kUnknownDomain in the decision, or (error) kNotFound in `status`.
@@ -130,6 +133,8 @@ class Engine {
   Counts GetCounts() const;
 
  private:
+  bool SubmitAt(Nanos now, std::span<Call> calls, storage::Completion* done);
+  void CancelEnded(Nanos now);
   struct Parts;
   explicit Engine(std::unique_ptr<Parts> parts);
   std::unique_ptr<Parts> parts_;

@@ -2,6 +2,8 @@
 
 #include <openssl/rand.h>
 
+#include <algorithm>
+#include <functional>
 #include <random>
 
 namespace weir::engine {
@@ -66,7 +68,8 @@ std::optional<Reservation> Reservations::Take(std::uint64_t id, Nanos now) {
   return taken;
 }
 
-void Reservations::PutBack(std::uint64_t id, Reservation reservation) {
+void Reservations::PutBack(std::uint64_t id, Reservation reservation, Nanos now) {
+  if (reservation.until != 0) reservation.until = std::max(reservation.until, now + kSecond);
   // Its room may have gone to another meanwhile; one more for the length of an outage does no harm.
   open_.fetch_add(1, std::memory_order_relaxed);
   Shard& shard = ShardOf(id);
@@ -76,7 +79,12 @@ void Reservations::PutBack(std::uint64_t id, Reservation reservation) {
 
 void Reservations::Insert(Shard& shard, std::uint64_t id, Reservation reservation) {
   shard.by_age.emplace_back(reservation.since, id);
+  const Nanos until = reservation.until;
   shard.held.insert_or_assign(id, std::move(reservation));
+  if (until != 0) {
+    AddEnd(shard, until, id);
+    LowerNextEnd(until);
+  }
   // One old reservation in front keeps settled ones behind it from being dropped: now and then all are looked at.
   if (shard.by_age.size() > 2 * shard.held.size() + 64) {
     std::erase_if(shard.by_age, [&](const auto& aged) { return !shard.held.contains(aged.second); });
@@ -98,6 +106,39 @@ std::size_t Reservations::DropExpired(Shard& shard, Nanos now) {
     shard.by_age.pop_front();
   }
   return dropped;
+}
+
+// Under the shard's lock. As with by_age, those that were settled meanwhile are dropped before they are most of them.
+void Reservations::AddEnd(Shard& shard, Nanos until, std::uint64_t id) {
+  shard.ends.emplace_back(until, id);
+  std::ranges::push_heap(shard.ends, std::greater());
+  if (shard.ends.size() <= 2 * shard.held.size() + 64) return;
+  std::erase_if(shard.ends, [&](const auto& end) { return !shard.held.contains(end.second); });
+  std::ranges::make_heap(shard.ends, std::greater());
+}
+
+void Reservations::LowerNextEnd(Nanos until) {
+  Nanos next = next_end_.load(std::memory_order_relaxed);
+  while (until < next && !next_end_.compare_exchange_weak(next, until, std::memory_order_relaxed)) {
+  }
+}
+
+std::vector<std::uint64_t> Reservations::TakeEnded(Nanos now, std::size_t most) {
+  std::vector<std::uint64_t> ended;
+  // Raised first: an end that is added meanwhile lowers it again, to its own time.
+  next_end_.store(INT64_MAX, std::memory_order_relaxed);
+  for (Shard& shard : shards_) {
+    const std::lock_guard lock(shard.mutex);
+    while (!shard.ends.empty() && shard.ends.front().first <= now && ended.size() < most) {
+      const auto [until, id] = shard.ends.front();
+      std::ranges::pop_heap(shard.ends, std::greater());
+      shard.ends.pop_back();
+      const auto found = shard.held.find(id);
+      if (found != shard.held.end() && found->second.until == until) ended.push_back(id);
+    }
+    if (!shard.ends.empty()) LowerNextEnd(shard.ends.front().first);
+  }
+  return ended;
 }
 
 }  // namespace weir::engine

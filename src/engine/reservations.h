@@ -35,17 +35,21 @@ struct Charge {
 struct Reservation {
   std::vector<Charge> charges;
   Nanos since = 0;
+  Nanos until = 0;  // when it is to be cancelled; 0: never
 };
 
 // A number that nobody can guess; never 0. Names reservations and concurrency slots.
 std::uint64_t RandomId();
 
 // Thread-safe; a lock for each 1/16 of the ids. Bounded: at most `most` at once. One lives for an hour and is then
-// forgotten: what it charged stays charged.
+// forgotten: what it charged stays charged. One that says until when is named by TakeEnded() then, for somebody to
+// cancel it.
 class Reservations {
  public:
   static constexpr std::size_t kMost = std::size_t{1} << 18;
   static constexpr Nanos kLife = kHour;
+  // The latest `until`, from `since` on: before it would be forgotten.
+  static constexpr Nanos kLongestHold = kLife - kMinute;
 
   explicit Reservations(std::size_t most = kMost) : most_(most) {}
 
@@ -57,7 +61,14 @@ class Reservations {
   // nullopt: no such one, settled already, or expired.
   std::optional<Reservation> Take(std::uint64_t id, Nanos now);
   // After a settlement that the store could not take: as if it had not been tried.
-  void PutBack(std::uint64_t id, Reservation reservation);
+  // One that has ended is named again a second after `now`.
+  void PutBack(std::uint64_t id, Reservation reservation, Nanos now);
+
+  // Whether TakeEnded() would find something: one relaxed read. True a little too often.
+  bool AnyEnded(Nanos now) const { return next_end_.load(std::memory_order_relaxed) <= now; }
+  // Those whose `until` has come, each named once; they stay until they are taken. At most `most`: the rest at the next
+  // call.
+  std::vector<std::uint64_t> TakeEnded(Nanos now, std::size_t most);
 
   std::size_t open() const { return open_.load(std::memory_order_relaxed); }
 
@@ -66,13 +77,17 @@ class Reservations {
     std::mutex mutex;
     std::unordered_map<std::uint64_t, Reservation> held;
     std::deque<std::pair<Nanos, std::uint64_t>> by_age;  // also of settled ones, until they reach the front
+    std::vector<std::pair<Nanos, std::uint64_t>> ends;   // a heap, the next one in front; also of settled ones
   };
   Shard& ShardOf(std::uint64_t id) { return shards_[id % shards_.size()]; }
-  static void Insert(Shard& shard, std::uint64_t id, Reservation reservation);
+  void Insert(Shard& shard, std::uint64_t id, Reservation reservation);
+  static void AddEnd(Shard& shard, Nanos until, std::uint64_t id);
+  void LowerNextEnd(Nanos until);
   std::size_t DropExpired(Shard& shard, Nanos now);
 
   const std::size_t most_;
   std::atomic<std::size_t> open_{0};
+  std::atomic<Nanos> next_end_{INT64_MAX};  // not later than any end of any shard
   std::array<Shard, 16> shards_;
 };
 

@@ -90,6 +90,56 @@ TEST(Reservations, AreSettledExactlyOnceByManyThreads) {
   EXPECT_EQ(reservations.open(), 0U);
 }
 
+Reservation Until(Nanos since, Nanos until) { return {.charges = {}, .since = since, .until = until}; }
+
+TEST(Reservations, ThoseThatEndAreNamedOnceInTime) {
+  Reservations reservations;
+  EXPECT_FALSE(reservations.AnyEnded(INT64_MAX - 1));
+  for (std::uint64_t id = 1; id <= 100; ++id) {
+    ASSERT_TRUE(reservations.TakeRoom(0));
+    reservations.Put(id, Until(0, static_cast<Nanos>(id) * 10));
+  }
+  EXPECT_FALSE(reservations.AnyEnded(9));
+  EXPECT_TRUE(reservations.AnyEnded(10));
+  ASSERT_TRUE(reservations.Take(30, 0));
+  const auto some = reservations.TakeEnded(500, 40);
+  EXPECT_EQ(some.size(), 40U);
+  EXPECT_TRUE(reservations.AnyEnded(500));
+  const auto rest = reservations.TakeEnded(500, 40);
+  EXPECT_EQ(rest.size(), 9U);  // but for number 30
+  std::set<std::uint64_t> named(some.begin(), some.end());
+  named.insert(rest.begin(), rest.end());
+  EXPECT_EQ(named.size(), 49U);
+  EXPECT_LE(*named.rbegin(), 50U);
+  EXPECT_FALSE(reservations.AnyEnded(509));
+  EXPECT_TRUE(reservations.AnyEnded(510));
+  // Named, and there until somebody takes it.
+  EXPECT_TRUE(reservations.Take(50, 500));
+}
+
+TEST(Reservations, WhatEndedAndWasPutBackIsNamedAgain) {
+  Reservations reservations;
+  ASSERT_TRUE(reservations.TakeRoom(0));
+  reservations.Put(1, Until(0, 10));
+  ASSERT_EQ(reservations.TakeEnded(10, 9).size(), 1U);
+  auto taken = reservations.Take(1, 10);
+  ASSERT_TRUE(taken);
+  reservations.PutBack(1, std::move(*taken), 10);
+  EXPECT_TRUE(reservations.TakeEnded(10 + kSecond - 1, 9).empty());
+  EXPECT_EQ(reservations.TakeEnded(10 + kSecond, 9).size(), 1U);
+}
+
+TEST(Reservations, EndsOfSettledOnesAreForgotten) {
+  Reservations reservations;
+  for (std::uint64_t i = 1; i < 100'000; ++i) {
+    ASSERT_TRUE(reservations.TakeRoom(0));
+    reservations.Put(i * 16, Until(0, kMinute));
+    ASSERT_TRUE(reservations.Take(i * 16, 0));
+  }
+  EXPECT_TRUE(reservations.TakeEnded(kMinute, 9).empty());
+  EXPECT_FALSE(reservations.AnyEnded(kHour));
+}
+
 constexpr std::string_view kTokens = R"(
 global:
   free_tier: {max_requests: 100, window_seconds: 100, algorithm: token_bucket}
@@ -229,6 +279,62 @@ TEST_F(EngineTest, ReservationOfAConcurrencySlotReleasesIt) {
   EXPECT_TRUE(Check(request).allowed) << "leases end by themselves";
   EXPECT_TRUE(Settle(CallKind::kCancel, held[2])) << "late, and without effect";
   EXPECT_TRUE(Run(CallKind::kRefund, request).status) << "a refund does not know which slot";
+}
+
+TEST_F(EngineTest, WhatIsReservedForATimeIsGivenBackThen) {
+  Start(kTokens);
+  const Request peek{.peer_ip = "192.0.2.1", .cost = 0};
+  Call call;
+  call.kind = CallKind::kReserve;
+  call.request = {.peer_ip = "192.0.2.1", .cost = 40};
+  call.life = kMillisecond;
+  engine_->Run({&call, 1});
+  ASSERT_NE(call.decision.reservation, 0U);
+  EXPECT_EQ(Remaining(Check(peek)), 60U);
+  clock_.Advance(kMillisecond - 1);
+  EXPECT_EQ(Remaining(Check(peek)), 60U);
+  clock_.Advance(1);
+  EXPECT_EQ(Remaining(Check(peek)), 100U);
+  EXPECT_EQ(Settle(CallKind::kCommit, call.decision.reservation, 10).error().code, ErrorCode::kNotFound);
+  EXPECT_EQ(engine_->GetCounts().reservations_open, 0U);
+}
+
+TEST_F(EngineTest, WhatCannotBeGivenBackWhileTheStoreIsAwayIsGivenBackLater) {
+  Setup setup;
+  setup.local = false;
+  Start(kTokens, std::move(setup));
+  const Request peek{.peer_ip = "192.0.2.1", .cost = 0};
+  Call call;
+  call.kind = CallKind::kReserve;
+  call.request = {.peer_ip = "192.0.2.1", .cost = 40};
+  call.life = 2 * kMillisecond;
+  engine_->Run({&call, 1});
+  clock_.Advance(2 * kMillisecond);
+  store_->Cut(true);
+  Check(peek);
+  EXPECT_EQ(engine_->GetCounts().reservations_open, 1U);
+  store_->Cut(false);
+  EXPECT_EQ(Remaining(Check(peek)), 60U);
+  clock_.Advance(kSecond - 1);
+  EXPECT_EQ(Remaining(Check(peek)), 61U);  // one token has come back by itself
+  clock_.Advance(1);
+  EXPECT_EQ(Remaining(Check(peek)), 100U);
+}
+
+TEST_F(EngineTest, ManyThatEndAtOnceAreGivenBackSomeAtATime) {
+  Start(kTokens);
+  for (int i = 0; i < 100; ++i) {
+    Call call;
+    call.kind = CallKind::kReserve;
+    call.request = {.peer_ip = "192.0.2.1", .cost = 1};
+    call.life = kMillisecond;
+    engine_->Run({&call, 1});
+    ASSERT_TRUE(call.decision.allowed);
+  }
+  clock_.Advance(kMillisecond);
+  const Request peek{.peer_ip = "192.0.2.1", .cost = 0};
+  EXPECT_EQ(Remaining(Check(peek)), 64U);
+  EXPECT_EQ(Remaining(Check(peek)), 100U);
 }
 
 }  // namespace

@@ -58,6 +58,7 @@ engine::Call& Batch::AddCall(engine::CallKind kind) {
   call.kind = kind;
   call.request = {};
   call.reservation = call.actual_cost = 0;
+  call.life = 0;
   call.trace = nullptr;
   call.status = {};
   call.decision.allowed = true;

@@ -6,6 +6,8 @@
 #include <charconv>
 #include <utility>
 
+#include "engine/reservations.h"
+
 namespace weir::rls {
 namespace {
 
@@ -218,6 +220,7 @@ bool DescriptorBatch::AskDescriptors(const Question& question) {
     Call& call = AddCall(kind, question, descriptor, brought_[i]);
     call.request.cost = CostOf(question.form, request, descriptor);
     call.join = first ? Join::kNone : join;
+    if (kind == CallKind::kReserve) call.life = request.ttl > 0 ? request.ttl : engine::Reservations::kLongestHold;
     first = false;
   }
   for (std::uint32_t i = request.first_descriptor; any_negative && i < end; ++i) {
@@ -260,6 +263,7 @@ Call& DescriptorBatch::AddCall(CallKind kind) {
   call.kind = kind;
   call.request = {};
   call.reservation = call.actual_cost = 0;
+  call.life = 0;
   call.descriptor = false;
   call.join = Join::kNone;
   call.brought = nullptr;

@@ -3,7 +3,7 @@
 // (proto/kuadrant/service/ratelimit/v1/ratelimit.proto).
 //
 //  - Reserve holds `amount` on every descriptor or on none. `ttl`: when it is over, what is held is given back; absent
-//    or 0, or longer than engine::Reservations::kLife: that.
+//    or 0, or longer than engine::Reservations::kLongestHold (59 minutes): that.
 //  - Commit settles with the actual amount. What is reserved no more is counted as by Report, and the answer says that
 //    no reservation was released.
 #pragma once
