@@ -177,9 +177,10 @@ CellTable::Inserted CellTable::Insert(std::uint64_t owner, Word word, Nanos now,
 // The first free place; failing that, with kEvict, the live one that expires soonest.
 CellTable::Choice CellTable::Choose(std::uint64_t owner, Nanos now, FullPolicy policy, Place& place) const {
   Place victim;
-  bool exists = false;
-  Probe(owner, [&](Cell& cell, std::uint64_t) {
+  bool exists = false, missed = true;
+  const auto look = [&](Cell& cell, std::uint64_t holder) {
     const Cell seen = LoadStable(&cell);
+    missed = missed || (holder == kNobody && !IsFree(seen, now));
     if (seen.owner == owner && !IsPending(seen.word)) {
       exists = true;
       return false;
@@ -191,7 +192,14 @@ CellTable::Choice CellTable::Choose(std::uint64_t owner, Nanos now, FullPolicy p
       victim = {&cell, seen};
     }
     return true;
-  });
+  };
+  // A cell never used yet ends the search; when another thread takes it at this moment, there may be others behind it,
+  // and nobody need go.
+  while (missed && !exists && place.cell == nullptr) {
+    victim = {};
+    missed = false;
+    Probe(owner, look);
+  }
   if (exists) return Choice::kExists;
   if (place.cell != nullptr) return Choice::kChosen;
   if (policy != FullPolicy::kEvict || victim.cell == nullptr) return Choice::kFull;

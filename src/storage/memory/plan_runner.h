@@ -11,6 +11,7 @@
 
 #include "base/clock.h"
 #include "storage/memory/states.h"
+#include "storage/memory/word_plan.h"
 #include "storage/store.h"
 
 namespace weir::storage::memory {
@@ -21,6 +22,7 @@ class PlanRunner {
   PlanRunner(States& states, ListTable& lists) : states_(states), lists_(lists) {}
 
   void Run(Plan& plan, Nanos now) {
+    if (RunWordPlan(states_, plan, now)) return;
     if (plan.items.size() == 1 && (plan.items[0].previous == nullptr || !states_.MayCarryOver(plan.items[0], now))) {
       RunOne(plan, now);
     } else {

@@ -145,12 +145,12 @@ bool States::RemoveFormer(const Item& item, const Former& former) {
   return found.word == former.word && cells_.Swap(found.cell, owner, found.word, 0);
 }
 
-// False: there is no room for a new state.
+// Also drops a state that has expired, as everything that is touched. False: there is no room for a new state.
 bool States::MoveWordBy(const Key& key, Nanos by, Nanos now) {
   const std::uint64_t owner = FingerprintOf(key);
-  while (by != 0) {
+  while (true) {
     const CellTable::Found found = cells_.Find(owner);
-    const Word word = Kept(by > 0 ? gcra::Charged(found.word, now, by) : gcra::Refunded(found.word, now, -by), now);
+    const Word word = Kept(by >= 0 ? gcra::Charged(found.word, now, by) : gcra::Refunded(found.word, now, -by), now);
     if (word == found.word) break;
     if (found.cell != nullptr) {
       if (cells_.Swap(found.cell, owner, found.word, word)) break;
