@@ -107,6 +107,7 @@ class Site:
 
             def do_GET(self):
                 site.hits += 1
+                self.rfile.read(int(self.headers.get("Content-Length") or 0))
                 body = f"site {self.path}\n".encode()
                 self.send_response(200)
                 self.send_header("Content-Length", str(len(body)))

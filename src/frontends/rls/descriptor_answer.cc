@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <iterator>
 #include <limits>
+#include <span>
 
 #include "engine/decide.h"
 #include "engine/rate_limit_headers.h"
@@ -50,6 +51,15 @@ const RuleOutcome* ToldOf(const Decision& decision) {
 bool WithoutStore(const Decision& decision) {
   return decision.reason == Reason::kStoreAllowed || decision.reason == Reason::kStoreDenied ||
          decision.reason == Reason::kStoreFull;
+}
+
+// Whether an enforced rule has been charged more than its limit: what a look that costs nothing is told of as
+// OVER_LIMIT.
+bool Overdrawn(const Decision& decision) {
+  const std::span rules(decision.rules(), decision.rule_count);
+  return std::ranges::any_of(rules, [](const RuleOutcome& rule) {
+    return !rule.shadow && !rule.quota && rule.outcome.used > rule.outcome.limit;
+  });
 }
 
 }  // namespace
@@ -117,6 +127,7 @@ void DescriptorBatch::AnswerDescriptors(const Question& question) {
     const DescriptorMessage& descriptor = room_.descriptors[request.first_descriptor + i];
     const Decision& decision = DecisionOn(question, i);
     DescriptorStatus status = StatusOf(descriptor, decision);
+    if (descriptor.hits_addend == 0 && status.has_limit && Overdrawn(decision)) status.code = rls::Answer::kOverLimit;
     if (descriptor.is_negative_hits) status.code = rls::Answer::kOk;
     over |= status.code == rls::Answer::kOverLimit;
     writer.AddStatus(status);

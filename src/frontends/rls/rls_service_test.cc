@@ -123,6 +123,22 @@ TEST_F(RlsServiceTest, HitsOfTheDescriptorGoBeforeThoseOfTheRequest) {
   EXPECT_EQ(Ask({{{"path", "/"}}}, 0).overall_code(), RateLimitResponse::OVER_LIMIT);
 }
 
+TEST_F(RlsServiceTest, LookingAtWhatIsOverdrawnIsOverLimit) {
+  Serve(std::string(kEdge) + "envoy: {count_all: true}\n");
+  auto look = Request({{{"path", "/"}}});
+  look.mutable_descriptors(0)->mutable_hits_addend()->set_value(0);
+  Ask({{{"path", "/"}}}, 5);
+  EXPECT_EQ(Ask(look).overall_code(), RateLimitResponse::OK);
+  Ask({{{"path", "/"}}}, 1);
+  EXPECT_EQ(Ask(look).overall_code(), RateLimitResponse::OVER_LIMIT);
+  EXPECT_EQ(Ask(look).statuses(0).code(), RateLimitResponse::OVER_LIMIT);
+  // What never denies does not do so here.
+  look = Request({{{"dark", "x"}}, {{"soft", "x"}}});
+  for (int i = 0; i < 2; ++i) look.mutable_descriptors(i)->mutable_hits_addend()->set_value(0);
+  Ask({{{"dark", "x"}}, {{"soft", "x"}}}, 9);
+  EXPECT_EQ(Ask(look).overall_code(), RateLimitResponse::OK);
+}
+
 TEST_F(RlsServiceTest, ADeniedDescriptorKeepsTheOthersFromBeingCounted) {
   Serve(kEdge);
   Ask({{{"ip", "a"}}}, 3);

@@ -1,0 +1,187 @@
+"""A real Envoy in front of a small site, limited by weir through its ratelimit filter, from examples/envoy."""
+import subprocess
+import unittest
+
+from grpc_harness import YEAR, GrpcCase, tool
+from harness import free_port, request, require, wait_until
+
+
+class EnvoyCase(GrpcCase):
+    def setUp(self):
+        super().setUp()
+        self.folder = self.example("envoy", {})
+        # Windows are the clock's; a minute might end within a test.
+        self.edit("weir.yaml", "window_seconds: 60", f"window_seconds: {YEAR}")
+        self.edit("ratelimit.yaml", "unit: minute", "unit: year")
+
+    def edit(self, name, old, new):
+        path = self.folder / name
+        text = path.read_text()
+        self.assertIn(old, text)
+        path.write_text(text.replace(old, new))
+
+    def limiter(self, port=0):
+        return self.weir(self.folder / "weir.yaml", ["--grpc", f"127.0.0.1:{port}"])
+
+    def envoy(self, site, weir_port, name="envoy.yaml"):
+        """Envoy with the example's ports replaced: the port that it listens on."""
+        port = free_port()
+        for old, new in ((8000, port), (9000, site.port), (8081, weir_port)):
+            self.edit(name, f"port_value: {old}", f"port_value: {new}")
+        self.start([tool("envoy"), "-c", self.folder / name, "--concurrency", "1", "--disable-hot-restart", "--log-level", "warning"], port)
+        return port
+
+    def statuses(self, port, path, count, **headers):
+        return [request(port, path=path, headers=headers)[0] for _ in range(count)]
+
+
+class Envoy(EnvoyCase):
+    def test_limited_end_to_end(self):
+        site, weir = self.site(), self.limiter()
+        port = self.envoy(site, weir.port_of("grpc"))
+        for left in (4, 3, 2, 1, 0):
+            status, headers, body = request(port, path="/page")
+            self.assertEqual((status, body), (200, "site /page\n"))
+            # Envoy's headers, of the statuses; and weir's own.
+            self.assertEqual(headers["x-ratelimit-limit"].split(",")[0], "5")
+            self.assertEqual(headers["x-ratelimit-remaining"], str(left))
+            self.assertTrue(0 < int(headers["x-ratelimit-reset"]) <= YEAR)
+            self.assertIn(f"r={left}", headers["ratelimit"])
+            self.assertIn("q=5", headers["ratelimit-policy"])
+        hits = site.hits
+        status, headers, _ = request(port, path="/page")
+        self.assertEqual(status, 429)
+        self.assertEqual((headers["x-envoy-ratelimited"], headers["x-ratelimit-remaining"]), ("true", "0"))
+        self.assertGreaterEqual(int(headers["retry-after"]), 1)
+        self.assertIn("r=0", headers["ratelimit"])
+        self.assertEqual(site.hits, hits, "a denied request must not reach the site")
+
+    def test_two_descriptors_are_all_or_nothing(self):
+        site, weir = self.site(), self.limiter()
+        port = self.envoy(site, weir.port_of("grpc"))
+        self.assertEqual(self.statuses(port, "/login", 6), [200, 200, 200, 429, 429, 429])
+        # What was denied took nothing from the client's other limit.
+        self.assertEqual(self.statuses(port, "/page", 3), [200, 200, 429])
+
+    def test_count_all(self):
+        with open(self.folder / "weir.yaml", "a", encoding="utf-8") as file:
+            file.write("envoy: {count_all: true}\n")
+        port = self.envoy(self.site(), self.limiter().port_of("grpc"))
+        self.assertEqual(self.statuses(port, "/login", 5), [200, 200, 200, 429, 429])
+        self.assertEqual(self.statuses(port, "/page", 1), [429])
+
+    def test_shadow_wildcards_and_unlimited(self):
+        weir = self.limiter()
+        port = self.envoy(self.site(), weir.port_of("grpc"))
+        self.assertEqual(self.statuses(port, "/trial", 5), [200] * 5)
+        self.assertEqual(self.statuses(port, "/plan", 6, **{"X-Plan": "free-2"}), [200] * 4 + [429] * 2)
+        self.assertEqual(self.statuses(port, "/plan", 1, **{"X-Plan": "free-3"}), [200])
+        self.assertEqual(self.statuses(port, "/plan", 20, **{"X-Plan": "paid"}), [200] * 20)
+
+    def test_weir_is_away(self):
+        for deny, status in (("false", 200), ("true", 500)):
+            self.setUp()
+            self.edit("envoy.yaml", "failure_mode_deny: false", f"failure_mode_deny: {deny}")
+            weir = self.limiter()
+            grpc_port = weir.port_of("grpc")
+            port = self.envoy(self.site(), grpc_port)
+            self.assertEqual(self.statuses(port, "/page", 1), [200])
+            weir.stop()
+            self.assertEqual(self.statuses(port, "/page", 8), [status] * 8)
+            # And back, with no hand laid on Envoy.
+            again = self.limiter(grpc_port)
+            wait_until(lambda: "ratelimit" in request(port, path="/page")[1], "weir's headers again")
+            self.assertIn(429, self.statuses(port, "/page", 6))
+            again.stop()
+
+    def test_costs_and_limits_of_the_route(self):
+        """What a request costs, before it (a header) and after it (its bytes), and a limit that Envoy brings."""
+        # What is charged after the fact must count even when it does not fit any more.
+        with open(self.folder / "weir.yaml", "a", encoding="utf-8") as file:
+            file.write("envoy: {count_all: true}\n")
+        self.edit("envoy.yaml", "- match: {prefix: /trial}", """\
+- match: {prefix: /costly}
+                          route: {cluster: site}
+                          typed_per_filter_config:
+                            envoy.filters.http.ratelimit:
+                              "@type": type.googleapis.com/envoy.extensions.filters.http.ratelimit.v3.RateLimitPerRoute
+                              rate_limits:
+                                - actions: [{remote_address: {}}]
+                                  hits_addend: {format: "%REQ(x-cost)%"}
+                        - match: {prefix: /after}
+                          route: {cluster: site}
+                          typed_per_filter_config:
+                            envoy.filters.http.ratelimit:
+                              "@type": type.googleapis.com/envoy.extensions.filters.http.ratelimit.v3.RateLimitPerRoute
+                              rate_limits:
+                                - actions: [{request_headers: {header_name: x-plan, descriptor_key: plan}}]
+                                  hits_addend: {number: 0}
+                                - actions: [{request_headers: {header_name: x-plan, descriptor_key: plan}}]
+                                  hits_addend: {format: "%BYTES_RECEIVED%"}
+                                  apply_on_stream_done: true
+                        - match: {prefix: /brought}
+                          route:
+                            cluster: site
+                            rate_limits:
+                              - actions: [{generic_key: {descriptor_key: nowhere, descriptor_value: brought}}]
+                                limit: {dynamic_metadata: {metadata_key: {key: shop.limits, path: [{key: login}]}}}
+                        - match: {prefix: /trial}""")
+        self.edit("envoy.yaml", "                http_filters:", """\
+                http_filters:
+                  - name: envoy.filters.http.set_metadata
+                    typed_config:
+                      "@type": type.googleapis.com/envoy.extensions.filters.http.set_metadata.v3.Config
+                      metadata: [{metadata_namespace: shop.limits, value: {login: {requests_per_unit: 2, unit: YEAR}}}]""")
+        port = self.envoy(self.site(), self.limiter().port_of("grpc"))
+        self.assertEqual(self.statuses(port, "/costly", 1, **{"X-Cost": "3"}), [200])
+        self.assertEqual(self.statuses(port, "/costly", 3, **{"X-Cost": "1"}), [200, 200, 429])
+        # Four in all, three of them by one request's body; it was charged after it had passed.
+        after = lambda body: request(port, "POST", "/after", {"X-Plan": "free-9"}, body)  # noqa: E731
+        self.assertEqual(after("abc")[0], 200)
+        wait_until(lambda: after("")[1]["x-ratelimit-remaining"] == "1", "the charge after the request")
+        self.assertEqual(after("defg")[0], 200)
+        wait_until(lambda: after("")[0] == 429, "the charge after the second request")
+        self.assertEqual(self.statuses(port, "/brought", 3), [200, 200, 429])
+
+    def test_mutual_tls(self):
+        for name in ("server", "client"):
+            subprocess.run([require("openssl"), "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", f"/CN={name}",
+                            "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", self.folder / f"{name}.key",
+                            "-out", self.folder / f"{name}.pem"], check=True, capture_output=True)
+        with open(self.folder / "weir.yaml", "a", encoding="utf-8") as file:
+            file.write(f"server: {{grpc: {{address: '127.0.0.1:0', tls: {{certificate_file: {self.folder}/server.pem, "
+                       f"key_file: {self.folder}/server.key, client_ca_file: {self.folder}/client.pem}}}}}}\n")
+        plain = (self.folder / "envoy.yaml").read_text()
+        tls = f"""\
+    - name: weir
+      transport_socket:
+        name: envoy.transport_sockets.tls
+        typed_config:
+          "@type": type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext
+          common_tls_context:
+            tls_certificates: [{{certificate_chain: {{filename: {self.folder}/client.pem}}, private_key: {{filename: {self.folder}/client.key}}}}]
+            validation_context: {{trusted_ca: {{filename: {self.folder}/server.pem}}}}
+"""
+        self.edit("envoy.yaml", "    - name: weir\n", tls)
+        weir = self.limiter()
+        port = self.envoy(self.site(), weir.port_of("grpc"))
+        self.assertEqual(self.statuses(port, "/page", 6), [200] * 5 + [429])
+        # Without a certificate Envoy is no client of this weir: its own failure mode decides.
+        (self.folder / "envoy.yaml").write_text(plain)
+        port = self.envoy(self.site(), weir.port_of("grpc"))
+        status, headers, _ = request(port, path="/page")
+        self.assertEqual((status, "ratelimit" in headers), (200, False))
+
+    def test_metadata_of_the_answer(self):
+        with open(self.folder / "weir.yaml", "a", encoding="utf-8") as file:
+            file.write("envoy: {dynamic_metadata: true}\n")
+        self.edit("envoy.yaml", "      routes:", """\
+      response_headers_to_add:
+                        - header: {key: x-told, value: "%DYNAMIC_METADATA(envoy.filters.http.ratelimit:domain)%"}
+                      routes:""")
+        port = self.envoy(self.site(), self.limiter().port_of("grpc"))
+        self.assertEqual(request(port, path="/page")[1]["x-told"], "shop")
+
+
+if __name__ == "__main__":
+    unittest.main()
