@@ -213,8 +213,9 @@ class AsioConnection final : public Connection, public std::enable_shared_from_t
     const bool was_ready = std::exchange(was_ready_, false);
     Drop("closed");
     wire_.reset();
-    FailWaiting();
+    // The owner first: who is told that a plan failed must find the store as it is now, not serving still.
     if (!stopping_) owner_.OnLost(*this, was_ready, why_);
+    FailWaiting();
   }
 
   asio::awaitable<bool> Open() {

@@ -168,6 +168,10 @@ TEST_F(RedisStoreTest, ALostConnectionFailsWhatWaitsAndComesBack) {
       Serve([&](const Words&) { return closing.fetch_sub(1) > 0 ? Answer{"", After::kClose} : Answer{kAdmitted}; });
   const auto store = MakeStore(ImpatientOptions(server->url()));
   EXPECT_EQ(Check(*store, One()).status, PlanStatus::kUnavailable);
+  const Health told = store->GetHealth();
+  if (store->DetailedStats().connects == 1) {
+    EXPECT_NE(told, Health::kUp) << "known by the time the plan is answered";
+  }
   EXPECT_EQ(store->DetailedStats().lost, 1u);
   ASSERT_TRUE(BecomesUp(*store));
   EXPECT_EQ(Check(*store, One()).status, PlanStatus::kOk);
