@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "base/log.h"
+#include "frontends/rls/block_pool.h"
 #include "frontends/rls/grpc_session.h"
 #include "frontends/rls/nghttp2_callbacks.h"
 
@@ -64,7 +65,7 @@ Nanos GrpcSession::Now() {
 }
 
 bool GrpcSession::Begin() {
-  if (nghttp2_session_server_new2(&h2_, SessionCallbacks(), this, SessionOptions()) != 0) {
+  if (nghttp2_session_server_new3(&h2_, SessionCallbacks(), this, SessionOptions(), PooledMemory()) != 0) {
     h2_ = nullptr;
     closing_ = true;
     connection_.CloseAfterFlush();

@@ -74,6 +74,7 @@ std::optional<Nanos> ParseTimeout(std::string_view text) {
 
 bool IsGrpcContentType(std::string_view text) {
   constexpr std::string_view kGrpc = "application/grpc";
+  if (text == kGrpc) return true;
   if (text.size() < kGrpc.size() || !EqualsIgnoreCase(text.substr(0, kGrpc.size()), kGrpc)) return false;
   text.remove_prefix(kGrpc.size());
   if (text.starts_with('+')) {
