@@ -5,7 +5,10 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <cstdlib>
 #include <limits>
+#include <span>
+#include <string>
 #include <vector>
 
 #include "engine/engine.h"
@@ -55,7 +58,8 @@ class Service final : public rls::RateLimitService::CallbackService {
                                             Response* response) override {
     thread_local std::vector<weir::engine::Call> calls;
     thread_local std::vector<weir::Attribute> entries;
-    calls.assign(static_cast<std::size_t>(request->descriptors_size()), {});
+    const auto asked = static_cast<std::size_t>(request->descriptors_size());
+    if (calls.size() < asked) calls.resize(asked);
     std::size_t total = 0;
     for (const auto& descriptor : request->descriptors()) total += static_cast<std::size_t>(descriptor.entries_size());
     entries.clear();
@@ -71,9 +75,10 @@ class Service final : public rls::RateLimitService::CallbackService {
       call.request.cost = std::max(1U, request->hits_addend());
     }
     // The memory store completes inline.
-    if (!engine_.Submit(calls, nullptr)) std::abort();
+    const auto batch = std::span(calls).first(asked);
+    if (!engine_.Submit(batch, nullptr)) std::abort();
     bool allowed = true;
-    for (const auto& call : calls) {
+    for (const auto& call : batch) {
       allowed = allowed && call.decision.allowed;
       Describe(call.decision, *response->add_statuses());
     }
