@@ -296,7 +296,9 @@ struct DomainLimits {
 // kHierarchy: as a domain without descriptors.
 enum class UnknownDomain : std::uint8_t { kAllow, kDeny, kError, kHierarchy };
 struct EnvoyConfig {
-  std::vector<std::string> files = {};  // envoyproxy/ratelimit's YAML, or directories of it; merged into `domains`
+  // envoyproxy/ratelimit's YAML, or directories of it. LoadConfigFile merges them into `domains`; a document that still
+  // names some when it is compiled is refused.
+  std::vector<std::string> files = {};
   UnknownDomain unknown_domain = UnknownDomain::kAllow;
   bool count_all = false;  // as envoyproxy/ratelimit: descriptors count also when another denies, and denied hits do
   bool response_headers = true;   // the rules' rate limit headers, for Envoy to add to its response
@@ -463,7 +465,8 @@ struct ParsedConfig {
 ParsedConfig ParseConfig(std::string_view text, DocumentFormat format = DocumentFormat::kAuto);
 // Validates a built document.
 std::vector<Fault> ValidateConfig(const EnterpriseRateLimitConfig& config);
-// ParseConfig of a file; kNotFound, or kInvalidArgument with every fault described, a line each.
+// ParseConfig of a file, with what its `envoy.files` name (relative: to the file) loaded into `domains`; `files` is then
+// empty. kNotFound, or kInvalidArgument with every fault described, a line each.
 Result<EnterpriseRateLimitConfig> LoadConfigFile(const std::string& path);
 // The document back, complete with what differs from the defaults. Parsing it again gives an equal config.
 std::string ToYaml(const EnterpriseRateLimitConfig& config);

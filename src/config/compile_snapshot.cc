@@ -47,6 +47,9 @@ class SnapshotCompiler {
     CompileIpRules();
     CompileExemptions();
     tables_->domains.Build(document_.domains, document_.envoy.count_all, rules_, faults_);
+    if (!document_.envoy.files.empty()) {
+      faults_.Add("envoy.files", "was not loaded", "LoadConfigFile loads what it names");
+    }
     if (!faults_.empty()) return std::unexpected(faults_.ToError());
     tables_->extractors = rules_.TakeExtractors();
     tables_->rules = rules_.TakeRules();  // moving a vector moves no rule

@@ -1,10 +1,9 @@
 #include "config/document.h"
 
 #include <algorithm>
-#include <filesystem>
-#include <fstream>
 #include <iterator>
 
+#include "config/load.h"
 #include "config/schema.h"
 
 namespace weir {
@@ -78,26 +77,11 @@ std::vector<Fault> ValidateConfig(const EnterpriseRateLimitConfig& config) {
 }
 
 Result<EnterpriseRateLimitConfig> LoadConfigFile(const std::string& path) {
-  std::error_code error;
-  const auto status = std::filesystem::status(path, error);
-  if (!std::filesystem::exists(status)) return Fail(ErrorCode::kNotFound, "there is no file '" + path + "'");
-  if (std::filesystem::is_directory(status)) return Fail(ErrorCode::kInvalidArgument, "'" + path + "' is a directory");
-  std::ifstream file(path, std::ios::binary);
-  if (!file) return Fail(ErrorCode::kNotFound, "cannot open '" + path + "'");
-  // One byte more than is allowed, so that a larger file is seen to be larger without being read whole.
-  std::string text(config::kMaxDocumentBytes + 1, '\0');
-  file.read(text.data(), static_cast<std::streamsize>(text.size()));
-  text.resize(static_cast<std::size_t>(file.gcount()));
-  if (file.bad()) return Fail(ErrorCode::kUnavailable, "cannot read '" + path + "'");
-
-  ParsedConfig parsed = ParseConfig(text);
-  if (parsed.ok()) return std::move(parsed.config);
-  std::string message;
-  for (const Fault& fault : parsed.faults) {
-    if (!message.empty()) message += '\n';
-    message += Describe(fault, path);
-  }
-  return Fail(ErrorCode::kInvalidArgument, std::move(message));
+  const auto text = config::ReadTextFile(path);
+  if (!text) return std::unexpected(text.error());
+  config::LoadedDocument loaded = config::LoadDocument(*text, path);
+  if (!loaded.ok()) return std::unexpected(loaded.ToError());
+  return std::move(loaded.config);
 }
 
 std::string ToYaml(const EnterpriseRateLimitConfig& config) { return config::EmitYaml(config::WriteDocument(config)); }

@@ -76,7 +76,7 @@ class DocumentCheck {
     CheckExemptions({nullptr, "exemptions"}, config_.exemptions, faults_);
     CheckStorage({nullptr, "storage"}, config_.storage, faults_);
     CheckServer({nullptr, "server"}, config_.server, faults_);
-    if (rules_.enforced() == 0) {
+    if (rules_.enforced() == 0 && config_.envoy.files.empty()) {
       faults_.Warn({nullptr, "global"}, rules_.shadowed() > 0 ? "every rule is in shadow mode: nothing is enforced"
                                                               : "every rule is unlimited: nothing is enforced");
     }
