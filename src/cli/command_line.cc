@@ -38,6 +38,11 @@ int Main(int argc, const char* const* argv) try {
   ServeOptions serve;
   CLI::App* command = app.add_subcommand("serve", "run the daemon");
   command->add_option("-c,--config", serve.config_file, "configuration (YAML or JSON); default: the built-in sample");
+  command
+      ->add_option(
+          "--envoy-config", serve.envoy_files,
+          "configuration of envoyproxy/ratelimit, or a directory of them; may be repeated, and needs no --config")
+      ->allow_extra_args(false);
   command->add_option("--http", serve.http, "HTTP listener: ADDRESS:PORT, unix:PATH or off (default 127.0.0.1:8080)");
   command->add_option("--resp", serve.resp, "RESP listener for Redis clients (default 127.0.0.1:6380)");
   command->add_option("--grpc", serve.grpc, "gRPC listener (default 127.0.0.1:8081)");
@@ -71,9 +76,10 @@ int Main(int argc, const char* const* argv) try {
   ConvertOptions convert;
   command = app.add_subcommand("convert", "print another limiter's configuration in weir's form");
   command->add_option("--from", convert.from, "what the file is")
-      ->check(CLI::IsMember({"basic"}))
+      ->check(CLI::IsMember({"basic", "envoy-ratelimit", "limitador"}))
       ->capture_default_str();
-  command->add_option("FILE", convert.file, "the file; - reads standard input")->required();
+  command->add_option("FILE", convert.files, "the files, for envoy-ratelimit also directories; - reads standard input")
+      ->required();
   command->add_flag("--json", convert.json, "print JSON instead of YAML");
   command->callback([&] { run = [&] { return RunConvert(convert); }; });
 

@@ -11,7 +11,8 @@
 namespace weir::cli {
 
 struct ServeOptions {
-  std::string config_file;  // empty: the built-in sample
+  std::string config_file;               // empty: the built-in sample
+  std::vector<std::string> envoy_files;  // envoyproxy/ratelimit's, or directories of them
   std::optional<std::string> http, resp, grpc, admin;
 };
 int RunServe(const ServeOptions& options);
@@ -41,8 +42,8 @@ struct SchemaOptions {
 int RunSchema(const SchemaOptions& options);
 
 struct ConvertOptions {
-  std::string from = "basic";
-  std::string file;  // "-" = standard input
+  std::string from = "basic";      // basic, envoy-ratelimit, limitador
+  std::vector<std::string> files;  // "-" = standard input; basic: one; envoy-ratelimit: also directories
   bool json = false;
 };
 int RunConvert(const ConvertOptions& options);

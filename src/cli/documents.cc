@@ -1,16 +1,22 @@
 // validate, schema, convert, template, version: commands about documents rather than requests.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <boost/json/array.hpp>
 #include <boost/json/object.hpp>
 #include <boost/json/serialize.hpp>
 #include <cstdio>
+#include <filesystem>
 #include <fstream>
 #include <iostream>
 #include <iterator>
+#include <optional>
 
 #include "cli/commands.h"
 #include "cli/terminal.h"
+#include "config/import_envoy.h"
+#include "config/import_limitador.h"
+#include "config/load.h"
 #include "config/snapshot.h"
 #include "weir/config.h"
 
@@ -34,24 +40,22 @@ Result<std::string> ReadAll(const std::string& file) {
   return text;
 }
 
-// The reader's faults, and behind them what only compiling can see.
-std::vector<Fault> AllFaults(const std::string& text) {
-  ParsedConfig parsed = ParseConfig(text);
-  if (parsed.ok()) {
-    if (auto compiled = config::Snapshot::Compile(parsed.config, nullptr, 0); !compiled) {
-      parsed.faults.push_back({Severity::kError, "", 0, compiled.error().message, ""});
+// The reader's faults, those of the files that it names, and behind them what only compiling can see.
+std::vector<config::FileFault> AllFaults(const std::string& text, const std::string& file) {
+  config::LoadedDocument loaded = config::LoadDocument(text, file);
+  if (loaded.ok()) {
+    if (auto compiled = config::Snapshot::Compile(loaded.config, nullptr, 0); !compiled) {
+      loaded.faults.push_back({file, {Severity::kError, "", 0, compiled.error().message, ""}});
     }
   }
-  return parsed.faults;
+  return loaded.faults;
 }
 
-boost::json::object FaultJson(const std::string& file, const Fault& fault) {
-  return {{"file", file},
-          {"severity", fault.severity == Severity::kError ? "error" : "warning"},
-          {"path", fault.path},
-          {"line", fault.line},
-          {"message", fault.message},
-          {"hint", fault.hint}};
+boost::json::object FaultJson(const config::FileFault& one) {
+  const Fault& fault = one.fault;
+  return {{"file", one.file},         {"severity", fault.severity == Severity::kError ? "error" : "warning"},
+          {"path", fault.path},       {"line", fault.line},
+          {"message", fault.message}, {"hint", fault.hint}};
 }
 
 }  // namespace
@@ -66,12 +70,12 @@ int RunValidate(const ValidateOptions& options) {
       return 2;
     }
     std::size_t errors = 0, warnings = 0;
-    for (const Fault& fault : AllFaults(*text)) {
-      ++(fault.severity == Severity::kError ? errors : warnings);
+    for (const config::FileFault& one : AllFaults(*text, file)) {
+      ++(one.fault.severity == Severity::kError ? errors : warnings);
       if (options.json) {
-        all.push_back(FaultJson(file, fault));
+        all.push_back(FaultJson(one));
       } else {
-        fmt::print("{}\n", Printable(Describe(fault, file)));
+        fmt::print("{}\n", Printable(config::Describe(one)));
       }
     }
     valid = valid && errors == 0;
@@ -91,21 +95,71 @@ int RunSchema(const SchemaOptions& options) {
   return 0;
 }
 
-int RunConvert(const ConvertOptions& options) {
-  const auto text = ReadAll(options.file);
+namespace {
+
+int Print(const EnterpriseRateLimitConfig& config, bool json) {
+  fmt::print("{}\n", json ? ToJson(config) : ToYaml(config));
+  return 0;
+}
+
+int ConvertBasic(const ConvertOptions& options) {
+  if (options.files.size() != 1) {
+    fmt::print(stderr, "weir: --from basic takes one file\n");
+    return 2;
+  }
+  const std::string& file = options.files.front();
+  const auto text = ReadAll(file);
   if (!text) {
     fmt::print(stderr, "weir: {}\n", text.error().message);
     return 2;
   }
   const auto basic = ParseBasicConfig(*text);
   if (!basic) {
-    fmt::print(stderr, "weir: {}: {}\n", options.file, basic.error().message);
+    fmt::print(stderr, "weir: {}: {}\n", file, basic.error().message);
     return 1;
   }
   const EnterpriseRateLimitConfig config = EnterpriseRateLimitConfig::FromBasic(*basic);
   for (const Fault& fault : ValidateConfig(config)) fmt::print(stderr, "{}\n", Describe(fault));
-  fmt::print("{}\n", options.json ? ToJson(config) : ToYaml(config));
-  return 0;
+  return Print(config, options.json);
+}
+
+// The texts of files, of directories too where `directories`; nullopt after a complaint.
+std::optional<std::vector<config::SourceText>> ReadSources(const std::vector<std::string>& files, bool directories) {
+  std::vector<config::SourceText> sources;
+  for (const std::string& file : files) {
+    std::error_code error;
+    if (directories && std::filesystem::is_directory(file, error)) {
+      std::vector<config::FileFault> faults;
+      std::ranges::move(config::ReadEnvoyFiles({file}, faults), std::back_inserter(sources));
+      for (const config::FileFault& one : faults) fmt::print(stderr, "weir: {}\n", Printable(config::Describe(one)));
+      if (!faults.empty()) return std::nullopt;
+      continue;
+    }
+    auto text = ReadAll(file);
+    if (!text) {
+      fmt::print(stderr, "weir: {}\n", text.error().message);
+      return std::nullopt;
+    }
+    sources.push_back({file, std::move(*text)});
+  }
+  return sources;
+}
+
+}  // namespace
+
+int RunConvert(const ConvertOptions& options) {
+  if (options.from == "basic") return ConvertBasic(options);
+  const bool envoy = options.from == "envoy-ratelimit";
+  const auto sources = ReadSources(options.files, envoy);
+  if (!sources) return 2;
+  config::ImportedDomains imported = envoy ? config::ImportEnvoy(*sources) : config::ImportLimitador(*sources);
+  for (const config::FileFault& one : imported.faults) {
+    fmt::print(stderr, "{}\n", Printable(config::Describe(one)));
+  }
+  if (!imported.ok()) return 1;
+  EnterpriseRateLimitConfig config = config::EnvoyOnlyDocument();
+  config.domains = std::move(imported.domains);
+  return Print(config, options.json);
 }
 
 int RunTemplate(const TemplateOptions& options) {

@@ -5,6 +5,7 @@ namespace weir::cli {
 
 int RunServe(const ServeOptions& options) {
   return server::RunDaemon({.config_file = options.config_file,
+                            .envoy_files = options.envoy_files,
                             .http = options.http,
                             .resp = options.resp,
                             .grpc = options.grpc,

@@ -8,6 +8,7 @@
 #include <mutex>
 
 #include "base/log.h"
+#include "config/load.h"
 #include "frontends/http/session.h"
 #include "frontends/resp/session.h"
 #include "net/server.h"
@@ -29,11 +30,27 @@ void ConfigureLogs(const ServerConfig& config) {
   log::Configure(LevelOf(config.log_level), config.log_format == "json" ? log::Format::kJson : log::Format::kText);
 }
 
-Result<EnterpriseRateLimitConfig> LoadDocument(const std::string& file) {
-  if (!file.empty()) return LoadConfigFile(file);
-  ParsedConfig sample = ParseConfig(SampleConfig());
-  if (!sample.ok()) return Fail(ErrorCode::kInternal, "the built-in sample is invalid");
-  return std::move(sample.config);
+Result<config::LoadedDocument> Load(const DaemonOptions& options) {
+  if (!options.config_file.empty()) {
+    const auto text = config::ReadTextFile(options.config_file);
+    if (!text) return std::unexpected(text.error());
+    return config::LoadDocument(*text, options.config_file, options.envoy_files);
+  }
+  if (options.envoy_files.empty()) return config::LoadDocument(SampleConfig(), "the built-in sample");
+  return config::LoadDocument(ToYaml(config::EnvoyOnlyDocument()), "", options.envoy_files);
+}
+
+void LogWarnings(const std::vector<config::FileFault>& faults) {
+  for (const config::FileFault& one : faults) {
+    if (one.fault.severity == Severity::kWarning) log::Warn("configuration", {{"warning", config::Describe(one)}});
+  }
+}
+
+std::vector<std::string> FilesWith(const std::string& config_file, const std::vector<std::string>& named) {
+  std::vector<std::string> files;
+  if (!config_file.empty()) files.push_back(config_file);
+  files.insert(files.end(), named.begin(), named.end());
+  return files;
 }
 
 void Override(ListenerConfig& listener, const std::optional<std::string>& address) {
@@ -84,6 +101,7 @@ struct Daemon::Parts {
   Nanos started = 0;
   std::atomic<std::uint64_t> reloads_ok{0}, reloads_failed{0};
   std::mutex reloading;
+  std::vector<std::string> files;  // by `reloading`
 
   std::string Metrics() const {
     return RenderMetrics({.engine = &limiter->engine(),
@@ -158,12 +176,16 @@ Result<std::unique_ptr<Daemon>> Daemon::Start(DaemonOptions options) {
   auto parts = std::make_unique<Parts>();
   parts->clock = options.clock != nullptr ? options.clock : &SystemClock();
   parts->started = parts->clock->Now();
-  auto config = LoadDocument(options.config_file);
-  if (!config) return std::unexpected(config.error());
+  auto loaded = Load(options);
+  if (!loaded) return std::unexpected(loaded.error());
+  if (!loaded->ok()) return std::unexpected(loaded->ToError());
+  const EnterpriseRateLimitConfig* const config = &loaded->config;
+  parts->files = FilesWith(options.config_file, loaded->files);
   parts->server_config = config->server;
   ApplyOverrides(options, parts->server_config);
   parts->options = std::move(options);
   ConfigureLogs(parts->server_config);
+  LogWarnings(loaded->faults);
 
   auto limiter = RateLimiter::Create(*config, {.clock = parts->clock, .extractors = {}});
   if (!limiter) return std::unexpected(limiter.error());
@@ -208,18 +230,35 @@ std::string Daemon::Listening() const {
   return text;
 }
 
+std::vector<std::string> Daemon::Files() const {
+  const std::scoped_lock lock(parts_->reloading);
+  return parts_->files;
+}
+
+std::vector<std::string> Daemon::FilesOf(const DaemonOptions& options) {
+  const auto loaded = Load(options);
+  if (!loaded) return FilesWith(options.config_file, options.envoy_files);
+  return FilesWith(options.config_file, loaded->files);
+}
+
 Result<> Daemon::Reload() {
   const std::scoped_lock lock(parts_->reloading);
-  const std::string& file = parts_->options.config_file;
-  if (file.empty())
+  if (parts_->files.empty())
     return Fail(ErrorCode::kFailedPrecondition, "started without a configuration file: nothing to reload");
+  const std::string file = parts_->files.front();
   const auto refuse = [&](const Error& error) -> Result<> {
     ++parts_->reloads_failed;
     log::Error("configuration refused, the old one stays in force", {{"file", file}, {"why", error.message}});
     return std::unexpected(error);
   };
-  auto config = LoadDocument(file);
-  if (!config) return refuse(config.error());
+  auto loaded = Load(parts_->options);
+  if (!loaded) return refuse(loaded.error());
+  EnterpriseRateLimitConfig* const config = &loaded->config;
+  // A document that cannot be read names nothing: what the last one named is watched on.
+  std::vector<std::string> files = FilesWith(parts_->options.config_file, loaded->files);
+  if (loaded->ok() || files.size() >= parts_->files.size()) parts_->files = std::move(files);
+  if (!loaded->ok()) return refuse(loaded->ToError());
+  LogWarnings(loaded->faults);
   ApplyOverrides(parts_->options, config->server);
   for (const std::string& name : NeedRestart(parts_->server_config, config->server)) {
     log::Warn("setting takes effect at the next start", {{"setting", name}});

@@ -16,7 +16,8 @@
 namespace weir::server {
 
 struct DaemonOptions {
-  std::string config_file;  // empty: the built-in sample; then there is nothing to reload
+  std::string config_file;               // empty: the built-in sample; with envoy_files: nothing outside their domains
+  std::vector<std::string> envoy_files;  // as if the document's `envoy.files` named them
   // Addresses that replace the document's: "127.0.0.1:8080", "unix:/path", "off"; port 0 picks a free one.
   std::optional<std::string> http, resp, grpc, admin;
   const Clock* clock = nullptr;  // nullptr: the system's
@@ -32,7 +33,11 @@ class Daemon {
   std::string Listening() const;
   // The address of one listener ("http"), empty when it is off.
   std::string AddressOf(std::string_view listener) const;
-  // Reads the file again. An invalid one changes nothing; the error is logged and returned. Settings that need a
+  // What it was made of, files and directories: the document and what that names. Empty: there is nothing to reload.
+  std::vector<std::string> Files() const;
+  // Before it starts; of a document that cannot be read, the document.
+  static std::vector<std::string> FilesOf(const DaemonOptions& options);
+  // Reads the files again. An invalid one changes nothing; the error is logged and returned. Settings that need a
   // restart (listeners, threads, storage) are named in a warning and left as they are.
   Result<> Reload();
   // Stops accepting, answers what is in hand, closes, saves states.

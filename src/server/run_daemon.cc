@@ -27,10 +27,17 @@ int BlockedSignals() {
   return signalfd(-1, &signals, SFD_CLOEXEC);
 }
 
-void Reload(Daemon& daemon) {
+void Reload(Daemon& daemon, FileWatch* watch) {
   NotifyReloading();
   // Reload logs why a document was refused; the old one goes on.
-  const Result<> reloaded = daemon.Reload();
+  Result<> reloaded = daemon.Reload();
+  if (watch != nullptr && watch->paths() != daemon.Files()) {
+    if (const auto followed = watch->Follow(daemon.Files()); !followed) {
+      log::Warn("a configuration file is not watched; send SIGHUP to reload", {{"why", followed.error().message}});
+    }
+    // What it names now may have changed before it was watched.
+    reloaded = daemon.Reload();
+  }
   NotifyReady(reloaded ? daemon.Listening() : "configuration refused, the old one is in force");
 }
 
@@ -46,9 +53,9 @@ void WaitForEnd(Daemon& daemon, int signals, FileWatch* watch) {
         log::Info("stopping", {{"signal", got.ssi_signo == SIGTERM ? "SIGTERM" : "SIGINT"}});
         return;
       }
-      Reload(daemon);
+      Reload(daemon, watch);
     }
-    if (waiting[1].revents != 0 && watch->Changed()) Reload(daemon);
+    if (waiting[1].revents != 0 && watch->Changed()) Reload(daemon, watch);
   }
 }
 
@@ -57,9 +64,9 @@ void WaitForEnd(Daemon& daemon, int signals, FileWatch* watch) {
 int RunDaemon(const DaemonOptions& options) {
   const int signals = BlockedSignals();
   std::unique_ptr<FileWatch> watch;
-  if (!options.config_file.empty()) {
-    // Before the file is read, so that a change between reading and watching is not missed.
-    auto created = FileWatch::Create(options.config_file);
+  if (!options.config_file.empty() || !options.envoy_files.empty()) {
+    // Before the files are read, so that a change between reading and watching is not missed.
+    auto created = FileWatch::Create(Daemon::FilesOf(options));
     if (created) {
       watch = std::move(*created);
     } else {

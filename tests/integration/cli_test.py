@@ -95,6 +95,74 @@ class CommandLine(Case):
         self.run_weir("check", "-c", converted, "-H", "x-tenant: a", "-n", 3, "--path", "/health")
         self.run_weir("convert", "-", code=1, text_in="{}")
 
+    ENVOY = """domain: edge
+descriptors:
+  - key: remote_address
+    rate_limit: {unit: minute, requests_per_unit: 10}
+  - key: path
+    value: /files/*
+    share_threshold: true
+    rate_limit: {name: files, unit: HOUR, requests_per_unit: 5}
+    shadow_mode: true
+"""
+
+    def write(self, name, text):
+        path = self.directory / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text)
+        return path
+
+    def test_convert_from_envoy_ratelimit(self):
+        import yaml
+
+        folder = self.write("rules/edge.yaml", self.ENVOY).parent
+        self.write("rules/other.yml", "domain: other\ndescriptors: [{key: k, metadata: {a: b}}]\n")
+        document = yaml.safe_load(self.run_weir("convert", "--from", "envoy-ratelimit", folder))
+        self.assertEqual(set(document["domains"]), {"edge", "other"})
+        self.assertEqual(document["domains"]["edge"]["descriptors"][1], {
+            "key": "path", "value": "/files/*", "share_threshold": True,
+            "rule": {"max_requests": 5, "window_seconds": 3600, "mode": "shadow", "name": "files"}})
+        converted = self.write("converted.json", self.run_weir("convert", "--from", "envoy-ratelimit", "--json", folder / "edge.yaml"))
+        self.run_weir("validate", converted)
+        self.assertEqual(json.loads(converted.read_text())["domains"]["edge"], document["domains"]["edge"])
+        self.assertIn("edge", self.run_weir("convert", "--from", "envoy-ratelimit", "-", text_in=self.ENVOY))
+        bad = self.write("bad.yaml", "domain: edge\ndescriptors:\n  - {key: a, rate_limit: {unit: fortnight}}\n  - {kee: a}\n")
+        done = subprocess.run([WEIR, "convert", "--from", "envoy-ratelimit", bad], capture_output=True, text=True, timeout=PATIENCE)
+        self.assertEqual((done.returncode, done.stdout), (1, ""))
+        for part in (f"{bad}:3: descriptors.0.rate_limit: invalid rate limit unit 'fortnight'",
+                     f"{bad}:4: descriptors.1: unknown key 'kee' (did you mean 'key'?)"):
+            self.assertIn(part, done.stderr)
+        self.run_weir("convert", "--from", "envoy-ratelimit", self.directory / "none.yaml", code=2)
+        self.run_weir("convert", "--from", "basic", bad, bad, code=2)
+
+    def test_convert_from_limitador(self):
+        import yaml
+
+        limits = self.write("limits.yaml", """- namespace: shop
+  max_value: 10
+  seconds: 60
+  conditions: ["descriptors[0]['req.method'] == 'GET'"]
+  variables: ["descriptors[0].user_id"]
+""")
+        document = yaml.safe_load(self.run_weir("convert", "--from", "limitador", limits))
+        self.assertEqual(document["domains"]["shop"]["descriptors"], [
+            {"key": "req.method", "value": "GET", "descriptors": [
+                {"key": "user_id", "rule": {"max_requests": 10, "window_seconds": 60, "algorithm": "fixed_window"}}]}])
+        self.run_weir("validate", self.write("converted.yaml", self.run_weir("convert", "--from", "limitador", limits)))
+        self.run_weir("convert", "--from", "limitador", "-", code=1, text_in="- {namespace: a, max_value: 1, seconds: 1}\n")
+
+    def test_files_that_a_document_names(self):
+        self.write("rules/edge.yaml", self.ENVOY)
+        document = self.write("envoy.yaml", CONFIG + "envoy: {files: [rules]}\n")
+        self.assertIn("valid", self.run_weir("validate", document))
+        self.run_weir("check", "-c", document, "--ip", "192.0.2.1")
+        broken = self.write("rules/broken.yaml", "domain: edge\ndescriptor: []\n")
+        out = self.run_weir("validate", document, code=1)
+        self.assertIn(f"{broken}:2: unknown key 'descriptor'", out)
+        faults = json.loads(self.run_weir("validate", "--json", document, code=1))["faults"]
+        self.assertIn(str(broken), {fault["file"] for fault in faults})
+        self.assertIn("broken.yaml", self.run_weir("check", "-c", document, "--ip", "192.0.2.1", code=2))
+
     def test_simulate(self):
         log = self.directory / "access.log"
         log.write_text("".join(f'192.0.2.{1 + i % 2} - - [10/Oct/2026:13:55:{i:02} +0000] "GET /a?x=1 HTTP/1.1" 200 5 "-" "curl"\n' for i in range(20)))

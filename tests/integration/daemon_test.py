@@ -49,6 +49,41 @@ class Daemon(Case):
         metrics = request(daemon.port, path="/metrics")[2]
         self.assertRegex(metrics, r'weir_config_reloads_total\{result="refused"\} [1-9]')
 
+    def test_files_of_envoyproxy_ratelimit_are_loaded_and_watched(self):
+        rules = self.directory / "rules"
+
+        def swap(version, text):
+            # As Kubernetes mounts a ConfigMap: what is seen is a link into a directory that is swapped as a whole.
+            fresh = rules / f"..{version}"
+            fresh.mkdir(parents=True)
+            (fresh / "edge.yaml").write_text(text)
+            if not (rules / "edge.yaml").is_symlink():
+                (rules / "edge.yaml").symlink_to("..data/edge.yaml")
+            (rules / "..new").symlink_to(fresh.name)
+            (rules / "..new").rename(rules / "..data")
+
+        domain = "domain: edge\ndescriptors: [{key: remote_address, rate_limit: {unit: %s, requests_per_unit: 10}}]\n"
+        swap(1, domain % "minute")
+        daemon = self.weir(arguments=("--envoy-config", str(rules)))
+        self.assertTrue(check(daemon.port, ip="192.0.2.1")[2]["allowed"])
+        swap(2, domain % "hour")
+        wait_until(lambda: "version=2" in daemon.logs(), "the swapped file to be in force")
+        swap(3, domain % "fortnight")
+        wait_until(lambda: "fortnight" in daemon.logs(), "the refusal in the log")
+        self.assertRegex(request(daemon.port, path="/metrics")[2], r'weir_config_reloads_total\{result="refused"\} 1')
+        (rules / "more.yaml").write_text("domain: more\n")
+        swap(4, domain % "day")
+        wait_until(lambda: "version=3" in daemon.logs(), "the mended files to be in force")
+
+        # A document that names them; afterwards it names another.
+        document = self.write(extra="envoy: {files: [rules]}\n")
+        daemon = self.weir(document)
+        (self.directory / "late.yaml").write_text("domain: late\n")
+        self.write(limit=77, extra="envoy: {files: [rules, late.yaml]}\n")
+        wait_until(lambda: check(daemon.port, ip="192.0.2.9", cost=0)[2]["limit"] == 77, "the new limit")
+        (self.directory / "late.yaml").write_text("domain: late\ndescriptors: [{}]\n")
+        wait_until(lambda: "late.yaml:2: descriptors.0: the descriptor has an empty key" in daemon.logs(), "its fault in the log")
+
     def test_no_request_is_dropped_or_miscounted_while_reloading(self):
         daemon = self.weir(self.write(limit=100000))
         errors, allowed, stop = [], [0] * 4, threading.Event()
