@@ -118,7 +118,17 @@ void SocketConnection::OnDeadline(std::int64_t now_ms) {
     Settle();
     if (state_ == State::kClosed) return;
   }
-  if (idle_ms != 0) loop_.wheel().Schedule(*this, last_activity_ms_ + idle_ms);
+  if (wake_at_ms_ != 0 && now_ms >= wake_at_ms_) {
+    wake_at_ms_ = 0;
+    if (state_ == State::kOpen) {
+      Enter([this] { session_->OnWake(); });
+    }
+    Settle();
+    if (state_ == State::kClosed || state_ == State::kLingering) return;
+  }
+  std::int64_t next_ms = idle_ms != 0 ? last_activity_ms_ + idle_ms : wake_at_ms_;
+  if (wake_at_ms_ != 0) next_ms = std::min(next_ms, wake_at_ms_);
+  if (next_ms != 0) loop_.wheel().Schedule(*this, next_ms);
 }
 
 // ---- the session's side
@@ -134,6 +144,15 @@ void SocketConnection::Resume() {
 void SocketConnection::CloseAfterFlush() {
   if (state_ == State::kOpen) state_ = State::kClosing;
   Settle();
+}
+
+void SocketConnection::WakeAfter(std::uint32_t ms) {
+  const std::int64_t at_ms = Loop::NowMs() + ms;
+  if (state_ != State::kOpen || (wake_at_ms_ != 0 && wake_at_ms_ <= at_ms)) return;
+  wake_at_ms_ = at_ms;
+  const bool handshakes = tls_ != nullptr && !tls_->established();
+  // On the wheel for another reason already: whichever comes first.
+  if (!handshakes && (before == nullptr || deadline_ms > at_ms)) loop_.wheel().Schedule(*this, at_ms);
 }
 
 void SocketConnection::Post(std::function<void()> task) {

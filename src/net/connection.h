@@ -51,6 +51,7 @@ class SocketConnection final : public Connection,
   void Pause() override { paused_ = true; }
   void Resume() override;
   void CloseAfterFlush() override;
+  void WakeAfter(std::uint32_t ms) override;
   void Post(std::function<void()> task) override;
   std::shared_ptr<Connection> Share() override { return shared_from_this(); }
   std::string_view peer_address() const override { return peer_; }
@@ -102,6 +103,7 @@ class SocketConnection final : public Connection,
   std::uint8_t entered_ = 0;
   std::int64_t last_activity_ms_ = 0;
   std::int64_t unfinished_since_ms_ = 0;  // the session waits for the rest of what is in input_; 0: it does not
+  std::int64_t wake_at_ms_ = 0;           // 0: nobody asked
   std::size_t sent_ = 0;                  // of wire_ when TLS, else of output_
   std::string output_;
   std::string input_;  // received, not consumed

@@ -8,11 +8,13 @@
 //   EXPECT_EQ(connection.TakeOutput(), "+PONG\r\n");
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -56,6 +58,13 @@ class FakeConnection final : public Connection {
     for (auto& task : tasks) task();
     return tasks.size();
   }
+  // The time of WakeAfter() has come; false: nobody asked.
+  bool Wake() {
+    if (session_ == nullptr || !wake_after_) return false;
+    wake_after_.reset();
+    session_->OnWake();
+    return true;
+  }
   void StartDrain() {
     draining_ = true;
     if (session_ != nullptr) session_->OnDrain();
@@ -77,6 +86,7 @@ class FakeConnection final : public Connection {
   bool paused() const { return paused_; }
   bool closing() const { return closing_; }
   std::uint64_t flushes() const { return flushes_; }  // calls of Flush(), which OnInput does not need
+  std::optional<std::uint32_t> wake_after() const { return wake_after_; }
   std::string_view unconsumed() const { return input_; }
   std::size_t posted() const {
     const std::lock_guard lock(queue_->mutex);
@@ -101,6 +111,7 @@ class FakeConnection final : public Connection {
     closing_ = true;
     flushed_ = true;
   }
+  void WakeAfter(std::uint32_t ms) override { wake_after_ = std::min(ms, wake_after_.value_or(ms)); }
   void Post(std::function<void()> task) override { queue_->Push(std::move(task)); }
   // Stays valid after this connection is gone; tasks posted then are dropped, as with a real one. Only Post may be
   // called through it.
@@ -125,6 +136,7 @@ class FakeConnection final : public Connection {
     void Pause() override {}
     void Resume() override {}
     void CloseAfterFlush() override {}
+    void WakeAfter(std::uint32_t) override {}
     void Post(std::function<void()> task) override { queue_->Push(std::move(task)); }
     std::shared_ptr<Connection> Share() override { return std::make_shared<Poster>(queue_); }
     std::string_view peer_address() const override { return {}; }
@@ -153,6 +165,7 @@ class FakeConnection final : public Connection {
   Session* session_ = nullptr;
   std::string input_, output_;
   std::uint64_t flushes_ = 0;
+  std::optional<std::uint32_t> wake_after_;
   bool flushed_ = true, paused_ = false, closing_ = false, draining_ = false, delivering_ = false;
 };
 

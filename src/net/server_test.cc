@@ -161,6 +161,19 @@ TEST_F(ServerTest, ClosesIdleConnections) {
   EXPECT_EQ(server_->Stats().idle_closed, 1U);
 }
 
+TEST_F(ServerTest, WakesASession) {
+  for (const std::uint32_t idle_ms : {0U, 160U}) {
+    options_.idle_timeout_ms = idle_ms;
+    Start();
+    TestClient client = Client();
+    client.Send("wake 100000\nwake 5\nwake 1000\n");
+    EXPECT_EQ(client.Receive(35), "wake 100000\nwake 5\nwake 1000\nwoken\n") << idle_ms;
+    client.Send("wake 1\n");
+    EXPECT_EQ(client.Receive(13), "wake 1\nwoken\n") << idle_ms;
+    server_.reset();
+  }
+}
+
 TEST_F(ServerTest, ASessionMayKeepItsSilentPeer) {
   options_.idle_timeout_ms = 30;
   stage_.patience = 2;

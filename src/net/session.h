@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <string>
@@ -26,6 +27,9 @@ class Connection {
 
   // Closes once everything in output() is sent; no more input is delivered.
   virtual void CloseAfterFlush() = 0;
+
+  // Session::OnWake() follows once, `ms` from now or up to a second later. The earliest of several stands.
+  virtual void WakeAfter(std::uint32_t ms) = 0;
 
   // Runs `task` on this connection's loop, if the connection still lives then. The only member callable from any thread
   // (through a shared_ptr from Share()).
@@ -55,6 +59,9 @@ class Session {
   // question whose answer will be a sign of life, and is asked again when that does not come either. False: the
   // connection closes, after what was appended is sent.
   virtual bool OnIdle() { return false; }
+
+  // The time that the session asked for with WakeAfter() has come.
+  virtual void OnWake() {}
 };
 
 // Makes the session of a new connection. Called on the connection's loop. `connection` outlives the session.

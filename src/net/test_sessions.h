@@ -85,6 +85,8 @@ class LineSession final : public Session {
     return left > 0;
   }
 
+  void OnWake() override { connection_.output().append("woken\n"); }
+
   // Ends "pause" with `answer`; on the loop.
   void Continue(std::string_view answer) {
     stopped_ = false;
@@ -112,6 +114,8 @@ class LineSession final : public Session {
       stopped_ = true;
       connection_.Pause();
     }
+    if (line.starts_with("wake "))
+      connection_.WakeAfter(static_cast<std::uint32_t>(std::strtoul(std::string(line.substr(5)).c_str(), nullptr, 10)));
     if (line == "pause" || line == "share") stage_.Share({connection_.Share(), this});
   }
 

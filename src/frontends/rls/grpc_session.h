@@ -35,6 +35,7 @@ class GrpcSession final : public net::Session, private BatchOwner, private Excha
   std::size_t OnInput(std::string_view input) override;
   void OnDrain() override;
   bool OnIdle() override;
+  void OnWake() override;
 
  private:
   friend struct Callbacks;
@@ -55,6 +56,10 @@ class GrpcSession final : public net::Session, private BatchOwner, private Excha
   // There is something to write, noticed outside of nghttp2: now, or in a task of its own.
   void Wake();
   void OnWoken();
+  // Ends the calls whose time is up; asks to be woken for the next of those in `calls` that are still open.
+  void EndLate();
+  Nanos TimeIsUpAt(const Exchange& exchange) const;
+  void WakeFor(const std::vector<Exchange*>& calls);
   void OnPong(std::span<const std::uint8_t> payload);
   const Clock& clock() const { return options_.clock != nullptr ? *options_.clock : SystemClock(); }
   // Read once a turn.
@@ -125,6 +130,7 @@ class GrpcSession final : public net::Session, private BatchOwner, private Excha
   std::uint32_t latest_method_index_ = 0;
   std::vector<Exchange*> events_;          // streaming calls with news
   std::vector<Exchange*> asked_;           // unary calls that are whole
+  std::vector<Exchange*> timed_;           // that began in this turn, with a deadline
   std::vector<Exchange*> asking_, later_;  // AskServices' own
   std::vector<Exchange*> closed_;          // gone, not yet forgotten
   // Destroyed where no handler is at work: those that have finished, and those that are told OnClose before.

@@ -153,6 +153,10 @@ bool GrpcSession::Feed(std::string_view bytes) {
 void GrpcSession::Settle() {
   TellHandlers();
   AskServices();
+  if (!timed_.empty()) {
+    WakeFor(timed_);
+    timed_.clear();
+  }
   do {
     dirty_ = false;
     Pump();
@@ -234,6 +238,14 @@ void GrpcSession::OnDrain() {
   // Two steps (RFC 9113, 6.8): requests that are on their way while the first GOAWAY travels are answered.
   nghttp2_submit_shutdown_notice(h2_);
   nghttp2_submit_ping(h2_, NGHTTP2_FLAG_NONE, kDrainPing.data());
+  OnWoken();
+}
+
+void GrpcSession::OnWake() {
+  if (closing_ || h2_ == nullptr) return;
+  now_.reset();
+  EndLate();
+  WakeFor(live_);
   OnWoken();
 }
 

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
+#include <limits>
 #include <utility>
 
 #include "frontends/rls/grpc_session.h"
@@ -26,6 +27,9 @@ constexpr std::string_view kPlainText = "This port speaks gRPC: POST with conten
 
 // Status messages are for people; what a service says beyond this is cut.
 constexpr std::size_t kMostStatusText = 1'024;
+
+constexpr Nanos kNever = std::numeric_limits<Nanos>::max();
+constexpr Nanos kLongestWait = 24 * 3'600'000;  // milliseconds
 
 std::string_view CutText(std::string_view text) { return text.substr(0, kMostStatusText); }
 
@@ -224,6 +228,33 @@ void GrpcSession::OnAnswered(QuestionBatch& batch) {
   }
   QuestionBatch::Release(mine);
   OnWoken();
+}
+
+void GrpcSession::EndLate() {
+  for (Exchange* const exchange : live_) {
+    if (!exchange->headed || exchange->finished || Now() < TimeIsUpAt(*exchange)) continue;
+    Reject(*exchange, Code::kDeadlineExceeded,
+           exchange->timed && Now() >= exchange->deadline ? "the deadline has passed" : "the message came too slowly");
+  }
+}
+
+void GrpcSession::WakeFor(const std::vector<Exchange*>& calls) {
+  Nanos earliest = kNever;
+  for (const Exchange* const exchange : calls) {
+    if (exchange->headed && !exchange->finished && !exchange->closed) {
+      earliest = std::min(earliest, TimeIsUpAt(*exchange));
+    }
+  }
+  if (earliest == kNever) return;
+  const Nanos wait = std::clamp<Nanos>((earliest - Now()) / kMillisecond + 1, 1, kLongestWait);
+  connection_.WakeAfter(static_cast<std::uint32_t>(wait));
+}
+
+Nanos GrpcSession::TimeIsUpAt(const Exchange& exchange) const {
+  const Nanos message_due = exchange.slow_since == 0 || exchange.ended
+                                ? kNever
+                                : exchange.slow_since + options_.message_timeout_ms * kMillisecond;
+  return std::min(message_due, exchange.timed ? exchange.deadline : kNever);
 }
 
 // ---- replies --------------------------------------------------------------------------------------------------------

@@ -161,6 +161,7 @@ void GrpcSession::OnHeadersWhole(Exchange& exchange) {
   if (exchange.timed) {
     if (exchange.deadline == 0) return Reject(exchange, Code::kDeadlineExceeded, "the deadline had passed");
     exchange.deadline += Now();
+    timed_.push_back(&exchange);
   }
   if (exchange.method->open) NoteEvent(exchange);
 }
@@ -193,8 +194,11 @@ bool GrpcSession::ComesInDrops(Exchange& exchange) {
   const std::size_t needed = exchange.in.size() < kPrefixBytes ? kPrefixBytes : kPrefixBytes + MessageSize(exchange.in);
   // The usual case: whole at once.
   if (exchange.slow_since == 0 && exchange.in.size() >= needed) return false;
-  if (exchange.slow_since == 0) exchange.slow_since = Now();
-  return Now() - exchange.slow_since > options_.message_timeout_ms * kMillisecond;
+  if (exchange.slow_since == 0) {
+    exchange.slow_since = Now();
+    connection_.WakeAfter(options_.message_timeout_ms);
+  }
+  return Now() - exchange.slow_since >= options_.message_timeout_ms * kMillisecond;
 }
 
 void GrpcSession::OnQuestionWhole(Exchange& exchange) {

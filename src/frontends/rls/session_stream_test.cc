@@ -85,6 +85,20 @@ TEST_F(Session, ACancelledStreamIsToldOnce) {
   EXPECT_EQ(service.told.size(), 4U);
 }
 
+TEST_F(Session, ADeadlineEndsAStream) {
+  Connect();
+  const std::int32_t stream =
+      client->Request(Client::GrpcHeaders(kTalk, {{"grpc-timeout", "1S"}}), Framed("one"), false);
+  Exchange();
+  clock.Advance(kSecond);
+  EXPECT_TRUE(connection->Wake());
+  Exchange();
+  EXPECT_EQ(client->replies[stream].Messages(), Told{"re: one"});
+  EXPECT_EQ(client->replies[stream].status(), "4");
+  EXPECT_EQ(service.told, (Told{"open", "message one", "close", "destroyed"}));
+  EXPECT_FALSE(connection->wake_after());
+}
+
 TEST_F(Session, StreamsAreToldWhenTheConnectionGoes) {
   Connect();
   client->Request(Client::GrpcHeaders(kTalk), Framed("one"), false);

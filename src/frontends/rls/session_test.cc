@@ -247,6 +247,30 @@ TEST_F(Session, AnAnswerAfterTheDeadlineIsNotGiven) {
   EXPECT_EQ(Counted("/test.Echo/Say", Code::kDeadlineExceeded), 1U);
 }
 
+TEST_F(Session, ADeadlineEndsACallThatItsStoreDoesNotAnswer) {
+  Connect();
+  EXPECT_EQ(Ask("quick", "/test.Echo/Say", {{"grpc-timeout", "20m"}}).status(), "0");
+  EXPECT_FALSE(connection->wake_after());  // no timer for what is answered at once
+  service.hold = true;
+  const std::int32_t first = client->Call("first", "/test.Echo/Say", {{"grpc-timeout", "20m"}});
+  const std::int32_t second = client->Call("second", "/test.Echo/Say", {{"grpc-timeout", "1S"}});
+  Exchange();
+  EXPECT_EQ(connection->wake_after(), 21U);
+  clock.Advance(10 * kMillisecond);
+  EXPECT_TRUE(connection->Wake());  // too early
+  EXPECT_EQ(connection->wake_after(), 11U);
+  clock.Advance(10 * kMillisecond);
+  EXPECT_TRUE(connection->Wake());
+  EXPECT_FALSE(connection->unflushed());
+  Exchange();
+  EXPECT_EQ(client->replies[first].status(), "4");
+  EXPECT_EQ(connection->wake_after(), 981U);
+  service.Release();
+  Exchange();
+  EXPECT_EQ(client->replies[second].Message(), "dnoces");
+  EXPECT_EQ(Counted("/test.Echo/Say", Code::kDeadlineExceeded), 1U);
+}
+
 TEST_F(Session, LateAnswersDoNotHoldUpOtherCalls) {
   Connect();
   service.hold = true;
