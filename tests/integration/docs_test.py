@@ -1,10 +1,15 @@
-"""Runs the examples of README and docs/: every ```console block, its commands and their output ('...' stands for anything)."""
+"""Runs the examples of README and docs/: every ```console block, its commands and their output ('...' stands for anything).
+
+A page asks the daemon on its default addresses. `weir serve --config FILE` starts it anew with a file of the page; the
+site on port 9000 and `envoy -c FILE` go on running, too. All get free ports.
+"""
 import pathlib
 import re
+import shutil
 import subprocess
 import unittest
 
-from harness import PATIENCE, ROOT, WEIR, Case
+from harness import PATIENCE, ROOT, WEIR, Case, free_port, tool
 
 PAGES = [ROOT / "README.md"] + sorted((ROOT / "docs").rglob("*.md"))
 
@@ -28,14 +33,54 @@ def steps(text):
     return [(command, "\n".join(expected)) for command, expected in out]
 
 
+class Page:
+    """What a reader of one page has running."""
+
+    def __init__(self, case):
+        self.case, self.directory = case, case.directory
+        self.daemon = case.weir()
+        self.others = {}
+        shutil.copytree(ROOT / "examples", self.directory / "examples", dirs_exist_ok=True)
+
+    def with_ports(self, text):
+        ports = {8080: self.daemon.port, 8081: self.daemon.port_of("grpc"), **self.others}
+        for old, new in ports.items():
+            text = text.replace(f"127.0.0.1:{old}", f"127.0.0.1:{new}")
+            text = text.replace(f"address: 127.0.0.1, port_value: {old}", f"address: 127.0.0.1, port_value: {new}")
+        return text.replace("-p 6380", f"-p {self.daemon.port_of('resp')}")
+
+    def goes_on(self, command):
+        """Starts a program that does not end, and says whether this is one."""
+        if found := re.fullmatch(r"weir serve --config (\S+)", command):
+            path = self.directory / found[1]
+            # A minute might end while the page is read.
+            path.write_text(path.read_text().replace("window_seconds: 60", "window_seconds: 31536000"))
+            self.daemon.stop()
+            self.daemon = self.case.weir(path)
+        elif command.startswith("python3 -m http.server 9000"):
+            self.others[9000] = self.case.site().port
+        elif found := re.fullmatch(r"envoy -c (\S+)", command):
+            self.others[8000] = free_port()
+            path = self.directory / found[1]
+            path.write_text(self.with_ports(path.read_text()))
+            self.case.start([tool("envoy"), "-c", path, "--disable-hot-restart", "--log-level", "warning"], self.others[8000])
+        else:
+            return False
+        return True
+
+    def run(self, command):
+        return subprocess.run(["bash", "-c", self.with_ports(command)], capture_output=True, text=True, timeout=PATIENCE, cwd=self.directory,
+                              env={"PATH": f"{pathlib.Path(WEIR).parent}:{ROOT}/build/tools/bin:/usr/bin:/bin", "HOME": str(self.directory)})
+
+
 class Docs(Case):
     def test_console_blocks(self):
         count = 0
-        for page in PAGES:
-            found = blocks(page)
+        for path in PAGES:
+            found = blocks(path)
             if not any(language == "console" for _, language, _ in found):
                 continue
-            daemon = self.weir()
+            page = Page(self)
             for line, language, text in found:
                 name = re.match(r"# (\S+\.ya?ml)\n", text)
                 if language == "yaml" and name:
@@ -44,12 +89,12 @@ class Docs(Case):
                     continue
                 for command, expected in steps(text):
                     count += 1
-                    command = command.replace("127.0.0.1:8080", f"127.0.0.1:{daemon.port}").replace("-p 6380", f"-p {daemon.port_of('resp')}")
-                    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, timeout=PATIENCE, cwd=self.directory,
-                                          env={"PATH": f"{pathlib.Path(WEIR).parent}:/usr/bin:/bin", "HOME": str(self.directory)})
+                    if page.goes_on(command):
+                        continue
+                    done = page.run(command)
                     pattern = re.escape(expected.strip()).replace(re.escape("..."), ".*")
-                    self.assertRegex(done.stdout.strip(), re.compile(f"^{pattern}$", re.S),
-                                     f"{page.name}:{line}: {command}\n{done.stderr}")
+                    output = done.stdout.replace("\r", "").strip()
+                    self.assertRegex(output, re.compile(f"^{pattern}$", re.S), f"{path.name}:{line}: {command}\n{done.stderr}")
         self.assertGreater(count, 5)
 
     def test_links_lead_somewhere(self):

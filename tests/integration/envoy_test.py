@@ -1,9 +1,14 @@
 """A real Envoy in front of a small site, limited by weir through its ratelimit filter, from examples/envoy."""
+import json
+import re
+import shutil
 import subprocess
 import unittest
 
+import yaml
+
 from grpc_harness import YEAR, GrpcCase, tool
-from harness import free_port, request, require, wait_until
+from harness import ROOT, free_port, request, require, wait_until
 
 
 class EnvoyCase(GrpcCase):
@@ -55,6 +60,20 @@ class Envoy(EnvoyCase):
         self.assertGreaterEqual(int(headers["retry-after"]), 1)
         self.assertIn("r=0", headers["ratelimit"])
         self.assertEqual(site.hits, hits, "a denied request must not reach the site")
+
+    def test_the_files_of_the_reference_server(self):
+        """The example's other form: the same limits as envoyproxy/ratelimit writes them."""
+        for path in (self.folder / "ratelimit.yaml", self.folder / "limits"):  # a file, and a directory of them
+            weir = self.weir(None, ["--grpc", "127.0.0.1:0", "--envoy-config", str(path)])
+            port = self.envoy(self.site(), weir.port_of("grpc"))
+            self.assertEqual(self.statuses(port, "/login", 4), [200, 200, 200, 429])
+            self.assertEqual(self.statuses(port, "/page", 3), [200, 200, 429])
+            self.assertEqual(self.statuses(port, "/plan", 5, **{"X-Plan": "free"}), [200] * 4 + [429])
+            weir.stop()
+            if path.is_file():
+                (self.folder / "limits").mkdir()
+                path.rename(self.folder / "limits" / "ratelimit.yaml")
+            shutil.copy(ROOT / "examples" / "envoy" / "envoy.yaml", self.folder)
 
     def test_two_descriptors_are_all_or_nothing(self):
         site, weir = self.site(), self.limiter()
@@ -171,6 +190,52 @@ class Envoy(EnvoyCase):
         port = self.envoy(self.site(), weir.port_of("grpc"))
         status, headers, _ = request(port, path="/page")
         self.assertEqual((status, "ratelimit" in headers), (200, False))
+
+    def behaves_with(self, http_filter, rate_limits, cluster=None):
+        """What Istio or Envoy Gateway would make of a patch: the example with these parts in place of its own."""
+        path = self.folder / "envoy.yaml"
+        made = yaml.safe_load(path.read_text())["static_resources"]
+        manager = made["listeners"][0]["filter_chains"][0]["filters"][0]["typed_config"]
+        manager["http_filters"][0] = http_filter
+        host = manager["route_config"]["virtual_hosts"][0]
+        host["rate_limits"] = rate_limits
+        host["routes"] = [{"match": {"prefix": "/"}, "route": {"cluster": "site"}}]
+        if cluster:
+            made["clusters"][0] = cluster
+        text = json.dumps({"static_resources": made}).replace("outbound|8081||weir.weir.svc.cluster.local", "weir").replace("weir.weir.svc.cluster.local", "127.0.0.1")
+        path.write_text(text.replace('"port_value": ', "port_value: "))
+        port = self.envoy(self.site(), self.limiter().port_of("grpc"))
+        self.assertEqual(self.statuses(port, "/page", 6), [200] * 5 + [429])
+
+    def test_istio(self):
+        patches = yaml.safe_load((self.folder / "istio.yaml").read_text())["spec"]["configPatches"]
+        by_place = {patch["applyTo"]: patch["patch"]["value"] for patch in patches}
+        self.behaves_with(by_place["HTTP_FILTER"], by_place["VIRTUAL_HOST"]["rate_limits"])
+
+    def test_envoy_gateway(self):
+        patches = yaml.safe_load((self.folder / "envoy-gateway.yaml").read_text())["spec"]["jsonPatches"]
+        by_type = {patch["type"].rsplit(".", 1)[1]: patch["operation"]["value"] for patch in patches}
+        self.behaves_with(by_type["Listener"], by_type["RouteConfiguration"], by_type["Cluster"])
+
+    def test_warm_migration(self):
+        """docs/envoy.md: a second filter asks weir and enforces nothing, until weir has counted for a window."""
+        page = (ROOT / "docs" / "envoy.md").read_text()
+        trial = re.search(r"```yaml\n# the second filter[^\n]*\n(.*?)```", page, re.S)[1]
+        filters = "                http_filters:\n"
+        plain = (self.folder / "envoy.yaml").read_text()
+        # Who decides so far is away in this test: every request passes, and weir counts.
+        self.edit("envoy.yaml", "{cluster_name: weir}", "{cluster_name: former}")
+        self.edit("envoy.yaml", filters, filters + "".join(f"                  {line}\n" for line in trial.splitlines()))
+        self.edit("envoy.yaml", "  clusters:\n", """\
+  clusters:
+    - {name: former, type: STATIC, connect_timeout: 1s, load_assignment: {cluster_name: former}}
+""")
+        weir = self.limiter()
+        port = self.envoy(self.site(), weir.port_of("grpc"))
+        self.assertEqual(self.statuses(port, "/page", 4), [200] * 4)
+        (self.folder / "envoy.yaml").write_text(plain)
+        port = self.envoy(self.site(), weir.port_of("grpc"))
+        self.assertEqual(self.statuses(port, "/page", 2), [200, 429])
 
     def test_metadata_of_the_answer(self):
         with open(self.folder / "weir.yaml", "a", encoding="utf-8") as file:

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import tempfile
 
-from harness import PATIENCE, ROOT, Case
+from harness import PATIENCE, ROOT, Case, tool  # noqa: F401
 
 TOOLS = ROOT / "build" / "tools"
 try:
@@ -19,14 +19,6 @@ except ImportError as error:
 PROTO = ROOT / "proto"
 # A window that no test outlives: windows are aligned to the epoch, and a shorter one might end within a test.
 YEAR = 365 * 86400
-
-
-def tool(name):
-    """A program that scripts/tools installs."""
-    for path in (TOOLS / "bin" / name, TOOLS / "venv" / "bin" / name):
-        if path.exists():
-            return path
-    raise AssertionError(f"{name} is not installed: run scripts/tools test")
 
 
 def _compile():

@@ -28,6 +28,14 @@ def require(program):
     return found
 
 
+def tool(name):
+    """A program that scripts/tools installs."""
+    for path in (ROOT / "build/tools/bin" / name, ROOT / "build/tools/venv/bin" / name):
+        if path.exists():
+            return path
+    raise AssertionError(f"{name} is not installed: run scripts/tools test")
+
+
 def free_port():
     with socket.socket() as s:
         s.bind(("127.0.0.1", 0))

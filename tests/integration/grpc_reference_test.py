@@ -1,0 +1,103 @@
+"""weir beside envoyproxy/ratelimit itself, with its own configuration file: the same questions, the same answers."""
+import os
+import random
+import unittest
+
+from grpc_harness import GrpcCase, Unit, descriptor, question, rls_grpc, tool
+from harness import PATIENCE, free_port, require
+
+# Windows of a year: both count in windows of the clock, and none may end within the test.
+LIMITS = """
+domain: shop
+descriptors:
+  - key: client
+    rate_limit: {unit: year, requests_per_unit: 6, name: per_client}
+    descriptors:
+      - key: route
+        value: login
+        rate_limit: {unit: year, requests_per_unit: 3}
+      - key: route
+        rate_limit: {unit: year, requests_per_unit: 5}
+  - key: plan
+    value: free*
+    rate_limit: {unit: year, requests_per_unit: 4}
+  - key: plan
+    value: paid
+    rate_limit: {unlimited: true}
+  - key: plan
+    value: none
+    rate_limit: {unit: year, requests_per_unit: 0}
+  - key: route
+    value: trial
+    shadow_mode: true
+    rate_limit: {unit: year, requests_per_unit: 2}
+  - key: shared
+    value: a*
+    share_threshold: true
+    rate_limit: {unit: year, requests_per_unit: 7}
+  - key: vip
+    rate_limit: {unit: year, requests_per_unit: 50, name: per_vip, replaces: [{name: per_client}]}
+  - key: group
+    descriptors:
+      - key: member
+        rate_limit: {unit: year, requests_per_unit: 8}
+"""
+POOL = [
+    [("client", "a")], [("client", "b")], [("client", "a"), ("route", "login")], [("client", "a"), ("route", "cart")],
+    [("client", "a"), ("route", "login"), ("more", "x")], [("plan", "free1")], [("plan", "free")], [("plan", "paid")], [("plan", "none")],
+    [("plan", "gold")], [("route", "trial")], [("shared", "a1")], [("shared", "a2")], [("shared", "b")], [("vip", "v")],
+    [("group", "g")], [("group", "g"), ("member", "m")], [("nothing", "x")], [("client", "")],
+]
+
+
+class Reference(GrpcCase):
+    def reference(self):
+        folder = self.directory / "runtime" / "ratelimit" / "config"
+        folder.mkdir(parents=True)
+        (folder / "limits.yaml").write_text(LIMITS)
+        redis_port, port, others = free_port(), free_port(), [free_port(), free_port()]
+        self.start([require("redis-server"), "--port", redis_port, "--save", "", "--appendonly", "no"], redis_port, cwd=self.directory)
+        self.start([tool("service_cmd")], port, env={
+            **os.environ, "REDIS_SOCKET_TYPE": "tcp", "REDIS_URL": f"127.0.0.1:{redis_port}", "RUNTIME_ROOT": str(self.directory / "runtime"),
+            "RUNTIME_SUBDIRECTORY": "ratelimit", "RUNTIME_WATCH_ROOT": "false", "USE_STATSD": "false", "LOG_LEVEL": "error",
+            "HOST": "127.0.0.1", "PORT": str(others[0]), "GRPC_HOST": "127.0.0.1", "GRPC_PORT": str(port),
+            "DEBUG_HOST": "127.0.0.1", "DEBUG_PORT": str(others[1])})
+        return f"127.0.0.1:{port}"
+
+    def random_question(self, picks):
+        descriptors = []
+        for _ in range(picks.choice((1, 1, 1, 2, 3))):
+            hits = picks.randint(0, 3) if picks.random() < 0.3 else None
+            if picks.random() < 0.1:
+                # The same limit each time: another one counts by itself with weir (docs/envoy.md).
+                number = picks.randint(1, 9)
+                descriptors.append(descriptor(("brought", str(number)), limit=(number, Unit.YEAR), hits=hits))
+            else:
+                descriptors.append(descriptor(*picks.choice(POOL), hits=hits))
+        return question("shop" if picks.random() < 0.95 else "elsewhere", *descriptors, hits=picks.choice((0, 0, 0, 1, 2)))
+
+    def test_the_same_answers(self):
+        (self.directory / "limits.yaml").write_text(LIMITS)
+        ours = self.grpc_weir(f"envoy: {{files: [{self.directory}/limits.yaml], count_all: true}}\n")
+        stubs = [rls_grpc.RateLimitServiceStub(self.channel(None, target=target))
+                 for target in (self.reference(), f"127.0.0.1:{ours.port_of('grpc')}")]
+        seed = random.SystemRandom().randrange(2**32)
+        picks = random.Random(seed)
+        over = 0
+        for turn in range(3000):
+            asked = self.random_question(picks)
+            theirs, mine = (stub.ShouldRateLimit(asked, timeout=PATIENCE) for stub in stubs)
+            over += theirs.overall_code != 1
+            for one, other in zip(theirs.statuses, mine.statuses):
+                # weir has nothing to wait for where nothing is used.
+                if other.limit_remaining < other.current_limit.requests_per_unit:
+                    self.assertAlmostEqual(one.duration_until_reset.seconds, other.duration_until_reset.seconds, delta=PATIENCE)
+                one.ClearField("duration_until_reset")
+                other.ClearField("duration_until_reset")
+            self.assertEqual((mine.overall_code, str(list(mine.statuses))), (theirs.overall_code, str(list(theirs.statuses))),
+                             f"seed {seed}, question {turn}:\n{asked}")
+        self.assertGreater(over, 300)
+
+
+if __name__ == "__main__":
+    unittest.main()
