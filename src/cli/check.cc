@@ -9,6 +9,7 @@
 #include "cli/commands.h"
 #include "cli/request_flags.h"
 #include "cli/terminal.h"
+#include "engine/engine.h"
 #include "weir/rate_limiter.h"
 
 namespace weir::cli {
@@ -29,6 +30,18 @@ Result<Prepared> Prepare(const RequestOptions& options) {
   return Prepared{std::move(*limiter), std::move(*flagged)};
 }
 
+// As RateLimiter::Check and Explain, which know no descriptors. The error is that of an unknown domain.
+Result<Decision> Ask(Prepared& prepared, engine::CallKind kind, std::vector<ExplainStep>* trace) {
+  engine::Call call;
+  call.kind = kind;
+  call.request = prepared.flagged.request();
+  call.descriptor = prepared.flagged.is_descriptor();
+  call.trace = trace;
+  prepared.limiter->engine().Run({&call, 1});
+  if (!call.status) return std::unexpected(call.status.error());
+  return call.decision;
+}
+
 }  // namespace
 
 int RunCheck(const RequestOptions& options) {
@@ -40,7 +53,12 @@ int RunCheck(const RequestOptions& options) {
   Decision decision;
   std::uint32_t allowed = 0;
   for (std::uint32_t i = 0; i < options.count; ++i) {
-    decision = prepared->limiter->Check(prepared->flagged.request());
+    const auto answer = Ask(*prepared, engine::CallKind::kCheck, nullptr);
+    if (!answer) {
+      fmt::print(stderr, "weir: {}\n", answer.error().message);
+      return 2;
+    }
+    decision = *answer;
     if (decision.allowed) ++allowed;
   }
   fmt::print("{}", options.json ? DecisionJson(decision) : DecisionText(decision));
@@ -54,7 +72,13 @@ int RunExplain(const RequestOptions& options) {
     fmt::print(stderr, "weir: {}\n", prepared.error().message);
     return 2;
   }
-  const Explanation explanation = prepared->limiter->Explain(prepared->flagged.request());
+  Explanation explanation;
+  const auto answer = Ask(*prepared, engine::CallKind::kPeek, &explanation.steps);
+  if (!answer) {
+    fmt::print(stderr, "weir: {}\n", answer.error().message);
+    return 2;
+  }
+  explanation.decision = *answer;
   if (options.json) {
     boost::json::array steps;
     for (const ExplainStep& step : explanation.steps) {

@@ -21,6 +21,8 @@ void AddRequestFlags(CLI::App& command, RequestOptions& options) {
   command.add_option("--path", options.path, "path, with or without query")->capture_default_str();
   command.add_option("-H,--header", options.headers, "a header, 'Name: value'; may be repeated");
   command.add_option("-a,--attribute", options.attributes, "a free descriptor, name=value; may be repeated");
+  command.add_option("-d,--descriptor", options.descriptor,
+                     "an entry, key=value, of a descriptor of --domain, as Envoy would send it; may be repeated");
   command.add_option("--cost", options.cost, "weight of the request; 0 only looks")->capture_default_str();
   command.add_flag("--json", options.json, "print JSON");
 }

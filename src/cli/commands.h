@@ -23,6 +23,7 @@ struct RequestOptions {
   std::string domain, ip, user, tenant, tier, api_key, country, method = "GET", path = "/";
   std::vector<std::string> headers;     // "Name: value"
   std::vector<std::string> attributes;  // "name=value"
+  std::vector<std::string> descriptor;  // "key=value": not empty: an entry each of one descriptor of `domain`
   std::uint64_t cost = 1;
   std::uint32_t count = 1;  // check: ask so often in a row
   bool json = false;

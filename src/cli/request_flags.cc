@@ -53,6 +53,14 @@ Result<FlaggedRequest> FlaggedRequest::Create(const RequestOptions& options) {
     if (!attribute) return std::unexpected(attribute.error());
     flagged.attributes_.push_back(*attribute);
   }
+  for (const std::string& text : options.descriptor) {
+    auto entry = Split(text, '=', "key=value");
+    if (!entry) return std::unexpected(entry.error());
+    flagged.entries_.push_back(*entry);
+  }
+  if (flagged.is_descriptor() && (options.domain.empty() || !options.attributes.empty())) {
+    return Fail(ErrorCode::kInvalidArgument, "--descriptor needs a --domain, and has no --attribute beside it");
+  }
   return flagged;
 }
 
@@ -67,7 +75,7 @@ Request FlaggedRequest::request() const {
           .method = options_->method,
           .path = options_->path,
           .headers = headers_,
-          .attributes = attributes_,
+          .attributes = is_descriptor() ? entries_ : attributes_,
           .cost = options_->cost};
 }
 

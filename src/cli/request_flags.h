@@ -15,14 +15,17 @@ namespace weir::cli {
 // The request that flags describe. Views point into `options` and into this object.
 class FlaggedRequest {
  public:
-  // kInvalidArgument names a header or attribute that is not of its form.
+  // kInvalidArgument names a header, attribute or entry that is not of its form.
   static Result<FlaggedRequest> Create(const RequestOptions& options);
   Request request() const;
+  // It is a descriptor: its entries are the request's attributes.
+  bool is_descriptor() const { return !options_->descriptor.empty(); }
 
  private:
   const RequestOptions* options_ = nullptr;
   std::vector<Attribute> headers_;
   std::vector<Attribute> attributes_;
+  std::vector<Attribute> entries_;
 };
 
 // The document of `file`, or the built-in sample when it is empty. Warnings go to standard error.

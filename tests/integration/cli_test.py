@@ -98,7 +98,7 @@ class CommandLine(Case):
     ENVOY = """domain: edge
 descriptors:
   - key: remote_address
-    rate_limit: {unit: minute, requests_per_unit: 10}
+    rate_limit: {unit: year, requests_per_unit: 10}
   - key: path
     value: /files/*
     share_threshold: true
@@ -134,6 +134,22 @@ descriptors:
             self.assertIn(part, done.stderr)
         self.run_weir("convert", "--from", "envoy-ratelimit", self.directory / "none.yaml", code=2)
         self.run_weir("convert", "--from", "basic", bad, bad, code=2)
+
+    def test_check_a_descriptor(self):
+        document = self.write("edge.yaml", self.run_weir("convert", "--from", "envoy-ratelimit", "-", text_in=self.ENVOY))
+        edge = ("-c", document, "--domain", "edge")
+        out = self.run_weir("check", *edge, "-d", "remote_address=192.0.2.1", "-n", 11, code=1)
+        self.assertIn("domains.edge.remote_address", out)
+        self.assertIn("10 of 11 were allowed", out)
+        answer = json.loads(self.run_weir("check", *edge, "-d", "path=/files/a=b", "--json"))
+        self.assertEqual((answer["rules"][0]["rule"], answer["rules"][0]["shadow"]), ("domains.edge.path_/files/*", True))
+        # Its depth is that of the tree.
+        self.assertEqual(json.loads(self.run_weir("check", *edge, "-d", "path=/files/a", "-d", "more=1", "--json"))["rules"], [])
+        self.assertIn("domains.edge.remote_address", self.run_weir("explain", *edge, "-d", "remote_address=192.0.2.1"))
+        self.assertIn("--domain", self.run_weir("check", "-c", document, "-d", "path=/files/a", code=2))
+        self.assertIn("key=value", self.run_weir("check", *edge, "-d", "path", code=2))
+        strict = self.write("strict.yaml", document.read_text() + "envoy: {unknown_domain: error}\n")
+        self.assertIn("other", self.run_weir("check", "-c", strict, "--domain", "other", "-d", "a=b", code=2))
 
     def test_convert_from_limitador(self):
         import yaml
