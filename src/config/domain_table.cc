@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <iterator>
 #include <utility>
 
 #include "base/hash.h"
@@ -49,29 +50,48 @@ bool DescriptorValues::Insert(std::string_view value, const DescriptorNode* node
   }
   if (!values_.emplace(value, node).second) return false;
   if (!value.ends_with('*')) return true;
-  const std::string_view prefix = value.substr(0, value.size() - 1);
-  prefixes_.emplace(prefix, Prefix{.order = static_cast<std::uint32_t>(prefixes_.size()), .node = node});
-  const auto length = static_cast<std::uint32_t>(prefix.size());
-  if (std::ranges::find(lengths_, length) == lengths_.end()) lengths_.push_back(length);
+  prefixes_.push_back({.text = value.substr(0, value.size() - 1),
+                       .order = static_cast<std::uint32_t>(prefixes_.size()),
+                       .above = kNone,
+                       .node = node});
   return true;
+}
+
+void DescriptorValues::Finish() {
+  std::ranges::sort(prefixes_, {}, &Prefix::text);
+  std::uint32_t above = kNone;
+  for (std::uint32_t i = 0; i < prefixes_.size(); ++i) {
+    Prefix& one = prefixes_[i];
+    while (above != kNone && !one.text.starts_with(prefixes_[above].text)) above = prefixes_[above].above;
+    one.above = above;
+    if (above != kNone && prefixes_[above].order < one.order) {
+      one.order = prefixes_[above].order;
+      one.node = prefixes_[above].node;
+    }
+    above = i;
+  }
 }
 
 const DescriptorNode* DescriptorValues::Find(std::string_view value) const {
   if (!values_.empty() && !value.empty()) {
     if (const auto found = values_.find(value); found != values_.end()) return found->second;
   }
-  const DescriptorNode* const node = lengths_.empty() ? nullptr : FindPrefix(value);
+  const DescriptorNode* const node = prefixes_.empty() ? nullptr : FindPrefix(value);
   return node != nullptr ? node : any_;
 }
 
+// What `value` begins with sorts before it, and the longest of that is its neighbour or above its neighbour.
 const DescriptorNode* DescriptorValues::FindPrefix(std::string_view value) const {
-  Prefix first{.order = UINT32_MAX, .node = nullptr};
-  for (const std::uint32_t length : lengths_) {
-    if (length > value.size()) continue;
-    const auto found = prefixes_.find(value.substr(0, length));
-    if (found != prefixes_.end() && found->second.order < first.order) first = found->second;
+  const auto after = std::ranges::upper_bound(prefixes_, value, {}, &Prefix::text);
+  if (after == prefixes_.begin()) return nullptr;
+  const Prefix* one = &*std::prev(after);
+  const auto differ = std::ranges::mismatch(one->text, value).in1;
+  const auto common = static_cast<std::size_t>(differ - one->text.begin());
+  while (one->text.size() > common) {
+    if (one->above == kNone) return nullptr;
+    one = &prefixes_[one->above];
   }
-  return first.node;
+  return one->node;
 }
 
 const Rule* DomainEntry::Find(std::span<const Attribute> entries) const {
@@ -155,6 +175,7 @@ class DomainTable::Builder {
       if (!one.descriptors.empty()) Descend(one.descriptors, here, node);
       steps_.pop_back();
     }
+    for (auto& [key, values] : parent.next) values.Finish();
   }
 
   const Rule& AddRule(const DescriptorLimits& limits, const Where& where) {

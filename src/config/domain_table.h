@@ -1,7 +1,7 @@
 // The domains of a document, compiled: the tree of descriptors that the hot path walks down.
 //
-// Of a node, what may follow lies by key, then by value. A step hashes the key once and the value at most once, and
-// once more for each length that the prefixes of that key have. Memory: the rules, and some 150 bytes a node.
+// Of a node, what may follow lies by key, then by value. A step hashes the key and the value at most once each, and
+// searches the prefixes of that key, if it has any, by halves. Memory: the rules, and some 150 bytes a node.
 //
 // Thread-safe once built.
 #pragma once
@@ -33,19 +33,23 @@ class DescriptorValues {
  public:
   // False, and nothing changes, when that value (empty: any) is there already. In document order.
   bool Insert(std::string_view value, const DescriptorNode* node);
+  // After the last Insert, before the first Find.
+  void Finish();
   const DescriptorNode* Find(std::string_view value) const;
 
  private:
+  static constexpr std::uint32_t kNone = UINT32_MAX;
   struct Prefix {
-    std::uint32_t order = 0;  // in the document
-    const DescriptorNode* node = nullptr;
+    std::string_view text;                 // without its '*'
+    std::uint32_t order = 0;               // in the document; of `node`
+    std::uint32_t above = kNone;           // the longest of the others that it begins with
+    const DescriptorNode* node = nullptr;  // the first in the document of it and all above it
   };
   const DescriptorNode* FindPrefix(std::string_view value) const;
 
   const DescriptorNode* any_ = nullptr;
   absl::flat_hash_map<std::string_view, const DescriptorNode*> values_;  // also "files*": its text as it is
-  absl::flat_hash_map<std::string_view, Prefix> prefixes_;               // without their '*'
-  std::vector<std::uint32_t> lengths_;                                   // that prefixes have, each once
+  std::vector<Prefix> prefixes_;                                         // sorted
 };
 
 struct DescriptorNode {

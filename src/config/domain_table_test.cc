@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <initializer_list>
 #include <random>
 #include <set>
@@ -354,6 +355,31 @@ TEST(Domains, ADocumentThatNobodyReadIsCheckedWhenItIsCompiled) {
   EXPECT_NE(message.find("domains.twice.k: is the key and value of two descriptors"), std::string::npos) << message;
   EXPECT_NE(message.find("domains.empty.: has an empty key"), std::string::npos) << message;
   EXPECT_NE(message.find("descriptors are nested more than 16 deep"), std::string::npos) << message;
+}
+
+TEST(Domains, ManyPrefixesOfOneKeyAreSearchedByHalves) {
+  EnterpriseRateLimitConfig config;
+  config.global.free_tier = RateLimitRule::Unlimited();
+  auto& descriptors = config.domains["d"].descriptors;
+  const auto add = [&](std::string value) {
+    descriptors.push_back({.key = "k", .value = std::move(value), .rule = RateLimitRule::Strict()});
+  };
+  // Each begins with all that stand behind it in the document, and the last is the shortest.
+  for (std::size_t length = 2'000; length > 0; --length) add(std::string(length, 'a') + '*');
+  add("b*");
+  const auto snapshot = Snapshot::Compile(config, nullptr, kNow);
+  ASSERT_TRUE(snapshot.has_value()) << snapshot.error().message;
+  const DomainEntry* domain = (*snapshot)->FindDomain("d");
+  for (const std::size_t length : {1U, 2U, 1'000U, 2'000U, 2'500U}) {
+    const std::string value = std::string(length, 'a') + 'z';
+    const Entries entries{{"k", value}};
+    ASSERT_NE(domain->Find(entries), nullptr);
+    const std::size_t expected = 2'000 - std::min<std::size_t>(length, 2'000);
+    EXPECT_EQ(domain->Find(entries), &(*snapshot)->rules()[domain->brought->index + 1 + expected]) << length;
+  }
+  EXPECT_EQ(domain->Find(Entries{{"k", "z"}}), nullptr);
+  EXPECT_EQ(domain->Find(Entries{{"k", ""}}), nullptr);
+  EXPECT_NE(domain->Find(Entries{{"k", "bz"}}), nullptr);
 }
 
 // The walk as its definition has it, over the document itself.
