@@ -106,6 +106,34 @@ const Rule* DomainEntry::Find(std::span<const Attribute> entries) const {
   return node->rule;
 }
 
+namespace {
+
+// Goes on from `node` with the entries that are not in `order` yet.
+const Rule* WalkOn(const DescriptorNode& node, std::span<const Attribute> entries, std::vector<std::uint32_t>& order) {
+  if (order.size() == entries.size()) return node.rule;
+  for (std::uint32_t i = 0; i < entries.size(); ++i) {
+    if (std::ranges::find(order, i) != order.end()) continue;
+    const auto values = node.next.find(entries[i].name);
+    if (values == node.next.end()) continue;
+    const DescriptorNode* const next = values->second.Find(entries[i].value);
+    if (next == nullptr) continue;
+    order.push_back(i);
+    if (const Rule* const rule = WalkOn(*next, entries, order)) return rule;
+    order.pop_back();
+  }
+  return nullptr;
+}
+
+}  // namespace
+
+const Rule* DomainEntry::FindInAnyOrder(std::span<const Attribute> entries, std::vector<std::uint32_t>& order) const {
+  if (root == nullptr || entries.empty()) return nullptr;
+  std::vector<std::uint32_t> walked;
+  const Rule* const rule = WalkOn(*root, entries, walked);
+  if (rule != nullptr) order = std::move(walked);
+  return rule;
+}
+
 class DomainTable::Builder {
  public:
   Builder(DomainTable& table, bool count_denied, RuleCompiler& rules, FaultList& faults)

@@ -462,5 +462,34 @@ TEST(Domains, TheWalkIsWhatItsDefinitionSays) {
   EXPECT_GT(found, 5'000U);
 }
 
+TEST(Domains, FindsEntriesInAnyOrder) {
+  const auto snapshot = Compiled(R"(
+domains:
+  d:
+    descriptors:
+      - key: service
+        descriptors:
+          - {key: env, value: prod, rule: {max_requests: 1, window_seconds: 60}}
+          - {key: env, rule: {max_requests: 2, window_seconds: 60}}
+      - key: env
+        descriptors: [{key: name, rule: {max_requests: 3, window_seconds: 60}}]
+      - {key: service, value: alone, rule: {max_requests: 4, window_seconds: 60}}
+)");
+  const DomainEntry& domain = *snapshot->FindDomain("d");
+  const auto find = [&](std::vector<Attribute> entries) -> std::pair<std::uint64_t, std::vector<std::uint32_t>> {
+    std::vector<std::uint32_t> order;
+    const Rule* const rule = domain.FindInAnyOrder(entries, order);
+    return {rule == nullptr ? 0 : rule->limit.capacity, order};
+  };
+  using Order = std::vector<std::uint32_t>;
+  EXPECT_EQ(find({{"env", "prod"}, {"service", "x"}}), std::pair(std::uint64_t{1}, Order{1, 0}));
+  EXPECT_EQ(find({{"service", "x"}, {"env", "test"}}), std::pair(std::uint64_t{2}, Order{0, 1}));
+  EXPECT_EQ(find({{"name", "n"}, {"env", "prod"}}), std::pair(std::uint64_t{3}, Order{1, 0}));
+  EXPECT_EQ(find({{"service", "alone"}}), std::pair(std::uint64_t{4}, Order{0}));
+  EXPECT_EQ(find({{"service", "x"}}).first, 0U);
+  EXPECT_EQ(find({{"name", "n"}, {"service", "x"}}).first, 0U);
+  EXPECT_EQ(find({}).first, 0U);
+}
+
 }  // namespace
 }  // namespace weir::config

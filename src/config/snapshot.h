@@ -157,6 +157,10 @@ struct DomainEntry {
   // The rule at which the walk of these entries ends (DescriptorLimits says how); also one that is unlimited or out of
   // schedule. nullptr = none. No lock, no allocation.
   const Rule* Find(std::span<const Attribute> entries) const;
+  // The same for entries that have no order of their own: of the orders in which a walk ends at a rule, the first (the
+  // order of `entries` counts). `order` gets their positions in it, when there is one. Looks at no more nodes than the
+  // tree has; allocates.
+  const Rule* FindInAnyOrder(std::span<const Attribute> entries, std::vector<std::uint32_t>& order) const;
 };
 struct IpMatch {
   const Rule* rule = nullptr;  // nullptr for a plain block or allow; a block's rule only lends it its schedule

@@ -7,7 +7,7 @@
 #include <protozero/pbf_reader.hpp>
 #include <protozero/pbf_writer.hpp>
 
-#include "base/utf8.h"
+#include "frontends/rls/protobuf_faults.h"
 
 namespace weir::rls {
 namespace {
@@ -21,11 +21,6 @@ constexpr std::uint32_t Field(protozero::pbf_tag_type number, pbf_wire_type type
 }
 constexpr auto kVarint = pbf_wire_type::varint;
 constexpr auto kBytes = pbf_wire_type::length_delimited;
-
-// Stays in this file, as protozero's exceptions do.
-struct Refused {
-  const char* why;
-};
 
 // Reads one message; remembers where it is, for whoever has to say what was wrong.
 class RequestReader {
@@ -107,12 +102,7 @@ class RequestReader {
   }
 
  private:
-  static std::string_view Text(pbf_reader& reader) {
-    const protozero::data_view view = reader.get_view();
-    const std::string_view text(view.data(), view.size());
-    if (FindInvalidUtf8(text) != std::string_view::npos) throw Refused{"not UTF-8"};
-    return text;
-  }
+  static std::string_view Text(pbf_reader& reader) { return Utf8Of(reader.get_view()); }
 
   void ReadDescriptor(pbf_reader reader) {
     descriptor_ = static_cast<int>(room_.descriptors.size() - request_.first_descriptor);
@@ -238,15 +228,6 @@ class RequestReader {
   int descriptor_ = -1, entry_ = -1;
   std::string_view field_;
 };
-
-std::string_view WhyOf(const protozero::exception& fault) {
-  if (dynamic_cast<const protozero::end_of_buffer_exception*>(&fault) != nullptr) return "the message ends within it";
-  if (dynamic_cast<const protozero::varint_too_long_exception*>(&fault) != nullptr) return "a number of over 10 bytes";
-  if (dynamic_cast<const protozero::invalid_tag_exception*>(&fault) != nullptr) return "an impossible field number";
-  if (dynamic_cast<const protozero::unknown_pbf_wire_type_exception*>(&fault) != nullptr)
-    return "a field of no known type";
-  return "not protobuf";
-}
 
 // google.protobuf.Struct and Value.
 void AddPair(pbf_writer& fields, std::string_view name, auto&& write_value) {

@@ -4,7 +4,8 @@
 //
 // Reading follows protobuf: unknown fields and fields of another wire type than their definition are passed over, of a
 // field that comes twice the latter holds, and messages that come twice are merged. Stricter than protobuf: groups are
-// refused, and there are at most kMostDescriptors and kMostEntries. Texts are UTF-8, or refused.
+// refused, and there are at most kMostDescriptors and kMostEntries. Texts are UTF-8, or refused. More lenient: of
+// lengths and field numbers, bits above the 32nd are ignored.
 #pragma once
 
 #include <cstdint>

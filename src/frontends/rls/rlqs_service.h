@@ -1,0 +1,68 @@
+// envoy.service.rate_limit_quota.v3.RateLimitQuotaService: data planes report what they let pass and what not, a bucket
+// at a time, and are told what part of the bucket's limit is theirs.
+//
+//  - A bucket is a descriptor of the stream's domain: its entries walk down the domain's tree, in whatever order leads
+//  to
+//    a rule. Without one all requests pass.
+//  - What was allowed is charged to the rule, so that its counters, and ShouldRateLimit, know of it.
+//  - Parts, members and times: rlqs_table.h. What a part looks like: rlqs_budget.h.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "engine/engine.h"
+#include "frontends/rls/descriptor_core.h"
+#include "frontends/rls/descriptors.h"
+#include "frontends/rls/rlqs_table.h"
+#include "frontends/rls/service.h"
+
+namespace weir::rls {
+
+class RlqsService final : public Service {
+ public:
+  // `engine` outlives the service; its clock is the service's.
+  explicit RlqsService(engine::Engine& engine, const QuotaOptions& options = {});
+  ~RlqsService() override;
+
+  std::string_view name() const override { return "envoy.service.rate_limit_quota.v3.RateLimitQuotaService"; }
+  const std::vector<Method>& methods() const override { return methods_; }
+  // There are no unary calls.
+  [[nodiscard]] bool Answer(std::span<UnaryCall> calls, storage::Completion* done) override;
+  std::span<const std::string> file_descriptors() const override { return descriptors_; }
+
+  // To be called about once a second, by any thread.
+  void Tick();
+
+  struct Counts {
+    std::size_t streams = 0, buckets = 0, members = 0;
+    std::uint64_t reports = 0;  // of buckets
+    std::uint64_t refused = 0;  // reports of a bucket beyond a bound: it is told nothing
+  };
+  Counts counts() const;
+
+ private:
+  class Handler;
+  class Outbox;
+
+  std::unique_ptr<StreamHandler> Open(Stream& stream);
+  void Report(Handler& handler, const UsageReports& reports);
+  void Tell(std::uint64_t stream, std::span<const Attribute> bucket, const Assignment& assignment, Nanos ttl);
+  void Close(Handler& handler);
+
+  DescriptorCore core_;
+  QuotaTable table_;
+  std::atomic<std::uint64_t> next_stream_{1}, reports_{0}, refused_{0};
+  mutable std::mutex mutex_;
+  std::unordered_map<std::uint64_t, std::shared_ptr<Outbox>> outboxes_;  // by stream; guarded by mutex_
+  const std::vector<std::string> descriptors_ = FileDescriptors("envoy/service/rate_limit_quota/v3/rlqs.proto");
+  std::vector<Method> methods_;
+};
+
+}  // namespace weir::rls
