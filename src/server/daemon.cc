@@ -106,7 +106,7 @@ struct Daemon::Parts {
   std::string Metrics() const {
     return RenderMetrics({.engine = &limiter->engine(),
                           .data = serving.load(std::memory_order_acquire),
-                          .grpc = &grpc->counters(),
+                          .grpc = grpc.get(),
                           .reloads_ok = reloads_ok.load(),
                           .reloads_failed = reloads_failed.load(),
                           .started = started});

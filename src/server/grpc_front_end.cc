@@ -4,22 +4,24 @@
 #include <string>
 #include <utility>
 
-#include "frontends/rls/kuadrant_service.h"
 #include "frontends/rls/reflection.h"
-#include "frontends/rls/rls_service.h"
 
 namespace weir::server {
 
 GrpcFrontEnd::GrpcFrontEnd(engine::Engine& engine, const ServerConfig& config, const Clock& clock,
                            std::function<bool()> ready) {
-  services_.push_back(std::make_unique<rls::RlsService>(engine));
-  services_.push_back(std::make_unique<rls::KuadrantService>(engine));
+  const auto serve = [this](auto service) {
+    auto* const served = service.get();
+    services_.push_back(std::move(service));
+    return served;
+  };
+  envoy_ = serve(std::make_unique<rls::RlsService>(engine));
+  kuadrant_ = serve(std::make_unique<rls::KuadrantService>(engine));
+  quota_ = serve(std::make_unique<rls::RlqsService>(engine));
   // "ratelimit" is what the reference server of Envoy's contract calls itself.
   std::vector<std::string> names = {"ratelimit"};
   for (const auto& service : services_) names.emplace_back(service->name());
-  auto health = std::make_unique<rls::HealthService>(std::move(names), std::move(ready));
-  health_ = health.get();
-  services_.push_back(std::move(health));
+  health_ = serve(std::make_unique<rls::HealthService>(std::move(names), std::move(ready)));
 
   std::vector<const rls::Service*> served;
   for (const auto& service : services_) served.push_back(service.get());

@@ -12,6 +12,9 @@
 #include "engine/engine.h"
 #include "frontends/rls/counters.h"
 #include "frontends/rls/health.h"
+#include "frontends/rls/kuadrant_service.h"
+#include "frontends/rls/rlqs_service.h"
+#include "frontends/rls/rls_service.h"
 #include "frontends/rls/session.h"
 #include "weir/config.h"
 
@@ -26,12 +29,23 @@ class GrpcFrontEnd {
 
   const rls::GrpcOptions& options() const { return options_; }
   const rls::CallCounters& counters() const { return *counters_; }
-  // Readiness may have changed: those who watch the server's health are told. Happens by itself, too, once a second.
-  void Refresh() { health_->Refresh(); }
+  const rls::RlsService& envoy() const { return *envoy_; }
+  const rls::KuadrantService& kuadrant() const { return *kuadrant_; }
+  const rls::RlqsService& quota() const { return *quota_; }
+  // Readiness and limits may have changed: those who watch the server's health, and data planes that have quota
+  // assignments, are told. Happens by itself, too, once a second.
+  void Refresh() {
+    health_->Refresh();
+    quota_->Tick();
+  }
 
  private:
   std::vector<std::unique_ptr<rls::Service>> services_;
-  rls::HealthService* health_ = nullptr;  // in services_
+  // In services_.
+  rls::HealthService* health_ = nullptr;
+  rls::RlsService* envoy_ = nullptr;
+  rls::KuadrantService* kuadrant_ = nullptr;
+  rls::RlqsService* quota_ = nullptr;
   rls::GrpcOptions options_;
   std::unique_ptr<rls::CallCounters> counters_;
   std::mutex mutex_;

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "frontends/rls/wire.h"
+#include "server/grpc_front_end.h"
 
 namespace weir::server {
 namespace {
@@ -109,7 +110,8 @@ void AddConnections(Page& page, const net::ServerStats& stats) {
   page.Counter("weir_sent_bytes_total", "Bytes sent.", stats.bytes_out);
 }
 
-void AddGrpc(Page& page, const rls::CallCounters& counters) {
+void AddGrpc(Page& page, const GrpcFrontEnd& grpc) {
+  const rls::CallCounters& counters = grpc.counters();
   for (const auto& [method, code, count] : counters.Answers()) {
     page.Counter("weir_grpc_requests_total", "gRPC calls by method and status.", count,
                  {{"method", std::string(method)}, {"code", std::string(rls::CodeName(code))}});
@@ -119,6 +121,24 @@ void AddGrpc(Page& page, const rls::CallCounters& counters) {
     page.Counter("weir_grpc_connections_ended_total", "gRPC connections closed for what their client did.",
                  counters.Ends(abuse), {{"abuse", std::string(rls::AbuseName(abuse))}});
   }
+  const auto add = [&page](const std::string& service, const rls::ServiceCounts& counts) {
+    const std::string name = "weir_rate_limit_answers_total";
+    const std::string help = "Answers of the rate limit services, a request at a time.";
+    page.Counter(name, help, counts.ok, {{"service", service}, {"answer", "ok"}});
+    page.Counter(name, help, counts.over_limit, {{"service", service}, {"answer", "over_limit"}});
+    page.Counter(name, help, counts.errors, {{"service", service}, {"answer", "error"}});
+  };
+  add("envoy", grpc.envoy().counts());
+  add("kuadrant", grpc.kuadrant().counts());
+  const rls::RlqsService::Counts quota = grpc.quota().counts();
+  page.Gauge("weir_quota_streams", "Data planes that report to the quota service now.",
+             static_cast<double>(quota.streams));
+  page.Gauge("weir_quota_buckets", "Buckets that they report.", static_cast<double>(quota.buckets));
+  page.Gauge("weir_quota_members", "Their parts in these buckets: one for each data plane of each bucket.",
+             static_cast<double>(quota.members));
+  page.Counter("weir_quota_reports_total", "Usage reports, a bucket at a time.", quota.reports);
+  page.Counter("weir_quota_refused_total", "Usage reports of buckets that were too many to be given assignments.",
+               quota.refused);
 }
 
 }  // namespace

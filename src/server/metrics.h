@@ -11,10 +11,12 @@
 
 namespace weir::server {
 
+class GrpcFrontEnd;
+
 struct MetricsSources {
   engine::Engine* engine = nullptr;   // outlives the registry
   const net::Server* data = nullptr;  // may be nullptr while starting
-  const rls::CallCounters* grpc = nullptr;
+  const GrpcFrontEnd* grpc = nullptr;
   std::uint64_t reloads_ok = 0, reloads_failed = 0;
   Nanos started = 0;
 };

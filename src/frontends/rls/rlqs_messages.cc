@@ -35,7 +35,6 @@ class ReportsReader {
         case Field(2, kBytes):
           field_ = "";
           if (reports_.usages.size() == kMostUsages) throw Refused{"more than 10,000 bucket_quota_usages"};
-          in_usage_ = true;
           ReadUsage(reader.get_message());
           in_usage_ = false;
           break;
@@ -55,6 +54,7 @@ class ReportsReader {
  private:
   void ReadUsage(pbf_reader reader) {
     BucketUsage& usage = reports_.usages.emplace_back();
+    in_usage_ = true;
     while (reader.next()) {
       switch (reader.tag_and_type()) {
         case Field(1, kBytes):

@@ -216,11 +216,11 @@ void QuotaTable::Rebalance(Bucket& bucket, Nanos now, Tell tell) const {
   }
 }
 
-// Not beyond the time at which the member would be forgotten.
+// Not beyond the time at which the member would be forgotten, and never less than was promised before.
 void QuotaTable::TellMember(const Bucket& bucket, Member& member, Nanos now, Tell tell) {
   member.told = true;
-  member.told_until = member.reported + member.ttl;
-  tell(member.stream, bucket.entries, member.assignment, std::max(member.told_until - now, kSecond));
+  member.told_until = std::max({member.told_until, member.reported + member.ttl, now + kSecond});
+  tell(member.stream, bucket.entries, member.assignment, member.told_until - now);
 }
 
 QuotaTable::Counts QuotaTable::counts() const {

@@ -77,7 +77,7 @@ class QuotaTable {
     std::uint64_t demand = 0;  // tokens an interval
     std::uint64_t share = 0;
     bool told = false;
-    Assignment assignment;
+    Assignment assignment = {};
     Nanos told_until = 0;
   };
   struct Bucket {
