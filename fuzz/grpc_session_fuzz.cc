@@ -77,7 +77,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     weir::log::Configure(weir::log::Level::kError, weir::log::Format::kText);
     return true;
   }();
-  static const weir::ManualClock clock;
+  weir::ManualClock clock;
   static HealthService health({"e.E"}, [] { return true; });
   static const auto reflection = [] {
     const Service* const known = &health;
@@ -95,6 +95,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   options.clock = &clock;
   options.max_message_bytes = 10'000;
   options.max_queued_bytes = 100'000;
+  options.message_timeout_ms = 90;
   CallCounters counters(options.services);
   options.counters = &counters;
   {
@@ -107,6 +108,10 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     connection.RunPosted();
     if ((choice & 8U) != 0) connection.StartDrain();
     if ((choice & 16U) != 0) connection.Idle();
+    if ((choice & 64U) != 0) {
+      clock.Advance(100 * weir::kMillisecond);
+      connection.Wake();
+    }
     connection.Receive(std::string_view(input).substr(cut));
     if (connection.unflushed()) std::abort();
     // A file's description is the most that a few bytes can ask for.

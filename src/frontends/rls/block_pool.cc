@@ -8,6 +8,14 @@
 #include <cstring>
 #include <new>
 
+#ifdef __SANITIZE_ADDRESS__
+#define WEIR_PLAIN_MALLOC
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define WEIR_PLAIN_MALLOC
+#endif
+#endif
+
 namespace weir::rls {
 namespace {
 
@@ -103,7 +111,7 @@ void* Realloc(void* block, std::size_t size, void*) {
 }  // namespace
 
 nghttp2_mem* PooledMemory() {
-#ifdef __SANITIZE_ADDRESS__
+#ifdef WEIR_PLAIN_MALLOC
   return nullptr;
 #else
   static nghttp2_mem memory = {nullptr, Malloc, Free, Calloc, Realloc};
