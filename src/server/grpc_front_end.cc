@@ -24,6 +24,7 @@ GrpcFrontEnd::GrpcFrontEnd(engine::Engine& engine, const ServerConfig& config, c
   health_ = serve(std::make_unique<rls::HealthService>(std::move(names), std::move(ready)));
 
   std::vector<const rls::Service*> served;
+  served.reserve(services_.size());
   for (const auto& service : services_) served.push_back(service.get());
   for (auto& reflection : rls::MakeReflectionServices(served)) services_.push_back(std::move(reflection));
 

@@ -115,7 +115,7 @@ class Talk final : public StreamHandler {
 
 class ReflectionService final : public Service {
  public:
-  ReflectionService(const std::string& version, std::shared_ptr<const Knowledge> knowledge)
+  ReflectionService(const std::string& version, const std::shared_ptr<const Knowledge>& knowledge)
       : name_("grpc.reflection." + version + ".ServerReflection"),
         descriptors_(FileDescriptors("grpc/reflection/" + version + "/reflection.proto")) {
     methods_.push_back({"/" + name_ + "/ServerReflectionInfo", 0,
