@@ -201,12 +201,20 @@ class Transport(GrpcCase):
         asked = '{"domain": "d", "descriptors": [{"entries": [{"key": "k", "value": "v"}]}]}'
         self.assertIn('"overallCode": "OK"', self.run_tool(*grpcurl, "-d", asked, address, "envoy.service.ratelimit.v3.RateLimitService/ShouldRateLimit"))
 
-    def test_h2spec(self):
-        port = self.grpc_weir().port_of("grpc")
-        told = self.run_tool(tool("h2spec"), "-h", "127.0.0.1", "-p", port, "-P", CHECK, "--timeout", 10)
+    def h2spec(self, port, *options):
+        told = self.run_tool(tool("h2spec"), "-h", "127.0.0.1", "-p", port, "-P", CHECK, "--timeout", 10, *options)
         tests, passed, skipped, failed = (int(n) for n in re.search(r"(\d+) tests, (\d+) passed, (\d+) skipped, (\d+) failed", told).groups())
         self.assertGreaterEqual(tests, 140)
         self.assertEqual((passed, skipped, failed), (tests, 0, 0), told)
+
+    def test_h2spec(self):
+        self.h2spec(self.grpc_weir().port_of("grpc"), "--strict")
+
+    def test_h2spec_over_tls(self):
+        self.certificates("server")
+        weir = self.grpc_weir(f"server: {{grpc: {{address: '127.0.0.1:0', tls: {{certificate_file: {self.directory}/server.pem, "
+                              f"key_file: {self.directory}/server.key}}}}}}\n")
+        self.h2spec(weir.port_of("grpc"), "-t", "-k")
 
 
 if __name__ == "__main__":
