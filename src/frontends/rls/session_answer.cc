@@ -90,6 +90,8 @@ void GrpcSession::TellHandler(Exchange& exchange) {
 
 void GrpcSession::OnSend(Exchange& exchange, std::string_view message) {
   if (exchange.closed || exchange.finished) return;
+  // What the client says about it (windows, pings) is our doing.
+  frames_.Earn();
   AppendMessage(exchange, message);
   if (exchange.reply == Exchange::Reply::kNone) {
     StartReply(exchange);
