@@ -1,10 +1,13 @@
 // What weir answers to a request.
 #pragma once
 
-#include <array>
+#include <cstddef>
 #include <cstdint>
+#include <new>
 #include <string>
 #include <string_view>
+#include <type_traits>
+#include <utility>
 #include <vector>
 
 #include "weir/outcome.h"
@@ -62,19 +65,60 @@ struct RuleOutcome {
 // Fixed room for the common case; a plan of more rules spills to the heap.
 inline constexpr std::size_t kInlineRules = 8;
 
+// The room itself: making it costs nothing, and what was not written to it must not be read.
+class InlineRules {
+ public:
+  InlineRules() noexcept {}  // NOLINT(modernize-use-equals-default): leaves the room as it is
+  RuleOutcome* data() { return std::launder(reinterpret_cast<RuleOutcome*>(room_)); }
+  const RuleOutcome* data() const { return std::launder(reinterpret_cast<const RuleOutcome*>(room_)); }
+  RuleOutcome& operator[](std::size_t i) { return data()[i]; }
+  const RuleOutcome& operator[](std::size_t i) const { return data()[i]; }
+
+ private:
+  alignas(RuleOutcome) std::byte room_[kInlineRules * sizeof(RuleOutcome)];
+};
+static_assert(std::is_trivially_copyable_v<RuleOutcome> && std::is_trivially_destructible_v<RuleOutcome>);
+
+// Copying one costs as much as it has rules.
 struct Decision {
+  Decision() = default;
+  Decision(const Decision& other) { *this = other; }
+  Decision(Decision&& other) noexcept { *this = std::move(other); }
+  Decision& operator=(const Decision& other) {
+    CopyPlain(other);
+    spilled_rules = other.spilled_rules;
+    return *this;
+  }
+  Decision& operator=(Decision&& other) noexcept {
+    CopyPlain(other);
+    spilled_rules = std::move(other.spilled_rules);
+    return *this;
+  }
+  ~Decision() = default;
+
   bool allowed = true;
   Reason reason = Reason::kNoLimit;
   // The rule that headers describe: the one that denied, else the one nearest to denying. -1: none.
   std::int32_t deciding = -1;
   std::uint64_t reservation = 0;  // kReserve: names it for commit and cancel. concurrency: names the slot
   std::uint32_t rule_count = 0;
-  std::array<RuleOutcome, kInlineRules> inline_rules;
+  InlineRules inline_rules;                // the first rule_count of them, when there are no more than fit
   std::vector<RuleOutcome> spilled_rules;  // all of them, when rule_count > kInlineRules
 
   const RuleOutcome* rules() const { return rule_count > kInlineRules ? spilled_rules.data() : inline_rules.data(); }
   RuleOutcome* rules() { return rule_count > kInlineRules ? spilled_rules.data() : inline_rules.data(); }
   const RuleOutcome* decider() const { return deciding < 0 ? nullptr : rules() + deciding; }
+
+ private:
+  void CopyPlain(const Decision& other) noexcept {
+    allowed = other.allowed;
+    reason = other.reason;
+    deciding = other.deciding;
+    reservation = other.reservation;
+    rule_count = other.rule_count;
+    if (this == &other || rule_count > kInlineRules) return;
+    for (std::uint32_t i = 0; i < rule_count; ++i) inline_rules[i] = other.inline_rules[i];
+  }
 };
 
 // One step of an explanation: what was looked at and what came of it.

@@ -1,8 +1,10 @@
 #include "base/path.h"
 
 #include <array>
+#include <bit>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <optional>
 
 namespace weir {
@@ -24,6 +26,50 @@ constexpr std::array<ByteClass, 256> MakeClasses() {
   return classes;
 }
 constexpr std::array<ByteClass, 256> kClasses = MakeClasses();
+
+// Sixteen bytes at a time.
+using Bytes = std::uint8_t __attribute__((vector_size(16)));
+using Halves = std::uint64_t __attribute__((vector_size(16)));
+
+constexpr Bytes Splat(std::uint8_t c) { return Bytes{c, c, c, c, c, c, c, c, c, c, c, c, c, c, c, c}; }
+
+// Whether these bytes hold "/.", "//", or one that may have a meaning of its own. What they begin with counts as what
+// follows the last of them too: a needless closer look now and then.
+inline bool IsOdd(Bytes bytes) {
+  const auto slash = bytes == Splat('/');
+  const auto joins = slash | (bytes == Splat('.'));
+  const auto special = (bytes == Splat('%')) | (bytes == Splat('\\')) | (bytes == Splat(';')) | (bytes == Splat('?')) |
+                       (bytes == Splat('#'));
+  const auto slashes = reinterpret_cast<Halves>(slash);
+  const auto next = reinterpret_cast<Halves>(joins);
+  const auto specials = reinterpret_cast<Halves>(special);
+  const std::uint64_t first = (next[0] >> 8) | (next[1] << 56);
+  const std::uint64_t second = (next[1] >> 8) | (next[0] << 56);
+  return ((slashes[0] & first) | (slashes[1] & second) | specials[0] | specials[1]) != 0;
+}
+
+// Whether the path is in normal form for sure: it begins with '/', and holds no "/." or "//", no query, and nothing
+// else that may not be normal. Reads some bytes twice rather than the last ones one by one.
+bool IsPlainPath(std::string_view raw) {
+  if constexpr (std::endian::native != std::endian::little) return false;
+  Bytes bytes;
+  if (raw.size() < 8 || raw.front() != '/') return false;
+  if (raw.size() < 16) {
+    std::uint64_t begin = 0;
+    std::uint64_t end = 0;
+    std::memcpy(&begin, raw.data(), 8);
+    std::memcpy(&end, raw.data() + raw.size() - 8, 8);
+    const Halves halves{begin, end};
+    return !IsOdd(reinterpret_cast<Bytes>(halves));
+  }
+  // The last byte of each block is the first of the next, so that no pair falls between two.
+  for (std::size_t i = 0; i + 16 < raw.size(); i += 15) {
+    std::memcpy(&bytes, raw.data() + i, 16);
+    if (IsOdd(bytes)) return false;
+  }
+  std::memcpy(&bytes, raw.data() + raw.size() - 16, 16);
+  return !IsOdd(bytes);
+}
 
 // The part before the query, when that is in normal form for sure; nullopt when it may not be ("/.well-known").
 std::optional<std::string_view> NormalPart(std::string_view raw) {
@@ -173,6 +219,7 @@ std::string_view Rewrite(std::string_view path, Reading reading, PathBuffer& buf
 }  // namespace
 
 NormalPath NormalizePath(std::string_view raw, PathBuffer& buffer) {
+  if (IsPlainPath(raw)) return {.path = raw};
   if (const auto path = NormalPart(raw)) return {.path = *path};
   const std::string_view path = WithoutQuery(raw);
   NormalPath normal;

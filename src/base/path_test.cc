@@ -181,5 +181,21 @@ TEST(NormalizePath, AgreesWithTheSlowReading) {
   }
 }
 
+// The quick look over a path takes it in blocks: every odd byte must be seen, wherever it stands.
+TEST(NormalizePath, SeesOddBytesAtEveryPlace) {
+  for (std::size_t length = 1; length < 50; ++length) {
+    for (std::size_t at = 0; at < length; ++at) {
+      for (const std::string odd : {".", "..", "/", "//", "%2e", "\\", ";", "?", "#", "x", "./", "/."}) {
+        for (const std::size_t slash : {std::size_t{0}, length / 3, at > 0 ? at - 1 : 0}) {
+          std::string path = "/" + std::string(length, 'a');
+          path[slash] = '/';
+          path.replace(at, odd.size(), odd);
+          ASSERT_EQ(Normal(path), SlowNormal(path, false)) << path;
+        }
+      }
+    }
+  }
+}
+
 }  // namespace
 }  // namespace weir

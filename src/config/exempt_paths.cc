@@ -42,6 +42,7 @@ ExemptPaths::ExemptPaths(const std::vector<std::string>& patterns) : exact_(patt
 
 bool ExemptPaths::Contains(std::string_view normal_path) const {
   if (exact_.Contains(normal_path)) return true;
+  if (prefixes_.empty()) return false;
   // Since no prefix begins with another, only the last one that sorts before the path can begin it.
   const auto after = std::ranges::upper_bound(prefixes_, normal_path, std::less<>{});
   return after != prefixes_.begin() && normal_path.starts_with(*std::prev(after));

@@ -16,8 +16,6 @@ std::uint32_t TagOf(std::uint64_t hash) { return static_cast<std::uint32_t>(hash
 
 std::size_t SlotsFor(std::size_t entries) { return std::bit_ceil(std::max(kLeastSlots, entries + entries / 3 + 1)); }
 
-std::uint64_t LengthBit(std::string_view text) { return std::uint64_t{1} << std::min<std::size_t>(text.size(), 63); }
-
 }  // namespace
 
 StringMap::StringMap(std::size_t expected) : slots_(SlotsFor(expected)) {}
@@ -26,8 +24,7 @@ std::string_view StringMap::TextAt(std::uint32_t at) const {
   return {reinterpret_cast<const char*>(texts_.data() + at + 2), texts_[at + 1]};
 }
 
-std::optional<std::uint32_t> StringMap::Find(std::string_view text) const noexcept {
-  if ((lengths_ & LengthBit(text)) == 0) return std::nullopt;
+std::optional<std::uint32_t> StringMap::FindHashed(std::string_view text) const noexcept {
   const std::uint64_t hash = Hash64(text);
   const std::size_t mask = slots_.size() - 1;
   for (std::size_t i = hash & mask; slots_[i].at != kFree; i = (i + 1) & mask) {

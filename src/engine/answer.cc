@@ -3,8 +3,8 @@
 
 #include "base/intern.h"
 #include "engine/batch.h"
+#include "engine/count.h"
 #include "engine/decide.h"
-#include "engine/detail.h"
 #include "engine/explain.h"
 
 namespace weir::engine {
@@ -12,13 +12,6 @@ namespace {
 
 using storage::Plan;
 using storage::PlanStatus;
-
-bool IsDecision(CallKind kind) {
-  return kind == CallKind::kCheck || kind == CallKind::kPeek || kind == CallKind::kReserve || kind == CallKind::kCharge;
-}
-
-// Peeks are answered, but nothing has happened that is worth counting.
-bool Counts(const Call& call) { return IsDecision(call.kind) && call.kind != CallKind::kPeek && call.request.cost > 0; }
 
 }  // namespace
 
@@ -33,7 +26,8 @@ void Batch::Answer(Question& question) {
   if (whole.status == PlanStatus::kUnavailable) AnswerByPolicy(question, whole);
   Plan plan = shared ? StretchOf(question, whole) : whole;
   question.admitted = question.charges && (!shared || whole.admitted);
-  Decide(plan, PartsOf(question), question.rules, question.failed, core_->subject_secret, call.decision);
+  DescribeRules(plan.items.first(question.rules), PartsOf(question), core_->subject_secret, call.decision);
+  Decide(plan, PartsOf(question), question.rules, question.failed, call.decision);
   if (question.id != 0) KeepReservation(question, plan);
   if (call.trace != nullptr) {
     plan.admitted = plan.admitted && question.admitted;
@@ -114,66 +108,9 @@ void Batch::KeepReservation(Question& question, const Plan& plan) {
 void Batch::Finish(Question& question) {
   Call& call = *question.call;
   if (!IsDecision(call.kind)) return;
-  if (Counts(call)) Count(question);
+  if (Counts(call)) CountDecision(core_->counters, call, PartsOf(question), question.admitted);
   if (call.trace != nullptr) ExplainDecision(call.decision, *call.trace);
   if (core_->observer != nullptr) core_->observer->OnDecision(call, now_);
-}
-
-void Batch::Count(const Question& question) {
-  Counters& counters = core_->counters;
-  const Decision& decision = question.call->decision;
-  counters.Add(decision.allowed ? Tally::kAllowed : Tally::kDenied);
-  switch (decision.reason) {
-    case Reason::kOk:
-    case Reason::kOverLimit:
-    case Reason::kNeverFits:
-    case Reason::kUnknownDomain:  // counted when it was looked up
-      break;
-    case Reason::kExempt:
-      counters.Add(Tally::kExempt);
-      break;
-    case Reason::kNoLimit:
-    case Reason::kUnlimited:
-      counters.Add(Tally::kNoLimit);
-      break;
-    case Reason::kBanned:
-      counters.Add(Tally::kBanned);
-      break;
-    case Reason::kBlocked:
-      counters.Add(Tally::kBlocked);
-      break;
-    case Reason::kStoreAllowed:
-      counters.Add(Tally::kStoreAllow);
-      break;
-    case Reason::kStoreDenied:
-      counters.Add(Tally::kStoreDeny);
-      break;
-    case Reason::kStoreLocal:
-      counters.Add(Tally::kStoreLocal);
-      break;
-    case Reason::kStoreFull:
-      counters.Add(Tally::kStoreFull);
-      break;
-  }
-  for (std::uint32_t i = 0; i < decision.rule_count; ++i) {
-    const RuleOutcome& rule = decision.rules()[i];
-    const RuleUse& use = *parts_[question.first_item + i].use;
-    const bool fits = rule.outcome.verdict == Verdict::kAllowed;
-    if (!fits) {
-      CountRule(*question.call, use, rule.shadow ? RuleTally::kShadowDenied : RuleTally::kDenied);
-    } else if (decision.allowed && question.admitted) {
-      CountRule(*question.call, use, RuleTally::kAllowed);
-    }
-  }
-}
-
-void Batch::CountRule(const Call& call, const RuleUse& use, RuleTally kind) {
-  if (!use.detailed) [[likely]] {
-    core_->counters.Add(use.counter, kind);
-    return;
-  }
-  DetailBuffer buffer;
-  core_->counters.Add(use.counter, DetailOf(*use.rule->descriptor, call.request.attributes, buffer), kind);
 }
 
 }  // namespace weir::engine

@@ -1,15 +1,11 @@
 // The first half of a batch: from calls to plans.
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <utility>
 
-#include "base/intern.h"
+#include "engine/ask_rule.h"
 #include "engine/batch.h"
-#include "engine/decide.h"
 #include "engine/explain.h"
 #include "engine/identify.h"
-#include "engine/resolve.h"
 
 namespace weir::engine {
 namespace {
@@ -31,8 +27,6 @@ Op OpOf(CallKind kind) {
       return Op::kCheck;
   }
 }
-
-bool IsConcurrency(const algorithms::Limit& limit) { return limit.kind == algorithms::Kind::kConcurrency; }
 
 // A slot is released whatever it cost; elsewhere the difference to the true cost is charged or given back.
 Op SettlingOp(const Charge& charge, std::uint64_t actual) {
@@ -67,48 +61,16 @@ void Batch::Ask(Call& call) {
   open_plan_ = kNoPlan;
   if (call.kind == CallKind::kCommit || call.kind == CallKind::kCancel) return AskSettlement(question);
   Resolved resolved;
-  if (!ResolveCall(call, resolved)) return;
+  if (!Resolve(call, resolved)) return;
   AskRules(question, resolved);
   if (question.plan != kNoPlan && !TakeReservations({&question, 1})) Refuse({&question, 1});
 }
 
 // False: the call is decided already.
-bool Batch::ResolveCall(Call& call, Resolved& to) {
-  Decision& decision = call.decision;
-  ClearDecision(decision);
-  to.facts = rules_->FactsOf(call.request, now_, arena_);
-  if (call.descriptor || !call.request.domain.empty()) [[unlikely]] {
-    to.facts.domain = call.request.domain;
-    to.facts.entries = call.request.attributes;
-    to.facts.descriptor = call.descriptor;
-    to.facts.brought = call.descriptor && call.brought != nullptr;
-  }
-  if (call.trace != nullptr) ExplainFacts(call.request, to.facts, *call.trace);
-  to.resolution = Resolve(rules_->snapshot(), to.facts, call.trace);
-  const Resolution& resolution = to.resolution;
-  if (resolution.unknown_domain && AnswersUnknownDomain(call, resolution)) return false;
-  if (resolution.kind != Resolution::Kind::kRules) {
-    decision.allowed = resolution.kind == Resolution::Kind::kExempt;
-    decision.reason = decision.allowed ? Reason::kExempt : Reason::kBlocked;
-    return false;
-  }
-  const config::Rule* const of_domain = resolution.domain_rule;
-  if (of_domain != nullptr && of_domain->unlimited && !to.facts.brought) decision.reason = Reason::kUnlimited;
-  return true;
-}
-
-// Whether envoy.unknown_domain has decided the call.
-bool Batch::AnswersUnknownDomain(Call& call, const Resolution& resolution) {
-  core_->counters.Add(Tally::kUnknownDomain);
-  core_->unknown_domains.Tell(call.request.domain, now_);
-  if (resolution.kind != Resolution::Kind::kUnknownDomain) return false;
-  const UnknownDomain policy = rules_->snapshot().document().envoy.unknown_domain;
-  call.decision.allowed = policy == UnknownDomain::kAllow;
-  call.decision.reason = Reason::kUnknownDomain;
-  if (policy == UnknownDomain::kError) {
-    call.status = Fail(ErrorCode::kNotFound, fmt::format("unknown domain '{}'", call.request.domain.substr(0, 200)));
-  }
-  return true;
+bool Batch::Resolve(Call& call, Resolved& to) {
+  to.facts = FactsOf(*rules_, call, now_, arena_);
+  ResolveCall(*rules_, call, to);
+  return BeginDecision(*core_, *rules_, call, to);
 }
 
 void Batch::AskRules(Question& question, const Resolved& resolved) {
@@ -127,12 +89,10 @@ void Batch::AskRules(Question& question, const Resolved& resolved) {
 void Batch::AddRule(Question& question, const RuleUse& use, Identify& identify, Op op) {
   const config::Rule& rule = *use.rule;
   const Call& call = *question.call;
-  const algorithms::Limit* limit = &rule.limit;
-  const algorithms::Limit* brought = nullptr;
-  if (call.brought != nullptr && IsBrought(rule)) brought = limit = call.brought;
   // A slot is given back by its name, which a refund does not know; and one that is merely charged has none.
-  if ((op == Op::kRefund || op == Op::kCharge) && IsConcurrency(*limit)) return;
-  const Subjects subjects = identify.Find(rule, brought);
+  const bool nameless = op == Op::kRefund || op == Op::kCharge;
+  auto [subjects, limit] = AskRule(use, call, identify);
+  if (nameless && IsConcurrency(*limit)) return;
   if (subjects.quota) limit = plans_.Own(WithQuota(rule.limit, *subjects.quota));
   if (call.trace != nullptr) ExplainSubjects(rule, subjects.all(), *limit, *call.trace);
   if (subjects.count == 0) {
@@ -143,19 +103,13 @@ void Batch::AddRule(Question& question, const RuleUse& use, Identify& identify, 
   question.plan = open_plan_;
   const bool has_former = rule.former && now_ <= rule.former->until;
   for (const std::string_view subject : subjects.all()) {
-    Item& item = plans_.Add();
-    item.limit = limit;
-    item.key = HashKey(rule.seed, subject);
-    item.rule = rule.generation;
-    item.subject = subject;
+    Item& item = plans_.Add(ItemOf(use, *limit, subject, call.request.cost));
     if (has_former) {
       item.previous = &rule.former->limit;
       item.previous_key = HashKey(rule.former->seed, subject);
       item.previous_rule = rule.former->generation;
       if (rule.former->before != nullptr) CarryAlong(*rule.former, subject);
     }
-    item.cost = call.request.cost;
-    item.shadow = use.shadow;
     parts_.push_back({.use = &use});
   }
 }

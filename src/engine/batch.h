@@ -24,7 +24,7 @@
 #include "engine/part.h"
 #include "engine/plan_set.h"
 #include "engine/publication.h"
-#include "engine/resolve.h"
+#include "engine/resolve_call.h"
 #include "engine/ruleset.h"
 
 namespace weir::engine {
@@ -72,16 +72,9 @@ class Batch final : public Flight {
   Batch() = default;
   ~Batch() = default;
 
-  // What holds for a call, before it is asked.
-  struct Resolved {
-    Facts facts;
-    Resolution resolution;
-  };
-
   // ask.cc
   Question& Begin(Call& call);
-  bool ResolveCall(Call& call, Resolved& to);
-  bool AnswersUnknownDomain(Call& call, const Resolution& resolution);
+  bool Resolve(Call& call, Resolved& to);
   void AskRules(Question& question, const Resolved& resolved);
   void AskSettlement(Question& question);
   void SettleLocally(std::vector<Charge>& charges, std::uint64_t id, std::uint64_t actual);
@@ -111,8 +104,6 @@ class Batch final : public Flight {
   storage::Plan StretchOf(const Question& question, const storage::Plan& whole) const;
   void KeepReservation(Question& question, const storage::Plan& plan);
   void Finish(Question& question);
-  void Count(const Question& question);
-  void CountRule(const Call& call, const RuleUse& use, RuleTally kind);
   std::span<const Part> PartsOf(const Question& question) const {
     return std::span(parts_).subspan(question.first_item, question.items);
   }

@@ -98,6 +98,7 @@ Address Walk(const config::Snapshot& snapshot, const Request& request, std::stri
 }  // namespace
 
 Client FindClient(const config::Snapshot& snapshot, const Request& request) {
+  if (request.peer_ip.empty()) return {};
   const std::optional<Address> peer = ParseAddress(request.peer_ip);
   if (!peer) return {};
   if (!snapshot.IsTrustedProxy(*peer)) {

@@ -22,6 +22,7 @@ struct Core {
         observer(the_observer),
         subject_secret(secret),
         failure(std::move(local), the_store->Name()),
+        store_is_inline(the_store->CompletesInline()),
         store(std::move(the_store)) {}
 
   const Clock& clock;
@@ -31,6 +32,7 @@ struct Core {
   Reservations reservations;
   UnknownDomains unknown_domains;
   FailurePolicy failure;
+  const bool store_is_inline;
   std::unique_ptr<storage::Store> store;
 };
 

@@ -35,14 +35,8 @@ std::uint32_t Counters::PlaceOf(std::string_view path, Level level) {
   return place;
 }
 
-Counters::Shard* Counters::MakeMine() noexcept { return Install(shards_[ThreadSlot()]); }
-
-void Counters::Add(std::uint32_t place, RuleTally kind) noexcept {
-  std::atomic<Block*>& slot = Mine()->blocks[place / kBlockRules];
-  Block* block = slot.load(std::memory_order_acquire);
-  if (block == nullptr) block = Install(slot);
-  Raise(block->counts[place % kBlockRules][static_cast<std::size_t>(kind)]);
-}
+Counters::Shard* Counters::MakeShard(std::atomic<Shard*>& place) noexcept { return Install(place); }
+Counters::Block* Counters::MakeBlock(std::atomic<Block*>& place) noexcept { return Install(place); }
 
 void Counters::Add(std::uint32_t place, std::string_view detail, RuleTally kind) noexcept {
   constexpr std::string_view kOverflow = "other";

@@ -52,7 +52,11 @@ class Counters {
   // Where to count a rule: the same place for the same path, for as long as the counters live. Takes a lock.
   std::uint32_t PlaceOf(std::string_view path, Level level);
 
-  void Add(Tally kind) noexcept { Raise(Mine()->kinds[static_cast<std::size_t>(kind)]); }
+  // This thread's part, for whoever counts several things at once. Not kept, and not passed to another thread.
+  class Mine;
+  Mine Here() noexcept;
+
+  void Add(Tally kind) noexcept;
   void Add(std::uint32_t place, RuleTally kind) noexcept;
   // Counts for `detail` of the rule instead: takes a lock for 1/16 of them, and allocates for a new one.
   void Add(std::uint32_t place, std::string_view detail, RuleTally kind) noexcept;
@@ -108,15 +112,12 @@ class Counters {
   };
   static constexpr std::size_t kMostDetails = 10'000;
 
-  Shard* Mine() noexcept {
-    Shard* const mine = shards_[ThreadSlot()].load(std::memory_order_acquire);
-    return mine != nullptr ? mine : MakeMine();
-  }
-  Shard* MakeMine() noexcept;
+  static Shard* MakeShard(std::atomic<Shard*>& place) noexcept;
+  static Block* MakeBlock(std::atomic<Block*>& place) noexcept;
   // An owned shard has one writer, for which a plain add does; the shared one needs a read-modify-write. Relaxed: a
   // count orders nothing.
-  static void Raise(Count& count) noexcept {
-    if (ThreadSlot() == kSharedSlot) {
+  static void Raise(Count& count, bool shared) noexcept {
+    if (shared) [[unlikely]] {
       count.fetch_add(1, std::memory_order_relaxed);
     } else {
       count.store(count.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
@@ -130,5 +131,36 @@ class Counters {
   std::vector<Name> names_;
   std::unordered_map<std::string_view, std::uint32_t> places_;
 };
+
+class Counters::Mine {
+ public:
+  void Add(Tally kind) const noexcept { Raise(shard_->kinds[static_cast<std::size_t>(kind)], shared_); }
+  void Add(std::uint32_t place, RuleTally kind) const noexcept {
+    std::atomic<Block*>& slot = shard_->blocks[place / kBlockRules];
+    Block* block = slot.load(std::memory_order_acquire);
+    if (block == nullptr) [[unlikely]] {
+      block = MakeBlock(slot);
+    }
+    Raise(block->counts[place % kBlockRules][static_cast<std::size_t>(kind)], shared_);
+  }
+
+ private:
+  friend class Counters;
+  Mine(Shard* shard, bool shared) noexcept : shard_(shard), shared_(shared) {}
+  Shard* shard_;
+  bool shared_;
+};
+
+inline Counters::Mine Counters::Here() noexcept {
+  const std::size_t slot = ThreadSlot();
+  Shard* shard = shards_[slot].load(std::memory_order_acquire);
+  if (shard == nullptr) [[unlikely]] {
+    shard = MakeShard(shards_[slot]);
+  }
+  return {shard, slot == kSharedSlot};
+}
+
+inline void Counters::Add(Tally kind) noexcept { Here().Add(kind); }
+inline void Counters::Add(std::uint32_t place, RuleTally kind) noexcept { Here().Add(place, kind); }
 
 }  // namespace weir::engine

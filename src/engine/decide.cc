@@ -17,22 +17,6 @@ std::uint64_t Hide(std::uint64_t key, std::uint64_t secret) {
   return key ^ (key >> 33);
 }
 
-void Describe(const storage::Item& item, const Part& part, const Outcome& outcome, std::uint64_t secret,
-              RuleOutcome& to) {
-  const config::Rule& rule = *part.use->rule;
-  to.rule = rule.path;
-  to.policy = rule.policy;
-  to.level = rule.level;
-  to.shadow = item.shadow;
-  to.quota = part.use->quota;
-  to.rule_index = rule.index;
-  to.headers = part.use->headers;
-  to.window_seconds = rule.window_seconds;
-  if (IsBrought(rule)) to.window_seconds = config::HeaderWindowSeconds(*item.limit);
-  to.subject_hash = Hide(item.key.hi, secret);
-  to.outcome = outcome;
-}
-
 // A store that has no room for the subject: its rule cannot be kept, so it counts as denying.
 void FillFull(const storage::Plan& plan) {
   for (std::size_t i = 0; i < plan.items.size(); ++i) {
@@ -66,9 +50,9 @@ bool Worse(const Outcome& a, const Outcome& b) {
 
 bool NearerToDenying(const Outcome& a, const Outcome& b) {
   // a.remaining / a.limit < b.remaining / b.limit; a limit of 0 has nothing left.
-  const double left_a = static_cast<double>(a.remaining) * static_cast<double>(std::max<std::uint64_t>(b.limit, 1));
-  const double left_b = static_cast<double>(b.remaining) * static_cast<double>(std::max<std::uint64_t>(a.limit, 1));
-  return left_a < left_b;
+  __extension__ typedef unsigned __int128 Wide;
+  return Wide{a.remaining} * std::max<std::uint64_t>(b.limit, 1) <
+         Wide{b.remaining} * std::max<std::uint64_t>(a.limit, 1);
 }
 
 }  // namespace
@@ -82,16 +66,36 @@ void ClearDecision(Decision& decision) {
   decision.spilled_rules.clear();
 }
 
-void Decide(storage::Plan& plan, std::span<const Part> parts, std::uint32_t rules, Reason failed, std::uint64_t secret,
-            Decision& decision) {
+void DescribeRules(std::span<const storage::Item> items, std::span<const Part> parts, std::uint64_t secret,
+                   Decision& decision) {
+  decision.rule_count = static_cast<std::uint32_t>(items.size());
+  if (items.size() > kInlineRules) decision.spilled_rules.resize(items.size());
+  RuleOutcome* to = decision.rules();
+  for (std::size_t i = 0; i < items.size(); ++i, ++to) {
+    const RuleUse& use = *parts[i].use;
+    const config::Rule& rule = *use.rule;
+    to->rule = rule.path;
+    to->policy = rule.policy;
+    to->level = rule.level;
+    to->shadow = items[i].shadow;
+    to->quota = use.quota;
+    to->rule_index = rule.index;
+    to->headers = use.headers;
+    to->window_seconds = rule.window_seconds;
+    if (IsBrought(rule)) [[unlikely]] {
+      to->window_seconds = config::HeaderWindowSeconds(*items[i].limit);
+    }
+    to->subject_hash = Hide(items[i].key.hi, secret);
+  }
+}
+
+void Decide(storage::Plan& plan, std::span<const Part> parts, std::uint32_t rules, Reason failed, Decision& decision) {
   const bool full = plan.status == storage::PlanStatus::kFull;
   if (full) FillFull(plan);
   if (plan.op == storage::Op::kCharge) JudgeCharge(plan);
-  decision.rule_count = rules;
-  if (rules > kInlineRules) decision.spilled_rules.resize(rules);
   bool enforced = false;
   for (std::uint32_t i = 0; i < rules; ++i) {
-    Describe(plan.items[i], parts[i], plan.outcomes[i], secret, decision.rules()[i]);
+    decision.rules()[i].outcome = plan.outcomes[i];
     enforced |= !plan.items[i].shadow;
   }
   decision.allowed = full ? !enforced : plan.admitted;

@@ -13,11 +13,15 @@ namespace weir::engine {
 // Makes the decision as if nothing had been asked yet.
 void ClearDecision(Decision& decision);
 
-// Fills in a decision from a kCheck, kPeek or kCharge plan: `rules` of its items stand for rules and come first, the
-// rest ask ban boxes. `failed`: kOk when the store answered, else what FailurePolicy::Decide said. `secret` hides the
+// Writes down which rules the decision is about, one an item; what came of each is left to Decide. `secret` hides the
 // subjects that subject_hash names.
-void Decide(storage::Plan& plan, std::span<const Part> parts, std::uint32_t rules, Reason failed, std::uint64_t secret,
-            Decision& decision);
+void DescribeRules(std::span<const storage::Item> items, std::span<const Part> parts, std::uint64_t secret,
+                   Decision& decision);
+
+// Fills in a decision from a kCheck, kPeek or kCharge plan: `rules` of its items stand for rules, which DescribeRules
+// has seen, and come first; the rest ask ban boxes. `failed`: kOk when the store answered, else what
+// FailurePolicy::Decide said.
+void Decide(storage::Plan& plan, std::span<const Part> parts, std::uint32_t rules, Reason failed, Decision& decision);
 
 // Finds the rule that headers describe. Of a denied request: the rule that denied it, one that never fits first, then
 // the one to wait for longest. Of an allowed one: the enforced rule with the smallest part of its limit left.

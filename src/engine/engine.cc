@@ -7,6 +7,7 @@
 
 #include "engine/batch.h"
 #include "engine/core.h"
+#include "engine/decide_one.h"
 #include "engine/publication.h"
 #include "engine/ruleset.h"
 #include "engine/throttle_batch.h"
@@ -89,6 +90,7 @@ bool Engine::Submit(std::span<Call> calls, storage::Completion* done) {
 bool Engine::SubmitAt(Nanos now, std::span<Call> calls, storage::Completion* done) {
   Core& core = *parts_->core;
   const auto rules = parts_->rules->Read();
+  if (calls.size() == 1 && MayDecideOne(core, calls[0]) && DecideOne(core, *rules, now, calls[0])) return true;
   Batch::Trip trip{.core = core, .rules = rules, .now = now, .done = done};
   while (!calls.empty()) {
     Batch* const batch = Batch::Take(trip);

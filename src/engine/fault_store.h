@@ -49,6 +49,7 @@ class FaultStore final : public storage::Store {
     changed_.notify_all();
     return false;
   }
+  bool CompletesInline() const override { return delivery_ == Delivery::kInline; }
   storage::StoreStats Stats() const override { return memory_->Stats(); }
   storage::Health GetHealth() const override { return cut_ ? storage::Health::kDown : storage::Health::kUp; }
   std::string_view Name() const override { return "fault"; }

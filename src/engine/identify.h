@@ -11,6 +11,7 @@
 #include "engine/arena.h"
 #include "engine/extractors.h"
 #include "engine/resolve.h"
+#include "engine/subject.h"
 #include "weir/request.h"
 #include "weir/result.h"
 
@@ -59,6 +60,21 @@ class Identify {
         arena_(arena) {}
 
   Subjects Find(const config::Identifier& identifier);
+  // The one subject of an identifier that IsSimple; no data: none.
+  std::string_view FindSimple(const config::Identifier& identifier) {
+    switch (identifier.kind) {
+      case config::Identifier::Kind::kUser:
+        return Bounded(facts_.user);
+      case config::Identifier::Kind::kApiKey:
+        return facts_.api_key.starts_with(identifier.key_prefix) ? Bounded(facts_.api_key) : std::string_view();
+      case config::Identifier::Kind::kTenant:
+        return Bounded(tenant_);
+      case config::Identifier::Kind::kIp:
+        return ClientText().value_or(std::string_view());
+      default:
+        return "*";
+    }
+  }
   // `brought`: the client's limit, in whose name the rule stands; else nullptr.
   Subjects Find(const config::Rule& rule, const algorithms::Limit* brought) {
     path_ = rule.descriptor.get();
@@ -67,6 +83,9 @@ class Identify {
   }
 
  private:
+  std::string_view Bounded(std::string_view text) {
+    return text.empty() ? std::string_view() : BoundSubject(text, arena_);
+  }
   void Add(const config::Identifier& identifier, Subjects& to);
   void AddUser(const config::Identifier& identifier, Subjects& to);
   void AddApiKey(const config::Identifier& identifier, Subjects& to);
@@ -87,6 +106,9 @@ class Identify {
   const algorithms::Limit* brought_ = nullptr;
   std::string_view client_text_;  // several rules of a request usually count its address
 };
+
+// Whether Identify::FindSimple does for it: a part of the request as it is.
+bool IsSimple(const config::Identifier& identifier);
 
 // The most subjects that the identifier can give; Find must not be asked for more than kMostSubjects.
 std::size_t MostSubjects(const config::Identifier& identifier);

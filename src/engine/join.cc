@@ -28,7 +28,7 @@ void Batch::AskJoined(std::span<Call> calls) {
     Resolved& resolved = resolved_.emplace_back();
     if (IsSettlement(call)) {
       AskSettlement(question);
-    } else if (!ResolveCall(call, resolved)) {
+    } else if (!Resolve(call, resolved)) {
       resolved.resolution.rules.clear();
       resolved.resolution.domain_rule = nullptr;
     }

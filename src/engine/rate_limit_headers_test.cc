@@ -19,7 +19,7 @@ Decision Allowed(HeaderPlan plan) {
   decision.reason = Reason::kOk;
   decision.deciding = 0;
   decision.rule_count = 1;
-  RuleOutcome& rule = decision.inline_rules[0];
+  RuleOutcome& rule = decision.inline_rules[0] = {};
   rule.rule = "global.free_tier";
   rule.policy = "free";
   rule.window_seconds = 60;

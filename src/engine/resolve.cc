@@ -28,10 +28,10 @@ struct Paths {
 
 class Resolver {
  public:
-  Resolver(const Snapshot& snapshot, const Facts& facts, std::vector<ExplainStep>* trace)
-      : snapshot_(snapshot), facts_(facts), trace_(trace) {}
+  Resolver(const Snapshot& snapshot, const Facts& facts, std::vector<ExplainStep>* trace, Resolution& result)
+      : snapshot_(snapshot), facts_(facts), trace_(trace), result_(result) {}
 
-  Resolution Run() {
+  void Run() {
     FindWho();
     const bool in_domain = facts_.descriptor || !facts_.domain.empty();
     if (!in_domain) [[likely]] {
@@ -41,7 +41,6 @@ class Resolver {
     } else if (result_.kind == Resolution::Kind::kRules) {
       AddDomainRule();
     }
-    return std::move(result_);
   }
 
  private:
@@ -73,10 +72,10 @@ class Resolver {
   const Snapshot& snapshot_;
   const Facts& facts_;
   std::vector<ExplainStep>* const trace_;
+  Resolution& result_;
   const UserEntry* user_ = nullptr;
   const TenantEntry* tenant_ = nullptr;
   absl::InlinedVector<IpMatch, 8> ip_rules_;
-  Resolution result_;
 };
 
 void Resolver::RunHierarchy() {
@@ -331,7 +330,13 @@ void Resolver::AddIpRules() {
 }  // namespace
 
 Resolution Resolve(const Snapshot& snapshot, const Facts& facts, std::vector<ExplainStep>* trace) {
-  return Resolver(snapshot, facts, trace).Run();
+  Resolution resolution;
+  Resolve(snapshot, facts, trace, resolution);
+  return resolution;
+}
+
+void Resolve(const Snapshot& snapshot, const Facts& facts, std::vector<ExplainStep>* trace, Resolution& to) {
+  Resolver(snapshot, facts, trace, to).Run();
 }
 
 }  // namespace weir::engine

@@ -61,5 +61,7 @@ struct Resolution {
 
 // `trace`: nullptr on the hot path; otherwise each step is told to it.
 Resolution Resolve(const config::Snapshot& snapshot, const Facts& facts, std::vector<ExplainStep>* trace);
+// The same, into a fresh one.
+void Resolve(const config::Snapshot& snapshot, const Facts& facts, std::vector<ExplainStep>* trace, Resolution& to);
 
 }  // namespace weir::engine

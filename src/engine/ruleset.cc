@@ -28,6 +28,16 @@ void CollectTierFields(const config::Identifier& identifier, std::vector<std::st
   if (identifier.secondary) CollectTierFields(*identifier.secondary, fields);
 }
 
+bool HasQuotaField(const config::Identifier& identifier) {
+  return !identifier.quota_field.empty() || (identifier.primary && HasQuotaField(*identifier.primary)) ||
+         (identifier.secondary && HasQuotaField(*identifier.secondary));
+}
+
+bool IsPlain(const config::Rule& rule) {
+  return rule.penalty == nullptr && rule.limit.kind != algorithms::Kind::kConcurrency &&
+         !HasQuotaField(rule.identifier);
+}
+
 }  // namespace
 
 algorithms::Limit ShareOf(algorithms::Limit limit, std::uint32_t instances) {
@@ -108,6 +118,9 @@ Result<std::shared_ptr<const Ruleset>> Ruleset::Create(std::shared_ptr<const con
                            .shadow = rule.shadow || quota,
                            .quota = quota,
                            .detailed = IsDetailed(rule),
+                           .plain = IsPlain(rule),
+                           .simple = IsSimple(rule.identifier),
+                           .most_subjects = static_cast<std::uint8_t>(MostSubjects(rule.identifier)),
                            .counter = counters.PlaceOf(rule.path, rule.level),
                            .instances = made->instances_,
                            .share = ShareOf(rule.limit, made->instances_)});

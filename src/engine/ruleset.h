@@ -26,7 +26,10 @@ struct RuleUse {
   HeaderPlan headers;
   bool shadow = false;  // never denies: in shadow or in quota mode
   bool quota = false;
-  bool detailed = false;        // counted by the descriptor's text (detail.h)
+  bool detailed = false;  // counted by the descriptor's text (detail.h)
+  bool plain = true;      // asks for one item a subject and no more: no penalties, slots, quota fields
+  bool simple = true;     // its identifier is (identify.h)
+  std::uint8_t most_subjects = 1;
   std::uint32_t counter = 0;    // Counters::PlaceOf
   std::uint32_t instances = 1;  // that share the store
   algorithms::Limit share;      // this instance's part of the limit, for when the store is away

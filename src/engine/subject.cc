@@ -25,8 +25,7 @@ char* PutDecimal(char* at, std::uint8_t number) {
 
 }  // namespace
 
-std::string_view BoundSubject(std::string_view text, Arena& arena) {
-  if (text.size() <= kLongestSubject) return text;
+std::string_view ShortenSubject(std::string_view text, Arena& arena) {
   constexpr std::size_t kKept = kShortenedSubject - 33;
   char* const start = arena.Take(kShortenedSubject);
   std::memcpy(start, text.data(), kKept);

@@ -14,7 +14,10 @@ inline constexpr std::size_t kShortenedSubject = 224;
 
 // The text itself up to kLongestSubject. A longer one becomes its first 191 bytes, '#', and its 128-bit hash in hex:
 // kShortenedSubject bytes, a length that no other subject has. `text` must outlive the result.
-std::string_view BoundSubject(std::string_view text, Arena& arena);
+std::string_view ShortenSubject(std::string_view text, Arena& arena);
+inline std::string_view BoundSubject(std::string_view text, Arena& arena) {
+  return text.size() <= kLongestSubject ? text : ShortenSubject(text, arena);
+}
 
 // The canonical text of an address cut to its prefix, in the arena.
 std::string_view AddressSubject(const Address& address, unsigned v4_bits, unsigned v6_bits, Arena& arena);

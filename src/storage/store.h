@@ -112,6 +112,11 @@ class Store {
   // `now` is the time of the decision; the store never reads a clock for arithmetic.
   [[nodiscard]] virtual bool Apply(std::span<Plan> plans, Nanos now, Completion* done) = 0;
 
+  // Whether Apply always returns true.
+  virtual bool CompletesInline() const { return false; }
+  // These will be asked about in a moment: a store in memory begins to fetch what it will read.
+  virtual void Expect(std::span<const Item> /*items*/) const noexcept {}
+
   virtual StoreStats Stats() const = 0;
   virtual Health GetHealth() const = 0;
   // "memory", "redis": for logs, metrics and explanations.

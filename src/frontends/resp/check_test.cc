@@ -164,6 +164,7 @@ TEST(AppendDecision, TellsTheLongestDelayAndWhatTheStoreLeavesOpen) {
   decision.rule_count = 2;
   decision.deciding = 0;
   decision.reason = Reason::kOk;
+  decision.inline_rules[0] = decision.inline_rules[1] = {};
   decision.inline_rules[0].rule = "a";
   decision.inline_rules[0].outcome.limit = UINT64_MAX;
   decision.inline_rules[0].outcome.remaining = UINT64_MAX - 1;

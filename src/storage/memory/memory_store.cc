@@ -98,12 +98,14 @@ bool MemoryStore::Apply(std::span<Plan> plans, Nanos now, Completion* /*done*/) 
   return true;
 }
 
-void MemoryStore::Prefetch(std::span<const Plan> plans) const {
-  for (const Plan& plan : plans) {
-    for (const Item& item : plan.items) {
-      if (ShapeOf(item.limit->kind) == Shape::kWord) cells_->Prefetch(FingerprintOf(item.key));
-    }
+void MemoryStore::Expect(std::span<const Item> items) const noexcept {
+  for (const Item& item : items) {
+    if (ShapeOf(item.limit->kind) == Shape::kWord) cells_->Prefetch(FingerprintOf(item.key));
   }
+}
+
+void MemoryStore::Prefetch(std::span<const Plan> plans) const {
+  for (const Plan& plan : plans) Expect(plan.items);
 }
 
 StoreStats MemoryStore::Stats() const {

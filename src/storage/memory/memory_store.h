@@ -62,6 +62,9 @@ class MemoryStore final : public Store {
   // allocate nothing.
   [[nodiscard]] bool Apply(std::span<Plan> plans, Nanos now, Completion* done) override;
 
+  bool CompletesInline() const override { return true; }
+  void Expect(std::span<const Item> items) const noexcept override;
+
   StoreStats Stats() const override;
   Health GetHealth() const override { return Health::kUp; }
   std::string_view Name() const override { return "memory"; }

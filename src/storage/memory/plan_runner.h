@@ -10,6 +10,7 @@
 #pragma once
 
 #include "base/clock.h"
+#include "storage/memory/plain_check.h"
 #include "storage/memory/states.h"
 #include "storage/memory/word_plan.h"
 #include "storage/store.h"
@@ -25,7 +26,7 @@ class PlanRunner {
     if (RunWordPlan(states_, plan, now)) return;
     if (plan.items.size() == 1 && (plan.items[0].previous == nullptr || !states_.MayCarryOver(plan.items[0], now))) {
       RunOne(plan, now);
-    } else {
+    } else if (!CheckPlainly(states_, plan, now)) {
       RunMany(plan, now);
     }
   }

@@ -1,0 +1,94 @@
+#include "engine/decide_one.h"
+
+#include <cstddef>
+#include <new>
+#include <span>
+
+#include "engine/ask_rule.h"
+#include "engine/count.h"
+#include "engine/decide.h"
+#include "engine/identify.h"
+#include "engine/resolve_call.h"
+
+namespace weir::engine {
+namespace {
+
+using storage::Item;
+using storage::Op;
+using storage::Plan;
+using storage::PlanStatus;
+
+// Room for the plan, not touched before it is needed.
+template <typename T>
+struct Room {
+  alignas(T) std::byte bytes[kInlineRules * sizeof(T)];
+  T* at(std::size_t i) { return reinterpret_cast<T*>(bytes) + i; }
+};
+
+// Whether the rules' items need nothing besides one plan, and fit it.
+bool ArePlain(const Ruleset& rules, const Call& call, const Resolution& resolution, Nanos now) {
+  std::size_t most = 0;
+  for (const config::Rule* rule : resolution.rules) {
+    const RuleUse& use = rules.UseOf(*rule);
+    if (!use.plain || (rule->former != nullptr && now <= rule->former->until)) return false;
+    if (call.brought != nullptr && IsBrought(*rule) && IsConcurrency(*call.brought)) return false;
+    most += use.most_subjects;
+  }
+  return most <= kInlineRules;
+}
+
+}  // namespace
+
+bool DecideOne(Core& core, const Ruleset& rules, Nanos now, Call& call) {
+  Arena arena;
+  Resolved resolved{.facts = FactsOf(rules, call, now, arena), .resolution = {}};
+  ResolveCall(rules, call, resolved);
+  if (!ArePlain(rules, call, resolved.resolution, now)) return false;
+  const bool asks = BeginDecision(core, rules, call, resolved);
+
+  Room<Item> items;
+  Room<Part> parts;
+  Room<Outcome> outcomes;
+  std::uint32_t count = 0;
+  if (asks) {
+    Identify identify(rules.snapshot(), rules.extractors(), call.request, resolved.facts, resolved.resolution.tenant,
+                      arena);
+    for (const config::Rule* rule : resolved.resolution.rules) {
+      const RuleUse& use = rules.UseOf(*rule);
+      const auto add = [&](const algorithms::Limit& limit, std::string_view subject) {
+        new (items.at(count)) Item(ItemOf(use, limit, subject, call.request.cost));
+        new (parts.at(count)) Part{.use = &use};
+        ++count;
+      };
+      const std::uint32_t before = count;
+      if (use.simple) [[likely]] {
+        const std::string_view subject = identify.FindSimple(rule->identifier);
+        if (subject.data() != nullptr) add(rule->limit, subject);
+      } else {
+        const Asked asked = AskRule(use, call, identify);
+        for (const std::string_view subject : asked.subjects.all()) add(*asked.limit, subject);
+      }
+      if (count == before) core.counters.Add(Tally::kUnidentified);
+    }
+  }
+  const std::span<const Part> all_parts(parts.at(0), count);
+  if (count > 0) {
+    for (std::uint32_t i = 0; i < count; ++i) new (outcomes.at(i)) Outcome;
+    Plan plan{.op = call.kind == CallKind::kPeek ? Op::kPeek : Op::kCheck,
+              .items = {items.at(0), count},
+              .outcomes = {outcomes.at(0), count}};
+    core.store->Expect(plan.items);
+    DescribeRules(plan.items, all_parts, core.subject_secret, call.decision);
+    (void)core.store->Apply({&plan, 1}, now, nullptr);
+    const bool available = plan.status != PlanStatus::kUnavailable;
+    core.failure.Seen(available, now);
+    core.failure.Note({&plan, 1}, all_parts, now);
+    const Reason failed = available ? Reason::kOk : core.failure.Decide(plan, all_parts, now);
+    Decide(plan, all_parts, count, failed, call.decision);
+  }
+  if (Counts(call)) CountDecision(core.counters, call, all_parts, true);
+  if (core.observer != nullptr) core.observer->OnDecision(call, now);
+  return true;
+}
+
+}  // namespace weir::engine

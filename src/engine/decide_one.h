@@ -1,0 +1,22 @@
+// The hot path: one call that wants a decision now, under rules that ask for nothing out of the ordinary. Everything
+// else goes through a Batch, with the same parts and so to the same end.
+#pragma once
+
+#include "base/clock.h"
+#include "engine/core.h"
+#include "engine/engine.h"
+#include "engine/ruleset.h"
+
+namespace weir::engine {
+
+// Whether the call may be one for DecideOne; what its rules are is not known yet.
+inline bool MayDecideOne(const Core& core, const Call& call) {
+  return core.store_is_inline && (call.kind == CallKind::kCheck || call.kind == CallKind::kPeek) &&
+         call.trace == nullptr;
+}
+
+// False: not such a call, and nothing has happened. Takes no lock, makes no system call, and allocates nothing for a
+// store in memory.
+bool DecideOne(Core& core, const Ruleset& rules, Nanos now, Call& call);
+
+}  // namespace weir::engine
