@@ -1,6 +1,7 @@
-// One token bucket decision in process: weir's memory store beside what a program would write itself (a map and a
-// mutex, a sharded flat map) and beside the least that memory allows (random reads, prefetched), for several numbers of
-// subjects, uniform and Zipf, on one and two threads. Prints a Markdown table: medians of the rounds.
+// One token bucket decision in process: weir's memory store, and a whole decision of two of them, beside what a program
+// would write itself (a map and a mutex, a sharded flat map) and beside the least that memory allows (random reads,
+// prefetched), for several numbers of subjects, uniform and Zipf, on one and two threads. Prints a Markdown table:
+// medians of the rounds.
 //
 //   weir_bench_engine 1000,1000000 5
 #include <absl/container/flat_hash_map.h>
@@ -26,6 +27,8 @@
 #include "algorithms/token_bucket.h"
 #include "base/hash.h"
 #include "storage/memory/memory_store.h"
+#include "weir/config.h"
+#include "weir/rate_limiter.h"
 
 namespace {
 
@@ -105,6 +108,43 @@ class Weir final : public Contestant {
   Limit limit_ = Bucket();
   std::size_t batch_;
   std::unique_ptr<weir::storage::Store> store_;
+};
+
+// Not the store alone: a request is resolved and decided under two rules, as a program calls the library. Its time is
+// that of the system's clock, so few of its decisions are denials.
+class WholeDecision final : public Contestant {
+ public:
+  WholeDecision(std::uint64_t subjects, std::size_t batch) : batch_(batch) {
+    weir::RateLimitRule rule{.max_requests = 1'000'000, .window_seconds = 60};
+    rule.algorithm = weir::TokenBucket{};
+    rule.identifier = weir::EnhancedIdentifier{weir::UserId{}};
+    weir::EnterpriseRateLimitConfig config;
+    config.global.free_tier = config.global.pro_tier = config.global.enterprise_tier = rule;
+    config.endpoints["/api/**"] = {.methods = {}, .rule = rule, .combine = weir::Combine::kStack};
+    config.storage.kind = weir::MemoryStorage{.max_entries = subjects * 2 + subjects / 2};
+    limiter_ = std::move(*weir::RateLimiter::Create(config));
+  }
+  std::uint64_t Run(const std::uint32_t* picks, std::size_t count, Nanos) override {
+    std::array<std::array<char, 16>, 16> names;
+    std::array<weir::Request, 16> requests;
+    std::array<weir::Decision, 16> decisions;
+    for (auto& request : requests) request = {.method = "GET", .path = "/api/v1/items"};
+    std::uint64_t allowed = 0;
+    for (std::size_t i = 0; i < count; i += batch_) {
+      for (std::size_t k = 0; k < batch_; ++k) requests[k].user = Name(picks[i + k], names[k]);
+      if (batch_ == 1) {
+        allowed += limiter_->Check(requests[0]).allowed ? 1 : 0;
+        continue;
+      }
+      limiter_->CheckBatch({requests.data(), batch_}, {decisions.data(), batch_});
+      for (std::size_t k = 0; k < batch_; ++k) allowed += decisions[k].allowed ? 1 : 0;
+    }
+    return allowed;
+  }
+
+ private:
+  std::size_t batch_;
+  std::unique_ptr<weir::RateLimiter> limiter_;
 };
 
 template <typename Map, std::size_t kShards>
@@ -233,6 +273,9 @@ int main(int argc, char** argv) {
   const Entry entries[] = {
       {"weir, one at a time", [](std::uint64_t n) { return std::make_unique<Weir>(n, 1); }, UINT64_MAX},
       {"weir, batches of 16", [](std::uint64_t n) { return std::make_unique<Weir>(n, 16); }, UINT64_MAX},
+      {"weir, whole decision of two rules", [](std::uint64_t n) { return std::make_unique<WholeDecision>(n, 1); },
+       10'000'000},
+      {"the same in batches of 16", [](std::uint64_t n) { return std::make_unique<WholeDecision>(n, 16); }, 10'000'000},
       {"unordered_map + mutex", [](std::uint64_t n) { return std::make_unique<MapAndMutex<Standard, 1>>(n); },
        10'000'000},
       {"absl flat map, 64 shards", [](std::uint64_t n) { return std::make_unique<MapAndMutex<Flat, 64>>(n); },

@@ -10,7 +10,6 @@
 #pragma once
 
 #include "base/clock.h"
-#include "storage/memory/plain_check.h"
 #include "storage/memory/states.h"
 #include "storage/memory/word_plan.h"
 #include "storage/store.h"
@@ -26,7 +25,7 @@ class PlanRunner {
     if (RunWordPlan(states_, plan, now)) return;
     if (plan.items.size() == 1 && (plan.items[0].previous == nullptr || !states_.MayCarryOver(plan.items[0], now))) {
       RunOne(plan, now);
-    } else if (!CheckPlainly(states_, plan, now)) {
+    } else {
       RunMany(plan, now);
     }
   }
