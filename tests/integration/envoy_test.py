@@ -7,13 +7,14 @@ import unittest
 
 import yaml
 
-from grpc_harness import YEAR, GrpcCase, tool
+from grpc_harness import YEAR, GrpcCase, descriptor, tool
 from harness import ROOT, free_port, request, require, wait_until
 
 
 class EnvoyCase(GrpcCase):
     def setUp(self):
         super().setUp()
+        self.envoys = []
         self.folder = self.example("envoy", {})
         # Windows are the clock's; a minute might end within a test.
         self.edit("weir.yaml", "window_seconds: 60", f"window_seconds: {YEAR}")
@@ -33,7 +34,7 @@ class EnvoyCase(GrpcCase):
         port = free_port()
         for old, new in ((8000, port), (9000, site.port), (8081, weir_port)):
             self.edit(name, f"port_value: {old}", f"port_value: {new}")
-        self.start([tool("envoy"), "-c", self.folder / name, "--concurrency", "1", "--disable-hot-restart", "--log-level", "warning"], port)
+        self.envoys.append(self.start([tool("envoy"), "-c", self.folder / name, "--concurrency", "1", "--disable-hot-restart", "--log-level", "warning"], port))
         return port
 
     def statuses(self, port, path, count, **headers):
@@ -246,6 +247,71 @@ class Envoy(EnvoyCase):
                       routes:""")
         port = self.envoy(self.site(), self.limiter().port_of("grpc"))
         self.assertEqual(request(port, path="/page")[1]["x-told"], "shop")
+
+
+class Quotas(EnvoyCase):
+    """Envoy's rate_limit_quota filter: it decides by itself within the part that weir gives it, and reports."""
+
+    def ask(self, port, count, **headers):
+        return self.statuses(port, "/", count, **headers).count(200)
+
+    def members(self, weir):
+        return float(re.search(r"^weir_quota_members (\S+)", request(weir.port, path="/metrics")[2], re.M)[1])
+
+    def test_buckets(self):
+        port = self.envoy(self.site(), self.limiter().port_of("grpc"), "envoy-rlqs.yaml")
+        free = {"X-Plan": "free"}
+        # The first request of a bucket passes on Envoy's own word and brings weir's; a free plan has four.
+        wait_until(lambda: 429 in self.statuses(port, "/", 2, **free), "weir's word")
+        self.assertEqual(self.ask(port, 10, **free), 0)
+        # Another bucket, one without a limit, and what is no bucket at all.
+        self.assertEqual(self.ask(port, 1, **{"X-Plan": "free-2"}), 1)
+        self.assertEqual(self.ask(port, 20, **{"X-Plan": "paid"}), 20)
+        self.assertEqual(self.ask(port, 20), 20)
+
+    def test_what_passed_is_known_to_weir(self):
+        weir, site = self.limiter(), self.site()
+        port = self.envoy(site, weir.port_of("grpc"), "envoy-rlqs.yaml")
+        wait_until(lambda: 429 in self.statuses(port, "/", 2, **{"X-Plan": "free-3"}), "weir's word")
+        # Four of weir's, and what Envoy let pass before it had its part.
+        self.assertTrue(4 <= site.hits <= 8, site.hits)
+        # The other protocol, of the same limit, sees it by the reports.
+        ask = self.rls(weir)
+        wait_until(lambda: ask("shop", descriptor(("plan", "free-3"), hits=0)).statuses[0].limit_remaining == 0, "the report")
+
+    def test_two_envoys_share(self):
+        self.edit("weir.yaml", f"rule: {{max_requests: 4, window_seconds: {YEAR}}}", f"rule: {{max_requests: 100, window_seconds: {YEAR}}}")
+        weir = self.limiter()
+        plain = (self.folder / "envoy-rlqs.yaml").read_text()
+        sites, ports = [self.site(), self.site()], []
+        for site in sites:
+            (self.folder / "envoy-rlqs.yaml").write_text(plain)
+            ports.append(self.envoy(site, weir.port_of("grpc"), "envoy-rlqs.yaml"))
+        free = {"X-Plan": "free-4"}
+        for port in ports:
+            self.statuses(port, "/", 1, **free)
+        wait_until(lambda: self.members(weir) == 2, "both report")
+        # Both use up their parts of the hundred: neither has all of it.
+        for port in ports:
+            wait_until(lambda port=port: self.ask(port, 10, **free) == 0, "the end of a part")
+        hits = [site.hits for site in sites]
+        self.assertTrue(all(10 <= n for n in hits), hits)
+        # Either may have had more before the other came, and passes some before it is told of less.
+        self.assertLessEqual(sum(hits), 200, hits)
+        self.envoys[0].terminate()
+        wait_until(lambda: self.members(weir) == 1, "one has gone")
+
+    def test_weir_goes_away_and_comes_back(self):
+        weir = self.limiter()
+        grpc_port = weir.port_of("grpc")
+        port = self.envoy(self.site(), grpc_port, "envoy-rlqs.yaml")
+        free = {"X-Plan": "free"}
+        wait_until(lambda: 429 in self.statuses(port, "/", 2, **free), "weir's word")
+        weir.stop()
+        # The part goes on until it ends.
+        self.assertEqual(self.ask(port, 5, **free), 0)
+        again = self.limiter(grpc_port)
+        wait_until(lambda: self.members(again) == 1, "Envoy's report")
 
 
 if __name__ == "__main__":

@@ -190,7 +190,7 @@ class Transport(GrpcCase):
         address = f"127.0.0.1:{self.grpc_weir().port_of('grpc')}"
         grpcurl = [tool("grpcurl"), "-plaintext"]
         services = self.run_tool(*grpcurl, address, "list").split()
-        for service in ("envoy.service.ratelimit.v3.RateLimitService",
+        for service in ("envoy.service.ratelimit.v3.RateLimitService", "envoy.service.rate_limit_quota.v3.RateLimitQuotaService",
                         "kuadrant.service.ratelimit.v1.RateLimitService", "grpc.health.v1.Health"):
             self.assertIn(service, services)
             self.assertIn("rpc ", self.run_tool(*grpcurl, address, "describe", service))
