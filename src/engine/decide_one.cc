@@ -57,7 +57,9 @@ bool DecideOne(Core& core, const Ruleset& rules, Nanos now, Call& call) {
       const RuleUse& use = rules.UseOf(*rule);
       const auto add = [&](const algorithms::Limit& limit, std::string_view subject) {
         new (items.at(count)) Item(ItemOf(use, limit, subject, call.request.cost));
+        core.store->Expect({items.at(count), 1});  // the rest goes on while its line comes
         new (parts.at(count)) Part{.use = &use};
+        new (outcomes.at(count)) Outcome;
         ++count;
       };
       const std::uint32_t before = count;
@@ -73,11 +75,9 @@ bool DecideOne(Core& core, const Ruleset& rules, Nanos now, Call& call) {
   }
   const std::span<const Part> all_parts(parts.at(0), count);
   if (count > 0) {
-    for (std::uint32_t i = 0; i < count; ++i) new (outcomes.at(i)) Outcome;
     Plan plan{.op = call.kind == CallKind::kPeek ? Op::kPeek : Op::kCheck,
               .items = {items.at(0), count},
               .outcomes = {outcomes.at(0), count}};
-    core.store->Expect(plan.items);
     DescribeRules(plan.items, all_parts, core.subject_secret, call.decision);
     (void)core.store->Apply({&plan, 1}, now, nullptr);
     const bool available = plan.status != PlanStatus::kUnavailable;
