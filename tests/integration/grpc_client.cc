@@ -78,7 +78,7 @@ void Callback(Stub& stub, const std::string& domain) {
   std::vector<std::unique_ptr<Asked>> asked;
   for (int i = 0; i < kCalls; ++i) {
     auto& one = *asked.emplace_back(std::make_unique<Asked>());
-    stub.async()->ShouldRateLimit(&one.context, &request, &one.response, [&](grpc::Status status) {
+    stub.async()->ShouldRateLimit(&one.context, &request, &one.response, [&](const grpc::Status& status) {
       const std::lock_guard lock(mutex);
       tally.Add(status, one.response);
       if (--open == 0) all.notify_one();
