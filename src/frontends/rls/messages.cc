@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <iterator>
 #include <protozero/pbf_reader.hpp>
 #include <protozero/pbf_writer.hpp>
 
@@ -103,6 +104,10 @@ class RequestReader {
 
  private:
   static std::string_view Text(pbf_reader& reader) { return Utf8Of(reader.get_view()); }
+  static std::string_view Bytes(pbf_reader& reader) {
+    const auto view = reader.get_view();
+    return {view.data(), view.size()};
+  }
 
   void ReadDescriptor(pbf_reader reader) {
     descriptor_ = static_cast<int>(room_.descriptors.size() - request_.first_descriptor);
@@ -148,11 +153,11 @@ class RequestReader {
       switch (reader.tag_and_type()) {
         case Field(1, kBytes):
           field_ = "key";
-          entry.name = Text(reader);
+          entry.name = Bytes(reader);
           break;
         case Field(2, kBytes):
           field_ = "value";
-          entry.value = Text(reader);
+          entry.value = Bytes(reader);
           break;
         default:
           field_ = "a field that is not known";
@@ -228,6 +233,14 @@ class RequestReader {
   int descriptor_ = -1, entry_ = -1;
   std::string_view field_;
 };
+
+void AppendEscaped(std::string_view text, std::string& out) {
+  for (std::size_t bad = 0; (bad = FindInvalidUtf8(text)) != std::string_view::npos; text.remove_prefix(bad + 1)) {
+    out.append(text.substr(0, bad));
+    fmt::format_to(std::back_inserter(out), "\\x{:02x}", static_cast<unsigned char>(text[bad]));
+  }
+  out.append(text);
+}
 
 // google.protobuf.Struct and Value.
 void AddPair(pbf_writer& fields, std::string_view name, auto&& write_value) {
@@ -327,6 +340,7 @@ void ResponseWriter::SetDynamicMetadata(const Metadata& metadata) {
   pbf_writer response(out_);
   pbf_writer fields(response, 6);
   AddText(fields, "domain", request.domain);
+  std::string shown;
   AddList(fields, "descriptors", [&](pbf_writer& list) {
     for (std::uint32_t i = 0; i < request.descriptors; ++i) {
       const DescriptorMessage& descriptor = metadata.room.descriptors[request.first_descriptor + i];
@@ -336,7 +350,11 @@ void ResponseWriter::SetDynamicMetadata(const Metadata& metadata) {
         for (std::uint32_t e = 0; e < descriptor.entries; ++e) {
           const Attribute& entry = metadata.room.entries[descriptor.first_entry + e];
           pbf_writer text(entries, 1);
-          text.add_string(3, fmt::format("{}={}", entry.name, entry.value));
+          shown.clear();
+          AppendEscaped(entry.name, shown);
+          shown += '=';
+          AppendEscaped(entry.value, shown);
+          text.add_string(3, shown);
         }
       });
       if (descriptor.limit) {

@@ -4,8 +4,9 @@
 //
 // Reading follows protobuf: unknown fields and fields of another wire type than their definition are passed over, of a
 // field that comes twice the latter holds, and messages that come twice are merged. Stricter than protobuf: groups are
-// refused, and there are at most kMostDescriptors and kMostEntries. Texts are UTF-8, or refused. More lenient: of
-// lengths and field numbers, bits above the 32nd are ignored.
+// refused, and there are at most kMostDescriptors and kMostEntries. More lenient: of lengths and field numbers, bits
+// above the 32nd are ignored, and the keys and values of entries may be any bytes: Envoy puts headers there as they
+// came, and lets a request pass whose call is refused. The other texts are UTF-8, or refused.
 #pragma once
 
 #include <cstdint>
@@ -92,7 +93,8 @@ class ResponseWriter {
   explicit ResponseWriter(std::string& out);
   void AddStatus(const DescriptorStatus& status);
   void AddResponseHeader(std::string_view name, std::string_view value);
-  // What was asked, as a google.protobuf.Struct, in the form in which envoyproxy/ratelimit tells it. `violations`:
+  // What was asked, as a google.protobuf.Struct, in the form in which envoyproxy/ratelimit tells it; bytes of an entry
+  // that are not UTF-8 as "\xff". `violations`:
   // numbers of the descriptors that are over a limit in quota mode.
   struct Metadata {
     const RequestMessage& request;

@@ -211,6 +211,26 @@ TEST(Messages, SaysWhatIsWrongAndWhere) {
   EXPECT_EQ(why("\x18\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01"sv), "the third field: a number of over 10 bytes");
 }
 
+// Envoy lets a request pass whose call is refused: a byte in a header must not do that.
+TEST(Messages, EntriesMayBeAnyBytes) {
+  using namespace std::string_view_literals;
+  const std::string_view wire = "\x0a\x01m\x12\x0b\x0a\x09\x0a\x02k\xfe\x12\x03\xff\xc3v"sv;
+  MessageRoom room;
+  const auto read = ReadRequest(RequestKind::kRateLimit, wire, room);
+  ASSERT_TRUE(read) << read.error().message;
+  EXPECT_EQ(room.entries[0].name, "k\xfe"sv);
+  EXPECT_EQ(room.entries[0].value, "\xff\xc3v"sv);
+  std::string out;
+  ResponseWriter writer(out);
+  writer.SetDynamicMetadata({.request = *read, .room = room, .violations = {}});
+  writer.Finish(Answer::kOk);
+  RateLimitResponse response;
+  ASSERT_TRUE(response.ParseFromString(out));
+  const auto& descriptor = response.dynamic_metadata().fields().at("descriptors").list_value().values(0);
+  EXPECT_EQ(descriptor.struct_value().fields().at("entries").list_value().values(0).string_value(),
+            "k\\xfe=\\xff\\xc3v");
+}
+
 TEST(Messages, DescriptorsAndEntriesAreBounded) {
   RateLimitRequest request;
   for (std::size_t i = 0; i < kMostDescriptors; ++i) request.add_descriptors();

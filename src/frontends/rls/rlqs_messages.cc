@@ -31,12 +31,18 @@ class ReportsReader {
         case Field(1, kBytes):
           field_ = "domain";
           reports_.domain = Utf8Of(reader.get_view());
+          if (reports_.domain.size() > kMostDomainBytes) throw Refused{"longer than 200 bytes"};
           break;
         case Field(2, kBytes):
           field_ = "";
-          if (reports_.usages.size() == kMostUsages) throw Refused{"more than 10,000 bucket_quota_usages"};
-          ReadUsage(reader.get_message());
+          if (reports_.usages.size() == kMostUsages) {
+            reader.skip();
+            ++reports_.skipped;
+          } else {
+            ReadUsage(reader.get_message());
+          }
           in_usage_ = false;
+          ++position_;
           break;
         default:
           field_ = "a field that is not known";
@@ -47,7 +53,7 @@ class ReportsReader {
   }
   std::string Where() const {
     if (!in_usage_) return field_.empty() ? "the report" : std::string(field_);
-    return fmt::format("bucket_quota_usages[{}]{}{}", reports_.usages.size() - 1, field_.empty() ? "" : ".", field_);
+    return fmt::format("bucket_quota_usages[{}]{}{}", position_, field_.empty() ? "" : ".", field_);
   }
   UsageReports& reports() { return reports_; }
 
@@ -55,6 +61,7 @@ class ReportsReader {
   void ReadUsage(pbf_reader reader) {
     BucketUsage& usage = reports_.usages.emplace_back();
     in_usage_ = true;
+    bad_ = false;
     while (reader.next()) {
       switch (reader.tag_and_type()) {
         case Field(1, kBytes):
@@ -77,26 +84,32 @@ class ReportsReader {
       }
       field_ = "";
     }
-    Canonicalise(usage.bucket);
+    if (!bad_ && Canonicalise(usage.bucket)) return;
+    reports_.usages.pop_back();
+    ++reports_.skipped;
   }
 
-  static void ReadBucket(pbf_reader reader, std::vector<Attribute>& bucket) {
+  void ReadBucket(pbf_reader reader, std::vector<Attribute>& bucket) {
     while (reader.next()) {
       if (reader.tag_and_type() != Field(1, kBytes)) {
         reader.skip();
         continue;
       }
       // Twice what may stay: a key may come twice.
-      if (bucket.size() == 2 * kMostBucketEntries) throw Refused{"more than 16 entries"};
+      if (bucket.size() == 2 * kMostBucketEntries) bad_ = true;
+      if (bad_) {
+        reader.skip();
+        continue;
+      }
       Attribute& entry = bucket.emplace_back();
       pbf_reader pair = reader.get_message();
       while (pair.next()) {
         switch (pair.tag_and_type()) {
           case Field(1, kBytes):
-            entry.name = Utf8Of(pair.get_view());
+            entry.name = Text(pair);
             break;
           case Field(2, kBytes):
-            entry.value = Utf8Of(pair.get_view());
+            entry.value = Text(pair);
             break;
           default:
             pair.skip();
@@ -105,15 +118,22 @@ class ReportsReader {
     }
   }
 
-  void Canonicalise(std::vector<Attribute>& bucket) {
-    field_ = "bucket_id";
+  std::string_view Text(pbf_reader& pair) {
+    const auto view = pair.get_view();
+    const std::string_view text(view.data(), view.size());
+    bad_ |= text.size() > kMostBucketBytes || FindInvalidUtf8(text) != std::string_view::npos;
+    return text;
+  }
+
+  // False: not an id that is taken.
+  static bool Canonicalise(std::vector<Attribute>& bucket) {
     std::ranges::reverse(bucket);
     std::ranges::stable_sort(bucket, {}, &Attribute::name);
     const auto repeated = std::ranges::unique(bucket, {}, &Attribute::name);
     bucket.erase(repeated.begin(), repeated.end());
-    if (bucket.empty()) throw Refused{"empty"};
-    if (bucket.size() > kMostBucketEntries) throw Refused{"more than 16 entries"};
-    field_ = "";
+    std::size_t bytes = 0;
+    for (const Attribute& entry : bucket) bytes += entry.name.size() + entry.value.size();
+    return !bucket.empty() && bucket.size() <= kMostBucketEntries && bytes <= kMostBucketBytes;
   }
 
   // Negative and absurd ones are unknown: they only tell how fast requests came.
@@ -137,7 +157,9 @@ class ReportsReader {
   }
 
   UsageReports reports_;
+  std::size_t position_ = 0;  // of the usage that is being read
   bool in_usage_ = false;
+  bool bad_ = false;  // this usage is to be passed over
   std::string_view field_;
 };
 

@@ -17,6 +17,8 @@ namespace weir::rls {
 
 inline constexpr std::size_t kMostUsages = 10'000;     // of a message
 inline constexpr std::size_t kMostBucketEntries = 16;  // the depth of a domain's tree
+inline constexpr std::size_t kMostBucketBytes = 4096;  // of a bucket's id: its keys and values together
+inline constexpr std::size_t kMostDomainBytes = 200;   // as in documents
 
 struct BucketUsage {
   // The bucket's id: ascending by key, each key once (of a key that comes twice the latter value holds).
@@ -27,6 +29,10 @@ struct BucketUsage {
 struct UsageReports {
   std::string_view domain;
   std::vector<BucketUsage> usages;
+  // Usages that were passed over: whose id is empty, beyond a bound or not UTF-8 (nobody could be told of it), and
+  // those after the first kMostUsages. What a client of the data plane puts into a header is no reason to end the
+  // stream.
+  std::uint64_t skipped = 0;
 };
 // Views borrow from the message. kInvalidArgument says what is wrong and where: "bucket_quota_usages[2].bucket_id:
 // ...".

@@ -2,6 +2,7 @@
 #include "frontends/rls/rlqs_messages.h"
 
 #include <envoy/service/rate_limit_quota/v3/rlqs.pb.h>
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 #include <rapidcheck.h>
 
@@ -82,17 +83,47 @@ TEST(RlqsMessages, SaysWhatIsWrongAndWhere) {
   RateLimitQuotaUsageReports reports;
   (*reports.add_bucket_quota_usages()->mutable_bucket_id()->mutable_bucket())["a"] = "b";
   EXPECT_EQ(why(reports), "");
-  reports.add_bucket_quota_usages();
-  EXPECT_EQ(why(reports), "bucket_quota_usages[1].bucket_id: empty");
-  auto& bucket = *reports.mutable_bucket_quota_usages(1)->mutable_bucket_id()->mutable_bucket();
-  for (int i = 0; i < 17; ++i) bucket[std::to_string(i)] = "x";
-  EXPECT_EQ(why(reports), "bucket_quota_usages[1].bucket_id: more than 16 entries");
+  reports.set_domain(std::string(kMostDomainBytes, 'd'));
+  EXPECT_EQ(why(reports), "");
+  reports.set_domain(std::string(kMostDomainBytes + 1, 'd'));
+  EXPECT_EQ(why(reports), "domain: longer than 200 bytes");
+  EXPECT_EQ(ReadUsageReports(std::string_view("\x12\x00\x12\x04\x0a\x02\x0a\x05", 8)).error().message,
+            "bucket_quota_usages[1].bucket_id: the message ends within it");
   EXPECT_EQ(ReadUsageReports(std::string_view("\x0a\x01\xff", 3)).error().message, "domain: not UTF-8");
   EXPECT_EQ(ReadUsageReports(std::string_view("\x12\x05", 2)).error().message,
             "the report: the message ends within it");
+}
+
+// What a header brought must not end the reports of all the others.
+TEST(RlqsMessages, PassesOverUsagesThatItCannotTake) {
+  RateLimitQuotaUsageReports reports;
+  const auto add = [&reports](int entries, std::size_t bytes) {
+    auto& bucket = *reports.add_bucket_quota_usages()->mutable_bucket_id()->mutable_bucket();
+    for (int i = 0; i < entries; ++i) bucket[fmt::format("{:02}", i)] = "x";
+    if (bytes > 0) bucket["k"] = std::string(bytes - 1, 'v');
+  };
+  add(16, 0);
+  add(0, 0);
+  add(17, 0);
+  add(40, 0);
+  add(0, kMostBucketBytes);
+  add(0, kMostBucketBytes + 1);
+  std::string wire = reports.SerializeAsString();
+  wire.append("\x12\x09\x0a\x07\x0a\x05\x0a\x00\x12\x01\xff", 11);
+  wire.append("\x12\x08\x0a\x06\x0a\x04\x0a\x00\x12\x00", 10);
+  const auto read = ReadUsageReports(wire);
+  ASSERT_TRUE(read) << read.error().message;
+  EXPECT_EQ(read->skipped, 5U);
+  ASSERT_EQ(read->usages.size(), 3U);
+  EXPECT_EQ(read->usages[0].bucket.size(), 16U);
+  EXPECT_EQ(read->usages[1].bucket[0].value.size(), kMostBucketBytes - 1);
+  EXPECT_EQ(read->usages[2].bucket[0].value, "");
   std::string many;
-  for (std::size_t i = 0; i <= kMostUsages; ++i) many.append("\x12\x06\x0a\x04\x0a\x02\x0a\x00", 8);
-  EXPECT_EQ(ReadUsageReports(many).error().message, "the report: more than 10,000 bucket_quota_usages");
+  for (std::size_t i = 0; i < kMostUsages + 3; ++i) many.append("\x12\x06\x0a\x04\x0a\x02\x0a\x00", 8);
+  const auto most = ReadUsageReports(many);
+  ASSERT_TRUE(most) << most.error().message;
+  EXPECT_EQ(most->usages.size(), kMostUsages);
+  EXPECT_EQ(most->skipped, 3U);
 }
 
 TEST(RlqsMessages, OfAKeyThatComesTwiceTheLatterHolds) {

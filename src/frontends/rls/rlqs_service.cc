@@ -129,7 +129,11 @@ class RlqsService::Handler final : public StreamHandler {
  public:
   Handler(RlqsService& service, std::uint64_t id, std::shared_ptr<Outbox> outbox)
       : service_(service), id_(id), outbox_(std::move(outbox)) {}
-  ~Handler() override { End(); }
+  // Not every end is told by OnClose, and what is posted already must not reach a stream that is gone.
+  ~Handler() override {
+    outbox_->Forget();
+    End();
+  }
 
   void OnMessage(std::string_view message) override {
     if (!outbox_->open()) return;
@@ -206,7 +210,7 @@ void RlqsService::Report(Handler& handler, const UsageReports& reports) {
   const auto tell = [this](std::uint64_t stream, std::span<const Attribute> bucket, const Assignment& assignment,
                            Nanos ttl) { Tell(stream, bucket, assignment, ttl); };
   Charges charges(core_, handler.domain());
-  std::uint64_t refused = 0;
+  std::uint64_t refused = reports.skipped;
   for (const BucketUsage& usage : reports.usages) {
     std::string key = QuotaTable::KeyOf(handler.domain(), usage.bucket);
     auto& keys = handler.keys();
@@ -225,7 +229,7 @@ void RlqsService::Report(Handler& handler, const UsageReports& reports) {
     if (reported.known && usage.allowed > 0) charges.Add(usage.bucket, reported.order, usage.allowed);
   }
   charges.Submit();
-  reports_.fetch_add(reports.usages.size(), std::memory_order_relaxed);
+  reports_.fetch_add(reports.usages.size() + reports.skipped, std::memory_order_relaxed);
   if (refused > 0 && refused_.fetch_add(refused, std::memory_order_relaxed) == 0) {
     log::Warn("more quota buckets are reported than are kept; the others get no assignments",
               {{"domain", handler.domain().substr(0, 64)}});

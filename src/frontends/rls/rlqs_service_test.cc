@@ -147,6 +147,39 @@ TEST_F(RlqsServiceTest, NothingReachesAStreamThatIsGone) {
   service_->Tick();
 }
 
+TEST_F(RlqsServiceTest, NothingReachesAStreamWhoseHandlerIsGone) {
+  Serve(kLimits);
+  Plane first(*service_), second(*service_);
+  first.Report(kBucket, 1'000);
+  clock_.Advance(kSecond);
+  second.Report(kBucket, 1'000);
+  const std::size_t told = first.actions.size();
+  // As a session does that ends streams by itself, when it drains: no OnClose.
+  first.handler.reset();
+  EXPECT_EQ(first.socket.RunPosted(), 1U);
+  EXPECT_EQ(first.actions.size(), told);
+  EXPECT_EQ(service_->counts().streams, 1U);
+}
+
+TEST_F(RlqsServiceTest, ABucketThatNobodyCanBeToldOfDoesNotEndTheStream) {
+  Serve(kLimits);
+  Plane plane(*service_);
+  RateLimitQuotaUsageReports reports;
+  reports.set_domain("edge");
+  reports.add_bucket_quota_usages();
+  auto* usage = reports.add_bucket_quota_usages();
+  usage->mutable_bucket_id()->mutable_bucket()->insert(kBucket.begin(), kBucket.end());
+  usage->set_num_requests_allowed(3);
+  std::string message = reports.SerializeAsString();
+  message.append("\x12\x09\x0a\x07\x0a\x05\x0a\x00\x12\x01\xff", 11);
+  plane.handler->OnMessage(message);
+  EXPECT_EQ(plane.finished, nullptr);
+  EXPECT_EQ(plane.actions.size(), 1U);
+  EXPECT_EQ(Used(), 3U);
+  EXPECT_EQ(service_->counts().reports, 3U);
+  EXPECT_EQ(service_->counts().refused, 2U);
+}
+
 TEST_F(RlqsServiceTest, HalfCloseEndsTheStream) {
   Serve(kLimits);
   Plane plane(*service_);
