@@ -16,6 +16,13 @@ namespace weir::rls {
 
 class Exchange;
 
+// What a string may keep when it holds little.
+inline constexpr std::size_t kKeptBytes = 8 << 10;
+// Gives back memory that is beyond that and far more than what is in it. (To assign an empty string frees nothing.)
+inline void Trim(std::string& text) {
+  if (text.capacity() > kKeptBytes && text.capacity() / 4 > text.size()) text.shrink_to_fit();
+}
+
 // What an exchange that streams asks of its session.
 class ExchangeOwner {
  public:
@@ -35,12 +42,21 @@ class Exchange final : public Stream {
   void Finish(Status final_status) override { owner->OnFinish(*this, std::move(final_status)); }
   net::Connection& connection() override { return owner->connection(); }
 
+  // nghttp2 has taken so many bytes more. What is sent is forgotten, so that `out` stays below twice what is not, also
+  // for a reader in drips.
+  void Sent(std::size_t size) {
+    out_sent += size;
+    if (out_sent < out.size() && (out_sent <= kKeptBytes || out_sent <= out.size() / 2)) return;
+    out.erase(0, out_sent);
+    out_sent = 0;
+    Trim(out);
+  }
+
   // As new, but for the memory of its strings.
   void Reset() {
-    constexpr std::size_t kKept = 8 << 10;
     for (std::string* text : {&in, &out}) {
       text->clear();
-      if (text->capacity() > kKept) *text = std::string();
+      Trim(*text);
     }
     out_sent = 0;
     status.code = Code::kOk;

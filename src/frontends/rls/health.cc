@@ -46,9 +46,9 @@ class HealthService::Watch final : public StreamHandler {
 
   void OnMessage(std::string_view message) override {
     if (watcher_ != nullptr) return stream_.Finish({Code::kInternal, "Watch takes one message"});
-    auto name = ReadRequest(message);
+    const auto name = ReadRequest(message);
     if (!name) return stream_.Finish(Malformed());
-    name_ = std::move(*name);
+    known_ = service_.Knows(*name);
     watcher_ = std::make_shared<Watcher>(stream_.connection().Share(), this);
     {
       const std::lock_guard lock(service_.mutex_);
@@ -63,7 +63,7 @@ class HealthService::Watch final : public StreamHandler {
   void OnClose() override { Leave(); }
 
   void Tell() {
-    const Serving now = service_.StatusOf(name_);
+    const Serving now = service_.StatusOf(known_);
     if (told_ == now) return;
     told_ = now;
     std::string message;
@@ -81,7 +81,7 @@ class HealthService::Watch final : public StreamHandler {
 
   HealthService& service_;
   Stream& stream_;
-  std::string name_;
+  bool known_ = false;  // what it asks about; not its name, which may be as long as a message
   std::shared_ptr<Watcher> watcher_;
   std::optional<Serving> told_;
 };
@@ -98,8 +98,12 @@ HealthService::HealthService(std::vector<std::string> names, std::function<bool(
 
 HealthService::~HealthService() = default;
 
-HealthService::Serving HealthService::StatusOf(std::string_view name) const {
-  if (!name.empty() && std::find(names_.begin(), names_.end(), name) == names_.end()) return Serving::kServiceUnknown;
+bool HealthService::Knows(std::string_view name) const {
+  return name.empty() || std::find(names_.begin(), names_.end(), name) != names_.end();
+}
+
+HealthService::Serving HealthService::StatusOf(bool known) const {
+  if (!known) return Serving::kServiceUnknown;
   return ready_() ? Serving::kServing : Serving::kNotServing;
 }
 
@@ -110,7 +114,7 @@ bool HealthService::Answer(std::span<UnaryCall> calls, storage::Completion*) {
       call.status = Malformed();
       continue;
     }
-    const Serving serving = StatusOf(*name);
+    const Serving serving = StatusOf(Knows(*name));
     if (serving == Serving::kServiceUnknown) {
       call.status = {Code::kNotFound, "unknown service"};
     } else {

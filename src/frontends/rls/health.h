@@ -40,7 +40,8 @@ class HealthService final : public Service {
     Watch* watch;
   };
 
-  Serving StatusOf(std::string_view name) const;
+  bool Knows(std::string_view name) const;
+  Serving StatusOf(bool known) const;
 
   const std::vector<std::string> names_;
   const std::function<bool()> ready_;

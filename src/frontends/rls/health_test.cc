@@ -1,6 +1,7 @@
 #include "frontends/rls/health.h"
 
 #include <gtest/gtest.h>
+#include <malloc.h>
 
 #include <atomic>
 
@@ -94,6 +95,31 @@ TEST_F(HealthTest, WatchWithoutItsMessageOrWithTwo) {
       client->Request(Client::GrpcHeaders("/grpc.health.v1.Health/Watch"), Framed("") + Framed(""));
   Exchange();
   EXPECT_EQ(client->replies[two].status(), "13");
+}
+
+TEST_F(HealthTest, WatchKeepsNoNames) {
+  struct FakeStream final : Stream {
+    void Send(std::string message) override { sent.push_back(std::move(message)); }
+    std::size_t queued() const override { return 0; }
+    void Finish(Status) override {}
+    net::Connection& connection() override { return fake; }
+    net::FakeConnection fake;
+    std::vector<std::string> sent;
+  } stream;
+  // Of the allocator; always 0 under a sanitizer.
+  const auto used = [] {
+    const struct mallinfo2 info = mallinfo2();
+    return info.uordblks + info.hblkhd;
+  };
+  const std::string about = "\x0A\xA0\x8D\x06" + std::string(100'000, 'n');
+  const std::size_t before = used();
+  std::vector<std::unique_ptr<StreamHandler>> watches;
+  for (int i = 0; i < 50; ++i) {
+    watches.push_back(health.methods().at(1).open(stream));
+    watches.back()->OnMessage(about);
+  }
+  EXPECT_EQ(stream.sent, std::vector<std::string>(50, kServiceUnknown));
+  EXPECT_LT(used(), before + 1'000'000);
 }
 
 TEST_F(HealthTest, WatchersThatHaveGoneAreForgotten) {

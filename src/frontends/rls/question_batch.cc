@@ -18,7 +18,8 @@ std::vector<std::shared_ptr<QuestionBatch>>& Pool() {
 
 void Empty(std::string& text) {
   text.clear();
-  if (text.capacity() > kKeptBytes) text = std::string();
+  // To assign an empty string frees nothing.
+  if (text.capacity() > kKeptBytes) text.shrink_to_fit();
 }
 
 }  // namespace

@@ -169,6 +169,8 @@ void GrpcSession::Settle() {
   }
   if (!closing_ && nghttp2_session_want_read(h2_) == 0 && nghttp2_session_want_write(h2_) == 0) closing_ = true;
   if (closing_) connection_.CloseAfterFlush();
+  unpacked_.clear();
+  Trim(unpacked_);
 }
 
 void GrpcSession::Pump() {

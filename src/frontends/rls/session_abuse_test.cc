@@ -4,6 +4,8 @@
 #include <string>
 
 #include "frontends/rls/abuse.h"
+#include "frontends/rls/exchange.h"
+#include "frontends/rls/question_batch.h"
 #include "frontends/rls/session_fixture.h"
 
 namespace weir::rls {
@@ -289,6 +291,59 @@ TEST_F(Abused, AWindowOfOneByteCostsTheClientAFrameAByte) {
   EXPECT_GE(said, 1'900);
   EXPECT_LE(said, 2'100);
   EXPECT_EQ(counters->Ends(Abuse::kFrameFlood), 1U);
+}
+
+TEST_F(Abused, AStreamReadInDripsHoldsWhatIsUnread) {
+  Connect({{NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, 50'000}}, false);
+  Exchange();
+  const std::int32_t stream = client->Request(Client::GrpcHeaders("/test.Echo/Talk"), Framed("big 50000"), false);
+  Exchange();
+  for (int i = 0; i < 100; ++i) {
+    // As much as is asked for: the 5 bytes that are left are never taken.
+    for (const std::int32_t window : {0, stream}) nghttp2_submit_window_update(client->h2, 0, window, 10'005);
+    client->Continue(stream, Framed("big 10000"));
+    Exchange();
+  }
+  EXPECT_EQ(client->replies[stream].body.size(), 50'000U + 100 * 10'005);
+  const auto& exchange = static_cast<const rls::Exchange&>(*service.streams.at(0));
+  EXPECT_EQ(exchange.queued(), 5U);
+  EXPECT_LT(exchange.out.capacity(), 50'000U);
+}
+
+TEST_F(Abused, AnOpenStreamKeepsNoMemoryOfWhatIsOver) {
+  Connect();
+  const std::string next = Framed("quiet");
+  const std::int32_t stream = client->Request(Client::GrpcHeaders("/test.Echo/Talk"),
+                                              Framed(std::string(500'000, 'x')) + next.substr(0, 1), false);
+  Exchange();
+  EXPECT_EQ(client->replies[stream].Message().size(), 500'004U);
+  const auto& exchange = static_cast<const rls::Exchange&>(*service.streams.at(0));
+  EXPECT_EQ(exchange.in.size(), 1U);
+  EXPECT_LE(exchange.in.capacity(), 8'192U);
+  EXPECT_LE(exchange.out.capacity(), 8'192U);
+  client->Continue(stream, next.substr(1));
+  Exchange();
+  EXPECT_EQ(service.told.back(), "message quiet");
+}
+
+TEST(Pools, KeepNoLargeMessages) {
+  Exchange exchange;
+  exchange.in.assign(100'000, 'x');
+  exchange.out.assign(100'000, 'x');
+  exchange.Reset();
+  EXPECT_LE(exchange.in.capacity(), 8'192U);
+  EXPECT_LE(exchange.out.capacity(), 8'192U);
+  auto batch = QuestionBatch::Acquire();
+  std::string message(100'000, 'x');
+  batch->Add({}, 0, message, 0);
+  batch->call(0).response.assign(100'000, 'x');
+  QuestionBatch::Release(std::move(batch));
+  batch = QuestionBatch::Acquire();
+  message = "small";
+  batch->Add({}, 0, message, 0);
+  EXPECT_LE(message.capacity(), 4'096U);
+  EXPECT_LE(batch->call(0).response.capacity(), 4'096U);
+  QuestionBatch::Release(std::move(batch));
 }
 
 TEST_F(Abused, UnfinishedMessagesOfOneConnectionAreBounded) {

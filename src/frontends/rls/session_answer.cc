@@ -78,8 +78,12 @@ void GrpcSession::TellHandler(Exchange& exchange) {
     frames_.Earn();
     exchange.handler->OnMessage(*message);
   }
-  if (exchange.handler == nullptr) return Forget(exchange.in);
+  if (exchange.handler == nullptr) {
+    Forget(exchange.in);
+    return Trim(exchange.in);
+  }
   exchange.in.erase(0, position);
+  Trim(exchange.in);
   received_ -= position;
   if (!exchange.ended) return;
   if (!exchange.in.empty()) return Reject(exchange, Code::kInternal, "the last message is cut off");
@@ -265,10 +269,6 @@ void GrpcSession::AppendMessage(Exchange& exchange, std::string_view message) {
   const auto size = static_cast<std::uint32_t>(message.size());
   const std::array<char, kPrefixBytes> prefix = {0, static_cast<char>(size >> 24U), static_cast<char>(size >> 16U),
                                                  static_cast<char>(size >> 8U), static_cast<char>(size)};
-  if (exchange.out_sent > 0 && exchange.out_sent == exchange.out.size()) {
-    exchange.out.clear();
-    exchange.out_sent = 0;
-  }
   exchange.out.append(prefix.data(), prefix.size());
   exchange.out.append(message);
   queued_ += prefix.size() + message.size();
@@ -289,6 +289,8 @@ void GrpcSession::Reject(Exchange& exchange, Code code, std::string message) {
   Forget(exchange.in);
   if (exchange.handler != nullptr) refused_.push_back(std::move(exchange.handler));
   if (exchange.reply == Exchange::Reply::kStarted) {
+    // It may last: its client has yet to read. A handler that finishes its call within OnMessage does not come here.
+    Trim(exchange.in);
     if (exchange.deferred) {
       exchange.deferred = false;
       nghttp2_session_resume_data(h2_, exchange.id);
@@ -348,7 +350,7 @@ void GrpcSession::AnswerPlain(Exchange& exchange) {
 std::ptrdiff_t GrpcSession::ReadReply(Exchange& exchange, std::uint8_t* room, std::size_t size, std::uint32_t* flags) {
   const std::size_t taken = std::min(size, exchange.queued());
   std::memcpy(room, exchange.out.data() + exchange.out_sent, taken);
-  exchange.out_sent += taken;
+  exchange.Sent(taken);
   queued_ -= taken;
   if (exchange.queued() > 0) return static_cast<std::ptrdiff_t>(taken);
   if (exchange.finished) {
