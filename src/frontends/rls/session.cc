@@ -274,7 +274,7 @@ void GrpcSession::OnPong(std::span<const std::uint8_t> payload) {
                         0);
   // Calls that would never end by themselves.
   for (Exchange* exchange : std::vector<Exchange*>(live_)) {
-    if (exchange->handler != nullptr) OnFinish(*exchange, {Code::kUnavailable, "the server is shutting down"});
+    if (exchange->handler != nullptr) Reject(*exchange, Code::kUnavailable, "the server is shutting down");
   }
 }
 

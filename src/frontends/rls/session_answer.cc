@@ -155,6 +155,10 @@ void GrpcSession::AskServices() {
 }
 
 bool GrpcSession::TakeQuestion(Exchange& exchange, QuestionBatch& batch) {
+  if (exchange.timed && Now() >= exchange.deadline) {
+    Reject(exchange, Code::kDeadlineExceeded, "the deadline has passed");
+    return false;
+  }
   if (exchange.in.size() < kPrefixBytes) {
     Reject(exchange, Code::kInternal, exchange.in.empty() ? "no message" : "the message is cut off");
     return false;

@@ -149,6 +149,7 @@ void GrpcSession::OnHeadersWhole(Exchange& exchange) {
   }
   if (!exchange.is_post || !exchange.is_grpc) {
     exchange.plain = exchange.is_post ? Exchange::Plain::kUnsupportedMediaType : Exchange::Plain::kMethodNotAllowed;
+    exchange.timed = false;
     return;
   }
   if (exchange.method == nullptr) {

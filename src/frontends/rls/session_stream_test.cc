@@ -222,6 +222,8 @@ TEST_F(Session, DrainEndsStreams) {
   Exchange();
   EXPECT_EQ(client->replies[stream].status(), "14");
   EXPECT_TRUE(connection->closing());
+  // It did not end the call itself, so must be told that nothing can be sent any more.
+  EXPECT_EQ(service.told, (Told{"open", "message one", "close", "destroyed"}));
 }
 
 TEST_F(Session, DrainOfAnIdleConnection) {

@@ -233,6 +233,34 @@ TEST_F(Session, DeadlinesOfTheClient) {
   EXPECT_EQ(service.batches.size(), 1U);
 }
 
+TEST_F(Session, AMessageAfterTheDeadlineIsNotAsked) {
+  Connect();
+  const std::int32_t stream = client->Request(Client::GrpcHeaders("/test.Echo/Say", {{"grpc-timeout", "20m"}}),
+                                              Framed("late").substr(0, 6), false);
+  Exchange();
+  clock.Advance(20 * kMillisecond);
+  client->Continue(stream, Framed("late").substr(6), true);
+  Exchange();
+  EXPECT_EQ(client->replies[stream].status(), "4");
+  EXPECT_TRUE(service.batches.empty());
+}
+
+TEST_F(Session, ARequestThatIsNoCallHasNoDeadline) {
+  Connect();
+  const std::int32_t get = client->Request(
+      Client::GrpcHeaders("/", {{":method", "GET"}, {"content-type", "(none)"}, {"grpc-timeout", "20m"}}), "", false);
+  service.hold = true;
+  client->Call("a call", "/test.Echo/Say", {{"grpc-timeout", "10m"}});
+  Exchange();
+  clock.Advance(10 * kMillisecond);
+  EXPECT_TRUE(connection->Wake());
+  Exchange();
+  client->Continue(get, "", true);
+  Exchange();
+  EXPECT_EQ(client->replies[get].Header(":status"), "405");
+  service.Release();
+}
+
 TEST_F(Session, AnAnswerAfterTheDeadlineIsNotGiven) {
   Connect();
   service.hold = true;
