@@ -1,10 +1,11 @@
 // Bounds on what a client can make the session do for nothing. Pure counting; not thread-safe.
 #pragma once
 
-#include <array>
+#include <algorithm>
 #include <bitset>
 #include <cstddef>
 #include <cstdint>
+#include <vector>
 
 #include "base/clock.h"
 
@@ -38,22 +39,22 @@ class CancelWindow {
   std::uint32_t count_ = 0;
 };
 
-// The latest few of a growing row of streams; an older one may be forgotten.
+// The latest `most` streams that were added.
 class StreamSet {
  public:
-  void Add(std::int32_t stream) { Slot(stream) = stream; }
-  void Remove(std::int32_t stream) {
-    if (Has(stream)) Slot(stream) = 0;
+  explicit StreamSet(std::size_t most) : most_(std::max<std::size_t>(most, 1)) {}
+
+  void Add(std::int32_t stream) {
+    if (streams_.size() < most_) return streams_.push_back(stream);
+    streams_[oldest_] = stream;
+    oldest_ = (oldest_ + 1) % most_;
   }
-  bool Has(std::int32_t stream) const { return streams_[Index(stream)] == stream; }
+  bool Has(std::int32_t stream) const { return std::find(streams_.begin(), streams_.end(), stream) != streams_.end(); }
 
  private:
-  static constexpr std::size_t kSlots = 256;
-  // Clients' streams are odd.
-  static std::size_t Index(std::int32_t stream) { return static_cast<std::size_t>(stream) / 2 % kSlots; }
-  std::int32_t& Slot(std::int32_t stream) { return streams_[Index(stream)]; }
-
-  std::array<std::int32_t, kSlots> streams_{};
+  const std::size_t most_;
+  std::size_t oldest_ = 0;  // once there are `most_`
+  std::vector<std::int32_t> streams_;
 };
 
 // Frames that ask for work but carry no request (PING, SETTINGS, PRIORITY, WINDOW_UPDATE, RST_STREAM, empty DATA,

@@ -144,7 +144,8 @@ class GrpcSession final : public net::Session, private BatchOwner, private Excha
   std::string text_;
   FrameScanner scanner_;
   std::int32_t highest_stream_ = 0;
-  StreamSet abandoned_;  // streams that ended while their client was still sending
+  std::vector<std::int32_t> arriving_;  // ascending: nghttp2 has not seen their headers yet, or refused them
+  StreamSet abandoned_;                 // streams that ended while their client was still sending
   CancelWindow cancels_;
   FrameBudget frames_;
   // For tasks: empty once the session has gone.

@@ -44,7 +44,7 @@ Protocol ProtocolOf(std::string_view input) {
 }  // namespace
 
 GrpcSession::GrpcSession(net::Connection& connection, const GrpcOptions& options)
-    : connection_(connection), options_(options), frames_(clock().Now()) {}
+    : connection_(connection), options_(options), abandoned_(options.max_concurrent_streams), frames_(clock().Now()) {}
 
 GrpcSession::~GrpcSession() {
   if (self_ != nullptr) *self_ = nullptr;

@@ -431,5 +431,34 @@ TEST_F(Abused, WhatTravelsWhileTheServerEndsAStreamIsNoFault) {
   EXPECT_EQ(service.batches.size(), 1U);
 }
 
+TEST_F(Abused, AsManyStreamsAsAreAllowedMayBeEndedWhileTheirMessagesTravel) {
+  Greet();
+  for (std::int32_t stream = 1; stream < 2'000; stream += 2) {
+    Say(Frame(NGHTTP2_HEADERS, NGHTTP2_FLAG_END_HEADERS, stream, Block(Client::GrpcHeaders("/no.such/Method"))));
+  }
+  for (std::int32_t stream = 1; stream < 2'000; stream += 2) {
+    Say(Frame(NGHTTP2_DATA, NGHTTP2_FLAG_END_STREAM, stream, Framed("x")));
+  }
+  EXPECT_EQ(GoAwayError(), -1);
+}
+
+TEST_F(Abused, AnOldStreamMayBeEndedWhileItsMessageTravelsAndOthersBegin) {
+  options.max_concurrent_streams = 10;
+  Greet();
+  Say(Frame(NGHTTP2_HEADERS, NGHTTP2_FLAG_END_HEADERS, 1, Block(Client::GrpcHeaders("/test.Echo/Talk"))));
+  Say(Frame(NGHTTP2_DATA, 0, 1, Framed("finish")));
+  for (std::int32_t stream = 3; stream < 2'000; stream += 2) {
+    Say(Open(stream) + Frame(NGHTTP2_DATA, NGHTTP2_FLAG_END_STREAM, stream, Framed("x")));
+  }
+  Say(Frame(NGHTTP2_DATA, 0, 1, Framed("more")));
+  EXPECT_EQ(GoAwayError(), -1);
+}
+
+TEST_F(Abused, StreamsThatAreSkippedWereNeverOpen) {
+  Greet();
+  Say(Open(5) + Open(3));
+  EXPECT_EQ(GoAwayError(), NGHTTP2_STREAM_CLOSED);
+}
+
 }  // namespace
 }  // namespace weir::rls

@@ -1,4 +1,5 @@
 // What nghttp2 tells of the client's frames, and the routing of requests.
+#include <algorithm>
 #include <utility>
 
 #include "frontends/rls/grpc_session.h"
@@ -49,21 +50,32 @@ bool GrpcSession::OnFrame(const FrameScanner::Frame& frame) {
 bool GrpcSession::StreamTakes(const FrameScanner::Frame& frame) {
   if (frame.stream > highest_stream_) {
     if (frame.type == NGHTTP2_HEADERS) {
-      // Until it begins: it may be refused, and what follows it is on its way.
       highest_stream_ = frame.stream;
-      abandoned_.Add(frame.stream);
+      arriving_.push_back(frame.stream);
+      if (arriving_.size() > options_.max_concurrent_streams) {
+        abandoned_.Add(arriving_.front());
+        arriving_.erase(arriving_.begin());
+      }
     }
     return true;
   }
   // nghttp2 passes over frames for a stream that is gone, because we may have ended it while they travelled. When the
   // client had ended it, it is the one at fault (RFC 9113, 5.1).
-  if (frame.stream == 0 || Find(frame.stream) != nullptr || abandoned_.Has(frame.stream)) return true;
+  if (frame.stream == 0 || Find(frame.stream) != nullptr ||
+      std::binary_search(arriving_.begin(), arriving_.end(), frame.stream) || abandoned_.Has(frame.stream)) {
+    return true;
+  }
   End(NGHTTP2_STREAM_CLOSED);
   return false;
 }
 
 Exchange* GrpcSession::OnStreamBegin(std::int32_t stream) {
-  abandoned_.Remove(stream);
+  // Those before it were refused, and what follows them is on its way.
+  const auto begun = std::upper_bound(arriving_.begin(), arriving_.end(), stream);
+  for (auto it = arriving_.begin(); it != begun; ++it) {
+    if (*it != stream) abandoned_.Add(*it);
+  }
+  arriving_.erase(arriving_.begin(), begun);
   Exchange* const exchange = Exchanges::Acquire();
   exchange->owner = this;
   exchange->id = stream;
