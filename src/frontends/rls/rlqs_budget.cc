@@ -66,6 +66,13 @@ Budget BudgetOf(const config::Rule* rule) {
   return budget;
 }
 
+Budget BudgetOfUnknownDomain(UnknownDomain policy) {
+  Budget budget;
+  if (policy == UnknownDomain::kDeny) budget.kind = Budget::Kind::kDenyAll;
+  if (policy == UnknownDomain::kHierarchy || policy == UnknownDomain::kError) budget.kind = Budget::Kind::kUnknown;
+  return budget;
+}
+
 Assignment PartOf(const Budget& budget, std::uint64_t share) {
   Assignment part;
   if (budget.kind == Budget::Kind::kDenyAll || (budget.kind == Budget::Kind::kTokens && share == 0)) {

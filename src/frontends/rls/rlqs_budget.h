@@ -20,7 +20,8 @@ struct Assignment {
 };
 
 struct Budget {
-  // kUnknown: nothing that a data plane could enforce by itself (a number of requests in flight): it is told nothing.
+  // kUnknown: nothing that a data plane could enforce by itself (a number of requests in flight, a penalty, the rules
+  // of tiers and users): it is told nothing, and its own setting for that holds.
   enum class Kind : std::uint8_t { kAllowAll, kDenyAll, kTokens, kUnknown } kind = Kind::kAllowAll;
   std::uint32_t burst = 0;             // kTokens: most at once
   std::uint32_t tokens = 0;            // kTokens: in an interval
@@ -31,6 +32,9 @@ struct Budget {
 // nullptr, unlimited, shadow and quota mode: all pass. Windows: as many as the limit, at once and in a window's length.
 // The interval is a multiple of the window when that makes parts of small limits finer.
 Budget BudgetOf(const config::Rule* rule);
+
+// Of any bucket of a domain that the document does not have. kError is kUnknown too: who asks is refused before.
+Budget BudgetOfUnknownDomain(UnknownDomain policy);
 
 // The part of a data plane with that share of budget.tokens: the same part of the burst, and at least 1 of it.
 Assignment PartOf(const Budget& budget, std::uint64_t share);

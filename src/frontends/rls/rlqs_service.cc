@@ -1,7 +1,7 @@
 #include "frontends/rls/rlqs_service.h"
 
 #include <algorithm>
-#include <unordered_set>
+#include <array>
 #include <utility>
 
 #include "base/log.h"
@@ -14,10 +14,19 @@ constexpr std::size_t kMostBucketsOfAStream = 10'000;
 constexpr std::size_t kMostUnread = 1 << 20;
 constexpr std::size_t kChargedAtOnce = 64;
 
+// Domains that are told of in the log.
+constexpr std::size_t kMostToldOf = 100;
+
+}  // namespace
+
 // What was reported as let through, on its way into the counters. Owns itself while the engine holds it.
-class Charges final : public storage::Completion {
+class RlqsService::Charges final : public storage::Completion {
  public:
-  Charges(DescriptorCore& core, std::string_view domain) : core_(core), domain_(domain) {}
+  Charges(RlqsService& service, std::string_view domain)
+      : core_(service.core_), service_(service), uncounted_(service.uncounted_), domain_(domain) {}
+  ~Charges() { uncounted_->fetch_sub(bytes_, std::memory_order_relaxed); }
+  Charges(const Charges&) = delete;
+  Charges& operator=(const Charges&) = delete;
 
   void Add(std::span<const Attribute> bucket, std::span<const std::uint32_t> order, std::uint64_t count) {
     Charge& charge = charges_.emplace_back();
@@ -28,7 +37,13 @@ class Charges final : public storage::Completion {
   }
   void Submit() {
     if (charges_.empty()) return;
-    auto flight = std::make_unique<Charges>(core_, domain_);
+    auto flight = std::make_unique<Charges>(service_, domain_);
+    if (!flight->MayFly(entries_, charges_.size())) {
+      service_.uncharged_.fetch_add(charges_.size(), std::memory_order_relaxed);
+      charges_.clear();
+      entries_.clear();
+      return;
+    }
     flight->Take(entries_);
     flight->calls_.resize(charges_.size());
     const auto settings = core_.CurrentSettings();
@@ -54,6 +69,13 @@ class Charges final : public storage::Completion {
     std::size_t first = 0;  // in entries_
     std::uint64_t count = 0;
   };
+  bool MayFly(const std::vector<Attribute>& entries, std::size_t calls) {
+    std::size_t bytes = sizeof(Charges) + calls * sizeof(engine::Call) + entries.size() * sizeof(Attribute);
+    for (const Attribute& entry : entries) bytes += entry.name.size() + entry.value.size();
+    const std::size_t before = uncounted_->fetch_add(bytes, std::memory_order_relaxed);
+    bytes_ = bytes;
+    return before + bytes <= service_.most_uncounted_bytes_;
+  }
   // Copies the entries: the message does not live as long.
   void Take(const std::vector<Attribute>& entries) {
     std::size_t size = 0;
@@ -71,14 +93,15 @@ class Charges final : public storage::Completion {
   }
 
   DescriptorCore& core_;
+  RlqsService& service_;  // not once it is in flight
+  const std::shared_ptr<std::atomic<std::size_t>> uncounted_;
+  std::size_t bytes_ = 0;  // counted in uncounted_
   const std::string domain_;
   std::string texts_;
   std::vector<Attribute> entries_;
   std::vector<Charge> charges_;
   std::vector<engine::Call> calls_;
 };
-
-}  // namespace
 
 // What is to be told on one stream, by any thread; sent on the stream's loop.
 class RlqsService::Outbox final : public std::enable_shared_from_this<Outbox> {
@@ -161,9 +184,35 @@ class RlqsService::Handler final : public StreamHandler {
 
   std::uint64_t id() const { return id_; }
   const std::string& domain() const { return domain_; }
-  std::unordered_set<std::string>& keys() { return keys_; }
+  const auto& held() const { return held_; }
+  void Forget() { held_.clear(); }
+
+  // What counts against a bucket that is new to it: nothing, if it is not.
+  QuotaTable::Held HeldFor(const Key& key, Nanos now) {
+    if (held_.contains(key)) return {};
+    // Buckets come and go; the table forgets silent members without a word.
+    const bool prune = held_.size() >= kPruned && (now < pruned_ || now - pruned_ >= kSecond);
+    if (prune) {
+      pruned_ = now;
+      std::erase_if(held_, [this](const auto& one) {
+        if (service_.table_.IsMember(id_, one.first)) return false;
+        held_bytes_ -= one.second;
+        return true;
+      });
+    }
+    return {.buckets = held_.size(), .bytes = held_bytes_};
+  }
+  void Note(const Key& key, const QuotaTable::Reported& reported) {
+    const auto found = held_.find(key);
+    if (found != held_.end() && (!reported.member || reported.bytes > 0)) {
+      held_bytes_ -= found->second;
+      held_.erase(found);
+    }
+    if (reported.member && held_.try_emplace(key, reported.bytes).second) held_bytes_ += reported.bytes;
+  }
 
  private:
+  static constexpr std::size_t kPruned = 100;
   void End() {
     if (std::exchange(ended_, true)) return;
     service_.Close(*this);
@@ -173,11 +222,14 @@ class RlqsService::Handler final : public StreamHandler {
   const std::uint64_t id_;
   const std::shared_ptr<Outbox> outbox_;
   std::string domain_;
-  std::unordered_set<std::string> keys_;  // of the buckets that it is a member of
+  std::unordered_map<Key, std::size_t, KeyHash> held_;  // the buckets that it is a member of, and what each takes
+  std::size_t held_bytes_ = 0;                          // their sum
+  Nanos pruned_ = 0;
   bool ended_ = false;
 };
 
-RlqsService::RlqsService(engine::Engine& engine, const QuotaOptions& options) : core_(engine), table_(options) {
+RlqsService::RlqsService(engine::Engine& engine, const QuotaOptions& options)
+    : core_(engine), table_(options), ttl_(options.ttl), most_uncounted_bytes_(options.most_uncounted_bytes) {
   methods_.push_back({.path = "/envoy.service.rate_limit_quota.v3.RateLimitQuotaService/StreamRateLimitQuotas",
                       .number = 0,
                       .open = [this](Stream& stream) { return Open(stream); }});
@@ -202,38 +254,73 @@ std::unique_ptr<StreamHandler> RlqsService::Open(Stream& stream) {
 
 void RlqsService::Report(Handler& handler, const UsageReports& reports) {
   const auto snapshot = core_.engine().snapshot();
-  if (snapshot->FindDomain(handler.domain()) == nullptr &&
-      snapshot->document().envoy.unknown_domain == UnknownDomain::kError) {
-    return handler.Refuse({Code::kNotFound, "unknown domain '" + handler.domain().substr(0, 200) + "'"});
-  }
+  const config::DomainEntry* const domain = snapshot->FindDomain(handler.domain());
   const Nanos now = core_.engine().clock().Now();
-  const auto tell = [this](std::uint64_t stream, std::span<const Attribute> bucket, const Assignment& assignment,
-                           Nanos ttl) { Tell(stream, bucket, assignment, ttl); };
-  Charges charges(core_, handler.domain());
-  std::uint64_t refused = reports.skipped;
-  for (const BucketUsage& usage : reports.usages) {
-    std::string key = QuotaTable::KeyOf(handler.domain(), usage.bucket);
-    auto& keys = handler.keys();
-    if (keys.size() >= kMostBucketsOfAStream && !keys.contains(key)) {
-      ++refused;
-      continue;
+  reports_.fetch_add(reports.usages.size() + reports.skipped, std::memory_order_relaxed);
+  Charges charges(*this, handler.domain());
+  std::uint64_t refused = reports.skipped, unassigned = 0;
+  if (domain == nullptr) {
+    ReportUnknownDomain(handler, reports, snapshot->document().envoy.unknown_domain, charges);
+  } else {
+    const auto tell = [this](std::uint64_t stream, std::span<const Attribute> bucket, const Assignment& assignment,
+                             Nanos ttl) { Tell(stream, bucket, assignment, ttl); };
+    for (const BucketUsage& usage : reports.usages) {
+      const Key key = QuotaTable::KeyOf(handler.domain(), usage.bucket);
+      const QuotaTable::Held held = handler.HeldFor(key, now);
+      if (held.buckets >= kMostBucketsOfAStream) {
+        ++refused;
+        continue;
+      }
+      const QuotaTable::Reported reported =
+          table_.Report(handler.id(), held, handler.domain(), key, usage, *snapshot, now, tell);
+      refused += reported.known ? 0 : 1;
+      unassigned += reported.unassigned ? 1 : 0;
+      handler.Note(key, reported);
+      if (reported.known && usage.allowed > 0) charges.Add(usage.bucket, reported.order, usage.allowed);
     }
-    const QuotaTable::Reported reported =
-        table_.Report(handler.id(), handler.domain(), key, usage, *snapshot, now, tell);
-    refused += reported.known ? 0 : 1;
-    if (reported.member) {
-      keys.insert(std::move(key));
-    } else {
-      keys.erase(key);
-    }
-    if (reported.known && usage.allowed > 0) charges.Add(usage.bucket, reported.order, usage.allowed);
   }
   charges.Submit();
-  reports_.fetch_add(reports.usages.size() + reports.skipped, std::memory_order_relaxed);
-  if (refused > 0 && refused_.fetch_add(refused, std::memory_order_relaxed) == 0) {
-    log::Warn("more quota buckets are reported than are kept; the others get no assignments",
-              {{"domain", handler.domain().substr(0, 64)}});
+  if (unassigned > 0) {
+    unassigned_.fetch_add(unassigned, std::memory_order_relaxed);
+    WarnOfUnassigned(handler.domain());
   }
+  if (refused > 0) {
+    refused_.fetch_add(refused, std::memory_order_relaxed);
+    WarnOfRefused(handler.domain(), now);
+  }
+}
+
+// The charges tell of the domain, in the engine's counts and in the log.
+void RlqsService::ReportUnknownDomain(Handler& handler, const UsageReports& reports, UnknownDomain policy,
+                                      Charges& charges) {
+  static constexpr std::array<std::uint32_t, kMostBucketEntries> kOrder = {0, 1, 2,  3,  4,  5,  6,  7,
+                                                                           8, 9, 10, 11, 12, 13, 14, 15};
+  const Budget budget = BudgetOfUnknownDomain(policy);
+  for (const BucketUsage& usage : reports.usages) {
+    charges.Add(usage.bucket, std::span(kOrder).first(usage.bucket.size()), usage.allowed);
+    if (budget.kind != Budget::Kind::kUnknown) Tell(handler.id(), usage.bucket, PartOf(budget, 0), ttl_);
+  }
+  if (policy == UnknownDomain::kHierarchy) {
+    unassigned_.fetch_add(reports.usages.size(), std::memory_order_relaxed);
+  } else if (policy == UnknownDomain::kError) {
+    handler.Refuse({Code::kNotFound, "unknown domain '" + handler.domain() + "'"});
+  }
+}
+
+void RlqsService::WarnOfRefused(std::string_view domain, Nanos now) {
+  Nanos last = warned_.load(std::memory_order_relaxed);
+  if (last != INT64_MIN && now >= last && now - last < kMinute) return;
+  if (!warned_.compare_exchange_strong(last, now, std::memory_order_relaxed)) return;
+  log::Warn("reports of quota buckets that are too many, too long or not UTF-8; they get no assignments",
+            {{"domain", std::string(domain)}});
+}
+
+void RlqsService::WarnOfUnassigned(const std::string& domain) {
+  {
+    const std::lock_guard lock(mutex_);
+    if (told_of_.size() >= kMostToldOf || !told_of_.insert(domain).second) return;
+  }
+  log::Warn("data planes report buckets that quotas cannot limit; they are told nothing", {{"domain", domain}});
 }
 
 void RlqsService::Tell(std::uint64_t stream, std::span<const Attribute> bucket, const Assignment& assignment,
@@ -256,8 +343,8 @@ void RlqsService::Close(Handler& handler) {
   const Nanos now = core_.engine().clock().Now();
   const auto tell = [this](std::uint64_t stream, std::span<const Attribute> bucket, const Assignment& assignment,
                            Nanos ttl) { Tell(stream, bucket, assignment, ttl); };
-  for (const std::string& key : handler.keys()) table_.Leave(handler.id(), key, now, tell);
-  handler.keys().clear();
+  for (const auto& [key, bytes] : handler.held()) table_.Leave(handler.id(), key, now, tell);
+  handler.Forget();
 }
 
 void RlqsService::Tick() {
@@ -273,7 +360,9 @@ RlqsService::Counts RlqsService::counts() const {
   Counts counts{.buckets = table.buckets,
                 .members = table.members,
                 .reports = reports_.load(std::memory_order_relaxed),
-                .refused = refused_.load(std::memory_order_relaxed)};
+                .refused = refused_.load(std::memory_order_relaxed),
+                .unassigned = unassigned_.load(std::memory_order_relaxed),
+                .uncharged = uncharged_.load(std::memory_order_relaxed)};
   const std::lock_guard lock(mutex_);
   counts.streams = outboxes_.size();
   return counts;

@@ -76,9 +76,9 @@ const Bucket kBucket = {{"name", "x"}, {"env", "prod"}};
 
 class RlqsServiceTest : public engine::EngineTest {
  protected:
-  void Serve(std::string_view yaml, Setup setup = {}) {
+  void Serve(std::string_view yaml, Setup setup = {}, const QuotaOptions& options = {}) {
     Start(yaml, std::move(setup));
-    service_ = std::make_unique<RlqsService>(*engine_);
+    service_ = std::make_unique<RlqsService>(*engine_, options);
   }
   // What the rule's counter says.
   std::uint64_t Used(std::string_view name = "x") {
@@ -178,6 +178,84 @@ TEST_F(RlqsServiceTest, ABucketThatNobodyCanBeToldOfDoesNotEndTheStream) {
   EXPECT_EQ(Used(), 3U);
   EXPECT_EQ(service_->counts().reports, 3U);
   EXPECT_EQ(service_->counts().refused, 2U);
+}
+
+TEST_F(RlqsServiceTest, ALongDomainIsRefused) {
+  Serve(kLimits);
+  Plane plane(*service_);
+  plane.Report(kBucket, 1, 0, std::string(201, 'd'));
+  ASSERT_NE(plane.finished, nullptr);
+  EXPECT_EQ(plane.finished->code, Code::kInvalidArgument);
+}
+
+TEST_F(RlqsServiceTest, NothingIsKeptOfAnUnknownDomain) {
+  for (const std::string policy : {"allow", "deny", "hierarchy"}) {
+    Serve(std::string(kLimits) + "envoy: {unknown_domain: " + policy + "}\n");
+    Plane plane(*service_);
+    plane.Report(kBucket, 0, 0, "elsewhere");
+    plane.Report(kBucket, 1, 0, "elsewhere");
+    EXPECT_EQ(plane.actions.size(), policy == "hierarchy" ? 0U : 2U);
+    EXPECT_EQ(service_->counts().buckets, 0U);
+    EXPECT_EQ(service_->counts().unassigned, policy == "hierarchy" ? 2U : 0U);
+    EXPECT_EQ(engine_->GetCounts().unknown_domain, 2U);
+    plane.Close();
+  }
+  Serve(std::string(kLimits) + "envoy: {unknown_domain: error}\n");
+  Plane plane(*service_);
+  plane.Report(kBucket, 1, 0, "elsewhere");
+  EXPECT_EQ(engine_->GetCounts().unknown_domain, 1U);
+}
+
+TEST_F(RlqsServiceTest, WhatTheHierarchyLimitsIsCountedAndNotAssigned) {
+  Serve(R"(
+global: {free_tier: {max_requests: 10, window_seconds: 60}}
+domains:
+  whole: {}
+  edge:
+    hierarchy: true
+    descriptors:
+      - {key: slots, rule: {max_requests: 5, window_seconds: 60, algorithm: {concurrency: {}}}}
+      - {key: name, rule: {max_requests: 6000, window_seconds: 60}}
+)");
+  Plane whole(*service_), edge(*service_);
+  whole.Report({{"user", "u"}}, 4, 0, "whole");
+  EXPECT_TRUE(whole.actions.empty());
+  edge.Report({{"slots", "x"}}, 1);
+  edge.Report({{"other", "x"}}, 1);
+  EXPECT_TRUE(edge.actions.empty());
+  EXPECT_EQ(service_->counts().unassigned, 3U);
+  edge.Report({{"name", "x"}}, 1);
+  EXPECT_EQ(edge.Tokens(), 6'000U);
+  EXPECT_EQ(service_->counts().unassigned, 3U);
+}
+
+TEST_F(RlqsServiceTest, WhatWaitsForTheStoreIsBounded) {
+  Setup setup;
+  setup.delivery = engine::Delivery::kHeld;
+  Serve(kLimits, std::move(setup), {.most_uncounted_bytes = 64 << 10});
+  Plane plane(*service_);
+  for (int i = 0; i < 300; ++i) plane.Report(kBucket, 1);
+  const std::uint64_t uncharged = service_->counts().uncharged;
+  EXPECT_GT(uncharged, 0U);
+  EXPECT_LT(uncharged, 300U);
+  while (store_->Release() > 0) {
+  }
+  plane.Report(kBucket, 1);
+  EXPECT_EQ(service_->counts().uncharged, uncharged);
+  while (store_->Release() > 0) {
+  }
+}
+
+// The table forgets what falls silent, and so does the stream.
+TEST_F(RlqsServiceTest, AStreamWhoseBucketsComeAndGoIsNotUsedUp) {
+  Serve(kLimits, {}, {.most_buckets = 400});
+  Plane plane(*service_);
+  for (int i = 0; i < 1'000; ++i) {
+    plane.Report({{"name", std::to_string(i)}, {"env", "prod"}}, 1);
+    clock_.Advance(kSecond);
+    service_->Tick();
+  }
+  EXPECT_EQ(service_->counts().refused, 0U);
 }
 
 TEST_F(RlqsServiceTest, HalfCloseEndsTheStream) {

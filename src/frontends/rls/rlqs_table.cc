@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <numeric>
+#include <random>
 #include <utility>
 
 #include "frontends/rls/rlqs_shares.h"
@@ -12,6 +13,15 @@ namespace {
 // An assignment is told anew once so much of its time is over.
 constexpr Nanos kRenewAfter = 3;  // a third
 
+// What a bucket takes, without its members.
+std::size_t BytesOf(std::string_view domain, std::span<const Attribute> entries) {
+  std::size_t bytes = 512 + domain.size() + entries.size() * (sizeof(Attribute) + sizeof(std::uint32_t));
+  for (const Attribute& entry : entries) bytes += entry.name.size() + entry.value.size();
+  return bytes;
+}
+
+bool Same(const Attribute& one, const Attribute& other) { return one.name == other.name && one.value == other.value; }
+
 bool Matters(std::uint64_t before, std::uint64_t after) {
   const std::uint64_t change = before > after ? before - after : after - before;
   return change > std::max<std::uint64_t>(std::max(before, after) / 10, 1);
@@ -19,19 +29,44 @@ bool Matters(std::uint64_t before, std::uint64_t after) {
 
 }  // namespace
 
-std::string QuotaTable::KeyOf(std::string_view domain, std::span<const Attribute> bucket) {
-  std::string key;
-  const auto add = [&key](std::string_view text) {
-    const auto size = static_cast<std::uint32_t>(text.size());
-    key.append(reinterpret_cast<const char*>(&size), sizeof size);
-    key.append(text);
+Key QuotaTable::KeyOf(std::string_view domain, std::span<const Attribute> bucket) {
+  // Nobody outside knows it, and so nobody can choose ids that share a key.
+  static const std::uint64_t seed = [] {
+    std::random_device source;
+    return std::uint64_t{source()} << 32 | source();
+  }();
+  std::string text;
+  const auto add = [&text](std::string_view part) {
+    const auto size = static_cast<std::uint32_t>(part.size());
+    text.append(reinterpret_cast<const char*>(&size), sizeof size);
+    text.append(part);
   };
   add(domain);
   for (const Attribute& entry : bucket) {
     add(entry.name);
     add(entry.value);
   }
-  return key;
+  return HashKey(seed, text);
+}
+
+// One stream after the other gets half of what is left.
+bool QuotaTable::Take(const Held& held, std::size_t buckets, std::size_t bytes) {
+  const auto fits = [](std::atomic<std::size_t>& taken, std::size_t most, std::size_t mine, std::size_t more) {
+    if (more == 0) return true;
+    const std::size_t before = taken.fetch_add(more, std::memory_order_relaxed);
+    if (before <= most && mine + more <= most - before) return true;
+    taken.fetch_sub(more, std::memory_order_relaxed);
+    return false;
+  };
+  if (!fits(buckets_, options_.most_buckets, held.buckets, buckets)) return false;
+  if (fits(bytes_, options_.most_bytes, held.bytes, bytes)) return true;
+  buckets_.fetch_sub(buckets, std::memory_order_relaxed);
+  return false;
+}
+
+void QuotaTable::Return(std::size_t buckets, std::size_t bytes) const {
+  buckets_.fetch_sub(buckets, std::memory_order_relaxed);
+  bytes_.fetch_sub(bytes, std::memory_order_relaxed);
 }
 
 std::unique_ptr<QuotaTable::Bucket> QuotaTable::MakeBucket(std::string_view domain,
@@ -50,6 +85,7 @@ std::unique_ptr<QuotaTable::Bucket> QuotaTable::MakeBucket(std::string_view doma
     const std::string_view name = keep(entry.name);
     bucket->entries.push_back({name, keep(entry.value)});
   }
+  bucket->bytes = BytesOf(domain, entries);
   return bucket;
 }
 
@@ -64,8 +100,10 @@ void QuotaTable::Resolve(Bucket& bucket, const config::Snapshot& snapshot, Nanos
     const config::Rule* const rule = domain->FindInAnyOrder(bucket.entries, bucket.order);
     bucket.scheduled = rule != nullptr && rule->schedule != nullptr;
     budget = BudgetOf(rule != nullptr && rule->InForce(now) ? rule : nullptr);
-  } else if (snapshot.document().envoy.unknown_domain == UnknownDomain::kDeny) {
-    budget.kind = Budget::Kind::kDenyAll;
+    // What else limits it depends on more than the bucket.
+    if (domain->hierarchy && budget.kind == Budget::Kind::kAllowAll) budget.kind = Budget::Kind::kUnknown;
+  } else {
+    budget = BudgetOfUnknownDomain(snapshot.document().envoy.unknown_domain);
   }
   if (budget == bucket.budget) return;
   // Demands are told in tokens of the budget.
@@ -93,18 +131,22 @@ void QuotaTable::Note(Member& member, const Bucket& bucket, const BucketUsage& u
   member.reported = now;
 }
 
-QuotaTable::Reported QuotaTable::Report(std::uint64_t stream, std::string_view domain, const std::string& key,
+QuotaTable::Reported QuotaTable::Report(std::uint64_t stream, const Held& held, std::string_view domain, const Key& key,
                                         const BucketUsage& usage, const config::Snapshot& snapshot, Nanos now,
                                         Tell tell) {
   Shard& shard = ShardOf(key);
   const std::lock_guard lock(shard.mutex);
   auto found = shard.buckets.find(key);
+  std::size_t bytes = 0;
   if (found == shard.buckets.end()) {
-    if (buckets_.fetch_add(1, std::memory_order_relaxed) >= options_.most_buckets) {
-      buckets_.fetch_sub(1, std::memory_order_relaxed);
-      return {};
-    }
+    bytes = BytesOf(domain, usage.bucket) + kMemberBytes;
+    if (!Take(held, 1, bytes)) return {};
     found = shard.buckets.emplace(key, MakeBucket(domain, usage.bucket)).first;
+  } else if (found->second->domain != domain || !std::ranges::equal(found->second->entries, usage.bucket, Same)) {
+    return {};  // two ids of one key
+  } else if (std::ranges::find(found->second->members, stream, &Member::stream) == found->second->members.end()) {
+    bytes = kMemberBytes;
+    if (!Take(held, 0, bytes)) return {};
   }
   Bucket& bucket = *found->second;
   Resolve(bucket, snapshot, now);
@@ -121,9 +163,10 @@ QuotaTable::Reported QuotaTable::Report(std::uint64_t stream, std::string_view d
     Reported abandoned{.known = true, .order = bucket.order};
     bucket.members.erase(member);
     bucket.dirty = true;
+    Return(0, kMemberBytes);
     if (bucket.members.empty()) {
+      Return(1, bucket.bytes);
       shard.buckets.erase(found);
-      buckets_.fetch_sub(1, std::memory_order_relaxed);
     }
     return abandoned;
   }
@@ -132,19 +175,32 @@ QuotaTable::Reported QuotaTable::Report(std::uint64_t stream, std::string_view d
   member = std::ranges::find(bucket.members, stream, &Member::stream);
   const bool ages = member->told && member->told_until < member->reported + member->ttl - member->ttl / kRenewAfter;
   if (ages) TellMember(bucket, *member, now, tell);
-  return {.known = true, .member = true, .order = bucket.order};
+  return {.known = true,
+          .member = true,
+          .unassigned = bucket.budget.kind == Budget::Kind::kUnknown,
+          .bytes = bytes,
+          .order = bucket.order};
 }
 
-void QuotaTable::Leave(std::uint64_t stream, const std::string& key, Nanos now, Tell tell) {
+bool QuotaTable::IsMember(std::uint64_t stream, const Key& key) const {
+  const Shard& shard = ShardOf(key);
+  const std::lock_guard lock(shard.mutex);
+  const auto found = shard.buckets.find(key);
+  return found != shard.buckets.end() &&
+         std::ranges::find(found->second->members, stream, &Member::stream) != found->second->members.end();
+}
+
+void QuotaTable::Leave(std::uint64_t stream, const Key& key, Nanos now, Tell tell) {
   Shard& shard = ShardOf(key);
   const std::lock_guard lock(shard.mutex);
   const auto found = shard.buckets.find(key);
   if (found == shard.buckets.end()) return;
   Bucket& bucket = *found->second;
   if (std::erase_if(bucket.members, [&](const Member& member) { return member.stream == stream; }) == 0) return;
+  Return(0, kMemberBytes);
   if (bucket.members.empty()) {
+    Return(1, bucket.bytes);
     shard.buckets.erase(found);
-    buckets_.fetch_sub(1, std::memory_order_relaxed);
     return;
   }
   bucket.dirty = true;
@@ -156,6 +212,7 @@ void QuotaTable::DropSilent(Bucket& bucket, Nanos now) const {
   const std::size_t gone = std::erase_if(bucket.members, [&](const Member& member) {
     return now > std::max(member.reported + member.ttl, member.told_until) + kSecond;
   });
+  Return(0, gone * kMemberBytes);
   bucket.dirty |= gone > 0;
 }
 
@@ -166,8 +223,8 @@ void QuotaTable::Tick(const config::Snapshot& snapshot, Nanos now, Tell tell) {
       Bucket& bucket = *at->second;
       DropSilent(bucket, now);
       if (bucket.members.empty()) {
+        Return(1, bucket.bytes);
         at = shard.buckets.erase(at);
-        buckets_.fetch_sub(1, std::memory_order_relaxed);
         continue;
       }
       Resolve(bucket, snapshot, now);
@@ -225,6 +282,7 @@ void QuotaTable::TellMember(const Bucket& bucket, Member& member, Nanos now, Tel
 
 QuotaTable::Counts QuotaTable::counts() const {
   Counts counts;
+  counts.bytes = bytes_.load(std::memory_order_relaxed);
   for (const Shard& shard : shards_) {
     const std::lock_guard lock(shard.mutex);
     counts.buckets += shard.buckets.size();

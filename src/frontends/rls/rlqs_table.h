@@ -9,6 +9,9 @@
 // stream takes between reports, if that is longer. A member that has said nothing until a second after is forgotten,
 // and its part is the others'. A member that asked for nothing for `idle` is told to abandon the bucket.
 //
+// Buckets and members are bounded in number and in bytes, and of what is free a stream may take no more than it holds
+// already would leave: however much some streams report, there is something left for another.
+//
 // Thread-safe. Who is told something is called under a lock, and must neither wait nor come back here.
 #pragma once
 
@@ -27,6 +30,7 @@
 #include <vector>
 
 #include "base/clock.h"
+#include "base/hash.h"
 #include "config/snapshot.h"
 #include "frontends/rls/rlqs_budget.h"
 #include "frontends/rls/rlqs_messages.h"
@@ -39,6 +43,12 @@ struct QuotaOptions {
   Nanos idle = 10 * kMinute;
   Nanos rebalance_every = kSecond;
   std::size_t most_buckets = 100'000;
+  std::size_t most_bytes = 256 << 20;           // about what buckets and members take
+  std::size_t most_uncounted_bytes = 64 << 20;  // of what was reported and waits for the store
+};
+
+struct KeyHash {
+  std::size_t operator()(const Key& key) const noexcept { return key.lo; }
 };
 
 class QuotaTable {
@@ -49,24 +59,33 @@ class QuotaTable {
   using Tell = absl::FunctionRef<void(std::uint64_t stream, std::span<const Attribute> bucket,
                                       const Assignment& assignment, Nanos ttl)>;
 
-  // Names a bucket of a domain; what is equal names the same.
-  static std::string KeyOf(std::string_view domain, std::span<const Attribute> bucket);
+  // Names a bucket of a domain, as long as the process runs; what is equal names the same.
+  static Key KeyOf(std::string_view domain, std::span<const Attribute> bucket);
 
+  // What a stream is a member of.
+  struct Held {
+    std::size_t buckets = 0, bytes = 0;
+  };
   struct Reported {
-    bool known = false;   // false: there are too many buckets, and this one is not kept
-    bool member = false;  // the stream is a member of it from now on
+    bool known = false;       // false: it would be too much, and is not kept
+    bool member = false;      // the stream is a member of it from now on
+    bool unassigned = false;  // no data plane could enforce what limits it, and none is told anything
+    std::size_t bytes = 0;    // what the membership takes, if it is new
     // The bucket's id in the order in which it walks down the domain's tree, as positions in usage.bucket.
     std::vector<std::uint32_t> order = {};
   };
-  Reported Report(std::uint64_t stream, std::string_view domain, const std::string& key, const BucketUsage& usage,
-                  const config::Snapshot& snapshot, Nanos now, Tell tell);
+  // `held`: by the stream until now.
+  Reported Report(std::uint64_t stream, const Held& held, std::string_view domain, const Key& key,
+                  const BucketUsage& usage, const config::Snapshot& snapshot, Nanos now, Tell tell);
+  // Whether the stream is still a member: silent ones are forgotten.
+  bool IsMember(std::uint64_t stream, const Key& key) const;
   // The stream has ended.
-  void Leave(std::uint64_t stream, const std::string& key, Nanos now, Tell tell);
+  void Leave(std::uint64_t stream, const Key& key, Nanos now, Tell tell);
   // What is due: silent members go, budgets follow the configuration, parts follow demand. About once a second.
   void Tick(const config::Snapshot& snapshot, Nanos now, Tell tell);
 
   struct Counts {
-    std::size_t buckets = 0, members = 0;
+    std::size_t buckets = 0, members = 0, bytes = 0;
   };
   Counts counts() const;
 
@@ -89,17 +108,24 @@ class QuotaTable {
     Budget budget;
     std::vector<std::uint32_t> order;
     std::vector<Member> members;
+    std::size_t bytes = 0;  // without members
     bool dirty = false;
     Nanos balanced = 0;
     bool ever_balanced = false;
   };
   struct alignas(64) Shard {
     mutable std::mutex mutex;
-    std::unordered_map<std::string, std::unique_ptr<Bucket>> buckets;
+    std::unordered_map<Key, std::unique_ptr<Bucket>, KeyHash> buckets;
   };
+  // With its share of the containers; the stream's own note of it, too.
+  static constexpr std::size_t kMemberBytes = 2 * sizeof(Member) + 64;
 
-  Shard& ShardOf(const std::string& key) { return shards_[std::hash<std::string>()(key) % shards_.size()]; }
+  Shard& ShardOf(const Key& key) { return shards_[key.hi % shards_.size()]; }
+  const Shard& ShardOf(const Key& key) const { return shards_[key.hi % shards_.size()]; }
   static std::unique_ptr<Bucket> MakeBucket(std::string_view domain, std::span<const Attribute> entries);
+  // False: there is not so much left, for one that holds so much.
+  bool Take(const Held& held, std::size_t buckets, std::size_t bytes);
+  void Return(std::size_t buckets, std::size_t bytes) const;
   void Resolve(Bucket& bucket, const config::Snapshot& snapshot, Nanos now) const;
   static void Note(Member& member, const Bucket& bucket, const BucketUsage& usage, Nanos now,
                    const QuotaOptions& options);
@@ -109,7 +135,7 @@ class QuotaTable {
 
   const QuotaOptions options_;
   std::array<Shard, 16> shards_;
-  std::atomic<std::size_t> buckets_{0};
+  mutable std::atomic<std::size_t> buckets_{0}, bytes_{0};
 };
 
 }  // namespace weir::rls

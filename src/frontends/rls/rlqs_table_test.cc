@@ -51,7 +51,7 @@ class QuotaTableTest : public testing::Test {
   QuotaTable::Reported Report(std::uint64_t stream, std::uint64_t requests, Nanos elapsed = 5 * kSecond,
                               std::vector<Attribute> bucket = {{"env", "prod"}, {"name", "x"}}) {
     const BucketUsage usage{.bucket = bucket, .elapsed = elapsed, .allowed = requests, .denied = 0};
-    return table_.Report(stream, "edge", QuotaTable::KeyOf("edge", bucket), usage, *snapshot_, now_,
+    return table_.Report(stream, {}, "edge", QuotaTable::KeyOf("edge", bucket), usage, *snapshot_, now_,
                          [this](auto... told) { Tell(told...); });
   }
   void Leave(std::uint64_t stream, std::vector<Attribute> bucket = {{"env", "prod"}, {"name", "x"}}) {
@@ -194,7 +194,7 @@ TEST_F(QuotaTableTest, AChangeOfTheLimitIsToldAtTheNextTick) {
   EXPECT_EQ(told_[1].assignment, (Assignment{Kind::kTokens, 900, 9'000, 600}));
   // The rule is gone: all pass.
   now_ += kSecond;
-  Configure("global: {free_tier: unlimited}\ndomains: {edge: {}}");
+  Configure("global: {free_tier: unlimited}\ndomains: {edge: {descriptors: [{key: other, rule: unlimited}]}}");
   Tick();
   EXPECT_EQ(told_[1].assignment.kind, Kind::kAllowAll);
 }
@@ -252,7 +252,8 @@ TEST_F(QuotaTableTest, BucketsAreBounded) {
   const auto report = [&](const std::string& name) {
     const std::vector<Attribute> bucket = {{"name", name}};
     const BucketUsage usage{.bucket = bucket};
-    return small.Report(1, "edge", QuotaTable::KeyOf("edge", bucket), usage, *snapshot_, now_, [](auto...) {}).known;
+    return small.Report(1, {}, "edge", QuotaTable::KeyOf("edge", bucket), usage, *snapshot_, now_, [](auto...) {})
+        .known;
   };
   EXPECT_TRUE(report("a"));
   EXPECT_TRUE(report("b"));
@@ -261,6 +262,33 @@ TEST_F(QuotaTableTest, BucketsAreBounded) {
   now_ += kHour;
   small.Tick(*snapshot_, now_, [](auto...) {});
   EXPECT_TRUE(report("c"));
+}
+
+TEST_F(QuotaTableTest, EveryStreamLeavesSomethingForAnother) {
+  for (const bool by_bytes : {false, true}) {
+    QuotaTable small(by_bytes ? QuotaOptions{.most_bytes = 100'000} : QuotaOptions{.most_buckets = 100});
+    std::size_t most = SIZE_MAX;
+    for (std::uint64_t stream = 1; stream <= 4; ++stream) {
+      QuotaTable::Held held;
+      for (int i = 0; i < 300; ++i) {
+        const std::string name = std::to_string(stream) + "-" + std::to_string(i);
+        const std::vector<Attribute> bucket = {{"name", name}};
+        const auto reported = small.Report(stream, held, "edge", QuotaTable::KeyOf("edge", bucket), {.bucket = bucket},
+                                           *snapshot_, now_, [](auto...) {});
+        held.buckets += reported.member ? 1 : 0;
+        held.bytes += reported.bytes;
+      }
+      EXPECT_GT(held.buckets, 0U);
+      EXPECT_LT(held.buckets, most);
+      most = held.buckets;
+    }
+    EXPECT_LE(small.counts().bytes, by_bytes ? 100'000U : SIZE_MAX);
+    EXPECT_LE(small.counts().buckets, by_bytes ? 200U : 100U);
+    // What is taken is given back.
+    now_ += kHour;
+    small.Tick(*snapshot_, now_, [](auto...) {});
+    EXPECT_EQ(small.counts().bytes, 0U);
+  }
 }
 
 TEST_F(QuotaTableTest, KeysTellBucketsApart) {
@@ -278,7 +306,7 @@ TEST_F(QuotaTableTest, WhateverHappensThePartsFitTheBudget) {
       told[stream] = {"", assignment, now + ttl};
     };
     const std::vector<Attribute> bucket = {{"env", "prod"}, {"name", "x"}};
-    const std::string key = QuotaTable::KeyOf("edge", bucket);
+    const Key key = QuotaTable::KeyOf("edge", bucket);
     for (int step = 0; step < 60; ++step) {
       now += *rc::gen::element<Nanos>(0, kSecond / 2, kSecond, 20 * kSecond, 70 * kSecond);
       const std::uint64_t stream = *rc::gen::inRange<std::uint64_t>(1, 6);
@@ -294,7 +322,7 @@ TEST_F(QuotaTableTest, WhateverHappensThePartsFitTheBudget) {
           const BucketUsage usage{.bucket = bucket,
                                   .elapsed = *rc::gen::element<Nanos>(0, kSecond, 5 * kSecond),
                                   .allowed = *rc::gen::inRange<std::uint64_t>(0, 3'000)};
-          table.Report(stream, "edge", key, usage, *snapshot_, now, tell);
+          table.Report(stream, {}, "edge", key, usage, *snapshot_, now, tell);
         }
       }
       std::uint64_t tokens = 0;
