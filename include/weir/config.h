@@ -433,6 +433,8 @@ class ConfigBuilder {
   ConfigBuilder& Algorithm(RateLimitAlgorithm algorithm);
   ConfigBuilder& Storage(StorageConfig storage);
   ConfigBuilder& Analytics(AnalyticsConfig analytics);
+  ConfigBuilder& Domain(std::string name, DomainLimits limits);
+  ConfigBuilder& Envoy(EnvoyConfig envoy);
   ConfigBuilder& Server(ServerConfig server);
   // All faults at once in one Error (kInvalidArgument), a line each.
   Result<EnterpriseRateLimitConfig> Build();

@@ -108,6 +108,14 @@ ConfigBuilder& ConfigBuilder::Analytics(AnalyticsConfig analytics) {
   config_.analytics = std::move(analytics);
   return *this;
 }
+ConfigBuilder& ConfigBuilder::Domain(std::string name, DomainLimits limits) {
+  config_.domains.insert_or_assign(std::move(name), std::move(limits));
+  return *this;
+}
+ConfigBuilder& ConfigBuilder::Envoy(EnvoyConfig envoy) {
+  config_.envoy = std::move(envoy);
+  return *this;
+}
 ConfigBuilder& ConfigBuilder::Server(ServerConfig server) {
   config_.server = std::move(server);
   return *this;

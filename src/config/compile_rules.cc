@@ -217,21 +217,31 @@ std::shared_ptr<const FormerRule> StillNeeded(const std::shared_ptr<const Former
 
 }  // namespace
 
-// What was used stays used: as long as states of the rule's former self can live, they are looked up and carried over.
+// What was used stays used, and who was banned stays banned: as long as states of a former self can live, they are
+// looked up and carried over.
+std::shared_ptr<const FormerRule> RuleCompiler::FormerOf(const FormerRule& before, std::string_view generation) const {
+  if (before.generation == generation) return before.before && before.before->until > now_ ? before.before : nullptr;
+  FormerRule former = before;
+  std::vector<std::string_view> newer = {generation, before.generation};
+  former.until = Saturated(static_cast<Int128>(now_) + StateLifetime(before.limit));
+  former.before = StillNeeded(before.before, now_, kMostFormers - 1, newer);
+  return std::make_shared<const FormerRule>(std::move(former));
+}
+
 void RuleCompiler::SetFormer(Rule& rule, const Rule* before) const {
   if (before == nullptr || rule.unlimited || before->identifier_hash != rule.identifier_hash) return;
-  if (before->generation == rule.generation) {
-    if (before->former && before->former->until > now_) rule.former = before->former;
-    return;
+  if (!before->unlimited) {
+    rule.former = FormerOf(
+        {.limit = before->limit, .seed = before->seed, .generation = before->generation, .before = before->former},
+        rule.generation);
   }
-  if (before->unlimited) return;
-  std::vector<std::string_view> newer = {rule.generation, before->generation};
-  rule.former = std::make_shared<const FormerRule>(
-      FormerRule{.limit = before->limit,
-                 .seed = before->seed,
-                 .generation = before->generation,
-                 .until = Saturated(static_cast<Int128>(now_) + StateLifetime(before->limit)),
-                 .before = StillNeeded(before->former, now_, kMostFormers - 1, newer)});
+  if (rule.penalty && before->penalty) {
+    rule.penalty_former = FormerOf({.limit = *before->penalty,
+                                    .seed = before->penalty_seed,
+                                    .generation = before->penalty_generation,
+                                    .before = before->penalty_former},
+                                   rule.penalty_generation);
+  }
 }
 
 Nanos StateLifetime(const Limit& limit) {

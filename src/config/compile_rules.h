@@ -77,6 +77,8 @@ class RuleCompiler {
   void SetPenalty(Rule& rule, const PenaltyConfig& penalties, const Rule* before);
   void SetNames(Rule& rule, const RateLimitRule& complete, const Rule* before);
   void SetFormer(Rule& rule, const Rule* before) const;
+  // `before`: how it was until now, and what that had followed.
+  std::shared_ptr<const FormerRule> FormerOf(const FormerRule& before, std::string_view generation) const;
 
   const EnterpriseRateLimitConfig& document_;
   const Nanos now_;

@@ -287,6 +287,25 @@ TEST(Builder, TellsEveryFaultAtOnce) {
       "specific level, or write `unlimited`)\nusers.bob.tier: there is no tier 'gold'");
 }
 
+TEST(Builder, TakesDomainsAndWhatEnvoyIsTold) {
+  DescriptorLimits database{.key = "database", .value = "users"};
+  database.rule = RateLimitRule{.max_requests = 500, .window_seconds = 1};
+  GlobalLimits global;
+  global.free_tier = RateLimitRule::Unlimited();
+  const auto built = EnterpriseRateLimitConfig::Builder()
+                         .Global(global)
+                         .Domain("mongo", {.descriptors = {database}})
+                         .Envoy({.count_all = true})
+                         .Build();
+  ASSERT_TRUE(built) << built.error().message;
+  EXPECT_EQ(*built, Parsed(R"(
+global: {free_tier: unlimited}
+domains:
+  mongo: {descriptors: [{key: database, value: users, rule: {max_requests: 500, window_seconds: 1}}]}
+envoy: {count_all: true}
+)"));
+}
+
 TEST(Builder, StepsOfAMigrationLeaveTheLimitsAlone) {
   const EnterpriseRateLimitConfig basic = EnterpriseRateLimitConfig::FromBasic({});
   const EnterpriseRateLimitConfig enabled = EnterpriseRateLimitConfig(basic)

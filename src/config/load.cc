@@ -18,10 +18,9 @@ namespace {
 
 namespace fs = std::filesystem;
 
-bool IsSource(const fs::path& path) {
-  const std::string name = path.filename().string();
-  return !name.starts_with('.') && (name.ends_with(".yaml") || name.ends_with(".yml"));
-}
+// Every file, as envoyproxy/ratelimit takes them: one that is meant to limit is not missed for its name. Hidden ones
+// are a ConfigMap's own.
+bool IsSource(const fs::path& path) { return !path.filename().string().starts_with('.'); }
 
 void AddFault(const std::string& file, std::string message, std::vector<FileFault>& faults) {
   faults.push_back({.file = file, .fault = {.message = std::move(message)}});
@@ -38,7 +37,7 @@ std::vector<std::string> FilesIn(const std::string& directory, std::vector<FileF
   if (error) {
     AddFault(directory, "cannot read the directory: " + error.message(), faults);
   } else if (files.empty()) {
-    AddFault(directory, "the directory has no .yaml file", faults);
+    AddFault(directory, "the directory has no file", faults);
   }
   std::ranges::sort(files);
   return files;

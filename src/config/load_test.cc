@@ -38,8 +38,8 @@ TEST_F(LoadTest, FilesAndDirectoriesBecomeDomains) {
   Write("one.yaml", Domain("one"));
   Write("more/b.yaml", Domain("b"));
   Write("more/a.yml", Domain("a"));
+  Write("more/basic", Domain("basic"));
   Write("more/.hidden.yaml", "not: [yaml");
-  Write("more/notes.txt", "not: [yaml");
   Write("more/below/c.yaml", "not: [yaml");
   const std::string file =
       Write("weir.yaml", std::string(kBase) + "domains: {own: {}}\nenvoy: {files: [one.yaml, more]}\n");
@@ -47,7 +47,7 @@ TEST_F(LoadTest, FilesAndDirectoriesBecomeDomains) {
   ASSERT_TRUE(config.has_value()) << config.error().message;
   std::vector<std::string> names;
   for (const auto& [name, domain] : config->domains) names.push_back(name);
-  EXPECT_EQ(names, (std::vector<std::string>{"a", "b", "one", "own"}));
+  EXPECT_EQ(names, (std::vector<std::string>{"a", "b", "basic", "one", "own"}));
   EXPECT_TRUE(config->envoy.files.empty());
   const auto snapshot = Snapshot::Compile(*config, nullptr, 0);
   ASSERT_TRUE(snapshot.has_value()) << snapshot.error().message;
@@ -75,7 +75,7 @@ TEST_F(LoadTest, EveryFaultOfEveryFileIsTold) {
   }
   LoadedDocument loaded = LoadDocument(kBase, file, {(directory_ / "empty").string()});
   ASSERT_EQ(loaded.faults.size(), 1U);
-  EXPECT_EQ(Describe(loaded.faults[0]), (directory_ / "empty").string() + ": the directory has no .yaml file");
+  EXPECT_EQ(Describe(loaded.faults[0]), (directory_ / "empty").string() + ": the directory has no file");
 }
 
 TEST_F(LoadTest, WhatItNamesIsToldForAWatch) {

@@ -107,6 +107,7 @@ struct Rule {
   std::unique_ptr<const algorithms::Limit> penalty;  // kind kPenalty; nullptr = none
   std::uint64_t penalty_seed = 0;
   std::string_view penalty_generation;
+  std::shared_ptr<const FormerRule> penalty_former;  // of its penalty; nullptr = none
   std::shared_ptr<const FormerRule> former;          // nullptr = none
   std::unique_ptr<const DescriptorPath> descriptor;  // level kDomain; nullptr elsewhere, and in DomainEntry::brought
 

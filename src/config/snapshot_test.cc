@@ -424,6 +424,25 @@ TEST(Snapshot, ChangedNumbersKnowTheirFormerSelfUntilItsStatesHaveExpired) {
   EXPECT_FALSE(fourth->FindTier("free")->former) << "they have expired";
 }
 
+TEST(Snapshot, ChangedPenaltiesKnowTheirFormerSelf) {
+  auto document = Document();
+  document.global.free_tier.penalties = PenaltyConfig{.enabled = true, .threshold = 5};
+  const auto first = Compiled(document);
+  document.global.free_tier.penalties->threshold = 3;
+  const auto second = Compiled(document, first.get());
+  const Rule& before = *first->FindTier("free");
+  const Rule& changed = *second->FindTier("free");
+  EXPECT_FALSE(changed.former) << "its numbers are what they were";
+  ASSERT_TRUE(changed.penalty_former);
+  EXPECT_EQ(changed.penalty_former->generation, before.penalty_generation);
+  EXPECT_EQ(changed.penalty_former->seed, before.penalty_seed);
+  EXPECT_EQ(changed.penalty_former->limit, *before.penalty);
+  document.global.free_tier.penalties->threshold = 5;
+  const auto third = Compiled(document, second.get());
+  EXPECT_EQ(third->FindTier("free")->penalty_former->generation, changed.penalty_generation);
+  EXPECT_FALSE(third->FindTier("free")->penalty_former->before) << "not itself";
+}
+
 TEST(Snapshot, ARuleThatIsRolledBackIsNotItsOwnFormerSelf) {
   auto document = Document();
   const auto first = Compiled(document);

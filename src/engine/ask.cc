@@ -101,17 +101,19 @@ void Batch::AddRule(Question& question, const RuleUse& use, Identify& identify, 
   }
   if (open_plan_ == kNoPlan) open_plan_ = plans_.Open(op);
   question.plan = open_plan_;
-  const bool has_former = rule.former && now_ <= rule.former->until;
   for (const std::string_view subject : subjects.all()) {
-    Item& item = plans_.Add(ItemOf(use, *limit, subject, call.request.cost));
-    if (has_former) {
-      item.previous = &rule.former->limit;
-      item.previous_key = HashKey(rule.former->seed, subject);
-      item.previous_rule = rule.former->generation;
-      if (rule.former->before != nullptr) CarryAlong(*rule.former, subject);
-    }
+    CarryOver(rule.former.get(), plans_.Add(ItemOf(use, *limit, subject, call.request.cost)));
     parts_.push_back({.use = &use});
   }
+}
+
+// What the former self of a rule (or of its penalty) holds for the item's subject goes with the item.
+void Batch::CarryOver(const config::FormerRule* former, Item& item) {
+  if (former == nullptr || now_ > former->until) return;
+  item.previous = &former->limit;
+  item.previous_key = HashKey(former->seed, item.subject);
+  item.previous_rule = former->generation;
+  if (former->before != nullptr) CarryAlong(*former, item.subject);
 }
 
 // A rule that has changed twice before its subject asked again: what was used is first brought to the latest former
@@ -143,6 +145,7 @@ void Batch::AddBans(Question& question) {
     item.key = HashKey(rule.penalty_seed, subject);
     item.rule = rule.penalty_generation;
     item.subject = subject;
+    CarryOver(rule.penalty_former.get(), item);
     parts_.push_back({.use = part.use, .partner = i, .ban = true});
   }
 }

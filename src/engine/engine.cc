@@ -79,6 +79,11 @@ Result<std::unique_ptr<Engine>> Engine::Create(const EnterpriseRateLimitConfig& 
   return std::unique_ptr<Engine>(new Engine(std::move(parts)));
 }
 
+void Engine::Tick() {
+  const Nanos now = parts_->core->clock.Now();
+  if (parts_->core->reservations.AnyEnded(now)) CancelEnded(now);
+}
+
 bool Engine::Submit(std::span<Call> calls, storage::Completion* done) {
   Core& core = *parts_->core;
   const Nanos now = core.clock.Now();

@@ -104,6 +104,10 @@ class Engine {
   // Its version(); cheap enough to ask for each request whether what was made of the document still holds.
   std::uint64_t version() const;
 
+  // Gives back what was reserved for a time that is over. Every Submit of calls does so, too: this is for when nobody
+  // asks.
+  void Tick();
+
   storage::Store& store();
   const Clock& clock() const;
 

@@ -19,15 +19,16 @@ void Append(Subjects& to, std::string_view text) {
   if (to.count < kMostSubjects) to.texts[to.count++] = text;
 }
 
-// What tells two limits apart, whatever their kind.
+// What tells the states of two limits apart, whatever their kind. A window's capacity does not: a client that brings
+// another number with each request is held to each by what it has used.
 std::string_view NumbersOf(const algorithms::Limit& limit, Arena& arena) {
   const std::array<std::uint64_t, 12> numbers = {
       static_cast<std::uint64_t>(limit.kind) << 32 | static_cast<std::uint64_t>(limit.calendar) << 24 |
           static_cast<std::uint64_t>(limit.zone) << 8 | static_cast<std::uint64_t>(limit.shape) << 1 |
           static_cast<std::uint64_t>(limit.count_denied),
-      limit.capacity,
-      limit.rate_count,
-      static_cast<std::uint64_t>(limit.rate_period),
+      limit.kind == algorithms::Kind::kFixedWindow ? 0 : limit.capacity,
+      limit.kind == algorithms::Kind::kFixedWindow ? 0 : limit.rate_count,
+      limit.kind == algorithms::Kind::kFixedWindow ? 0 : static_cast<std::uint64_t>(limit.rate_period),
       static_cast<std::uint64_t>(limit.window),
       static_cast<std::uint64_t>(limit.precision),
       static_cast<std::uint64_t>(limit.lease),

@@ -67,6 +67,21 @@ TEST_F(EngineTest, PenaltyResetLiftsABan) {
   EXPECT_EQ(CountAllowed(kRequest, 3), 2);
 }
 
+TEST_F(EngineTest, PenaltyThatIsChangedKeepsTheBans) {
+  Start(kBans);
+  CountAllowed(kRequest, 5);
+  clock_.Advance(50 * kSecond);  // the bucket is full again
+  ASSERT_EQ(Check(kRequest).reason, Reason::kBanned);
+  for (const std::string_view threshold : {"threshold: 5", "threshold: 4"}) {
+    std::string changed(kBans);
+    changed.replace(changed.find("threshold: 3"), 12, threshold);
+    ASSERT_TRUE(engine_->Apply(ParseOrDie(changed)));
+  }
+  const Decision banned = Check(kRequest);
+  EXPECT_EQ(banned.reason, Reason::kBanned);
+  EXPECT_EQ(banned.decider()->outcome.retry_after_ns, 50 * kSecond);
+}
+
 TEST_F(EngineTest, PenaltyOfAShadowRuleBansNobody) {
   Start(R"(
 global:

@@ -299,6 +299,21 @@ TEST_F(EngineTest, WhatIsReservedForATimeIsGivenBackThen) {
   EXPECT_EQ(engine_->GetCounts().reservations_open, 0U);
 }
 
+TEST_F(EngineTest, WhatIsReservedForATimeIsGivenBackThoughNobodyAsks) {
+  Start(kTokens);
+  Call call;
+  call.kind = CallKind::kReserve;
+  call.request = {.peer_ip = "192.0.2.1", .cost = 40};
+  call.life = kMillisecond;
+  engine_->Run({&call, 1});
+  ASSERT_NE(call.decision.reservation, 0U);
+  engine_->Tick();
+  EXPECT_EQ(engine_->GetCounts().reservations_open, 1U);
+  clock_.Advance(kMillisecond);
+  engine_->Tick();
+  EXPECT_EQ(engine_->GetCounts().reservations_open, 0U);
+}
+
 TEST_F(EngineTest, WhatCannotBeGivenBackWhileTheStoreIsAwayIsGivenBackLater) {
   Setup setup;
   setup.local = false;

@@ -16,7 +16,24 @@ namespace {
 constexpr int kAcceptsPerTurn = 64;
 constexpr std::int64_t kRestMs = 100;
 
-bool OutOfResources(int error) { return error == EMFILE || error == ENFILE || error == ENOBUFS || error == ENOMEM; }
+// It is about the one connection, which was lost before it was accepted (accept(2) names these).
+bool LostBefore(int error) {
+  switch (error) {
+    case EINTR:
+    case ECONNABORTED:
+    case ENETDOWN:
+    case EPROTO:
+    case ENOPROTOOPT:
+    case EHOSTDOWN:
+    case ENONET:
+    case EHOSTUNREACH:
+    case EOPNOTSUPP:
+    case ENETUNREACH:
+      return true;
+    default:
+      return false;
+  }
+}
 
 }  // namespace
 
@@ -28,7 +45,11 @@ void Acceptor::Start() {
   if (!loop_.Watch(fd_.get(), EPOLLIN, *this)) Rest(errno);
 }
 
-void Acceptor::Stop() { fd_ = Descriptor(); }
+void Acceptor::Stop() {
+  // Not by closing alone: an inherited socket stays open elsewhere, and epoll would go on telling of it.
+  if (fd_.valid()) loop_.Unwatch(fd_.get());
+  fd_ = Descriptor();
+}
 
 void Acceptor::OnReady(std::uint32_t) {
   for (int i = 0; i < kAcceptsPerTurn && fd_.valid(); ++i) {
@@ -38,12 +59,11 @@ void Acceptor::OnReady(std::uint32_t) {
       continue;
     }
     if (errno == EAGAIN || errno == EWOULDBLOCK) return;
-    if (OutOfResources(errno)) {
-      const int reason = errno;
-      loop_.Unwatch(fd_.get());
-      return Rest(reason);
-    }
-    // What remains is about the one connection that was lost before it was accepted (ECONNABORTED and its kin).
+    if (LostBefore(errno)) continue;
+    // Out of descriptors or memory, or forbidden: it may pass.
+    const int reason = errno;
+    loop_.Unwatch(fd_.get());
+    return Rest(reason);
   }
 }
 

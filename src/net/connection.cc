@@ -252,7 +252,7 @@ void SocketConnection::Deliver(std::string_view bytes) {
 void SocketConnection::OfferAgain() {
   const std::size_t consumed = Offer(input_);
   input_.erase(0, consumed);
-  if (input_.empty() && input_.capacity() > kKeepInput) input_ = std::string();
+  if (input_.empty() && input_.capacity() > kKeepInput) std::string().swap(input_);
   NoteRest(consumed);
 }
 
@@ -347,7 +347,7 @@ void SocketConnection::ReturnOutput(std::string& sent) {
   if (sent.capacity() > spare.capacity() && sent.capacity() <= kKeepOutput) {
     sent.swap(spare);
   } else if (sent.capacity() > kKeepInput) {
-    sent = std::string();
+    std::string().swap(sent);
   }
 }
 
@@ -373,7 +373,7 @@ void SocketConnection::FinishClosing() {
   if (eof_ || draining_) return Close();
   shutdown(fd_.get(), SHUT_WR);
   state_ = State::kLingering;
-  input_ = std::string();
+  std::string().swap(input_);
   loop_.wheel().Schedule(*this, Loop::NowMs() + kLingerMs);
   Continue();
 }

@@ -208,8 +208,11 @@ Result<std::unique_ptr<Daemon>> Daemon::Start(DaemonOptions options) {
 Daemon::Daemon(std::unique_ptr<Parts> parts) : parts_(std::move(parts)) {}
 
 Daemon::~Daemon() {
-  // Sessions use the engine: the loops must be gone first.
+  // Sessions use the engine: the loops must be gone first. What the store still answers afterwards reaches the gRPC
+  // services, so these go last.
   parts_->server.reset();
+  if (parts_->grpc != nullptr) parts_->grpc->StopWatching();
+  parts_->limiter.reset();
 }
 
 RateLimiter& Daemon::limiter() { return *parts_->limiter; }

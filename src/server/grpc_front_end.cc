@@ -9,7 +9,8 @@
 namespace weir::server {
 
 GrpcFrontEnd::GrpcFrontEnd(engine::Engine& engine, const ServerConfig& config, const Clock& clock,
-                           std::function<bool()> ready) {
+                           std::function<bool()> ready)
+    : engine_(engine) {
   const auto serve = [this](auto service) {
     auto* const served = service.get();
     services_.push_back(std::move(service));
@@ -39,6 +40,17 @@ GrpcFrontEnd::GrpcFrontEnd(engine::Engine& engine, const ServerConfig& config, c
     std::unique_lock lock(mutex_);
     while (!ending_.wait_for(lock, stop, std::chrono::seconds(1), [&] { return stop.stop_requested(); })) Refresh();
   });
+}
+
+void GrpcFrontEnd::Refresh() {
+  health_->Refresh();
+  quota_->Tick();
+  engine_.Tick();
+}
+
+void GrpcFrontEnd::StopWatching() {
+  watching_.request_stop();
+  if (watching_.joinable()) watching_.join();
 }
 
 }  // namespace weir::server

@@ -22,7 +22,8 @@ namespace weir::server {
 
 class GrpcFrontEnd {
  public:
-  // `ready` is called on any thread. `engine` and `clock` outlive this, and this outlives the sessions.
+  // `ready` is called on any thread. `engine` and `clock` outlive its use; this outlives the sessions, and what the
+  // engine's store still has to answer them: destroy it after the engine.
   GrpcFrontEnd(engine::Engine& engine, const ServerConfig& config, const Clock& clock, std::function<bool()> ready);
   GrpcFrontEnd(const GrpcFrontEnd&) = delete;
   GrpcFrontEnd& operator=(const GrpcFrontEnd&) = delete;
@@ -34,12 +35,13 @@ class GrpcFrontEnd {
   const rls::RlqsService& quota() const { return *quota_; }
   // Readiness and limits may have changed: those who watch the server's health, and data planes that have quota
   // assignments, are told. Happens by itself, too, once a second.
-  void Refresh() {
-    health_->Refresh();
-    quota_->Tick();
-  }
+  // Also gives back in time what calls hold when nobody asks.
+  void Refresh();
+  // No Refresh() happens by itself from here on.
+  void StopWatching();
 
  private:
+  engine::Engine& engine_;
   std::vector<std::unique_ptr<rls::Service>> services_;
   // In services_.
   rls::HealthService* health_ = nullptr;

@@ -95,7 +95,7 @@ void RequestParser::Reset() {
   chunk_pos_ = chunk_scanned_ = chunk_left_ = trailer_bytes_ = 0;
   // A connection that once sent a large body does not keep the room for it.
   if (chunked_body_.capacity() > 16'384) {
-    chunked_body_ = std::string();
+    std::string().swap(chunked_body_);
   } else {
     chunked_body_.clear();
   }

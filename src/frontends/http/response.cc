@@ -89,7 +89,7 @@ class Scratch {
  public:
   Scratch() { text().clear(); }
   ~Scratch() {
-    if (text().capacity() > 262'144) text() = std::string();
+    if (text().capacity() > 262'144) std::string().swap(text());
   }
   Scratch(const Scratch&) = delete;
   Scratch& operator=(const Scratch&) = delete;

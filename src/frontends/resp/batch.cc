@@ -41,7 +41,7 @@ void Batch::Release(std::shared_ptr<Batch> batch) {
 void Batch::Clear() {
   arena_.Clear();
   text_.clear();
-  if (text_.capacity() > kKeptText) text_ = std::string();
+  if (text_.capacity() > kKeptText) std::string().swap(text_);
   replies_.clear();
   runs_.clear();
   throttle_count_ = 0;
