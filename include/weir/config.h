@@ -467,8 +467,8 @@ struct ParsedConfig {
 ParsedConfig ParseConfig(std::string_view text, DocumentFormat format = DocumentFormat::kAuto);
 // Validates a built document.
 std::vector<Fault> ValidateConfig(const EnterpriseRateLimitConfig& config);
-// ParseConfig of a file, with what its `envoy.files` name (relative: to the file) loaded into `domains`; `files` is then
-// empty. kNotFound, or kInvalidArgument with every fault described, a line each.
+// ParseConfig of a file, with what its `envoy.files` name (relative: to the file) loaded into `domains`; `files` is
+// then empty. kNotFound, or kInvalidArgument with every fault described, a line each.
 Result<EnterpriseRateLimitConfig> LoadConfigFile(const std::string& path);
 // The document back, complete with what differs from the defaults. Parsing it again gives an equal config.
 std::string ToYaml(const EnterpriseRateLimitConfig& config);

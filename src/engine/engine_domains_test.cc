@@ -220,8 +220,13 @@ TEST_F(DomainsTest, AClientMayBringALimit) {
   EXPECT_FALSE(call.decision.allowed);
   call.brought = &larger;
   engine_->Run({&call, 1});
-  EXPECT_TRUE(call.decision.allowed) << "another limit is another counter";
-  EXPECT_EQ(call.decision.rules()[0].outcome.used, 1U);
+  EXPECT_TRUE(call.decision.allowed);
+  EXPECT_EQ(call.decision.rules()[0].outcome.used, 2U) << "another number, but the same window: the same counter";
+  algorithms::Limit longer = larger;
+  longer.window = 3600 * kSecond;
+  call.brought = &longer;
+  engine_->Run({&call, 1});
+  EXPECT_EQ(call.decision.rules()[0].outcome.used, 1U) << "another window is another counter";
   const Entries free{{"free", "x"}};
   call = Of(free);
   call.brought = &limit;

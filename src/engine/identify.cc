@@ -22,20 +22,22 @@ void Append(Subjects& to, std::string_view text) {
 // What tells the states of two limits apart, whatever their kind. A window's capacity does not: a client that brings
 // another number with each request is held to each by what it has used.
 std::string_view NumbersOf(const algorithms::Limit& limit, Arena& arena) {
+  const bool is_window = limit.kind == algorithms::Kind::kFixedWindow;
+  const auto unless_window = [is_window](std::uint64_t number) { return is_window ? 0 : number; };
   const std::array<std::uint64_t, 12> numbers = {
       static_cast<std::uint64_t>(limit.kind) << 32 | static_cast<std::uint64_t>(limit.calendar) << 24 |
           static_cast<std::uint64_t>(limit.zone) << 8 | static_cast<std::uint64_t>(limit.shape) << 1 |
           static_cast<std::uint64_t>(limit.count_denied),
-      limit.kind == algorithms::Kind::kFixedWindow ? 0 : limit.capacity,
-      limit.kind == algorithms::Kind::kFixedWindow ? 0 : limit.rate_count,
-      limit.kind == algorithms::Kind::kFixedWindow ? 0 : static_cast<std::uint64_t>(limit.rate_period),
+      unless_window(limit.capacity),
+      unless_window(limit.rate_count),
+      unless_window(static_cast<std::uint64_t>(limit.rate_period)),
       static_cast<std::uint64_t>(limit.window),
       static_cast<std::uint64_t>(limit.precision),
       static_cast<std::uint64_t>(limit.lease),
       static_cast<std::uint64_t>(limit.learning_window),
       limit.adjustment_ppm,
-      limit.min_capacity,
-      limit.max_capacity,
+      unless_window(limit.min_capacity),
+      unless_window(limit.max_capacity),
       limit.threshold,
   };
   char* const start = arena.Take(numbers.size() * 21);
