@@ -17,6 +17,8 @@ using engine::Join;
 
 // Of the engine, asked together. A read may hold more; they are asked one such number after the other.
 constexpr std::size_t kMostCalls = 256;
+// Of all messages asked together, but for the last: a commit's descriptors are read and bring no calls.
+constexpr std::size_t kMostRoom = 4096;
 // More free batches than this are not kept; one is enough for a store that completes inline.
 constexpr std::size_t kPooled = 2;
 
@@ -102,6 +104,9 @@ bool DescriptorBatch::Run(DescriptorCore& core, std::span<UnaryCall> calls, stor
 void DescriptorBatch::Release() {
   Clear();
   late_.clear();
+  // What a rare message needed is not kept.
+  if (room_.entries.capacity() > kMostRoom) room_.entries = {};
+  if (room_.descriptors.capacity() > kMostRoom) room_.descriptors = {};
   std::unique_ptr<DescriptorBatch> self(this);
   // On a store's thread the pool fills without being used; it is small.
   if (auto& pool = Pool(); pool.size() < kPooled) pool.push_back(std::move(self));
@@ -139,14 +144,18 @@ void DescriptorBatch::Clear() {
   now_ = 0;
 }
 
+bool DescriptorBatch::HasRoom() const {
+  return call_count_ < kMostCalls && room_.entries.size() < kMostRoom && room_.descriptors.size() < kMostRoom;
+}
+
 void DescriptorBatch::Prepare() {
   Clear();
-  while (call_count_ < kMostCalls && !late_.empty()) {
+  while (HasRoom() && !late_.empty()) {
     UnaryCall& unary = *late_.back();
     late_.pop_back();
     Ask(unary, Form::kLateCommit);
   }
-  while (call_count_ < kMostCalls && next_ < unary_.size()) {
+  while (HasRoom() && next_ < unary_.size()) {
     UnaryCall& unary = unary_[next_++];
     Ask(unary, static_cast<Form>(unary.method));
   }

@@ -60,6 +60,7 @@ class DescriptorBatch final : public storage::Completion {
   // descriptor_batch.cc
   bool Go();
   void Prepare();
+  bool HasRoom() const;  // for another message
   void Ask(UnaryCall& unary, Form form);
   bool AskDescriptors(const Question& question);
   void AskCommit(const Question& question);

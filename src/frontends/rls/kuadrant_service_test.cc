@@ -4,6 +4,7 @@
 #include <envoy/service/ratelimit/v3/rls.pb.h>
 #include <gtest/gtest.h>
 #include <kuadrant/service/ratelimit/v1/ratelimit.pb.h>
+#include <malloc.h>
 
 #include <string>
 
@@ -219,6 +220,27 @@ TEST_F(KuadrantServiceTest, MalformedRequestsAreRefused) {
   AddDescriptor(request, "user");
   request.mutable_ttl()->set_seconds(-1);
   EXPECT_EQ(Answer(request, static_cast<std::uint32_t>(Form::kReserve)).status.code, Code::kInvalidArgument);
+}
+
+// Commits of nothing bring no calls until they are known to be late.
+TEST_F(KuadrantServiceTest, ManyEntriesAreNotKeptInMemory) {
+  Serve(kTokens);
+  CommitRequest commit;
+  commit.set_domain("llm");
+  commit.set_reservation_id("?");
+  for (std::size_t i = 0; i < kMostDescriptors; ++i) {
+    auto* descriptor = commit.add_descriptors();
+    for (std::size_t e = 0; e < kMostEntries; ++e) descriptor->add_entries();
+  }
+  const auto in_use = [] {
+    const struct mallinfo2 memory = mallinfo2();
+    return memory.uordblks + memory.hblkhd;
+  };
+  const std::vector<Asked> asked(100, {commit.SerializeAsString(), static_cast<std::uint32_t>(Form::kCommit)});
+  const std::size_t before = in_use();
+  for (const UnaryCall& call : AnswerAll(asked)) EXPECT_EQ(call.status.code, Code::kOk) << call.status.message;
+  const std::size_t after = in_use();
+  EXPECT_LT(after, before + (8 << 20));
 }
 
 }  // namespace
