@@ -7,6 +7,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/utf8.h"
 #include "frontends/rls/messages.h"
 #include "frontends/rls/rlqs_messages.h"
 
@@ -58,13 +59,19 @@ void TryReports(std::string_view message) {
     Require(reports.error().code == weir::ErrorCode::kInvalidArgument && !reports.error().message.empty());
     return;
   }
-  Require(Within(reports->domain, message) && reports->usages.size() <= rls::kMostUsages);
+  Require(Within(reports->domain, message) && reports->domain.size() <= rls::kMostDomainBytes);
+  Require(reports->usages.size() <= rls::kMostUsages);
   for (const rls::BucketUsage& usage : reports->usages) {
     Require(!usage.bucket.empty() && usage.bucket.size() <= rls::kMostBucketEntries && usage.elapsed >= 0);
+    std::size_t bytes = 0;
     for (std::size_t i = 0; i < usage.bucket.size(); ++i) {
+      bytes += usage.bucket[i].name.size() + usage.bucket[i].value.size();
+      Require(weir::FindInvalidUtf8(usage.bucket[i].name) == std::string_view::npos);
+      Require(weir::FindInvalidUtf8(usage.bucket[i].value) == std::string_view::npos);
       Require(Within(usage.bucket[i].name, message) && Within(usage.bucket[i].value, message));
       Require(i == 0 || usage.bucket[i - 1].name < usage.bucket[i].name);
     }
+    Require(bytes <= rls::kMostBucketBytes);
   }
 }
 
