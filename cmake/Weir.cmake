@@ -18,6 +18,10 @@ endif()
 if(WEIR_SANITIZE)
   target_compile_options(weir_flags INTERFACE -fsanitize=${WEIR_SANITIZE} -fno-sanitize-recover=all)
   target_link_options(weir_flags INTERFACE -fsanitize=${WEIR_SANITIZE})
+  # Not the compiler's own macro: what borrows another library's layout takes that back (proto/).
+  if(WEIR_SANITIZE STREQUAL "thread")
+    target_compile_definitions(weir_flags INTERFACE WEIR_TSAN)
+  endif()
 endif()
 
 find_program(WEIR_MOLD mold)
