@@ -131,8 +131,7 @@ void SocketConnection::OnDeadline(std::int64_t now_ms) {
   if (next_ms != 0) loop_.wheel().Schedule(*this, next_ms);
 }
 
-// ---- the session's side
-// ----------------------------------------------------------------------------------------------
+// ---- the session's side ----
 
 void SocketConnection::Flush() { Settle(); }
 
@@ -167,8 +166,7 @@ void SocketConnection::RunPosted(const std::function<void()>& task) {
   Settle();
 }
 
-// ---- input
-// -----------------------------------------------------------------------------------------------------------
+// ---- input ----
 
 void SocketConnection::OnReady(std::uint32_t events) {
   again_ = false;
@@ -285,8 +283,7 @@ bool SocketConnection::MayDeliver() const {
   return state_ == State::kOpen && !broken_ && !paused_ && unsent() < kHighWater;
 }
 
-// ---- output and the end
-// ----------------------------------------------------------------------------------------------
+// ---- output and the end ----
 
 void SocketConnection::Settle() {
   if (entered_ > 0 || state_ == State::kClosed) return;

@@ -206,8 +206,7 @@ TEST_F(ServerTest, SurvivesRunningOutOfDescriptors) {
   }
 }
 
-// ---- binding
-// ---------------------------------------------------------------------------------------------------------
+// ---- binding ----
 
 TEST_F(ServerTest, AnAddressInUseIsAnErrorThatNamesIt) {
   for (const unsigned threads : {1U, 2U}) {
@@ -282,8 +281,7 @@ TEST_F(ServerTest, ReplacesAStaleUnixSocketFileButNotALiveOneOrAFile) {
   EXPECT_TRUE(std::filesystem::exists(Path("file")));
 }
 
-// ---- draining
-// --------------------------------------------------------------------------------------------------------
+// ---- draining ----
 
 TEST_F(ServerTest, DrainClosesIdleConnectionsAndStopsListening) {
   options_.threads = 2;

@@ -114,8 +114,7 @@ TEST_F(SessionTest, ResetMakesTheConnectionAsNew) {
   EXPECT_EQ(Say("CLIENT GETNAME"), "$-1\r\n");
 }
 
-// ---- passwords
-// -------------------------------------------------------------------------------------------------------
+// ---- passwords ----
 
 class PasswordTest : public RespTest {
  protected:
@@ -164,8 +163,7 @@ TEST_F(PasswordTest, StrangersMaySendLittle) {
   EXPECT_EQ(connection_->TakeOutput(), "$20000\r\n" + std::string(20'000, 'a') + "\r\n");
 }
 
-// ---- pipelines
-// -------------------------------------------------------------------------------------------------------
+// ---- pipelines ----
 
 TEST_F(SessionTest, APipelineIsAskedAtOnceAndAnsweredInOrder) {
   std::string input, replies;
@@ -247,8 +245,7 @@ TEST_F(SessionTest, WebPagesCannotTalkToIt) {
   EXPECT_TRUE(connection_->closing());
 }
 
-// ---- stores that answer later
-// ----------------------------------------------------------------------------------------
+// ---- stores that answer later ----
 
 TEST_F(SessionTest, WaitsForARemoteStoreAndThenGoesOn) {
   engine_.store->hold = true;
@@ -321,8 +318,7 @@ TEST(RespSession, AStoreThatIsDownIsHandledByPolicy) {
   }
 }
 
-// ---- draining
-// --------------------------------------------------------------------------------------------------------
+// ---- draining ----
 
 TEST_F(SessionTest, DrainsWhenNothingIsInHand) {
   Say("PING");

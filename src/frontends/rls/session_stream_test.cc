@@ -178,8 +178,7 @@ TEST_F(Session, AClosedWindowHoldsOneAnswerAndNothingElse) {
   EXPECT_EQ(client->replies[stream].Message(), "olleh");
 }
 
-// ---- pings, drain and idling
-// ------------------------------------------------------------------------------------------
+// ---- pings, drain and idling ----
 
 TEST_F(Session, PingsAreAnswered) {
   Connect();
@@ -280,8 +279,7 @@ TEST_F(Session, ACallWithoutItsMessageDoesNotKeepAConnection) {
   EXPECT_FALSE(connection->Idle());
 }
 
-// ---- who does not speak HTTP/2
-// ----------------------------------------------------------------------------------------
+// ---- who does not speak HTTP/2 ----
 
 TEST_F(Session, Http1IsToldWhatThisIs) {
   for (const std::string method : {"GET", "POST", "PUT", "OPTIONS"}) {
