@@ -17,6 +17,7 @@
 #include <thread>
 #include <utility>
 
+#include "base/fence.h"
 #include "engine/thread_slot.h"
 
 namespace weir::engine {
@@ -53,7 +54,7 @@ class Published {
     explicit Pin(const Published& from) : slot_(ThreadSlot()) {
       const std::uint32_t epoch = from.epoch_.load(std::memory_order_relaxed) & 1U;
       readers_ = &from.slots_[slot_].readers[epoch];
-      Enter(*readers_, slot_);
+      from.Enter(*readers_, slot_);
       node_ = from.current_.load(std::memory_order_seq_cst);
     }
     std::size_t slot_;
@@ -67,6 +68,7 @@ class Published {
     const std::lock_guard lock(writers_);
     Node* node = new Node{std::move(next)};
     const std::unique_ptr<Node> former(current_.exchange(node, std::memory_order_seq_cst));
+    if (asymmetric_) HeavyFence();
     for (int round = 0; round < 2; ++round) {
       const std::uint32_t left = epoch_.fetch_add(1, std::memory_order_seq_cst) & 1U;
       for (const Slot& slot : slots_) AwaitZero(slot.readers[left]);
@@ -75,11 +77,14 @@ class Published {
 
  private:
   // The raise must be ordered before the read of the pointer, and the writer's swap before its look at the counters:
-  // store-then-load on both sides, which only sequential consistency orders. An owned counter has one writer, so a
-  // plain store does where a shared one needs a read-modify-write.
-  static void Enter(std::atomic<std::uint32_t>& readers, std::size_t slot) {
+  // store-then-load on both sides, which only sequential consistency orders, or a pair of fences for which the writer
+  // pays. An owned counter has one writer, so a plain store does where a shared one needs a read-modify-write.
+  void Enter(std::atomic<std::uint32_t>& readers, std::size_t slot) const {
     if (slot == kSharedSlot) {
       readers.fetch_add(1, std::memory_order_seq_cst);
+    } else if (asymmetric_) [[likely]] {
+      readers.store(readers.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+      LightFence();
     } else {
       readers.store(readers.load(std::memory_order_relaxed) + 1, std::memory_order_seq_cst);
     }
@@ -102,6 +107,7 @@ class Published {
     }
   }
 
+  const bool asymmetric_ = HasAsymmetricFences();
   std::atomic<Node*> current_;
   std::atomic<std::uint32_t> epoch_{0};
   mutable std::array<Slot, kSlotCount> slots_;
