@@ -24,13 +24,13 @@ std::string_view StringMap::TextAt(std::uint32_t at) const {
   return {reinterpret_cast<const char*>(texts_.data() + at + 2), texts_[at + 1]};
 }
 
-std::optional<std::uint32_t> StringMap::FindHashed(std::string_view text) const noexcept {
+const std::uint32_t* StringMap::FindHashed(std::string_view text) const noexcept {
   const std::uint64_t hash = Hash64(text);
   const std::size_t mask = slots_.size() - 1;
   for (std::size_t i = hash & mask; slots_[i].at != kFree; i = (i + 1) & mask) {
-    if (slots_[i].tag == TagOf(hash) && TextAt(slots_[i].at) == text) return texts_[slots_[i].at];
+    if (slots_[i].tag == TagOf(hash) && TextAt(slots_[i].at) == text) return &texts_[slots_[i].at];
   }
-  return std::nullopt;
+  return nullptr;
 }
 
 bool StringMap::Insert(std::string_view text, std::uint32_t value) {

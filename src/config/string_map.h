@@ -8,7 +8,6 @@
 #pragma once
 
 #include <cstdint>
-#include <optional>
 #include <string_view>
 #include <vector>
 
@@ -21,10 +20,11 @@ class StringMap {
 
   // False, and nothing changes, when the text is there already, or when all texts together would pass 16 GiB.
   bool Insert(std::string_view text, std::uint32_t value);
-  std::optional<std::uint32_t> Find(std::string_view text) const noexcept {
-    return (lengths_ & LengthBit(text)) == 0 ? std::nullopt : FindHashed(text);
+  // The text's value, until the next Insert; nullptr when it is not there.
+  const std::uint32_t* Find(std::string_view text) const noexcept {
+    return (lengths_ & LengthBit(text)) == 0 ? nullptr : FindHashed(text);
   }
-  bool Contains(std::string_view text) const noexcept { return Find(text).has_value(); }
+  bool Contains(std::string_view text) const noexcept { return Find(text) != nullptr; }
   std::size_t size() const { return size_; }
   std::size_t MemoryBytes() const;
 
@@ -39,7 +39,7 @@ class StringMap {
   static std::uint64_t LengthBit(std::string_view text) {
     return std::uint64_t{1} << (text.size() < 63 ? text.size() : 63);
   }
-  std::optional<std::uint32_t> FindHashed(std::string_view text) const noexcept;
+  const std::uint32_t* FindHashed(std::string_view text) const noexcept;
   std::string_view TextAt(std::uint32_t at) const;
   void Place(std::uint64_t hash, std::uint32_t at);
   void Grow();
