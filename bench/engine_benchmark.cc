@@ -1,13 +1,15 @@
 // One token bucket decision in process: weir's memory store, and a whole decision of two of them, beside what a program
 // would write itself (a map and a mutex, a sharded flat map) and beside the least that memory allows (random reads,
 // prefetched), for several numbers of subjects, uniform and Zipf, on one and two threads. Prints a Markdown table:
-// medians of the rounds.
+// medians of the rounds; of those that decide one at a time also percentiles (uniform, one thread) over one in 64, less
+// what reading the clock takes.
 //
 //   weir_bench_engine 1000,1000000 5
 #include <absl/container/flat_hash_map.h>
 #include <fmt/format.h>
 #include <malloc.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <array>
@@ -248,6 +250,36 @@ double NanosEach(Contestant& contestant, const std::vector<std::vector<std::uint
   return took / static_cast<double>(each);
 }
 
+std::int64_t ReadClock() {
+  return std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::steady_clock::now().time_since_epoch())
+      .count();
+}
+
+// p50, p99 and p99.9 of single decisions, in ns.
+std::array<std::int64_t, 3> Percentiles(Contestant& contestant, const std::vector<std::uint32_t>& picks) {
+  constexpr std::size_t kOneIn = 64;
+  const auto at = [](std::vector<std::int64_t>& sorted, double part) {
+    return sorted[static_cast<std::size_t>(part * static_cast<double>(sorted.size() - 1))];
+  };
+  std::vector<std::int64_t> clock(10'001), samples;
+  for (auto& cost : clock) {
+    const std::int64_t begin = ReadClock();
+    cost = ReadClock() - begin;
+  }
+  std::sort(clock.begin(), clock.end());
+  const std::int64_t cost = at(clock, 0.5);
+  std::uint64_t allowed = 0;
+  for (std::size_t i = 0; i + kOneIn <= picks.size(); i += kOneIn) {
+    for (std::size_t k = 1; k < kOneIn; ++k) allowed += contestant.Run(&picks[i + k], 1, kStart + weir::kSecond);
+    const std::int64_t begin = ReadClock();
+    allowed += contestant.Run(&picks[i], 1, kStart + weir::kSecond);
+    samples.push_back(std::max<std::int64_t>(ReadClock() - begin - cost, 0));
+  }
+  if (allowed == 0) std::abort();
+  std::sort(samples.begin(), samples.end());
+  return {at(samples, 0.5), at(samples, 0.99), at(samples, 0.999)};
+}
+
 double Median(std::vector<double> values) {
   std::sort(values.begin(), values.end());
   return values[values.size() / 2];
@@ -256,8 +288,14 @@ double Median(std::vector<double> values) {
 struct Entry {
   const char* name;
   std::function<std::unique_ptr<Contestant>(std::uint64_t)> make;
-  std::uint64_t most_subjects;
+  bool singly;                    // decides one at a time: its latency can be told
+  std::uint64_t bytes_a_subject;  // at the most; what would not fit into memory is left out
 };
+
+std::uint64_t AvailableBytes() {
+  const long pages = sysconf(_SC_AVPHYS_PAGES);
+  return static_cast<std::uint64_t>(pages) * 4096;
+}
 
 }  // namespace
 
@@ -269,23 +307,22 @@ int main(int argc, char** argv) {
   const std::size_t rounds = std::stoul(argv[2]);
   using Flat = absl::flat_hash_map<std::string, Word>;
   using Standard = std::unordered_map<std::string, Word>;
-  // The maps need some 13 GB for 100M subjects: they stop at 10M.
   const Entry entries[] = {
-      {"weir, one at a time", [](std::uint64_t n) { return std::make_unique<Weir>(n, 1); }, UINT64_MAX},
-      {"weir, batches of 16", [](std::uint64_t n) { return std::make_unique<Weir>(n, 16); }, UINT64_MAX},
-      {"weir, whole decision of two rules", [](std::uint64_t n) { return std::make_unique<WholeDecision>(n, 1); },
-       10'000'000},
-      {"the same in batches of 16", [](std::uint64_t n) { return std::make_unique<WholeDecision>(n, 16); }, 10'000'000},
-      {"unordered_map + mutex", [](std::uint64_t n) { return std::make_unique<MapAndMutex<Standard, 1>>(n); },
-       10'000'000},
-      {"absl flat map, 64 shards", [](std::uint64_t n) { return std::make_unique<MapAndMutex<Flat, 64>>(n); },
-       10'000'000},
-      {"random reads, prefetched", [](std::uint64_t n) { return std::make_unique<RandomReads>(n); }, UINT64_MAX},
+      {"weir, one at a time", [](std::uint64_t n) { return std::make_unique<Weir>(n, 1); }, true, 30},
+      {"weir, batches of 16", [](std::uint64_t n) { return std::make_unique<Weir>(n, 16); }, false, 30},
+      {"weir, whole decision of two rules", [](std::uint64_t n) { return std::make_unique<WholeDecision>(n, 1); }, true,
+       75},
+      {"the same in batches of 16", [](std::uint64_t n) { return std::make_unique<WholeDecision>(n, 16); }, false, 75},
+      {"unordered_map + mutex", [](std::uint64_t n) { return std::make_unique<MapAndMutex<Standard, 1>>(n); }, true,
+       130},
+      {"absl flat map, 64 shards", [](std::uint64_t n) { return std::make_unique<MapAndMutex<Flat, 64>>(n); }, true,
+       130},
+      {"random reads, prefetched", [](std::uint64_t n) { return std::make_unique<RandomReads>(n); }, false, 16},
   };
   std::printf(
       "| subjects | contestant | bytes a subject | uniform, 1 thread | zipf, 1 thread | uniform, 2 threads | zipf, 2 "
-      "threads | against weir |\n");
-  std::printf("| ---: | --- | ---: | ---: | ---: | ---: | ---: | ---: |\n");
+      "threads | against weir | p50 / p99 / p99.9 |\n");
+  std::printf("| ---: | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |\n");
   std::string list = argv[1];
   for (std::size_t at = 0; at < list.size();) {
     const std::size_t comma = std::min(list.find(',', at), list.size());
@@ -298,8 +335,13 @@ int main(int argc, char** argv) {
     }
     double weir_alone = 0;
     for (const Entry& entry : entries) {
-      if (subjects > entry.most_subjects) continue;
       malloc_trim(0);
+      if (subjects * entry.bytes_a_subject > AvailableBytes()) {
+        std::printf("| %llu | %s | %llu needed: more than there is | - | - | - | - | - | - |\n",
+                    static_cast<unsigned long long>(subjects), entry.name,
+                    static_cast<unsigned long long>(entry.bytes_a_subject));
+        continue;
+      }
       const double before = ResidentBytes();
       const auto contestant = entry.make(subjects);
       Fill(*contestant, subjects);
@@ -313,9 +355,14 @@ int main(int argc, char** argv) {
         medians[column] = Median(rows);
       }
       if (weir_alone == 0) weir_alone = medians[0];
-      std::printf("%s", fmt::format("| {} | {} | {} | {:.1f} ns | {:.1f} ns | {:.1f} ns | {:.1f} ns | {:.2f}x |\n",
+      std::string latency = "-";
+      if (entry.singly) {
+        const auto percentiles = Percentiles(*contestant, picks[0][0]);
+        latency = fmt::format("{} / {} / {} ns", percentiles[0], percentiles[1], percentiles[2]);
+      }
+      std::printf("%s", fmt::format("| {} | {} | {} | {:.1f} ns | {:.1f} ns | {:.1f} ns | {:.1f} ns | {:.2f}x | {} |\n",
                                     subjects, entry.name, subjects < 100'000 ? "-" : fmt::format("{:.0f}", bytes),
-                                    medians[0], medians[1], medians[2], medians[3], medians[0] / weir_alone)
+                                    medians[0], medians[1], medians[2], medians[3], medians[0] / weir_alone, latency)
                             .c_str());
       std::fflush(stdout);
     }

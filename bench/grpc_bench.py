@@ -74,7 +74,7 @@ def h2load(peer, pids, directory, path, question, shape):
         raise SystemExit(f"{peer.name}: {out}")
     times = sorted(int(line.split("\t")[2]) for line in log.read_text().splitlines())
     share = lambda part: float(times[min(len(times) - 1, int(len(times) * part))])  # noqa: E731
-    return {"rate": done / SECONDS, "cpu_us": cpu / done * 1e6, "p50": share(0.50), "p99": share(0.99)}
+    return {"rate": done / SECONDS, "cpu_us": cpu / done * 1e6, "p50": share(0.50), "p99": share(0.99), "p999": share(0.999)}
 
 
 def start_all(start, directory):

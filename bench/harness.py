@@ -92,10 +92,10 @@ def in_turns(contestants):
 
 
 def table(results, base):
-    lines = ["| server | requests/s | CPU a request | p50 | p99 | CPU against weir |", "| --- | ---: | ---: | ---: | ---: | ---: |"]
+    lines = ["| server | requests/s | CPU a request | p50 | p99 | p99.9 | CPU against weir |", "| --- | ---: | ---: | ---: | ---: | ---: | ---: |"]
     for name, row in results.items():
         ratio = row["cpu_us"] / results[base]["cpu_us"]
-        lines.append(f"| {name} | {row['rate']:,.0f} | {row['cpu_us']:.2f} us | {row['p50']:.0f} us | {row['p99']:.0f} us | {ratio:.1f}x |")
+        lines.append(f"| {name} | {row['rate']:,.0f} | {row['cpu_us']:.2f} us | {row['p50']:.0f} us | {row['p99']:.0f} us | {row['p999']:.0f} us | {ratio:.1f}x |")
     return "\n".join(lines)
 
 
