@@ -5,8 +5,8 @@
 
 namespace weir {
 
-Key HashKey(std::uint64_t seed, std::string_view subject) noexcept {
-  const XXH128_hash_t hash = XXH3_128bits_withSeed(subject.data(), subject.size(), seed);
+SubjectHash HashSubject(std::string_view subject) noexcept {
+  const XXH128_hash_t hash = XXH3_128bits(subject.data(), subject.size());
   return {.hi = hash.high64, .lo = hash.low64};
 }
 

@@ -14,8 +14,8 @@ TEST(Hash, IsTheSameEverywhere) {
   EXPECT_EQ(Hash64("weir"), Hash64("weir", 0));
   EXPECT_NE(Hash64("weir"), Hash64("weir", 1));
   const Key empty = HashKey(0, "");
-  EXPECT_EQ(empty.lo, 0x6001c324468d497fu);
-  EXPECT_EQ(empty.hi, 0x99aa06d3014798d8u);
+  EXPECT_EQ(empty.lo, 0xe223434e366bc5a4u);
+  EXPECT_EQ(empty.hi, 0x99aa06dd372c5d7cu);
 }
 
 TEST(Hash, SeedsAndSubjectsGiveDifferentKeys) {
@@ -28,6 +28,20 @@ TEST(Hash, SeedsAndSubjectsGiveDifferentKeys) {
     }
   }
   EXPECT_NE(HashKey(1, "a"), HashKey(1, std::string_view("a\0", 2)));
+}
+
+TEST(Hash, KeysOfOneSubjectHaveTheirUpperBitsInCommon) {
+  std::set<std::uint64_t> homes;
+  for (int subject = 0; subject < 1000; ++subject) {
+    const SubjectHash hash = HashSubject(std::to_string(subject));
+    std::set<std::uint64_t> fingerprints;
+    for (std::uint64_t seed = 0; seed < 50; ++seed) {
+      EXPECT_TRUE(SameSubject(KeyOf(seed, hash), KeyOf(0, hash)));
+      EXPECT_TRUE(fingerprints.insert(KeyOf(seed, hash).hi).second) << "the lower bits tell the rules apart";
+    }
+    homes.insert(*fingerprints.begin() >> (64 - kSubjectBits));
+  }
+  EXPECT_GE(homes.size(), 999u) << "and the upper ones the subjects";
 }
 
 }  // namespace

@@ -102,7 +102,7 @@ void Batch::AddRule(Question& question, const RuleUse& use, Identify& identify, 
   if (open_plan_ == kNoPlan) open_plan_ = plans_.Open(op);
   question.plan = open_plan_;
   for (const std::string_view subject : subjects.all()) {
-    CarryOver(rule.former.get(), plans_.Add(ItemOf(use, *limit, subject, call.request.cost)));
+    CarryOver(rule.former.get(), plans_.Add(ItemOf(use, *limit, subject, call.request.cost, identify)));
     parts_.push_back({.use = &use});
   }
 }

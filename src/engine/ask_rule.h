@@ -28,9 +28,9 @@ inline Asked AskRule(const RuleUse& use, const Call& call, Identify& identify) {
 
 // A fresh item. What a former rule adds to it is not in it.
 inline storage::Item ItemOf(const RuleUse& use, const algorithms::Limit& limit, std::string_view subject,
-                            std::uint64_t cost) {
+                            std::uint64_t cost, Identify& identify) {
   return {.limit = &limit,
-          .key = HashKey(use.rule->seed, subject),
+          .key = KeyOf(use.rule->seed, identify.HashOf(subject)),
           .rule = use.rule->generation,
           .subject = subject,
           .previous = nullptr,

@@ -97,23 +97,26 @@ Address Walk(const config::Snapshot& snapshot, const Request& request, std::stri
 
 }  // namespace
 
-Client FindClient(const config::Snapshot& snapshot, const Request& request) {
+std::string_view FindClient(const config::Snapshot& snapshot, const Request& request, std::optional<Address>& address) {
+  address.reset();
   if (request.peer_ip.empty()) return {};
-  const std::optional<Address> peer = ParseAddress(request.peer_ip);
-  if (!peer) return {};
-  if (!snapshot.IsTrustedProxy(*peer)) {
+  address = ParseAddress(request.peer_ip);
+  if (!address) return {};
+  if (!snapshot.IsTrustedProxy(*address)) {
     // Numbers have no leading zeros, so without a port there is one spelling only.
-    const bool canonical = peer->is_v4() && request.peer_ip.find(':') == std::string_view::npos;
-    return {.address = peer, .text = canonical ? request.peer_ip : std::string_view()};
+    const bool canonical = address->is_v4() && request.peer_ip.find(':') == std::string_view::npos;
+    return canonical ? request.peer_ip : std::string_view();
   }
   const bool listed = FindHeader(request, "x-forwarded-for").has_value();
-  return {.address = listed ? Walk(snapshot, request, "x-forwarded-for", *peer, PlainHop)
-                            : Walk(snapshot, request, "forwarded", *peer, ForOf),
-          .text = {}};
+  address = listed ? Walk(snapshot, request, "x-forwarded-for", *address, PlainHop)
+                   : Walk(snapshot, request, "forwarded", *address, ForOf);
+  return {};
 }
 
 std::optional<Address> ClientAddress(const config::Snapshot& snapshot, const Request& request) {
-  return FindClient(snapshot, request).address;
+  std::optional<Address> address;
+  (void)FindClient(snapshot, request, address);
+  return address;
 }
 
 std::optional<std::string_view> LeftmostForwardedFor(const Request& request) {

@@ -18,13 +18,9 @@ namespace weir::engine {
 // nullopt: the peer is unknown (no address, a Unix socket). Not truncated. Allocates nothing.
 std::optional<Address> ClientAddress(const config::Snapshot& snapshot, const Request& request);
 
-// The same, with its canonical text when the request brought it just so (IPv4 without a port, from the peer itself);
-// otherwise `text` is empty. Spares formatting what was just read, for the most frequent kind of subject.
-struct Client {
-  std::optional<Address> address;
-  std::string_view text;
-};
-Client FindClient(const config::Snapshot& snapshot, const Request& request);
+// The same in `address`. Returns its canonical text when the request brought it just so (IPv4 without a port, from the
+// peer itself), otherwise nothing. Spares formatting what was just read, for the most frequent kind of subject.
+std::string_view FindClient(const config::Snapshot& snapshot, const Request& request, std::optional<Address>& address);
 
 // The left-most entry of the first X-Forwarded-For line, trimmed, as text that a client may have written freely;
 // nullopt when there is no such header.

@@ -41,7 +41,7 @@ bool ArePlain(const Ruleset& rules, const Call& call, const Resolution& resoluti
 
 bool DecideOne(Core& core, const Ruleset& rules, Nanos now, Call& call) {
   Arena arena;
-  Resolved resolved{.facts = FactsOf(rules, call, now, arena), .resolution = {}};
+  Resolved resolved(rules, call, now, arena);
   ResolveCall(rules, call, resolved);
   if (!ArePlain(rules, call, resolved.resolution, now)) return false;
   const bool asks = BeginDecision(core, rules, call, resolved);
@@ -52,12 +52,13 @@ bool DecideOne(Core& core, const Ruleset& rules, Nanos now, Call& call) {
   std::uint32_t count = 0;
   if (asks) {
     Identify identify(rules.snapshot(), rules.extractors(), call.request, resolved.facts, resolved.resolution.tenant,
-                      arena);
+                      arena, call.expected);
     for (const config::Rule* rule : resolved.resolution.rules) {
       const RuleUse& use = rules.UseOf(*rule);
       const auto add = [&](const algorithms::Limit& limit, std::string_view subject) {
-        new (items.at(count)) Item(ItemOf(use, limit, subject, call.request.cost));
-        core.store->Expect({items.at(count), 1});  // the rest goes on while its line comes
+        new (items.at(count)) Item(ItemOf(use, limit, subject, call.request.cost, identify));
+        // The rest goes on while the line of another subject than the expected one comes.
+        if (subject.data() != call.expected.text.data()) core.store->Expect(items.at(count)->key);
         new (parts.at(count)) Part{.use = &use};
         new (outcomes.at(count)) Outcome;
         ++count;

@@ -10,6 +10,7 @@
 #include "engine/decide_one.h"
 #include "engine/publication.h"
 #include "engine/ruleset.h"
+#include "engine/subject.h"
 #include "engine/throttle_batch.h"
 
 namespace weir::engine {
@@ -84,18 +85,29 @@ void Engine::Tick() {
   if (parts_->core->reservations.AnyEnded(now)) CancelEnded(now);
 }
 
+HashedSubject Engine::Expect(const Request& request) const {
+  const std::string_view subject = parts_->rules->Read()->LikelySubject(request);
+  if (subject.empty() || subject.size() > kLongestSubject) return {};
+  const HashedSubject expected{.text = subject, .hash = HashSubject(subject)};
+  parts_->core->store->Expect(KeyOf(0, expected.hash));
+  return expected;
+}
+
 bool Engine::Submit(std::span<Call> calls, storage::Completion* done) {
   Core& core = *parts_->core;
+  const bool one = calls.size() == 1 && MayDecideOne(core, calls[0]);
+  if (one && calls[0].expected.text.empty()) calls[0].expected = Expect(calls[0].request);
+  const auto rules = parts_->rules->Read();
   const Nanos now = core.clock.Now();
   if (core.reservations.AnyEnded(now)) [[unlikely]]
     CancelEnded(now);
+  if (one && DecideOne(core, *rules, now, calls[0])) return true;
   return SubmitAt(now, calls, done);
 }
 
 bool Engine::SubmitAt(Nanos now, std::span<Call> calls, storage::Completion* done) {
   Core& core = *parts_->core;
   const auto rules = parts_->rules->Read();
-  if (calls.size() == 1 && MayDecideOne(core, calls[0]) && DecideOne(core, *rules, now, calls[0])) return true;
   Batch::Trip trip{.core = core, .rules = rules, .now = now, .done = done};
   while (!calls.empty()) {
     Batch* const batch = Batch::Take(trip);

@@ -45,6 +45,7 @@ struct Call {
   // envoy.unknown_domain: kUnknownDomain in the decision, or (error) kNotFound in `status`.
   bool descriptor = false;
   Join join = Join::kNone;
+  HashedSubject expected;  // from Engine::Expect(request), by a caller who could ask early; else empty
   // descriptor: a limit that the client brings, instead of the domain's. Sanitized.
   const algorithms::Limit* brought = nullptr;
   std::vector<ExplainStep>* trace = nullptr;  // set: every step is written down (allocates)
@@ -88,6 +89,11 @@ class Engine {
   static Result<std::unique_ptr<Engine>> Create(const EnterpriseRateLimitConfig& config,
                                                 std::unique_ptr<storage::Store> store, EngineOptions options = {});
   ~Engine();
+
+  // Whom the request is probably counted for, whose states a store in memory now begins to fetch: they lie together, so
+  // that need not wait until it is known which rules apply. For Call::expected; Submit does it itself for one call that
+  // has none. Borrows from the request. No lock, no allocation.
+  HashedSubject Expect(const Request& request) const;
 
   // Runs the calls as one batch, in order. True: all complete on return. False: `done->Done()` follows, on a thread of
   // the store. `done` may be nullptr only when the store is known to complete inline.

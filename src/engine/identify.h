@@ -7,6 +7,7 @@
 #include <span>
 #include <string_view>
 
+#include "base/hash.h"
 #include "config/snapshot.h"
 #include "engine/arena.h"
 #include "engine/extractors.h"
@@ -49,15 +50,16 @@ struct Subjects {
 //   strictest    both parts, each by itself, as "1:..." and "2:..."; one alone when the other is absent
 class Identify {
  public:
-  // `tenant`: Resolution::tenant.
+  // `tenant`: Resolution::tenant. `hashed`: what the request's subject probably is, when that was hashed already.
   Identify(const config::Snapshot& snapshot, const Extractors& extractors, const Request& request, const Facts& facts,
-           std::string_view tenant, Arena& arena)
+           std::string_view tenant, Arena& arena, const HashedSubject& hashed = {})
       : snapshot_(snapshot),
         extractors_(extractors),
         request_(request),
         facts_(facts),
         tenant_(tenant),
-        arena_(arena) {}
+        arena_(arena),
+        hashed_(hashed) {}
 
   Subjects Find(const config::Identifier& identifier);
   // The one subject of an identifier that IsSimple; no data: none.
@@ -74,6 +76,13 @@ class Identify {
       default:
         return "*";
     }
+  }
+  // The hash of a subject that was found here.
+  const SubjectHash& HashOf(std::string_view subject) {
+    if (subject.data() != hashed_.text.data() || subject.size() != hashed_.text.size()) {
+      hashed_ = {.text = subject, .hash = HashSubject(subject)};
+    }
+    return hashed_.hash;
   }
   // `brought`: the client's limit, in whose name the rule stands; else nullptr.
   Subjects Find(const config::Rule& rule, const algorithms::Limit* brought) {
@@ -104,6 +113,7 @@ class Identify {
   Arena& arena_;
   const config::DescriptorPath* path_ = nullptr;  // of the rule that is asked about
   const algorithms::Limit* brought_ = nullptr;
+  HashedSubject hashed_;          // the latest one: several rules usually count the same
   std::string_view client_text_;  // several rules of a request usually count its address
 };
 

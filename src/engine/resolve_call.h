@@ -11,12 +11,16 @@ namespace weir::engine {
 
 // What holds for a call, before it is asked. Borrows from the call, the rules and the arena.
 struct Resolved {
+  Resolved() = default;
+  Resolved(const Ruleset& rules, const Call& call, Nanos now, Arena& arena);
   Facts facts;
   Resolution resolution;
 };
 
 // Asks nothing and counts nothing.
 Facts FactsOf(const Ruleset& rules, const Call& call, Nanos now, Arena& arena);
+inline Resolved::Resolved(const Ruleset& rules, const Call& call, Nanos now, Arena& arena)
+    : facts(FactsOf(rules, call, now, arena)) {}
 inline void ResolveCall(const Ruleset& rules, const Call& call, Resolved& to) {
   Resolve(rules.snapshot(), to.facts, call.trace, to.resolution);
 }

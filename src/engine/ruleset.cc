@@ -127,6 +127,8 @@ Result<std::shared_ptr<const Ruleset>> Ruleset::Create(std::shared_ptr<const con
     made->by_path_.emplace(rule.path, rule.index);
     CollectTierFields(rule.identifier, made->tier_fields_);
   }
+  const config::Rule& base = *made->snapshot_->FindTier({});
+  if (!base.unlimited && IsSimple(base.identifier)) made->likely_ = base.identifier.kind;
   return made;
 }
 
@@ -136,17 +138,17 @@ const RuleUse* Ruleset::FindRule(std::string_view path) const {
 }
 
 Facts Ruleset::FactsOf(const Request& request, Nanos now, Arena& arena) const {
-  const Client client = FindClient(*snapshot_, request);
-  return {.client = client.address,
-          .client_text = client.text,
-          .user = request.user,
-          .tenant = request.tenant,
-          .tier = request.tier.empty() && !tier_fields_.empty() ? FindTier(request, now, arena) : request.tier,
-          .api_key = request.api_key,
-          .country = request.country,
-          .method = request.method,
-          .path = request.path,
-          .now = now};
+  Facts facts;
+  facts.client_text = FindClient(*snapshot_, request, facts.client);
+  facts.user = request.user;
+  facts.tenant = request.tenant;
+  facts.tier = request.tier.empty() && !tier_fields_.empty() ? FindTier(request, now, arena) : request.tier;
+  facts.api_key = request.api_key;
+  facts.country = request.country;
+  facts.method = request.method;
+  facts.path = request.path;
+  facts.now = now;
+  return facts;
 }
 
 std::string_view Ruleset::FindTier(const Request& request, Nanos now, Arena& arena) const {

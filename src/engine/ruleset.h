@@ -54,6 +54,20 @@ class Ruleset {
   const std::shared_ptr<const config::Snapshot>& shared_snapshot() const { return snapshot_; }
   const Extractors& extractors() const { return extractors_; }
   const RuleUse& UseOf(const config::Rule& rule) const { return uses_[rule.index]; }
+  // Whom the request is probably counted for, before it is known which rules apply: what the free tier's rule would
+  // count, when that is a part of the request as it is. Empty: cannot be told. A guess only: it may not be canonical.
+  std::string_view LikelySubject(const Request& request) const {
+    switch (likely_) {
+      case config::Identifier::Kind::kUser:
+        return request.user;
+      case config::Identifier::Kind::kApiKey:
+        return request.api_key;
+      case config::Identifier::Kind::kIp:
+        return request.peer_ip;
+      default:
+        return {};
+    }
+  }
   // The rule that now has this path; nullptr when there is none any more.
   const RuleUse* FindRule(std::string_view path) const;
   std::uint32_t instances() const { return instances_; }
@@ -74,6 +88,7 @@ class Ruleset {
   std::vector<RuleUse> uses_;  // by Rule::index
   std::unordered_map<std::string_view, std::uint32_t> by_path_;
   std::vector<std::string> tier_fields_;
+  config::Identifier::Kind likely_ = config::Identifier::Kind::kGlobal;
   std::uint32_t instances_ = 1;
   StoreFailurePolicy on_store_failure_ = StoreFailurePolicy::kLocal;
 };

@@ -19,9 +19,11 @@ struct RateLimiter::Parts {
   std::unique_ptr<storage::memory::Persistence> persistence;
 
   Call Run(CallKind kind, const Request& request) {
+    const HashedSubject expected = engine->Expect(request);  // first of all, to have the longest head start
     Call call;
     call.kind = kind;
     call.request = request;
+    call.expected = expected;
     engine->Run({&call, 1});
     return call;
   }

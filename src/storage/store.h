@@ -114,8 +114,9 @@ class Store {
 
   // Whether Apply always returns true.
   virtual bool CompletesInline() const { return false; }
-  // These will be asked about in a moment: a store in memory begins to fetch what it will read.
-  virtual void Expect(std::span<const Item> /*items*/) const noexcept {}
+  // This key, or another one of its subject (base/hash.h), will be asked about in a moment: a store in memory begins to
+  // fetch what it will read.
+  virtual void Expect(const Key& /*key*/) const noexcept {}
 
   virtual StoreStats Stats() const = 0;
   virtual Health GetHealth() const = 0;

@@ -2,6 +2,8 @@
 // of everything. Never forgets a state that has not expired; has no bound. For tests only.
 #pragma once
 
+#include <algorithm>
+#include <limits>
 #include <map>
 #include <mutex>
 #include <optional>
@@ -20,6 +22,7 @@ class ReferenceStore final : public Store {
  public:
   bool Apply(std::span<Plan> plans, Nanos now, Completion* /*done*/) override {
     const std::lock_guard lock(mutex_);
+    latest_ = std::max(latest_, now);
     for (Plan& plan : plans) Decide(plan, now);
     return true;
   }
@@ -30,12 +33,23 @@ class ReferenceStore final : public Store {
     return stats;
   }
   Health GetHealth() const override { return Health::kUp; }
+  // The earliest time to which the clock may be set back. What had expired is kept here and would live again before
+  // this; another store may have given its place away.
+  Nanos Earliest() const {
+    const std::lock_guard lock(mutex_);
+    Nanos earliest = std::numeric_limits<Nanos>::min();
+    for (const auto& [id, state] : states_) {
+      if (state.expires <= latest_) earliest = std::max(earliest, state.expires);
+    }
+    return earliest;
+  }
   std::string_view Name() const override { return "reference"; }
 
  private:
   struct State {
     algorithms::Kind kind{};
     std::variant<algorithms::Word, algorithms::Words> value;
+    Nanos expires = 0;  // once it is stored
   };
   using Id = std::pair<std::uint64_t, std::uint64_t>;
   using States = std::map<Id, State>;
@@ -43,7 +57,7 @@ class ReferenceStore final : public Store {
   static Id IdOf(const Key& key) { return {key.hi, key.lo}; }
 
   static State Fresh(const Limit& limit) {
-    State state{limit.kind, {}};
+    State state{limit.kind, {}, 0};
     if (algorithms::Of(limit.kind).shape == algorithms::Shape::kList) state.value = algorithms::Words{};
     return state;
   }
@@ -104,7 +118,8 @@ class ReferenceStore final : public Store {
   }
 
   static void Put(States& states, const Limit& limit, const Key& key, State state, Nanos now) {
-    if (Expires(limit, state) <= now) {
+    state.expires = Expires(limit, state);
+    if (state.expires <= now) {
       states.erase(IdOf(key));
     } else {
       states[IdOf(key)] = std::move(state);
@@ -186,6 +201,7 @@ class ReferenceStore final : public Store {
 
   mutable std::mutex mutex_;
   States states_;
+  Nanos latest_ = std::numeric_limits<Nanos>::min();
 };
 
 }  // namespace weir::storage::conformance

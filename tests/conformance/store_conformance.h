@@ -68,8 +68,10 @@ inline std::optional<std::string> FirstDifference(const StoreUnderTest& under_te
   ReferenceStore reference;
   const Names names(scenario);
   for (std::size_t i = 0; i < scenario.steps.size(); ++i) {
-    const std::vector<Answer> expected = Ask(reference, scenario.steps[i], names);
-    const std::vector<Answer> actual = Ask(*store, scenario.steps[i], names);
+    Step step = scenario.steps[i];
+    step.now = std::max(step.now, reference.Earliest());
+    const std::vector<Answer> expected = Ask(reference, step, names);
+    const std::vector<Answer> actual = Ask(*store, step, names);
     for (std::size_t plan = 0; plan < expected.size(); ++plan) {
       if (actual[plan] == expected[plan]) continue;
       std::string text =

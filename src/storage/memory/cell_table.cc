@@ -92,10 +92,12 @@ CellTable::CellTable(Line* lines, std::uint64_t count, std::size_t mapped, std::
     : lines_base_(lines),
       lines_(count),
       mapped_(mapped),
-      first_xor_(SecretPart(secret, 0)),
-      first_mul_(SecretPart(secret, 1) | 1),
-      second_xor_(SecretPart(secret, 2)),
-      second_mul_(SecretPart(secret, 3) | 1),
+      home_xor_(SecretPart(secret, 0)),
+      home_mul_(SecretPart(secret, 1) | 1),
+      first_xor_(SecretPart(secret, 2)),
+      first_mul_(SecretPart(secret, 3) | 1),
+      second_xor_(SecretPart(secret, 4)),
+      second_mul_(SecretPart(secret, 5) | 1),
       counters_(counters) {}
 
 CellTable::~CellTable() { munmap(lines_base_, mapped_); }
@@ -106,8 +108,9 @@ std::uint64_t CellTable::SecondLine(std::uint64_t owner) const {
 }
 
 std::uint64_t CellTable::LineOfStep(std::uint64_t owner, std::size_t step) const {
-  const bool first = step < kWindowLines;
-  const std::uint64_t line = first ? FirstLine(owner) + step : SecondLine(owner) + step - kWindowLines;
+  if (step == 0) return HomeLine(owner);
+  const bool first = step <= kWindowLines;
+  const std::uint64_t line = first ? FirstLine(owner) + step - 1 : SecondLine(owner) + step - 1 - kWindowLines;
   return line < lines_ ? line : line % lines_;
 }
 

@@ -90,6 +90,23 @@ TEST(CellTable, HoldsMaxEntriesWithHardlyAnyPlaceMissing) {
   EXPECT_LE(full, 20);
 }
 
+// The states of one subject begin in one line, and find other places when that is full.
+TEST(CellTable, HoldsMaxEntriesAlsoOfSubjectsWithManyStates) {
+  for (const std::uint64_t states : {2ULL, 4ULL, 64ULL}) {
+    Table table(100'000);
+    std::mt19937_64 random(6);
+    int full = 0;
+    for (std::uint64_t i = 0; i < 100'000 / states; ++i) {
+      const SubjectHash subject{.hi = random(), .lo = random()};
+      for (std::uint64_t rule = 0; rule < states; ++rule) {
+        const std::uint64_t owner = FingerprintOf(KeyOf(rule, subject));
+        if (table->Insert(owner, kNow + 1, kNow, FullPolicy::kDenyNew) == CellTable::Inserted::kFull) ++full;
+      }
+    }
+    EXPECT_LE(full, 60) << states << " states each";
+  }
+}
+
 // Subjects that differ in few bits, or are multiples of each other, spread as well as random ones.
 TEST(CellTable, SpreadsOwnersThatAreAlike) {
   for (const unsigned shift : {0U, 20U, 40U}) {

@@ -85,27 +85,28 @@ MemoryStore::MemoryStore(const MemoryStoreOptions& options, std::unique_ptr<Coun
 bool MemoryStore::Apply(std::span<Plan> plans, Nanos now, Completion* /*done*/) {
   now = algorithms::ClampNow(now);
   SweepWhenDue(now);
-  if (plans.size() == 1 && plans[0].items.size() == 1) {
-    runner_.Run(plans[0], now);  // nothing to do while a line is fetched
+  if (plans.size() == 1) {
+    // There is nothing to do while the first item's line is fetched, and items of one subject share it.
+    const auto items = plans[0].items;
+    for (std::size_t i = 1; i < items.size(); ++i) {
+      if (!SameSubject(items[i].key, items[0].key)) Prefetch(items[i]);
+    }
+    runner_.Run(plans[0], now);
     return true;
   }
   while (!plans.empty()) {
     const std::span<Plan> group = plans.first(std::min(plans.size(), kPrefetchPlans));
-    Prefetch(group);
+    for (const Plan& plan : group) {
+      for (const Item& item : plan.items) Prefetch(item);
+    }
     for (Plan& plan : group) runner_.Run(plan, now);
     plans = plans.subspan(group.size());
   }
   return true;
 }
 
-void MemoryStore::Expect(std::span<const Item> items) const noexcept {
-  for (const Item& item : items) {
-    if (ShapeOf(item.limit->kind) == Shape::kWord) cells_->Prefetch(FingerprintOf(item.key));
-  }
-}
-
-void MemoryStore::Prefetch(std::span<const Plan> plans) const {
-  for (const Plan& plan : plans) Expect(plan.items);
+void MemoryStore::Prefetch(const Item& item) const {
+  if (ShapeOf(item.limit->kind) == Shape::kWord) cells_->Prefetch(FingerprintOf(item.key));
 }
 
 StoreStats MemoryStore::Stats() const {

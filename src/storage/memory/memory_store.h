@@ -63,7 +63,7 @@ class MemoryStore final : public Store {
   [[nodiscard]] bool Apply(std::span<Plan> plans, Nanos now, Completion* done) override;
 
   bool CompletesInline() const override { return true; }
-  void Expect(std::span<const Item> items) const noexcept override;
+  void Expect(const Key& key) const noexcept override { cells_->Prefetch(FingerprintOf(key)); }
 
   StoreStats Stats() const override;
   Health GetHealth() const override { return Health::kUp; }
@@ -80,7 +80,7 @@ class MemoryStore final : public Store {
   MemoryStore(const MemoryStoreOptions& options, std::unique_ptr<Counters> counters, std::unique_ptr<CellTable> cells,
               std::unique_ptr<ListTable> lists);
 
-  void Prefetch(std::span<const Plan> plans) const;
+  void Prefetch(const Item& item) const;
   void SweepWhenDue(Nanos now) {
     // Relaxed: being a little late or twice is harmless.
     const Nanos due = next_sweep_.load(std::memory_order_relaxed);
