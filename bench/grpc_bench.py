@@ -60,6 +60,12 @@ def throttle_question():
     return framed(field(1, b"192.0.2.7") + field(2, 1_000_000_000) + field(3, 1_000_000_000) + field(4, 60) + field(5, 1))
 
 
+def gubernator_question():
+    """Two limits in one message, as the others are asked for two descriptors."""
+    limit = lambda name, key: field(1, field(1, name) + field(2, key) + field(3, 1) + field(4, 4_000_000_000) + field(5, 3_600_000))  # noqa: E731
+    return framed(limit(b"remote_address", b"192.0.2.7") + limit(b"route", b"items"))
+
+
 def h2load(peer, pids, directory, path, question, shape):
     """One run: every answer must be a 200 with a message in it, which a refusal has not."""
     clients, streams = shape
@@ -106,8 +112,17 @@ def start_all(start, directory):
         port = free_port()
         crab = start("throttlecrab", [TOOLS / "bin" / "throttlecrab-server", "--grpc", "--grpc-host", "127.0.0.1", "--grpc-port", port], port)
         servers["throttlecrab (its own contract, one key)"] = (crab, [crab.process.pid], "/throttlecrab.RateLimiter/Throttle", throttle_question())
+    if (TOOLS / "bin" / "gubernator").exists():
+        port = free_port()
+        guber = start("gubernator", [TOOLS / "bin" / "gubernator"], port, env={
+            "GUBER_GRPC_ADDRESS": f"127.0.0.1:{port}", "GUBER_HTTP_ADDRESS": f"127.0.0.1:{free_port()}",
+            "GUBER_ADVERTISE_ADDRESS": f"127.0.0.1:{port}", "GUBER_PEER_DISCOVERY_TYPE": "none"})
+        servers["gubernator (its own contract, two limits)"] = (guber, [guber.process.pid], "/pb.gubernator.V1/GetRateLimits", gubernator_question())
     for why in sorted((TOOLS / "missing").glob("[!.]*")) if (TOOLS / "missing").is_dir() else []:
         missing[why.name] = why.read_text().strip()
+    for name, binary in {"envoyproxy": "service_cmd", "gubernator": "gubernator", "throttlecrab-server": "throttlecrab-server"}.items():
+        if name not in missing and not (TOOLS / "bin" / binary).exists():
+            missing[name] = "is not installed: scripts/tools bench"
     missing["limitador-server"] = "is not on crates.io (only its library is); its other ways to install are container images and a checkout"
     return servers, missing
 
