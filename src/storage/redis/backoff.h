@@ -13,7 +13,8 @@ inline constexpr Nanos kLongAgo = INT64_MIN / 2;
 
 // Between half of `wait` and all of it. `jitter` is uniform in [0, 1).
 inline Nanos Jittered(Nanos wait, double jitter) {
-  return wait / 2 + static_cast<Nanos>(static_cast<double>(wait - wait / 2) * jitter);
+  const Nanos half = wait / 2;
+  return half + static_cast<Nanos>(static_cast<double>(wait - half) * jitter);
 }
 
 inline Nanos Doubled(Nanos wait, Nanos most) { return wait > most / 2 ? most : wait * 2; }

@@ -258,8 +258,9 @@ std::optional<Told> ParseTold(std::string_view text) {
   told.used = static_cast<std::uint64_t>(*used);
   if (text.starts_with('-') && (text.size() == 1 || text[1] == ' ')) {
     text.remove_prefix(std::min<std::size_t>(2, text.size()));
-  } else if (!(told.end = TakeNumber(text))) {
-    return std::nullopt;
+  } else {
+    told.end = TakeNumber(text);
+    if (!told.end) return std::nullopt;
   }
   auto retry = ParseWords(text);
   if (!retry) return std::nullopt;
