@@ -84,6 +84,11 @@ struct DescriptorPath {
 struct CompiledSchedule;  // schedule.h
 struct SnapshotTables;    // snapshot_tables.h
 
+// Rule::path of a Rule::generation.
+constexpr std::string_view PathOfGeneration(std::string_view generation) {
+  return generation.substr(0, generation.rfind('@'));
+}
+
 struct Rule {
   // What resolving reads of a rule lies together.
   std::uint32_t index = 0;  // position in Snapshot::rules()

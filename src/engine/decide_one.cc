@@ -27,6 +27,7 @@ struct Room {
 
 // Whether the rules' items need nothing besides one plan, and fit it.
 bool ArePlain(const Ruleset& rules, const Call& call, const Resolution& resolution, Nanos now) {
+  if (resolution.shared != nullptr) return false;
   std::size_t most = 0;
   for (const config::Rule* rule : resolution.rules) {
     const RuleUse& use = rules.UseOf(*rule);
@@ -56,7 +57,7 @@ bool DecideOne(Core& core, const Ruleset& rules, Nanos now, Call& call) {
     for (const config::Rule* rule : resolved.resolution.rules) {
       const RuleUse& use = rules.UseOf(*rule);
       const auto add = [&](const algorithms::Limit& limit, std::string_view subject) {
-        new (items.at(count)) Item(ItemOf(use, limit, subject, call.request.cost));
+        new (items.at(count)) Item(ItemOf(use, *rule, limit, subject, call.request.cost));
         core.store->Expect({items.at(count), 1});  // the rest goes on while its line comes
         new (parts.at(count)) Part{.use = &use};
         new (outcomes.at(count)) Outcome;
@@ -67,7 +68,7 @@ bool DecideOne(Core& core, const Ruleset& rules, Nanos now, Call& call) {
         const std::string_view subject = identify.FindSimple(rule->identifier);
         if (subject.data() != nullptr) add(rule->limit, subject);
       } else {
-        const Asked asked = AskRule(use, call, identify);
+        const Asked asked = AskRule(use, call, resolved.resolution, identify);
         for (const std::string_view subject : asked.subjects.all()) add(*asked.limit, subject);
       }
       if (count == before) core.counters.Add(Tally::kUnidentified);

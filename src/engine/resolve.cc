@@ -26,6 +26,16 @@ struct Paths {
   bool two_readings = false;
 };
 
+// Whether a limit that a client brings goes on with the rule's count: the windows are the same, and so are the
+// subjects. As with the reference server, whose counters are named by the entries and the window, and not by the limit.
+bool SharesCount(const Rule& rule, const algorithms::Limit& brought) {
+  const algorithms::Limit& limit = rule.limit;
+  return limit.kind == algorithms::Kind::kFixedWindow && limit.calendar == algorithms::Calendar::kEpoch &&
+         brought.kind == limit.kind && brought.calendar == limit.calendar && brought.window == limit.window &&
+         rule.identifier.kind == config::Identifier::Kind::kDescriptor &&
+         std::ranges::all_of(rule.descriptor->steps, [](const auto& step) { return step.shared.empty(); });
+}
+
 class Resolver {
  public:
   Resolver(const Snapshot& snapshot, const Facts& facts, std::vector<ExplainStep>* trace, Resolution& result)
@@ -107,8 +117,11 @@ bool Resolver::FindDomain() {
     if (!hierarchy) result_.kind = Resolution::Kind::kUnknownDomain;
     return hierarchy;
   }
-  const Rule* const rule = facts_.brought ? domain->brought : domain->Find(facts_.entries);
-  if (rule == nullptr) {
+  const Rule* const rule = domain->Find(facts_.entries);
+  if (facts_.brought != nullptr) {
+    result_.domain_rule = domain->brought;
+    if (rule != nullptr && rule->InForce(facts_.now) && SharesCount(*rule, *facts_.brought)) result_.shared = rule;
+  } else if (rule == nullptr) {
     Tell("domain", "no rule of domains.{} ends at these entries", facts_.domain);
   } else if (!rule->InForce(facts_.now)) {
     Tell("domain", "{} is out of schedule", rule->path);
@@ -121,12 +134,14 @@ bool Resolver::FindDomain() {
 void Resolver::AddDomainRule() {
   const Rule* const rule = result_.domain_rule;
   if (rule == nullptr) return;
-  const bool unlimited = rule->unlimited && !facts_.brought;
-  Tell("domain", "{} holds{}", rule->path,
-       facts_.brought ? ", with the limit that the client brings"
-       : unlimited    ? "; it is unlimited, so nothing is counted for it"
-                      : "");
-  if (!unlimited) Add(*rule);
+  if (facts_.brought != nullptr) {
+    const auto* const shared = result_.shared;
+    Tell("domain", "{} holds, with the limit that the client brings{}{}", rule->path,
+         shared != nullptr ? " and the count of " : "", shared != nullptr ? shared->path : std::string_view());
+    return Add(*rule);
+  }
+  Tell("domain", "{} holds{}", rule->path, rule->unlimited ? "; it is unlimited, so nothing is counted for it" : "");
+  if (!rule->unlimited) Add(*rule);
 }
 
 void Resolver::FindWho() {

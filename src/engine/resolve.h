@@ -45,7 +45,7 @@ struct Facts {
   std::string_view domain = {};
   std::span<const Attribute> entries = {};
   bool descriptor = false;
-  bool brought = false;  // the client brings a limit, which stands for the tree's rule
+  const algorithms::Limit* brought = nullptr;  // the client's limit, which stands for the tree's rule; nullptr = none
 };
 
 struct Resolution {
@@ -57,6 +57,8 @@ struct Resolution {
   bool unknown_domain = false;  // of a descriptor, however envoy.unknown_domain has it decided
   // What the domain's tree said, also when it is unlimited and so not among `rules`.
   const config::Rule* domain_rule = nullptr;
+  // Where the client brings a limit: the tree's rule whose count it goes on with; nullptr = it counts by itself.
+  const config::Rule* shared = nullptr;
 };
 
 // `trace`: nullptr on the hot path; otherwise each step is told to it.

@@ -30,7 +30,7 @@ Facts FactsOf(const Ruleset& rules, const Call& call, Nanos now, Arena& arena) {
     facts.domain = call.request.domain;
     facts.entries = call.request.attributes;
     facts.descriptor = call.descriptor;
-    facts.brought = call.descriptor && call.brought != nullptr;
+    facts.brought = call.descriptor ? call.brought : nullptr;
   }
   if (call.trace != nullptr) [[unlikely]] {
     ExplainFacts(call.request, facts, *call.trace);
@@ -52,7 +52,7 @@ bool BeginDecision(Core& core, const Ruleset& rules, Call& call, const Resolved&
     return false;
   }
   const config::Rule* const of_domain = resolution.domain_rule;
-  if (of_domain != nullptr && of_domain->unlimited && !resolved.facts.brought) decision.reason = Reason::kUnlimited;
+  if (of_domain != nullptr && of_domain->unlimited) decision.reason = Reason::kUnlimited;
   return true;
 }
 

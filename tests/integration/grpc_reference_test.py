@@ -1,12 +1,13 @@
 """weir beside envoyproxy/ratelimit itself, with its own configuration file: the same questions, the same answers."""
 import os
 import random
+import time
 import unittest
 
 from grpc_harness import GrpcCase, Unit, descriptor, question, rls_grpc, tool
 from harness import PATIENCE, free_port, require
 
-# Windows of a year: both count in windows of the clock, and none may end within the test.
+# Windows of a year: both count in windows of the clock, and none may end within the test (nor any of `long_units`).
 LIMITS = """
 domain: shop
 descriptors:
@@ -50,6 +51,16 @@ POOL = [
 ]
 
 
+def long_units():
+    """The units of which no window ends soon. Of two whose windows began at once only one: there both share a counter."""
+    found = {}
+    for unit, seconds in ((Unit.YEAR, 365 * 86400), (Unit.MONTH, 30 * 86400), (Unit.WEEK, 7 * 86400), (Unit.DAY, 86400), (Unit.HOUR, 3600)):
+        since = time.time() % seconds
+        if seconds - since > 4 * PATIENCE:
+            found.setdefault(int(time.time() - since), unit)
+    return list(found.values())
+
+
 class Reference(GrpcCase):
     def reference(self):
         folder = self.directory / "runtime" / "ratelimit" / "config"
@@ -68,12 +79,8 @@ class Reference(GrpcCase):
         descriptors = []
         for _ in range(picks.choice((1, 1, 1, 2, 3))):
             hits = picks.randint(0, 3) if picks.random() < 0.3 else None
-            if picks.random() < 0.1:
-                # The same limit each time: another one counts by itself with weir (docs/envoy.md).
-                number = picks.randint(1, 9)
-                descriptors.append(descriptor(("brought", str(number)), limit=(number, Unit.YEAR), hits=hits))
-            else:
-                descriptors.append(descriptor(*picks.choice(POOL), hits=hits))
+            limit = (picks.randint(0, 9), picks.choice((Unit.YEAR, *self.units))) if picks.random() < 0.2 else None
+            descriptors.append(descriptor(*picks.choice(POOL), hits=hits, limit=limit))
         return question("shop" if picks.random() < 0.95 else "elsewhere", *descriptors, hits=picks.choice((0, 0, 0, 1, 2)))
 
     def test_the_same_answers(self):
@@ -81,6 +88,7 @@ class Reference(GrpcCase):
         ours = self.grpc_weir(f"envoy: {{files: [{self.directory}/limits.yaml], count_all: true}}\n")
         stubs = [rls_grpc.RateLimitServiceStub(self.channel(None, target=target))
                  for target in (self.reference(), f"127.0.0.1:{ours.port_of('grpc')}")]
+        self.units = long_units()
         seed = random.SystemRandom().randrange(2**32)
         picks = random.Random(seed)
         over = 0
