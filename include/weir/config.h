@@ -304,6 +304,7 @@ struct EnvoyConfig {
   bool response_headers = true;   // the rules' rate limit headers, for Envoy to add to its response
   bool dynamic_metadata = false;  // domain, descriptors and quota mode, as envoyproxy/ratelimit tells them
   // Descriptor key -> ip, user, tenant, tier, api_key, country, method, path, or none. Added to the built-in table:
+  bool merge_domains = false;  // a domain may be in several of them; each adds descriptors
   // remote_address, masked_remote_address: ip; user, user_id: user; tenant, tenant_id: tenant; tier, api_key, country,
   // method, path: themselves.
   std::map<std::string, std::string> attributes = {};

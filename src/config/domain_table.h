@@ -24,7 +24,8 @@
 
 namespace weir::config {
 
-inline constexpr std::size_t kMostDescriptorDepth = 16;
+inline constexpr std::size_t kMostDescriptorDepth = 24;  // within kMaxDocumentDepth, with what a rule may hold
+inline constexpr std::size_t kMostRulesOfDescriptor = 8;
 
 struct DescriptorNode;
 

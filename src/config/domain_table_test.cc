@@ -354,7 +354,7 @@ TEST(Domains, ADocumentThatNobodyReadIsCheckedWhenItIsCompiled) {
   const std::string& message = snapshot.error().message;
   EXPECT_NE(message.find("domains.twice.k: is the key and value of two descriptors"), std::string::npos) << message;
   EXPECT_NE(message.find("domains.empty.: has an empty key"), std::string::npos) << message;
-  EXPECT_NE(message.find("descriptors are nested more than 16 deep"), std::string::npos) << message;
+  EXPECT_NE(message.find("descriptors are nested more than 24 deep"), std::string::npos) << message;
 }
 
 TEST(Domains, ManyPrefixesOfOneKeyAreSearchedByHalves) {

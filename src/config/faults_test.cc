@@ -96,7 +96,7 @@ TEST(Faults, Values) {
        {"line 2: users.a.rule: must be a mapping, or one of unlimited, strict, generous, not 'unlimitd' (did you mean "
         "'unlimited'?)"}},
       {"users: {a: {rule: {name: \"a\\nb\"}}}\n",
-       {"line 2: users.a.rule.name: must be 1 to 200 printable ASCII characters, not 'a\\x0ab'"}},
+       {"line 2: users.a.rule.name: must be 1 to 400 characters without control characters, not 'a\\x0ab'"}},
       {"endpoints: {/a: {methods: [get]}}\n",
        {"line 2: endpoints./a.methods.0: must be an HTTP method in upper case, not 'get'"}},
       {"algorithm: {token_bucket: {refill_rate: fast}}\n",
@@ -446,14 +446,14 @@ TEST(Faults, Envoy) {
 TEST(Faults, DescriptorsMayNotBeNestedWithoutBound) {
   std::string yaml = "domains:\n  d:\n";
   std::string indent = "    ";
-  for (int i = 0; i < 17; ++i) {
+  for (int i = 0; i < 25; ++i) {
     yaml += indent + "descriptors:\n" + indent + "- key: k\n";
     indent += "  ";
   }
   const auto faults = FaultsOf(std::string(kBase) + yaml);
   ASSERT_EQ(faults.size(), 1U);
-  EXPECT_TRUE(faults[0].starts_with("line 36: domains.d.descriptors.0.descriptors")) << faults[0];
-  EXPECT_TRUE(faults[0].ends_with(": descriptors are nested more than 16 deep")) << faults[0];
+  EXPECT_TRUE(faults[0].starts_with("line 52: domains.d.descriptors.0.descriptors")) << faults[0];
+  EXPECT_TRUE(faults[0].ends_with(": descriptors are nested more than 24 deep")) << faults[0];
 }
 
 }  // namespace

@@ -301,6 +301,7 @@ class RandomConfig {
                       .dynamic_metadata = Flip(),
                       .attributes = {}};
     for (std::size_t i = Below(3); i > 0; --i) envoy.attributes[Name()] = Pick({"ip", "user", "api_key", "none"});
+                      .merge_domains = Flip(),
     return envoy;
   }
   StorageConfig Storage() {

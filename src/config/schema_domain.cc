@@ -17,7 +17,7 @@ Ref<DescriptorLimits> DescriptorType() {
         "An entry of a descriptor, and what may follow it. A descriptor of a request walks down the tree, an entry a "
         "level: first to the node of its key and value, then to the first whose value ends in `*` and begins as its "
         "own, then to the node of that key without a value. The rule at which its last entry arrives holds; there is "
-        "no way back up, and a rule further up does not hold. At most 16 levels.");
+        "no way back up, and a rule further up does not hold. At most 24 levels.");
     record->Requires("key", &Limits::key, Text(KeyRule("text")), "The entry's key.")
         .With("value", &Limits::value, Text({"^[^\\x00-\\x1f\\x7f]*$", "without control characters", "text"}),
               "The entry's value; ends in `*`: every value that begins so.", "any value")
@@ -69,6 +69,8 @@ Ref<EnvoyConfig> EnvoyType() {
                                    {UnknownDomain::kHierarchy, "hierarchy"}}),
             "A domain that the document does not name: `hierarchy` treats it as one without descriptors. Each is "
             "counted and logged.")
+      .With("merge_domains", &EnvoyConfig::merge_domains, Bool(),
+            "Whether a domain may be in several of the files, each of which adds descriptors (MERGE_DOMAIN_CONFIG).")
       .With(
           "count_all", &EnvoyConfig::count_all, Bool(),
           "As envoyproxy/ratelimit counts: each descriptor also when another of its request denies, and what is denied "
