@@ -406,7 +406,8 @@ TEST(Faults, Domains) {
         "less "
         "specific level, or write `unlimited`)"}},
       {"domains: {d: {hierarchy: false}}\n",
-       {"line 2: warning: domains.d: has no descriptors and leaves the hierarchy out: nothing is limited in it"}},
+       {"line 2: warning: domains.d: has no rules and no descriptors and leaves the hierarchy out: nothing is limited "
+        "in it"}},
   });
 }
 
@@ -439,6 +440,20 @@ TEST(Faults, Envoy) {
         "not 'adress'"}},
       {"envoy: {unknown_domain: refuse}\n",
        {"line 2: envoy.unknown_domain: must be allow, deny, error or hierarchy, not 'refuse'"}},
+      {"domains:\n  d:\n    descriptors:\n      - key: k\n        replaces: [n]\n        rules: [{max_requests: 1, "
+       "window_seconds: 1}, {max_requests: 2, window_seconds: 2, name: n}, {max_requests: 3}]\n",
+       {"line 6: domains.d.descriptors.0.replaces.0: 'n' is the name of this rule itself",
+        "line 7: domains.d.descriptors.0.rules.2: window_seconds is missing (write them here, in its template or at a "
+        "less specific level, or write `unlimited`)"}},
+      {"domains:\n  d:\n    rules: [strict, strict, strict, strict, strict, strict, strict, strict, {max_requests: "
+       "1}]\n",
+       {"line 4: domains.d.rules: at most 8 rules hold together",
+        "line 4: domains.d.rules.8: window_seconds is missing (write them here, in its template or at a less specific "
+        "level, or write `unlimited`)"}},
+      {"domains:\n  d:\n    descriptors:\n      - key: k\n        rule: strict\n        rules: [strict, strict, "
+       "strict, "
+       "strict, strict, strict, strict, strict]\n",
+       {"line 7: domains.d.descriptors.0.rules: at most 8 rules hold together"}},
       {"envoy:\n  files:\n    - a.yaml\n    - a.yaml\n", {"line 5: envoy.files.1: 'a.yaml' is listed twice"}},
   });
 }

@@ -97,6 +97,8 @@ domains:
         replaces: [by_path]
         detailed_metric: true
         rule: {max_requests: 100, window_seconds: 60}
+        rules: [{max_requests: 1000, window_seconds: 3600}]
+    rules: [{max_requests: 1000, window_seconds: 60}]
 )");
   std::vector<std::string> values(40);
   std::vector<Attribute> entries;

@@ -235,6 +235,101 @@ TEST_F(DomainsTest, AClientMayBringALimit) {
   EXPECT_EQ(Left(entries), 2U) << "the tree's own counter is untouched: its windows are the clock's";
 }
 
+constexpr std::string_view kStacked = R"(
+global: {free_tier: unlimited}
+domains:
+  d:
+    rules: [{max_requests: 6, window_seconds: 3600}]
+    descriptors:
+      - key: user
+        rules:
+          - {max_requests: 2, window_seconds: 60}
+          - {max_requests: 3, window_seconds: 3600, name: hourly}
+      - key: gone
+        replaces: [hourly]
+        rule: unlimited
+      - {key: half, rule: unlimited, rules: [{max_requests: 1, window_seconds: 60}]}
+  ips:
+    rules: [{max_requests: 1, window_seconds: 60, identifier: ip_address}, {max_requests: 9, window_seconds: 60, mode: shadow}]
+)";
+
+TEST_F(DomainsTest, SeveralRulesOfADescriptorMustAllPass) {
+  Start(kStacked);
+  const Entries user{{"user", "bob"}};
+  EXPECT_TRUE(Ask(user).decision.allowed);
+  EXPECT_TRUE(Ask(user).decision.allowed);
+  Call call = Ask(user);
+  EXPECT_FALSE(call.decision.allowed);
+  ASSERT_EQ(call.decision.rule_count, 3U);
+  EXPECT_EQ(call.decision.decider()->rule, "domains.d.user.rules.0");
+  EXPECT_EQ(call.decision.rules()[1].policy, "hourly");
+  EXPECT_EQ(call.decision.rules()[1].outcome.remaining, 1U) << "what is denied takes nothing of the others";
+  clock_.Advance(60 * kSecond);
+  call = Ask(user);
+  EXPECT_TRUE(call.decision.allowed);
+  EXPECT_EQ(call.decision.decider()->policy, "hourly") << "the nearest to denying";
+  EXPECT_FALSE(Ask(user).decision.allowed);
+  EXPECT_EQ(Ask(user).decision.decider()->policy, "hourly");
+  EXPECT_TRUE(Ask({{"half", "x"}}).decision.allowed);
+  EXPECT_FALSE(Ask({{"half", "x"}}).decision.allowed) << "an unlimited one takes no other away";
+}
+
+TEST_F(DomainsTest, OneOfSeveralRulesMayBeReplaced) {
+  Start(kStacked);
+  const std::vector<Call> calls = AskAll({{{"user", "bob"}}, {{"gone", "x"}}}, Join::kAllOrNothing);
+  ASSERT_EQ(calls[0].decision.rule_count, 2U);
+  EXPECT_EQ(calls[0].decision.rules()[0].rule, "domains.d.user.rules.0");
+  EXPECT_EQ(calls[0].decision.rules()[1].rule, "domains.d.rules.0");
+  EXPECT_EQ(calls[1].decision.reason, Reason::kUnlimited);
+}
+
+TEST_F(DomainsTest, TheDomainsOwnRulesCountARequestOnce) {
+  Start(kStacked);
+  const Entries bob{{"user", "bob"}}, eve{{"user", "eve"}}, none{{"nothing", "x"}};
+  std::vector<Call> calls = AskAll({bob, eve}, Join::kAllOrNothing);
+  EXPECT_EQ(calls[0].decision.rule_count, 3U);
+  EXPECT_EQ(calls[1].decision.rule_count, 2U);
+  EXPECT_EQ(calls[0].decision.rules()[2].outcome.used, 1U);
+  calls = AskAll({none, eve}, Join::kSameRequest);
+  EXPECT_EQ(calls[0].decision.rule_count, 1U) << "also where the tree has none";
+  EXPECT_EQ(calls[0].decision.rules()[0].outcome.used, 2U);
+  const Request request{.domain = "d", .peer_ip = "192.0.2.1"};
+  EXPECT_EQ(Check(request).rules()[0].outcome.used, 3U) << "and for any other caller";
+  algorithms::Limit limit;
+  limit.kind = algorithms::Kind::kFixedWindow;
+  limit.capacity = 100;
+  limit.window = 60 * kSecond;
+  Call call = Of(bob);
+  call.brought = &limit;
+  engine_->Run({&call, 1});
+  EXPECT_EQ(call.decision.rules()[0].rule, "domains.d.brought");
+  EXPECT_EQ(call.decision.rules()[1].outcome.used, 4U) << "a limit that a client brings is the descriptor's alone";
+  EXPECT_EQ(call.decision.rules()[1].outcome.limit, 6U);
+  call.brought = nullptr;
+  call.kind = CallKind::kCharge;
+  call.request.cost = 2;
+  engine_->Run({&call, 1});
+  calls = AskAll({none, eve}, Join::kAllOrNothing);
+  EXPECT_FALSE(calls[0].decision.allowed);
+  EXPECT_EQ(calls[0].decision.decider()->rule, "domains.d.rules.0");
+  EXPECT_EQ(Left(none), 0U);
+  call = Of(bob);
+  call.kind = CallKind::kRefund;
+  engine_->Run({&call, 1});
+  EXPECT_EQ(Left(none), 1U);
+
+  call = Of(none, "ips");
+  call.request.peer_ip = "192.0.2.1";
+  engine_->Run({&call, 1});
+  EXPECT_TRUE(call.decision.allowed);
+  engine_->Run({&call, 1});
+  EXPECT_FALSE(call.decision.allowed);
+  call.request.peer_ip = "192.0.2.2";
+  engine_->Run({&call, 1});
+  EXPECT_TRUE(call.decision.allowed) << "by another identifier";
+  EXPECT_EQ(call.decision.rule_count, 2U);
+}
+
 class BroughtTest : public DomainsTest {
  protected:
   static algorithms::Limit Window(std::uint64_t requests, Nanos length = 60 * kSecond) {

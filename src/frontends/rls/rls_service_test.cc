@@ -193,6 +193,43 @@ TEST_F(RlsServiceTest, ALimitThatTheClientBringsGoesOnWithTheConfiguredCount) {
   }
 }
 
+TEST_F(RlsServiceTest, AStatusTellsOfTheRuleThatDeniesElseOfTheNearest) {
+  Serve(R"(
+global: {free_tier: unlimited}
+domains:
+  edge:
+    rules: [{max_requests: 5, window_seconds: 86400, name: all}]
+    descriptors:
+      - {key: ip, rules: [{max_requests: 4, window_seconds: 3600, name: hourly}, {max_requests: 2, window_seconds: 60}]}
+)");
+  const auto told = [](const Status& status) {
+    return std::pair(status.current_limit().requests_per_unit(), status.limit_remaining());
+  };
+  using Told = std::pair<std::uint32_t, std::uint32_t>;
+  clock_.Set(1'700'000'010 * kSecond);
+  EXPECT_EQ(told(Ask({{{"ip", "a"}}}).statuses(0)), Told(2, 1));
+  EXPECT_EQ(told(Ask({{{"ip", "a"}}}).statuses(0)), Told(2, 0));
+  const auto denied = Ask({{{"ip", "b"}}, {{"ip", "a"}}});
+  EXPECT_EQ(denied.overall_code(), RateLimitResponse::OVER_LIMIT);
+  EXPECT_EQ(denied.statuses(0).code(), RateLimitResponse::OK);
+  EXPECT_EQ(told(denied.statuses(1)), Told(2, 0));
+  EXPECT_EQ(denied.statuses(1).current_limit().unit(), RateLimitResponse::RateLimit::MINUTE);
+  EXPECT_NE(Header(denied, "RateLimit-Policy").find("q=2;w=60"), std::string::npos)
+      << Header(denied, "RateLimit-Policy");
+  clock_.Advance(60 * kSecond);
+  Ask({{{"ip", "a"}}}, 2);
+  clock_.Advance(60 * kSecond);
+  const auto hourly = Ask({{{"ip", "a"}}});
+  EXPECT_EQ(hourly.overall_code(), RateLimitResponse::OVER_LIMIT);
+  EXPECT_EQ(hourly.statuses(0).current_limit().name(), "hourly");
+  // One of the domain's 5 is left, and a request takes one, however many descriptors it has.
+  EXPECT_EQ(Ask({{{"ip", "c"}}, {{"ip", "d"}}}).overall_code(), RateLimitResponse::OK);
+  const auto all = Ask({{{"nothing", ""}}, {{"ip", "e"}}});
+  EXPECT_EQ(all.overall_code(), RateLimitResponse::OVER_LIMIT);
+  EXPECT_EQ(all.statuses(0).current_limit().name(), "all");
+  EXPECT_EQ(all.statuses(1).code(), RateLimitResponse::OK);
+}
+
 TEST_F(RlsServiceTest, NegativeHitsAreGivenBackAndAlwaysOk) {
   Serve(kEdge);
   Ask({{{"slot", "x"}}}, 4);
