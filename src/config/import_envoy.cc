@@ -63,17 +63,16 @@ std::optional<std::uint64_t> ParseGoNumber(const Node& node) {
   if (node.kind != Node::Kind::kPlain && node.kind != Node::Kind::kNumber) return std::nullopt;
   std::string text = node.text;
   std::erase(text, '_');
-  std::string_view digits = text;
-  if (digits.starts_with('+')) digits.remove_prefix(1);
+  std::size_t at = text.starts_with('+') ? 1 : 0;
   int base = 10;
-  if (digits.size() > 1 && digits[0] == '0') {
-    const char mark = static_cast<char>(digits[1] | 0x20);
+  if (text.size() > at + 1 && text[at] == '0') {
+    const char mark = static_cast<char>(text[at + 1] | 0x20);
     base = mark == 'x' ? 16 : mark == 'b' ? 2 : 8;
-    digits.remove_prefix(mark == 'x' || mark == 'b' || mark == 'o' ? 2 : 1);
+    at += mark == 'x' || mark == 'b' || mark == 'o' ? 2 : 1;
   }
   std::uint64_t number = 0;
-  const char* const end = digits.data() + digits.size();
-  const auto [last, error] = std::from_chars(digits.data(), end, number, base);
+  const char* const end = text.data() + text.size();
+  const auto [last, error] = std::from_chars(text.data() + at, end, number, base);
   if (last != end || error == std::errc::invalid_argument) return std::nullopt;
   return error == std::errc() ? number : UINT64_MAX;
 }

@@ -3,7 +3,10 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <random>
 #include <set>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -351,6 +354,89 @@ TEST(ImportLimitador, LimitsThatWouldHideEachOtherAreRefused) {
       EXPECT_EQ(accepts(i, j), apart.contains(std::minmax(i, j))) << steps[i] << " and " << steps[j];
     }
   }
+}
+
+// Whatever is not refused: of limits of random conditions, those hold for a descriptor that hold for it in limitador.
+TEST(ImportLimitador, TheLimitsThatHoldAreThoseWhoseConditionsHold) {
+  struct Wanted {
+    std::vector<std::string> keys;
+    std::vector<EntryTest> tests;
+    std::uint64_t value = 0;
+  };
+  std::mt19937_64 random(1);
+  const auto below = [&](std::uint64_t bound) { return random() % bound; };
+  const auto text = [&] { return std::string(1, "xy"[below(2)]) + std::string(below(3), 'z'); };
+  const auto holds = [](const EntryTest& test, std::string_view value) {
+    return test.kind == EntryTest::Kind::kEquals       ? value == test.value
+           : test.kind == EntryTest::Kind::kDiffers    ? value != test.value
+           : test.kind == EntryTest::Kind::kStartsWith ? value.starts_with(test.value)
+                                                       : true;
+  };
+  std::size_t imports = 0, limited = 0;
+  for (int turn = 0; turn < 5'000; ++turn) {
+    std::string yaml;
+    std::vector<Wanted> wanted;
+    for (std::uint64_t i = 1 + below(3); i > 0; --i) {
+      Wanted one{.keys = {}, .tests = {}, .value = wanted.size() + 1};
+      std::string conditions;
+      for (std::uint64_t c = below(3); c > 0; --c) {
+        const std::string key(1, "ab"[below(2)]);
+        const std::string value = text();
+        const std::vector<std::pair<EntryTest::Kind, std::string>> forms = {
+            {EntryTest::Kind::kEquals, key + " == '" + value + "'"},
+            {EntryTest::Kind::kDiffers, key + " != '" + value + "'"},
+            {EntryTest::Kind::kStartsWith, key + ".startsWith('" + value + "')"},
+            {EntryTest::Kind::kPresent, "has(descriptors[0]." + key + ")"}};
+        const auto& [kind, form] = forms[below(forms.size())];
+        one.tests.push_back({kind, key, value});
+        conditions += (conditions.empty() ? "\"" : ", \"") + form + "\"";
+      }
+      std::vector<std::string> keys;
+      for (const EntryTest& test : one.tests) keys.push_back(test.key);
+      const std::string variable(below(2), 'b');
+      if (!variable.empty()) keys.push_back(variable);
+      for (const std::string& key : keys) {
+        if (std::ranges::find(one.keys, key) == one.keys.end()) one.keys.push_back(key);
+      }
+      yaml += "- {namespace: n, max_value: " + std::to_string(one.value) +
+              ", seconds: " + std::to_string(1 + below(3)) + ", conditions: [" + conditions + "], variables: [" +
+              variable + "]}\n";
+      wanted.push_back(std::move(one));
+    }
+    ImportedDomains imported = Import(yaml);
+    if (!imported.ok()) continue;
+    ++imports;
+    SCOPED_TRACE(yaml);
+    EnterpriseRateLimitConfig config = EnvoyOnlyDocument();
+    config.domains = std::move(imported.domains);
+    const auto snapshot = Snapshot::Compile(config, nullptr, 0);
+    ASSERT_TRUE(snapshot.has_value()) << snapshot.error().message;
+    const DomainEntry& domain = *(*snapshot)->FindDomain("n");
+    for (int asked = 0; asked < 20; ++asked) {
+      std::vector<std::string> keys, values;
+      std::vector<Attribute> entries;
+      for (std::uint64_t i = below(3); i > 0; --i) keys.push_back(std::string(1, "ab"[(keys.size() + turn) % 2]));
+      for (std::size_t i = 0; i < keys.size(); ++i) values.push_back(text());
+      for (std::size_t i = 0; i < keys.size(); ++i) entries.push_back({keys[i], values[i]});
+      std::set<std::uint64_t> expected, found;
+      for (const Wanted& one : wanted) {
+        const bool all = std::ranges::all_of(one.tests, [&](const EntryTest& test) {
+          const auto at = std::ranges::find(keys, test.key);
+          return at != keys.end() && holds(test, values[static_cast<std::size_t>(at - keys.begin())]);
+        });
+        if (one.keys == keys && all) expected.insert(one.value);
+      }
+      for (const Rule& rule : keys.empty() ? domain.rules : std::span<const Rule>()) found.insert(rule.limit.capacity);
+      const Rule* const first = domain.Find(entries);
+      for (const Rule& rule : first == nullptr ? std::span<const Rule>() : TogetherWith(*first)) {
+        found.insert(rule.limit.capacity);
+      }
+      ASSERT_EQ(found, expected) << testing::PrintToString(keys) << testing::PrintToString(values);
+      limited += keys.empty() ? 0 : found.size();
+    }
+  }
+  EXPECT_GT(imports, 1'000U);
+  EXPECT_GT(limited, 1'000U);
 }
 
 TEST(ImportLimitador, ANamespaceIsInOneFile) {
