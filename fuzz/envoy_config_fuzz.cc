@@ -13,7 +13,7 @@
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   namespace config = weir::config;
   const std::string text(reinterpret_cast<const char*>(data), size);
-  config::ImportedDomains imported = config::ImportEnvoy(std::vector<config::SourceText>{{"fuzz", text}});
+  config::ImportedDomains imported = config::ImportEnvoy(std::vector<config::SourceText>{{"fuzz", text}}, true);
   for (const config::FileFault& fault : imported.faults) {
     if (config::Describe(fault).empty()) std::abort();
   }

@@ -278,6 +278,8 @@ struct DescriptorLimits {
   // What it does not write: identifier = the descriptor's own values, algorithm = fixed_window aligned to the epoch.
   // Absent: nothing is counted here. `name` and `replaces`: see below.
   std::optional<RateLimitRule> rule = {};
+  // Further ones beside it: each counts for itself, and all must pass.
+  std::vector<RateLimitRule> rules = {};
   std::vector<std::string> replaces = {};  // names of rules that do not hold in a request in which this one does
   bool quota_mode = false;                 // over the limit is told in the answer's metadata only
   bool detailed_metric = false;            // metrics name the values of all entries, also where the document has none
@@ -287,6 +289,9 @@ struct DescriptorLimits {
   friend bool operator==(const DescriptorLimits& a, const DescriptorLimits& b) = default;
 };
 struct DomainLimits {
+  // Hold for every request to the domain, whatever its descriptors, and count it once. What they do not write is as in
+  // a descriptor's rule, but for the identifier, which is `global`: all of the domain is one subject.
+  std::vector<RateLimitRule> rules = {};
   std::vector<DescriptorLimits> descriptors = {};
   // Whether tiers, tenants, users, endpoints, ip rules and exemptions hold for its descriptors too, by the attributes
   // that `envoy.attributes` makes of their keys. Default: only when it has no descriptors of its own.
@@ -299,6 +304,7 @@ struct EnvoyConfig {
   // envoyproxy/ratelimit's YAML, or directories of it. LoadConfigFile merges them into `domains`; a document that still
   // names some when it is compiled is refused.
   std::vector<std::string> files = {};
+  bool merge_domains = false;  // a domain may be in several of them; each adds descriptors
   UnknownDomain unknown_domain = UnknownDomain::kAllow;
   bool count_all = false;  // as envoyproxy/ratelimit: descriptors count also when another denies, and denied hits do
   bool response_headers = true;   // the rules' rate limit headers, for Envoy to add to its response

@@ -82,6 +82,8 @@ int Main(int argc, const char* const* argv) try {
       ->capture_default_str();
   command->add_option("FILE", convert.files, "the files, for envoy-ratelimit also directories; - reads standard input")
       ->required();
+  command->add_flag("--merge-domains", convert.merge_domains,
+                    "envoy-ratelimit: a domain may be in several files (MERGE_DOMAIN_CONFIG)");
   command->add_flag("--json", convert.json, "print JSON instead of YAML");
   command->callback([&] { run = [&] { return RunConvert(convert); }; });
 

@@ -45,6 +45,7 @@ int RunSchema(const SchemaOptions& options);
 struct ConvertOptions {
   std::string from = "basic";      // basic, envoy-ratelimit, limitador
   std::vector<std::string> files;  // "-" = standard input; basic: one; envoy-ratelimit: also directories
+  bool merge_domains = false;      // envoy-ratelimit: a domain may be in several files
   bool json = false;
 };
 int RunConvert(const ConvertOptions& options);

@@ -152,7 +152,8 @@ int RunConvert(const ConvertOptions& options) {
   const bool envoy = options.from == "envoy-ratelimit";
   const auto sources = ReadSources(options.files, envoy);
   if (!sources) return 2;
-  config::ImportedDomains imported = envoy ? config::ImportEnvoy(*sources) : config::ImportLimitador(*sources);
+  config::ImportedDomains imported =
+      envoy ? config::ImportEnvoy(*sources, options.merge_domains) : config::ImportLimitador(*sources);
   for (const config::FileFault& one : imported.faults) {
     fmt::print(stderr, "{}\n", Printable(config::Describe(one)));
   }

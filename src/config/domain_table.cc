@@ -14,7 +14,9 @@ namespace {
 std::size_t RulesIn(const std::vector<DescriptorLimits>& descriptors, std::size_t depth) {
   if (depth == kMostDescriptorDepth) return 0;
   std::size_t count = 0;
-  for (const DescriptorLimits& one : descriptors) count += (one.rule ? 1u : 0u) + RulesIn(one.descriptors, depth + 1);
+  for (const DescriptorLimits& one : descriptors) {
+    count += (one.rule ? 1u : 0u) + one.rules.size() + RulesIn(one.descriptors, depth + 1);
+  }
   return count;
 }
 
@@ -151,6 +153,12 @@ class DomainTable::Builder {
     rule.window_seconds = 1;
     rule.mode = RuleMode::kEnforce;
     entry.brought = &rules_.Add(Unique(brought), Level::kDomain, DescriptorRule(rule, count_denied_));
+    const std::size_t first = rules_.size();
+    for (std::size_t i = 0; i < limits.rules.size(); ++i) {
+      rules_.Add(Unique(Numbered(domain, i)), Level::kDomain, DomainRule(limits.rules[i], count_denied_),
+                 std::make_unique<DescriptorPath>());
+    }
+    entry.rules = rules_.Since(first);
     if (!limits.descriptors.empty()) {
       DescriptorNode& root = table_.nodes_.emplace_back();
       Descend(limits.descriptors, domain, root);
@@ -171,6 +179,12 @@ class DomainTable::Builder {
     AppendEscaped(key, path);
     if (!value.empty()) AppendEscaped(value, path += '_');
     return path;
+  }
+
+  // Of one of several rules.
+  static Where Numbered(const Where& where, std::size_t i) {
+    return {.plain = fmt::format("{}.rules.{}", where.plain, i),
+            .escaped = fmt::format("{}.rules.{}", where.escaped, i)};
   }
 
   // The plain spelling, unless another rule has it already.
@@ -199,20 +213,30 @@ class DomainTable::Builder {
       steps_.push_back({.by_value = !one.value.empty(),
                         .value_to_metric = one.value_to_metric,
                         .shared = shared ? one.value : std::string()});
-      if (one.rule) node.rule = &AddRule(one, here);
+      node.rule = AddRules(one, here);
       if (!one.descriptors.empty()) Descend(one.descriptors, here, node);
       steps_.pop_back();
     }
     for (auto& [key, values] : parent.next) values.Finish();
   }
 
-  const Rule& AddRule(const DescriptorLimits& limits, const Where& where) {
-    auto path = std::make_unique<DescriptorPath>();
-    path->steps = steps_;
-    path->replaces = limits.replaces;
-    path->quota = limits.quota_mode;
-    path->detailed_metric = limits.detailed_metric;
-    return rules_.Add(Unique(where), Level::kDomain, DescriptorRule(*limits.rule, count_denied_), std::move(path));
+  // The first; nullptr: there is none.
+  const Rule* AddRules(const DescriptorLimits& limits, const Where& where) {
+    const std::size_t first = rules_.size();
+    std::size_t left = limits.rules.size() + (limits.rule ? 1 : 0);
+    if (left == 0) return nullptr;
+    const auto add = [&](const RateLimitRule& rule, const Where& here) {
+      auto path = std::make_unique<DescriptorPath>();
+      path->steps = steps_;
+      path->replaces = limits.replaces;
+      path->quota = limits.quota_mode;
+      path->detailed_metric = limits.detailed_metric;
+      path->beside = static_cast<std::uint32_t>(--left);
+      rules_.Add(Unique(here), Level::kDomain, DescriptorRule(rule, count_denied_), std::move(path));
+    };
+    if (limits.rule) add(*limits.rule, where);
+    for (std::size_t i = 0; i < limits.rules.size(); ++i) add(limits.rules[i], Numbered(where, i));
+    return &rules_.Since(first).front();
   }
 
   DomainTable& table_;
@@ -225,7 +249,7 @@ class DomainTable::Builder {
 
 std::size_t DomainTable::CountRules(const std::map<std::string, DomainLimits>& domains) {
   std::size_t count = domains.size();
-  for (const auto& [name, domain] : domains) count += RulesIn(domain.descriptors, 0);
+  for (const auto& [name, domain] : domains) count += domain.rules.size() + RulesIn(domain.descriptors, 0);
   return count;
 }
 
@@ -249,6 +273,12 @@ RateLimitRule DescriptorRule(const RateLimitRule& rule, bool count_denied) {
   RateLimitRule result = rule;
   if (!result.algorithm)
     result.algorithm = FixedWindow{.aligned = WindowAlignment::kEpoch, .count_denied = count_denied};
+  return result;
+}
+
+RateLimitRule DomainRule(const RateLimitRule& rule, bool count_denied) {
+  RateLimitRule result = DescriptorRule(rule, count_denied);
+  if (!result.identifier) result.identifier = EnhancedIdentifier{GlobalIdentifier{}};
   return result;
 }
 

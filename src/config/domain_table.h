@@ -24,7 +24,8 @@
 
 namespace weir::config {
 
-inline constexpr std::size_t kMostDescriptorDepth = 16;
+inline constexpr std::size_t kMostDescriptorDepth = 24;  // within kMaxDocumentDepth, with what a rule may hold
+inline constexpr std::size_t kMostRulesOfDescriptor = 8;
 
 struct DescriptorNode;
 
@@ -53,7 +54,7 @@ class DescriptorValues {
 };
 
 struct DescriptorNode {
-  const Rule* rule = nullptr;  // nullptr: nothing is counted here
+  const Rule* rule = nullptr;  // the first of those here; nullptr: nothing is counted here
   absl::flat_hash_map<std::string_view, DescriptorValues> next;
 };
 
@@ -80,5 +81,14 @@ class DomainTable {
 // identifier aside, which no document can write). `count_denied`: what is denied counts too in a window that the rule
 // does not write itself, as in envoyproxy/ratelimit.
 RateLimitRule DescriptorRule(const RateLimitRule& rule, bool count_denied);
+// The same of a rule of a domain itself: DomainLimits::rules.
+RateLimitRule DomainRule(const RateLimitRule& rule, bool count_denied);
+
+// `rule` and `rules`, in this order.
+template <typename Visit>
+void ForEachRule(const DescriptorLimits& limits, Visit visit) {
+  if (limits.rule) visit(*limits.rule);
+  for (const RateLimitRule& rule : limits.rules) visit(rule);
+}
 
 }  // namespace weir::config

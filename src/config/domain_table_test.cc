@@ -273,6 +273,55 @@ domains:
   EXPECT_EQ(snapshot->FindDomain("tree")->name, "tree");
 }
 
+TEST(Domains, SeveralRulesOfANodeLieTogether) {
+  const auto snapshot = Compiled(R"(
+templates: {slow: {max_requests: 100, window_seconds: 3600}}
+domains:
+  d:
+    descriptors:
+      - key: k
+        value: a*
+        share_threshold: true
+        rule: {max_requests: 1, window_seconds: 1}
+        rules: [{max_requests: 10, window_seconds: 60}, {template: slow, name: hourly}]
+        descriptors: [{key: rules, value: '0', rule: strict}]
+      - {key: j, rules: [{max_requests: 5, window_seconds: 5}]}
+)");
+  const auto rules = TogetherWith(RuleAt(*snapshot, "d", {{"k", "ab"}}));
+  ASSERT_EQ(rules.size(), 3U);
+  EXPECT_EQ(rules[0].path, "domains.d.k_a*");
+  EXPECT_EQ(rules[1].path, "domains.d.k_a*.rules.0");
+  EXPECT_EQ(rules[2].path, "domains.d.k_a*.rules.1");
+  EXPECT_EQ(rules[2].policy, "hourly");
+  EXPECT_EQ(rules[2].limit.window, 3600 * kSecond);
+  for (const Rule& rule : rules) {
+    EXPECT_EQ(rule.descriptor->steps.at(0).shared, "a*");
+    EXPECT_EQ(rule.limit.calendar, algorithms::Calendar::kEpoch);
+    EXPECT_EQ(rule.identifier.kind, Identifier::Kind::kDescriptor);
+  }
+  EXPECT_EQ(TogetherWith(RuleAt(*snapshot, "d", {{"j", "x"}})).size(), 1U);
+  EXPECT_EQ(Found(*snapshot, "d", {{"j", "x"}}), "domains.d.j.rules.0");
+}
+
+TEST(Domains, ADomainHasRulesOfItsOwn) {
+  const auto snapshot = Compiled(R"(
+domains:
+  d:
+    rules: [{max_requests: 10, window_seconds: 60}, {max_requests: 9, window_seconds: 1, identifier: user_id}]
+    descriptors: [{key: k, rule: strict}]
+  only: {rules: [{max_requests: 1, window_seconds: 1}]}
+)");
+  const auto rules = snapshot->FindDomain("d")->rules;
+  ASSERT_EQ(rules.size(), 2U);
+  EXPECT_EQ(rules[0].path, "domains.d.rules.0");
+  EXPECT_EQ(rules[0].identifier.kind, Identifier::Kind::kGlobal);
+  EXPECT_EQ(rules[0].limit.calendar, algorithms::Calendar::kEpoch);
+  ASSERT_NE(rules[0].descriptor, nullptr) << "it does not stand for what clients bring";
+  EXPECT_EQ(rules[1].identifier.kind, Identifier::Kind::kUser);
+  EXPECT_TRUE(snapshot->FindDomain("only")->hierarchy);
+  EXPECT_EQ(Found(*snapshot, "only", {{"k", "v"}}), "");
+}
+
 TEST(Domains, ARuleStandsForWhatClientsBring) {
   const auto snapshot = Compiled(R"(
 domains:
@@ -354,7 +403,7 @@ TEST(Domains, ADocumentThatNobodyReadIsCheckedWhenItIsCompiled) {
   const std::string& message = snapshot.error().message;
   EXPECT_NE(message.find("domains.twice.k: is the key and value of two descriptors"), std::string::npos) << message;
   EXPECT_NE(message.find("domains.empty.: has an empty key"), std::string::npos) << message;
-  EXPECT_NE(message.find("descriptors are nested more than 16 deep"), std::string::npos) << message;
+  EXPECT_NE(message.find("descriptors are nested more than 24 deep"), std::string::npos) << message;
 }
 
 TEST(Domains, ManyPrefixesOfOneKeyAreSearchedByHalves) {

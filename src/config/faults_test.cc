@@ -96,7 +96,7 @@ TEST(Faults, Values) {
        {"line 2: users.a.rule: must be a mapping, or one of unlimited, strict, generous, not 'unlimitd' (did you mean "
         "'unlimited'?)"}},
       {"users: {a: {rule: {name: \"a\\nb\"}}}\n",
-       {"line 2: users.a.rule.name: must be 1 to 200 printable ASCII characters, not 'a\\x0ab'"}},
+       {"line 2: users.a.rule.name: must be 1 to 400 characters without control characters, not 'a\\x0ab'"}},
       {"endpoints: {/a: {methods: [get]}}\n",
        {"line 2: endpoints./a.methods.0: must be an HTTP method in upper case, not 'get'"}},
       {"algorithm: {token_bucket: {refill_rate: fast}}\n",
@@ -406,7 +406,8 @@ TEST(Faults, Domains) {
         "less "
         "specific level, or write `unlimited`)"}},
       {"domains: {d: {hierarchy: false}}\n",
-       {"line 2: warning: domains.d: has no descriptors and leaves the hierarchy out: nothing is limited in it"}},
+       {"line 2: warning: domains.d: has no rules and no descriptors and leaves the hierarchy out: nothing is limited "
+        "in it"}},
   });
 }
 
@@ -439,6 +440,20 @@ TEST(Faults, Envoy) {
         "not 'adress'"}},
       {"envoy: {unknown_domain: refuse}\n",
        {"line 2: envoy.unknown_domain: must be allow, deny, error or hierarchy, not 'refuse'"}},
+      {"domains:\n  d:\n    descriptors:\n      - key: k\n        replaces: [n]\n        rules: [{max_requests: 1, "
+       "window_seconds: 1}, {max_requests: 2, window_seconds: 2, name: n}, {max_requests: 3}]\n",
+       {"line 6: domains.d.descriptors.0.replaces.0: 'n' is the name of this rule itself",
+        "line 7: domains.d.descriptors.0.rules.2: window_seconds is missing (write them here, in its template or at a "
+        "less specific level, or write `unlimited`)"}},
+      {"domains:\n  d:\n    rules: [strict, strict, strict, strict, strict, strict, strict, strict, {max_requests: "
+       "1}]\n",
+       {"line 4: domains.d.rules: at most 8 rules hold together",
+        "line 4: domains.d.rules.8: window_seconds is missing (write them here, in its template or at a less specific "
+        "level, or write `unlimited`)"}},
+      {"domains:\n  d:\n    descriptors:\n      - key: k\n        rule: strict\n        rules: [strict, strict, "
+       "strict, "
+       "strict, strict, strict, strict, strict]\n",
+       {"line 7: domains.d.descriptors.0.rules: at most 8 rules hold together"}},
       {"envoy:\n  files:\n    - a.yaml\n    - a.yaml\n", {"line 5: envoy.files.1: 'a.yaml' is listed twice"}},
   });
 }
@@ -446,14 +461,14 @@ TEST(Faults, Envoy) {
 TEST(Faults, DescriptorsMayNotBeNestedWithoutBound) {
   std::string yaml = "domains:\n  d:\n";
   std::string indent = "    ";
-  for (int i = 0; i < 17; ++i) {
+  for (int i = 0; i < 25; ++i) {
     yaml += indent + "descriptors:\n" + indent + "- key: k\n";
     indent += "  ";
   }
   const auto faults = FaultsOf(std::string(kBase) + yaml);
   ASSERT_EQ(faults.size(), 1U);
-  EXPECT_TRUE(faults[0].starts_with("line 36: domains.d.descriptors.0.descriptors")) << faults[0];
-  EXPECT_TRUE(faults[0].ends_with(": descriptors are nested more than 16 deep")) << faults[0];
+  EXPECT_TRUE(faults[0].starts_with("line 52: domains.d.descriptors.0.descriptors")) << faults[0];
+  EXPECT_TRUE(faults[0].ends_with(": descriptors are nested more than 24 deep")) << faults[0];
 }
 
 }  // namespace

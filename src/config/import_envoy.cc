@@ -4,18 +4,21 @@
 
 #include <algorithm>
 #include <array>
+#include <charconv>
+#include <deque>
 #include <iterator>
 #include <optional>
 #include <set>
 
 #include "config/domain_table.h"
 #include "config/reader.h"
+#include "config/schema.h"
 
 namespace weir::config {
 namespace {
 
-constexpr std::size_t kLongestName = 200;      // of a domain or a rule: what the document allows
-constexpr std::size_t kLongestText = 1 << 20;  // of a key or a value
+constexpr std::size_t kLongestName = kLongestLongName;  // of a domain or a rule: what the document allows
+constexpr std::size_t kLongestText = 1 << 20;           // of a key or a value
 
 struct Unit {
   std::string_view name;
@@ -54,12 +57,46 @@ std::string_view HomeOf(std::string_view key) {
   return Contains(kRootKeys, key) ? "the top of the file" : std::string_view();
 }
 
+// A whole number as that server's reader of YAML takes it: 1000, 1_000, 0x3e8, 0b11, 0o17 and 017 are. Too large: the
+// largest.
+std::optional<std::uint64_t> ParseGoNumber(const Node& node) {
+  if (node.kind != Node::Kind::kPlain && node.kind != Node::Kind::kNumber) return std::nullopt;
+  std::string text = node.text;
+  std::erase(text, '_');
+  std::size_t at = text.starts_with('+') ? 1 : 0;
+  int base = 10;
+  if (text.size() > at + 1 && text[at] == '0') {
+    const char mark = static_cast<char>(text[at + 1] | 0x20);
+    base = mark == 'x' ? 16 : mark == 'b' ? 2 : 8;
+    at += mark == 'x' || mark == 'b' || mark == 'o' ? 2 : 1;
+  }
+  std::uint64_t number = 0;
+  const char* const end = text.data() + text.size();
+  const auto [last, error] = std::from_chars(text.data() + at, end, number, base);
+  if (last != end || error == std::errc::invalid_argument) return std::nullopt;
+  return error == std::errc() ? number : UINT64_MAX;
+}
+
+// Where the descriptors of one level are, by key and value as that server joins them.
+struct Origin {
+  std::string_view file;  // its reader's
+  std::uint32_t line = 0;
+};
+using Composites = std::map<std::string, Origin>;
+
+// What is known of a domain, over all files that it is in.
+struct DomainSoFar {
+  std::string file;  // the first
+  std::set<std::string> names;
+  Composites composites;  // of the first level
+};
+
 class EnvoyReader {
  public:
   EnvoyReader(std::string file, std::vector<FileFault>& faults) : reader_(std::move(file), faults) {}
 
-  // `seen`: the file in which each domain is.
-  void Read(const Node& root, std::map<std::string, DomainLimits>& domains, std::map<std::string, std::string>& seen) {
+  void Read(const Node& root, bool merge, std::map<std::string, DomainLimits>& domains,
+            std::map<std::string, DomainSoFar>& seen) {
     if (root.kind != Node::Kind::kMap) {
       return reader_.Error(root, "must be a mapping with `domain` and `descriptors`, not " + Found(root));
     }
@@ -71,16 +108,33 @@ class EnvoyReader {
       if (!reader_.ReadName(*name, domain, kLongestName)) return;
     }
     if (domain.empty()) reader_.Error(name != nullptr ? *name : root, "the domain is empty", "write domain: NAME");
-    DomainLimits limits;
-    limits.hierarchy = false;
-    if (const Node* descriptors = root.Find("descriptors")) ReadLevel(*descriptors, domain, 0, limits.descriptors);
-    CheckReplaces();
-    if (domain.empty()) return;
-    if (const auto [known, is_new] = seen.emplace(domain, reader_.file()); !is_new) {
-      return reader_.Error(*name, fmt::format("the domain {} is in '{}' already", Quoted(domain), known->second),
-                           "put all of a domain in one file");
+    const auto known = seen.find(domain);
+    if (known != seen.end() && !merge) {
+      reader_.Error(*name, fmt::format("the domain {} is in '{}' already", Quoted(domain), known->second.file),
+                    "put all of a domain in one file, or write envoy: {merge_domains: true} (weir convert: "
+                    "--merge-domains)");
     }
-    domains.emplace(domain, std::move(limits));
+    const bool alone = domain.empty() || (known != seen.end() && !merge);
+    domain_ = alone ? &refused_ : &seen.try_emplace(domain, DomainSoFar{reader_.file(), {}, {}}).first->second;
+    std::vector<DescriptorLimits> descriptors;
+    if (const Node* list = root.Find("descriptors")) ReadLevel(*list, domain, 0, domain_->composites, descriptors);
+    if (alone) return;
+    DomainLimits& limits = domains[domain];
+    limits.hierarchy = false;
+    std::ranges::move(descriptors, std::back_inserter(limits.descriptors));
+  }
+
+  // After all files were read.
+  void CheckReplaces() {
+    if (domain_ == nullptr) return;
+    const std::set<std::string>& names = domain_->names;
+    for (const Reference& one : references_) {
+      if (names.contains(one.name)) continue;
+      std::vector<std::string_view> known;
+      if (names.size() <= 1000) known.assign(names.begin(), names.end());
+      reader_.WarnAtLine(one.line, fmt::format("no rate limit of this domain is named {}", Quoted(one.name)),
+                         DidYouMean(one.name, known));
+    }
   }
 
  private:
@@ -108,14 +162,15 @@ class EnvoyReader {
     return at;
   }
 
-  void ReadLevel(const Node& list, const std::string& above, std::size_t depth, std::vector<DescriptorLimits>& level) {
+  // `composites`: of the level, so far.
+  void ReadLevel(const Node& list, const std::string& above, std::size_t depth, Composites& composites,
+                 std::vector<DescriptorLimits>& level) {
     const ImportReader::Scope scope(reader_, "descriptors");
     if (list.kind == Node::Kind::kNull) return;
     if (list.kind != Node::Kind::kSequence) return reader_.Error(list, "must be a list, not " + Found(list));
     if (depth == kMostDescriptorDepth) {
       return reader_.Error(list, fmt::format("descriptors are nested more than {} deep", kMostDescriptorDepth));
     }
-    std::map<std::string, std::uint32_t> composites;  // with their lines
     for (const Node& child : list.children) {
       const ImportReader::Scope index(reader_, std::to_string(level.size()));
       DescriptorLimits& limits = level.emplace_back();
@@ -127,12 +182,18 @@ class EnvoyReader {
       ReadEntry(child, limits);
       const std::string composite = limits.value.empty() ? limits.key : limits.key + '_' + limits.value;
       const std::string whole = above + '.' + composite;
-      if (const auto [known, is_new] = composites.emplace(composite, child.line); !is_new && !limits.key.empty()) {
-        reader_.Error(child, fmt::format("duplicate descriptor composite key {}: line {} has it too", Quoted(whole),
-                                         known->second));
+      const auto [known, is_new] = composites.emplace(composite, Origin{reader_.file(), child.line});
+      if (!is_new && !limits.key.empty()) {
+        const Origin& other = known->second;
+        const std::string file = other.file == reader_.file() ? "" : fmt::format(" of '{}'", other.file);
+        reader_.Error(child, fmt::format("duplicate descriptor composite key {}: line {}{} has it too", Quoted(whole),
+                                         other.line, file));
       }
       ReadLimit(child, limits);
-      if (const Node* nested = child.Find("descriptors")) ReadLevel(*nested, whole, depth + 1, limits.descriptors);
+      if (const Node* nested = child.Find("descriptors")) {
+        Composites below;
+        ReadLevel(*nested, whole, depth + 1, below, limits.descriptors);
+      }
     }
   }
 
@@ -141,10 +202,7 @@ class EnvoyReader {
     Read(node, "key", [&](const Node& key) { readable = reader_.ReadName(key, limits.key, kLongestText); });
     Read(node, "value", [&](const Node& value) { reader_.ReadName(value, limits.value, kLongestText); });
     if (limits.key.empty() && readable) reader_.Error(node, "the descriptor has an empty key");
-    if (limits.value.empty() && limits.key.ends_with('*')) {
-      reader_.Error(node, fmt::format("the key {} ends in '*' and has no value: only values may", Quoted(limits.key)),
-                    "write the keys that it stands for, one descriptor each");
-    }
+    if (limits.value.empty() && limits.key.ends_with('*')) SplitKey(node, limits);
     ReadFlag(node, "quota_mode", limits.quota_mode);
     ReadFlag(node, "detailed_metric", limits.detailed_metric);
     ReadFlag(node, "value_to_metric", limits.value_to_metric);
@@ -156,6 +214,26 @@ class EnvoyReader {
       const ImportReader::Scope scope(reader_, "metadata");
       reader_.Warn(AtKey(*metadata), "is left out: weir keeps no metadata of a descriptor");
     }
+  }
+
+  // That server joins key and value by '_' before it looks for what begins as "client_*" does.
+  void SplitKey(const Node& node, DescriptorLimits& limits) {
+    const std::string written = limits.key;
+    const std::size_t end = written.rfind('_');
+    if (end == std::string::npos || end == 0) {
+      return reader_.Error(
+          node,
+          fmt::format("the key {} ends in '*' and has no value: it stands for every key that begins so, "
+                      "and only values may",
+                      Quoted(written)),
+          "write the keys that it stands for, one descriptor each");
+    }
+    limits.key = written.substr(0, end);
+    limits.value = written.substr(end + 1);
+    reader_.Warn(node,
+                 fmt::format("the key {} is read as the key {} with the value {}; other keys that begin so, which it "
+                             "stands for there, have no limit here",
+                             Quoted(written), Quoted(limits.key), Quoted(limits.value)));
   }
 
   void ReadLimit(const Node& node, DescriptorLimits& limits) {
@@ -180,14 +258,10 @@ class EnvoyReader {
     if (shadow) rule.mode = RuleMode::kShadow;
     std::string name;
     Read(*limit, "name", [&](const Node& text) { reader_.ReadName(text, name, kLongestName); });
-    const auto printable = [](char c) { return c >= 0x20 && c < 0x7f; };
-    if (!std::ranges::all_of(name, printable)) {
-      reader_.Error(*limit->Find("name"), fmt::format("{} is not ASCII: headers tell the name", Quoted(name)));
-    }
     if (!name.empty()) rule.name = name;
     ReadNumbers(*limit, rule);
     Read(*limit, "replaces", [&](const Node& replaces) { ReadReplaces(replaces, name, limits.replaces); });
-    if (!name.empty()) names_.insert(name);
+    if (!name.empty()) domain_->names.insert(name);
   }
 
   void ReadNumbers(const Node& limit, RateLimitRule& rule) {
@@ -200,7 +274,10 @@ class EnvoyReader {
     std::uint64_t count = 0;
     if (requests != nullptr) {
       const ImportReader::Scope scope(reader_, "requests_per_unit");
-      reader_.ReadWhole(*requests, UINT32_MAX, count);
+      const auto number = requests->kind == Node::Kind::kNull ? 0 : ParseGoNumber(*requests);
+      if (!number) reader_.Error(*requests, "must be a whole number, not " + Found(*requests));
+      if (number > UINT32_MAX) reader_.Error(*requests, fmt::format("must be at most {}", UINT32_MAX));
+      count = number.value_or(0);
     }
     if (unlimited) {
       rule.unlimited = true;
@@ -249,16 +326,6 @@ class EnvoyReader {
     }
   }
 
-  void CheckReplaces() {
-    for (const Reference& one : references_) {
-      if (names_.contains(one.name)) continue;
-      std::vector<std::string_view> known;
-      if (names_.size() <= 1000) known.assign(names_.begin(), names_.end());
-      reader_.WarnAtLine(one.line, fmt::format("no rate limit of this domain is named {}", Quoted(one.name)),
-                         DidYouMean(one.name, known));
-    }
-  }
-
   void Read(const Node& map, std::string_view key, auto read) {
     const Node* found = map.Find(key);
     if (found == nullptr) return;
@@ -274,21 +341,31 @@ class EnvoyReader {
     std::uint32_t line;
   };
   ImportReader reader_;
-  std::set<std::string> names_;
+  DomainSoFar* domain_ = nullptr;
+  DomainSoFar refused_;  // of a file whose domain is not taken: its faults are told all the same
   std::vector<Reference> references_;
 };
 
 }  // namespace
 
-ImportedDomains ImportEnvoy(std::span<const SourceText> sources) {
-  ImportedDomains imported;
-  std::map<std::string, std::string> seen;
-  for (const SourceText& source : sources) {
+ImportedDomains ImportEnvoy(std::span<const SourceText> sources, bool merge_domains) {
+  struct File {
+    explicit File(const std::string& name) : reader(name, faults) {}
     std::vector<FileFault> faults;
+    EnvoyReader reader;
+  };
+  ImportedDomains imported;
+  std::map<std::string, DomainSoFar> seen;
+  std::deque<File> files;
+  for (const SourceText& source : sources) {
+    File& file = files.emplace_back(source.file);
     Node root;
-    if (ParseSource(source, root, faults)) EnvoyReader(source.file, faults).Read(root, imported.domains, seen);
-    std::ranges::stable_sort(faults, {}, [](const FileFault& one) { return one.fault.line; });
-    std::ranges::move(faults, std::back_inserter(imported.faults));
+    if (ParseSource(source, root, file.faults)) file.reader.Read(root, merge_domains, imported.domains, seen);
+  }
+  for (File& file : files) {
+    file.reader.CheckReplaces();
+    std::ranges::stable_sort(file.faults, {}, [](const FileFault& one) { return one.fault.line; });
+    std::ranges::move(file.faults, std::back_inserter(imported.faults));
   }
   return imported;
 }

@@ -5,10 +5,13 @@
 //    windows are aligned to the epoch, as a descriptor's rule is by default;
 //  - requests_per_unit is max_requests; `unlimited`, `name`, `replaces`, `shadow_mode` (mode: shadow), `quota_mode`,
 //    `detailed_metric`, `value_to_metric` and `share_threshold` keep their meaning; `metadata` is left out;
+//  - a key that ends in '*' and has no value is the key before its last '_' with the rest for a value, as "user_*" is
+//    any value of "user": that server joins the two before it compares;
 //  - the hierarchy does not hold in a domain that so came.
-// Two things that server takes cannot be said: a key that ends in '*' without a value, and more than 16 levels.
+// Of what that server takes, these cannot be said: such a key without a '_', which stands for every key that begins so;
+// more than 24 levels; names of domains and rules beyond 400 bytes; control characters.
 //
-// A domain is in one file only. Pure; thread-safe.
+// Pure; thread-safe.
 #pragma once
 
 #include <span>
@@ -17,6 +20,8 @@
 
 namespace weir::config {
 
-ImportedDomains ImportEnvoy(std::span<const SourceText> sources);
+// `merge_domains`: a domain may be in several sources, each of which adds descriptors (MERGE_DOMAIN_CONFIG there). Else
+// that is an error.
+ImportedDomains ImportEnvoy(std::span<const SourceText> sources, bool merge_domains);
 
 }  // namespace weir::config

@@ -17,13 +17,13 @@ namespace {
 
 std::vector<std::string> FaultsOf(const std::vector<SourceText>& sources) {
   std::vector<std::string> lines;
-  for (const FileFault& one : ImportEnvoy(sources).faults) lines.push_back(Describe(one));
+  for (const FileFault& one : ImportEnvoy(sources, false).faults) lines.push_back(Describe(one));
   return lines;
 }
 std::vector<std::string> FaultsOf(std::string text) { return FaultsOf({SourceText{"f", std::move(text)}}); }
 
 DomainLimits Imported(std::string text, std::string_view domain) {
-  ImportedDomains imported = ImportEnvoy(std::vector{SourceText{"f", std::move(text)}});
+  ImportedDomains imported = ImportEnvoy(std::vector{SourceText{"f", std::move(text)}}, false);
   for (const FileFault& one : imported.faults) ADD_FAILURE() << Describe(one);
   return imported.domains[std::string(domain)];
 }
@@ -136,17 +136,104 @@ TEST(ImportEnvoy, WhatTheServerRefuses) {
             Faults{"f:5: descriptors.0.rate_limit.replaces.0: an entry of replaces is empty"});
   EXPECT_EQ(FaultsOf("domain: d\ndescriptors: [\n"), Faults{FaultsOf("domain: d\ndescriptors: [\n").at(0)});
   EXPECT_EQ(FaultsOf({{"a.yaml", "domain: d\n"}, {"b.yaml", "domain: d\n"}}),
-            Faults{"b.yaml:1: the domain 'd' is in 'a.yaml' already (put all of a domain in one file)"});
+            Faults{"b.yaml:1: the domain 'd' is in 'a.yaml' already (put all of a domain in one file, or write envoy: "
+                   "{merge_domains: true} (weir convert: --merge-domains))"});
 }
 
 TEST(ImportEnvoy, WhatWeirCannotSay) {
   using Faults = std::vector<std::string>;
   EXPECT_EQ(
       FaultsOf("domain: d\ndescriptors:\n  - key: k*\n"),
-      Faults{"f:3: descriptors.0: the key 'k*' ends in '*' and has no value: only values may (write the keys that "
-             "it stands for, one descriptor each)"});
+      Faults{"f:3: descriptors.0: the key 'k*' ends in '*' and has no value: it stands for every key that begins so, "
+             "and only values may (write the keys that it stands for, one descriptor each)"});
+  EXPECT_EQ(FaultsOf("domain: " + std::string(401, 'd') + "\n"), Faults{"f:1: domain: is longer than 400 bytes"});
   EXPECT_EQ(FaultsOf("domain: d\ndescriptors:\n  - key: \"a\\tb\"\n"),
             Faults{"f:3: descriptors.0.key: 'a\\x09b' has control characters"});
+}
+
+TEST(ImportEnvoy, AKeyThatEndsInAStarIsAKeyAndAValue) {
+  ImportedDomains imported =
+      ImportEnvoy(std::vector{SourceText{"f",
+                                         "domain: d\ndescriptors:\n  - {key: user_id_*, share_threshold: true}\n"
+                                         "  - {key: path_/a*}\n  - {key: path_, value: b}\n"}},
+                  false);
+  ASSERT_TRUE(imported.ok()) << Describe(imported.faults.at(0));
+  const auto& descriptors = imported.domains.at("d").descriptors;
+  ASSERT_EQ(descriptors.size(), 3U);
+  EXPECT_EQ(descriptors[0].key, "user_id");
+  EXPECT_EQ(descriptors[0].value, "*");
+  EXPECT_EQ(descriptors[1].key, "path");
+  EXPECT_EQ(descriptors[1].value, "/a*");
+  EXPECT_EQ(descriptors[2].key, "path_");
+  ASSERT_EQ(imported.faults.size(), 2U);
+  EXPECT_EQ(
+      Describe(imported.faults[0]),
+      "f:3: warning: descriptors.0: the key 'user_id_*' is read as the key 'user_id' with the value '*'; other keys "
+      "that begin so, which it stands for there, have no limit here");
+  EXPECT_EQ(FaultsOf("domain: d\ndescriptors:\n  - {key: a_*}\n  - {key: a, value: '*'}\n").back(),
+            "f:4: descriptors.1: duplicate descriptor composite key 'd.a_*': line 3 has it too");
+  EXPECT_EQ(FaultsOf("domain: d\ndescriptors:\n  - {key: _*}\n").size(), 1U);
+}
+
+TEST(ImportEnvoy, NumbersAsThatServerReadsThem) {
+  const auto read = [](const std::string& number) {
+    return Imported(
+               "domain: d\ndescriptors:\n  - {key: k, rate_limit: {unit: day, requests_per_unit: " + number + "}}\n",
+               "d")
+        .descriptors[0]
+        .rule->max_requests;
+  };
+  EXPECT_EQ(read("1_000"), 1'000U);
+  EXPECT_EQ(read("+5"), 5U);
+  EXPECT_EQ(read("0x3E8"), 1'000U);
+  EXPECT_EQ(read("0b11"), 3U);
+  EXPECT_EQ(read("0o17"), 15U);
+  EXPECT_EQ(read("017"), 15U);
+  EXPECT_EQ(read("0"), 0U);
+  EXPECT_EQ(read("4_294_967_295"), UINT32_MAX);
+  for (const char* wrong : {"018", "0x", "1e3", "1.5", "'1_000'", "4_294_967_296", "-1", "x"}) {
+    const auto faults =
+        FaultsOf(std::string("domain: d\ndescriptors:\n  - {key: k, rate_limit: {unit: day, requests_per_unit: ") +
+                 wrong + "}}\n");
+    EXPECT_EQ(faults.size(), 1U) << wrong;
+  }
+}
+
+TEST(ImportEnvoy, NamesOfAnyLanguageAndLength) {
+  const std::string name(400, 'n');
+  const DomainLimits domain = Imported("domain: d\xC3\xB6main-" + name.substr(10) +
+                                           "\ndescriptors:\n  - {key: k, rate_limit: {unit: day, requests_per_unit: 1, "
+                                           "name: l\xC3\xADmite}}\n  - {key: j, rate_limit: {unit: day, "
+                                           "requests_per_unit: 1, name: " +
+                                           name + ", replaces: [{name: l\xC3\xADmite}]}}\n",
+                                       "d\xC3\xB6main-" + name.substr(10));
+  ASSERT_EQ(domain.descriptors.size(), 2U);
+  EXPECT_EQ(domain.descriptors[0].rule->name, "l\xC3\xADmite");
+  EXPECT_EQ(domain.descriptors[1].rule->name, name);
+  EnterpriseRateLimitConfig config = EnvoyOnlyDocument();
+  config.domains["d"] = domain;
+  for (const Fault& fault : ValidateConfig(config)) ADD_FAILURE() << Describe(fault);
+  EXPECT_EQ(ParseConfig(ToYaml(config)).config, config);
+}
+
+TEST(ImportEnvoy, ADomainOfSeveralFiles) {
+  const auto file = [](const std::string& name, const std::string& descriptors) {
+    return SourceText{name, "domain: d\ndescriptors:\n" + descriptors};
+  };
+  const std::string limit = "rate_limit: {unit: day, requests_per_unit: 1";
+  const std::vector<SourceText> good = {file("a", "  - {key: k, " + limit + ", replaces: [{name: n}]}}\n"),
+                                        file("b", "  - {key: k, value: v, " + limit + ", name: n}}\n"),
+                                        SourceText{"c", "domain: e\n"}};
+  const ImportedDomains merged = ImportEnvoy(good, true);
+  EXPECT_TRUE(merged.faults.empty()) << Describe(merged.faults[0]) << ", though the name is in the other file";
+  ASSERT_EQ(merged.domains.at("d").descriptors.size(), 2U);
+  EXPECT_EQ(merged.domains.at("d").descriptors[1].value, "v");
+  EXPECT_EQ(merged.domains.at("d").hierarchy, false);
+  EXPECT_FALSE(ImportEnvoy(good, false).ok());
+  const ImportedDomains twice = ImportEnvoy(std::vector{good[0], file("b", "  - {key: k}\n")}, true);
+  ASSERT_FALSE(twice.ok());
+  EXPECT_EQ(Describe(twice.faults.back()),
+            "b:3: descriptors.0: duplicate descriptor composite key 'd.k': line 3 of 'a' has it too");
 }
 
 TEST(ImportEnvoy, WhatTheServerIgnoresIsWarnedOf) {
@@ -185,10 +272,10 @@ TEST(ImportEnvoy, FaultsAreBounded) {
 TEST(ImportEnvoy, NestingIsBounded) {
   std::string text = "domain: d\n";
   std::string indent;
-  for (int i = 0; i < 17; ++i, indent += "  ") text += indent + "descriptors:\n" + indent + "- key: k\n";
+  for (int i = 0; i < 25; ++i, indent += "  ") text += indent + "descriptors:\n" + indent + "- key: k\n";
   const auto faults = FaultsOf(text);
   ASSERT_EQ(faults.size(), 1U);
-  EXPECT_TRUE(faults[0].ends_with("descriptors are nested more than 16 deep")) << faults[0];
+  EXPECT_TRUE(faults[0].ends_with("descriptors are nested more than 24 deep")) << faults[0];
 }
 
 // ---- the same decisions ----
@@ -274,7 +361,7 @@ TEST(ImportEnvoy, DecidesAsThatServerDirectlyAndConverted) {
     Theirs theirs;
     const std::string yaml = "domain: d\ndescriptors:\n" + random.Level(theirs, 2, "  ");
     SCOPED_TRACE(yaml);
-    ImportedDomains imported = ImportEnvoy(std::vector{SourceText{"f", yaml}});
+    ImportedDomains imported = ImportEnvoy(std::vector{SourceText{"f", yaml}}, false);
     ASSERT_TRUE(imported.ok()) << Describe(imported.faults[0]);
     EnterpriseRateLimitConfig config = EnvoyOnlyDocument();
     config.domains = std::move(imported.domains);

@@ -6,6 +6,7 @@
 #include <iterator>
 #include <memory>
 #include <optional>
+#include <set>
 #include <utility>
 
 #include "config/domain_table.h"
@@ -16,7 +17,7 @@
 namespace weir::config {
 namespace {
 
-constexpr std::size_t kLongestName = 200;  // of a domain or a rule: what the document allows
+constexpr std::size_t kLongestName = kLongestLongName;  // of a domain or a rule: what the document allows
 constexpr std::size_t kLongestExpression = 10'000;
 constexpr std::size_t kShownChains = 8;
 
@@ -25,8 +26,9 @@ struct Step {
   enum class Kind : std::uint8_t { kAny, kPrefix, kValue };
   Kind kind = Kind::kAny;
   std::string key = {};
-  std::string text = {};  // kPrefix, kValue
-  bool counted = false;   // by a variable: each value for itself
+  std::string text = {};           // kPrefix, kValue
+  std::set<std::string> but = {};  // kAny, kPrefix: not these values
+  bool counted = false;            // by a variable: each value for itself
 };
 
 struct Limit {
@@ -35,13 +37,29 @@ struct Limit {
   RateLimitRule rule;
 };
 
+// Limits that hold together.
+struct Stack {
+  std::vector<RateLimitRule> rules;
+  std::vector<std::uint32_t> lines;
+
+  // The line of the one that limitador takes for the same limit.
+  std::optional<std::uint32_t> Add(const Limit& limit) {
+    const auto same = std::ranges::find(rules, limit.rule.window_seconds, &RateLimitRule::window_seconds);
+    if (same != rules.end()) return lines[static_cast<std::size_t>(same - rules.begin())];
+    rules.push_back(limit.rule);
+    lines.push_back(limit.node->line);
+    return std::nullopt;
+  }
+};
+
 // The tree of a namespace while it grows. At every level the entries of one key are equal or disjoint, so that no limit
 // hides another.
 class Tree {
  public:
   struct Conflict {
     std::uint32_t line = 0;  // of the other limit
-    std::string key = {};    // empty: both end at the same entry
+    std::string key = {};    // empty: both limit the same in the same time
+    bool full = false;       // too many hold together
   };
 
   std::optional<Conflict> Insert(const Limit& limit) {
@@ -51,17 +69,20 @@ class Tree {
       Branch* next = Find(group, step);
       if (next == nullptr) {
         if (const Branch* other = Overlapping(group, step)) return Conflict{other->line, step.key};
-        next = branch->children.emplace_back(std::make_unique<Branch>()).get();
-        Begin(*next, step, limit.node->line);
-        Enter(group, step, next);
-      } else if (step.kind != Step::Kind::kValue && next->counted != step.counted) {
+        next = AddChild(*branch, step, limit.node->line);
+        // They go before what begins so, and have no rule unless another limit gives them one.
+        for (const std::string& value : step.but) {
+          const Step exactly{.kind = Step::Kind::kValue, .key = step.key, .text = value};
+          if (Find(group, exactly) == nullptr) AddChild(*branch, exactly, limit.node->line);
+        }
+      } else if (step.kind != Step::Kind::kValue && (next->counted != step.counted || next->but != step.but)) {
         return Conflict{next->line, step.key};
       }
       branch = next;
     }
-    if (branch->limits.rule) return Conflict{branch->line, {}};
-    branch->limits.rule = limit.rule;
-    branch->line = limit.node->line;
+    if (branch->stack.rules.size() == kMostRulesOfDescriptor) return Conflict{branch->line, {}, true};
+    if (const auto same = branch->stack.Add(limit)) return Conflict{*same, {}};
+    if (branch->stack.rules.size() == 1) branch->line = limit.node->line;
     return std::nullopt;
   }
 
@@ -76,7 +97,9 @@ class Tree {
   struct Branch {
     std::uint32_t line = 0;  // of the limit that made it
     bool counted = false;
+    std::set<std::string> but;
     DescriptorLimits limits;
+    Stack stack;
     std::map<std::string, Group> groups;
     std::vector<std::unique_ptr<Branch>> children;
   };
@@ -95,21 +118,32 @@ class Tree {
     }
   }
 
+  static Branch* AddChild(Branch& branch, const Step& step, std::uint32_t line) {
+    Branch* const child = branch.children.emplace_back(std::make_unique<Branch>()).get();
+    Begin(*child, step, line);
+    Enter(branch.groups[step.key], step, child);
+    return child;
+  }
+
   // One that some value leads to as well; `step` itself is not there.
   static const Branch* Overlapping(const Group& group, const Step& step) {
-    if (group.any != nullptr) return group.any;
+    const bool is_value = step.kind == Step::Kind::kValue;
+    const auto takes = [&](const Branch* branch) { return !is_value || !branch->but.contains(step.text); };
+    if (group.any != nullptr && takes(group.any)) return group.any;
     const auto below = [&](const auto& map) -> const Branch* {
-      const auto one = map.lower_bound(step.text);
-      return one != map.end() && one->first.starts_with(step.text) ? one->second : nullptr;
+      for (auto one = map.lower_bound(step.text); one != map.end() && one->first.starts_with(step.text); ++one) {
+        if (!step.but.contains(one->first) || &map == &group.prefixes) return one->second;
+      }
+      return nullptr;
     };
-    if (step.kind != Step::Kind::kValue) {
+    if (!is_value) {
       if (const Branch* found = below(group.values)) return found;
       if (const Branch* found = below(group.prefixes)) return found;
     }
     if (step.kind == Step::Kind::kAny || group.prefixes.empty()) return nullptr;
     for (std::size_t length = 0; length <= step.text.size(); ++length) {
       const auto found = group.prefixes.find(std::string_view(step.text).substr(0, length));
-      if (found != group.prefixes.end()) return found->second;
+      if (found != group.prefixes.end() && takes(found->second)) return found->second;
     }
     return nullptr;
   }
@@ -117,6 +151,7 @@ class Tree {
   static void Begin(Branch& branch, const Step& step, std::uint32_t line) {
     branch.line = line;
     branch.counted = step.counted;
+    branch.but = step.but;
     branch.limits.key = step.key;
     if (step.kind == Step::Kind::kValue) branch.limits.value = step.text;
     if (step.kind == Step::Kind::kPrefix || (step.kind == Step::Kind::kAny && !step.counted)) {
@@ -129,6 +164,12 @@ class Tree {
     std::vector<DescriptorLimits> descriptors;
     for (const auto& child : branch.children) {
       child->limits.descriptors = TakeChildren(*child);
+      std::vector<RateLimitRule>& rules = child->stack.rules;
+      if (rules.size() == 1) {
+        child->limits.rule = std::move(rules.front());
+      } else {
+        child->limits.rules = std::move(rules);
+      }
       descriptors.push_back(std::move(child->limits));
     }
     return descriptors;
@@ -139,8 +180,12 @@ class Tree {
 
 struct Namespace {
   Tree tree;
+  Stack rules;  // for all of it
   std::uint32_t line = 0;
   std::vector<std::string> chains;
+  std::set<std::string> known_chains;
+
+  bool empty() const { return chains.empty() && rules.rules.empty(); }
 };
 
 class LimitadorReader {
@@ -161,6 +206,7 @@ class LimitadorReader {
 
   void WarnOfDescriptors(const std::map<std::string, Namespace>& namespaces) {
     for (const auto& [name, one] : namespaces) {
+      if (one.chains.empty()) continue;
       std::string chains;
       for (std::size_t i = 0; i < one.chains.size() && i < kShownChains; ++i) {
         chains += (i == 0 ? "" : "; ") + one.chains[i];
@@ -184,28 +230,34 @@ class LimitadorReader {
     good = ReadRuleName(node, limit.rule) && good;
     good = ReadExpressions(node, limit.steps) && good;
     if (!good) return;
-    if (limit.steps.empty()) {
-      return reader_.Error(node,
-                           "without conditions and variables it holds for every request: a rule of weir holds for "
-                           "a descriptor",
-                           "have Envoy send an entry such as generic_key: all, and write the condition "
-                           "descriptors[0]['generic_key'] == 'all'");
-    }
     if (limit.steps.size() > kMostDescriptorDepth) {
       return reader_.Error(node, fmt::format("asks for more than {} entries", kMostDescriptorDepth));
     }
     Namespace& into = namespaces[name];
-    if (const auto conflict = into.tree.Insert(limit)) return Refuse(node, *conflict);
     if (into.line == 0) into.line = node.line;
-    into.chains.push_back(ChainOf(limit.steps));
+    if (limit.steps.empty()) {
+      if (into.rules.rules.size() == kMostRulesOfDescriptor) return Refuse(node, {into.line, {}, true});
+      if (const auto same = into.rules.Add(limit)) Refuse(node, {*same, {}});
+      return;
+    }
+    if (const auto conflict = into.tree.Insert(limit)) return Refuse(node, *conflict);
+    std::string chain = ChainOf(limit.steps);
+    if (into.known_chains.insert(chain).second) into.chains.push_back(std::move(chain));
   }
 
   void Refuse(const Node& node, const Tree::Conflict& conflict) {
+    if (conflict.full) {
+      return reader_.Error(node,
+                           fmt::format("is beyond the {} limits that hold for the same requests as that on line {}",
+                                       kMostRulesOfDescriptor, conflict.line));
+    }
     if (conflict.key.empty()) {
       return reader_.Error(
           node,
-          fmt::format("is for the same entries as the limit on line {}: a descriptor has one rule", conflict.line),
-          "have Envoy send a second descriptor with one more entry, such as generic_key, and add it to the conditions");
+          fmt::format("is for the same requests and seconds as the limit on line {}: limitador takes one "
+                      "of them",
+                      conflict.line),
+          "keep the one that is meant");
     }
     reader_.Error(node,
                   fmt::format("overlaps the limit on line {} in {}: of two rules that match, weir takes one and "
@@ -273,10 +325,6 @@ class LimitadorReader {
     std::string text;
     if (!reader_.ReadName(*kept, text, kLongestName)) return false;
     if (text.empty()) return true;
-    if (!std::ranges::all_of(text, [](char c) { return c >= 0x20 && c < 0x7f; })) {
-      reader_.Error(*kept, fmt::format("{} is not ASCII: headers tell the name", Quoted(text)));
-      return false;
-    }
     if (kept == name && id != nullptr && id->kind != Node::Kind::kNull && id->text != text) {
       reader_.Warn(*id, fmt::format("the id {} is left out: a rule has one name", Quoted(id->text)));
     }
@@ -329,7 +377,8 @@ class LimitadorReader {
       reader_.Error(node, test.key.empty() ? "a key is empty" : "a text has control characters");
       return false;
     }
-    if (test.kind == EntryTest::Kind::kEquals && (test.value.empty() || test.value.ends_with('*'))) {
+    const bool exact = test.kind == EntryTest::Kind::kEquals || test.kind == EntryTest::Kind::kDiffers;
+    if (exact && (test.value.empty() || test.value.ends_with('*'))) {
       reader_.Error(
           node, test.value.empty()
                     ? "an empty value cannot be asked for"
@@ -339,16 +388,23 @@ class LimitadorReader {
     auto step = std::ranges::find(steps, test.key, &Step::key);
     if (step == steps.end()) step = steps.insert(steps.end(), {.key = test.key});
     step->counted = step->counted || counted;
-    const bool asks = test.kind != EntryTest::Kind::kPresent && !test.value.empty();
     const bool equals = test.kind == EntryTest::Kind::kEquals;
-    if (!asks) return true;
-    if (Contradicts(*step, equals, test.value)) {
+    const bool differs = test.kind == EntryTest::Kind::kDiffers;
+    if (test.kind == EntryTest::Kind::kPresent || test.value.empty()) return true;
+    const bool holds = !differs && !Contradicts(*step, equals, test.value);
+    if (differs) {
+      step->but.insert(test.value);
+    } else if (holds && step->kind != Step::Kind::kValue) {
+      if (equals || test.value.size() > step->text.size()) step->text = test.value;
+      step->kind = equals ? Step::Kind::kValue : Step::Kind::kPrefix;
+    }
+    const bool denied = step->kind == Step::Kind::kValue && step->but.contains(step->text);
+    if (denied || (!differs && !holds)) {
       reader_.Error(node, fmt::format("two conditions on {} cannot both hold", Quoted(test.key)));
       return false;
     }
-    if (step->kind == Step::Kind::kValue) return true;
-    if (equals || test.value.size() > step->text.size()) step->text = test.value;
-    step->kind = equals ? Step::Kind::kValue : Step::Kind::kPrefix;
+    // What cannot be there is not to be left out.
+    std::erase_if(step->but, [&](const std::string& value) { return Contradicts(*step, true, value); });
     return true;
   }
 
@@ -379,7 +435,7 @@ ImportedDomains ImportLimitador(std::span<const SourceText> sources) {
     if (ParseSource(source, root, faults)) {
       LimitadorReader reader(source.file, faults);
       reader.Read(root, namespaces);
-      std::erase_if(namespaces, [](const auto& one) { return one.second.chains.empty(); });
+      std::erase_if(namespaces, [](const auto& one) { return one.second.empty(); });
       reader.WarnOfDescriptors(namespaces);
     }
     for (auto& [name, one] : namespaces) {
@@ -393,6 +449,7 @@ ImportedDomains ImportLimitador(std::span<const SourceText> sources) {
       }
       DomainLimits& domain = imported.domains[name];
       domain.hierarchy = false;
+      domain.rules = std::move(one.rules.rules);
       domain.descriptors = one.tree.Take();
     }
     std::ranges::stable_sort(faults, {}, [](const FileFault& one) { return one.fault.line; });

@@ -83,10 +83,14 @@ EnterpriseRateLimitConfig ExpandTemplates(const EnterpriseRateLimitConfig& docum
   const auto expand_tree = [&](auto& self, std::vector<DescriptorLimits>& descriptors) -> void {
     for (DescriptorLimits& one : descriptors) {
       expand_some(one.rule);
+      for (RateLimitRule& rule : one.rules) expand(rule);
       self(self, one.descriptors);
     }
   };
-  for (auto& [name, domain] : result.domains) expand_tree(expand_tree, domain.descriptors);
+  for (auto& [name, domain] : result.domains) {
+    for (RateLimitRule& rule : domain.rules) expand(rule);
+    expand_tree(expand_tree, domain.descriptors);
+  }
   return result;
 }
 

@@ -117,8 +117,8 @@ class Scanner {
 };
 
 constexpr std::string_view kSubset =
-    "weir's descriptors can say KEY == 'VALUE', KEY.startsWith('PREFIX'), 'KEY' in descriptors[0], and these joined by "
-    "&&";
+    "weir's descriptors can say KEY == 'VALUE', KEY != 'VALUE', KEY.startsWith('PREFIX'), 'KEY' in descriptors[0], and "
+    "these joined by &&";
 
 class Parser {
  public:
@@ -188,17 +188,24 @@ class Parser {
       if (!Take(")")) return Unexpected();
       return EntryTest{EntryTest::Kind::kStartsWith, std::move(*key), std::move(prefix)};
     }
-    if (!Take("==")) return Unexpected();
+    const auto compared = Comparison();
+    if (!compared) return Unexpected();
     if (Now().kind != Token::Kind::kText) {
       return Fail(ErrorCode::kInvalidArgument,
                   fmt::format("a value must be a text in quotes, not {}", Quoted(Now().text)));
     }
     std::string value = Now().text;
     ++at_;
-    return EntryTest{EntryTest::Kind::kEquals, std::move(*key), std::move(value)};
+    return EntryTest{*compared, std::move(*key), std::move(value)};
   }
 
-  // 'VALUE' == reference, 'KEY' in descriptors[0]
+  std::optional<EntryTest::Kind> Comparison() {
+    if (Take("==")) return EntryTest::Kind::kEquals;
+    if (Take("!=")) return EntryTest::Kind::kDiffers;
+    return std::nullopt;
+  }
+
+  // 'VALUE' == reference, 'VALUE' != reference, 'KEY' in descriptors[0]
   Result<EntryTest> TextFirst() {
     std::string text = Now().text;
     ++at_;
@@ -207,11 +214,12 @@ class Parser {
       if (auto first = FirstDescriptor(); !first) return std::unexpected(first.error());
       return EntryTest{EntryTest::Kind::kPresent, std::move(text), {}};
     }
-    if (!Take("==")) return Unexpected();
+    const auto compared = Comparison();
+    if (!compared) return Unexpected();
     auto key = Reference();
     if (!key) return std::unexpected(key.error());
     if (called_) return Unexpected();
-    return EntryTest{EntryTest::Kind::kEquals, std::move(*key), std::move(text)};
+    return EntryTest{*compared, std::move(*key), std::move(text)};
   }
 
   // Past "descriptors[0]".
@@ -286,6 +294,11 @@ class Parser {
   }
   std::unexpected<Error> Unexpected() const {
     if (AtEnd()) return Fail(ErrorCode::kInvalidArgument, fmt::format("it ends too early; {}", kSubset));
+    if (Now().text == "||" && Now().kind == Token::Kind::kSign) {
+      return Fail(ErrorCode::kInvalidArgument,
+                  "'||' is two limits that share a count: have Envoy send an entry of one value for all that it joins, "
+                  "and ask for that");
+    }
     return Fail(ErrorCode::kInvalidArgument, fmt::format("{} cannot be said here; {}", Quoted(Now().text), kSubset));
   }
 

@@ -1,7 +1,7 @@
 // The part of CEL (https://cel.dev) in which limitador's conditions and variables can be a tree of descriptors:
 //
 //   reference   descriptors[0]['KEY']   descriptors[0]["KEY"]   descriptors[0].KEY   KEY (as older versions had it)
-//   test        reference == 'VALUE'   'VALUE' == reference   reference.startsWith('PREFIX')
+//   test        reference == 'VALUE'   reference != 'VALUE'   'VALUE' == reference   reference.startsWith('PREFIX')
 //               has(descriptors[0].KEY)   'KEY' in descriptors[0]
 //   condition   test && test && ...    parentheses are allowed around any of these
 //   variable    reference
@@ -19,7 +19,8 @@
 namespace weir::config {
 
 struct EntryTest {
-  enum class Kind : std::uint8_t { kEquals, kStartsWith, kPresent };
+  // kDiffers: present, and another value.
+  enum class Kind : std::uint8_t { kEquals, kDiffers, kStartsWith, kPresent };
   Kind kind = Kind::kEquals;
   std::string key = {};
   std::string value = {};  // kStartsWith: the prefix

@@ -91,7 +91,7 @@ void MergeEnvoyFiles(const std::string& document, EnterpriseRateLimitConfig& con
   std::vector<std::string> names;
   for (const std::string& name : config.envoy.files) names.push_back(FromDirectoryOf(document, name));
   std::vector<FileFault> found;
-  ImportedDomains imported = ImportEnvoy(ReadEnvoyFiles(names, found));
+  ImportedDomains imported = ImportEnvoy(ReadEnvoyFiles(names, found), config.envoy.merge_domains);
   std::ranges::move(imported.faults, std::back_inserter(found));
   for (const auto& [name, limits] : imported.domains) {
     if (!config.domains.contains(name)) continue;

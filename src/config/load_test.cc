@@ -78,6 +78,18 @@ TEST_F(LoadTest, EveryFaultOfEveryFileIsTold) {
   EXPECT_EQ(Describe(loaded.faults[0]), (directory_ / "empty").string() + ": the directory has no file");
 }
 
+TEST_F(LoadTest, ADomainOfSeveralFilesIsMergedWhereTheDocumentSaysSo) {
+  Write("all/a.yaml", Domain("d"));
+  Write("all/b.yaml", "domain: d\ndescriptors: [{key: j, rate_limit: {unit: minute, requests_per_unit: 6}}]\n");
+  const auto load = [&](const std::string& merge) {
+    return LoadConfigFile(Write("weir.yaml", std::string(kBase) + "envoy: {files: [all]" + merge + "}\n"));
+  };
+  EXPECT_FALSE(load("").has_value());
+  const auto config = load(", merge_domains: true");
+  ASSERT_TRUE(config.has_value()) << config.error().message;
+  EXPECT_EQ(config->domains.at("d").descriptors.size(), 2U);
+}
+
 TEST_F(LoadTest, WhatItNamesIsToldForAWatch) {
   Write("one.yaml", Domain("one"));
   const std::string file = (directory_ / "weir.yaml").string();

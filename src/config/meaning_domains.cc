@@ -17,6 +17,16 @@ class DomainCheck {
     CollectNames(expanded.descriptors, 0);
   }
 
+  void CheckOwnRules(const Place& place, const std::vector<RateLimitRule>& rules,
+                     const std::vector<RateLimitRule>& expanded) {
+    CheckCount(place, rules.size());
+    for (std::size_t i = 0; i < rules.size(); ++i) {
+      const std::string index = std::to_string(i);
+      rules_.CheckWritten(place.Below(index), rules[i]);
+      rules_.CheckWhole(place.Below(index), DomainRule(expanded[i], false), {});
+    }
+  }
+
   // `expanded` is the same level with its templates applied.
   void Check(const Place& place, const std::vector<DescriptorLimits>& descriptors,
              const std::vector<DescriptorLimits>& expanded, std::size_t depth) {
@@ -45,7 +55,9 @@ class DomainCheck {
   void CollectNames(const std::vector<DescriptorLimits>& descriptors, std::size_t depth) {
     if (depth == kMostDescriptorDepth) return;
     for (const DescriptorLimits& one : descriptors) {
-      if (one.rule && one.rule->name) names_.insert(*one.rule->name);
+      ForEachRule(one, [&](const RateLimitRule& rule) {
+        if (rule.name) names_.insert(*rule.name);
+      });
       CollectNames(one.descriptors, depth + 1);
     }
   }
@@ -64,19 +76,33 @@ class DomainCheck {
   }
 
   void CheckRule(const Place& place, const DescriptorLimits& written, const DescriptorLimits& expanded) {
-    if (!written.rule) {
+    if (!written.rule && written.rules.empty()) {
       if (!written.replaces.empty()) faults_.Warn(place.Below("replaces"), "has no effect without a rule");
       if (written.quota_mode) faults_.Warn(place.Below("quota_mode"), "has no effect without a rule");
       if (written.detailed_metric) faults_.Warn(place.Below("detailed_metric"), "has no effect without a rule");
       return;
     }
-    const Place rule = place.Below("rule");
-    rules_.CheckWritten(rule, *written.rule);
-    rules_.CheckWhole(rule, DescriptorRule(*expanded.rule, false), {});
-    if (written.quota_mode && expanded.rule->mode == RuleMode::kShadow) {
-      faults_.Warn(place.Below("quota_mode"), "beside mode shadow: neither denies, and the shadow is what is counted");
+    const auto check = [&](const Place& rule, const RateLimitRule& one, const RateLimitRule& whole) {
+      rules_.CheckWritten(rule, one);
+      rules_.CheckWhole(rule, DescriptorRule(whole, false), {});
+      if (written.quota_mode && whole.mode == RuleMode::kShadow) {
+        faults_.Warn(place.Below("quota_mode"),
+                     "beside mode shadow: neither denies, and the shadow is what is counted");
+      }
+    };
+    const Place rules = place.Below("rules");
+    CheckCount(rules, written.rules.size() + (written.rule ? 1 : 0));
+    if (written.rule) check(place.Below("rule"), *written.rule, *expanded.rule);
+    for (std::size_t i = 0; i < written.rules.size(); ++i) {
+      const std::string index = std::to_string(i);
+      check(rules.Below(index), written.rules[i], expanded.rules[i]);
     }
     CheckReplaces(place.Below("replaces"), written, expanded);
+  }
+
+  void CheckCount(const Place& place, std::size_t rules) {
+    if (rules <= kMostRulesOfDescriptor) return;
+    faults_.Error(place, fmt::format("at most {} rules hold together", kMostRulesOfDescriptor));
   }
 
   void CheckReplaces(const Place& place, const DescriptorLimits& written, const DescriptorLimits& expanded) {
@@ -84,7 +110,9 @@ class DomainCheck {
       const std::string& name = written.replaces[i];
       const std::string index = std::to_string(i);
       const Place here = place.Below(index);
-      if (expanded.rule->name == name) {
+      bool own = false;
+      ForEachRule(expanded, [&](const RateLimitRule& rule) { own |= rule.name == name; });
+      if (own) {
         faults_.Error(here, fmt::format("{} is the name of this rule itself", Quoted(name)));
       } else if (!faults_.full() && !names_.contains(name)) {
         std::vector<std::string_view> candidates;
@@ -108,9 +136,11 @@ void CheckDomains(const EnterpriseRateLimitConfig& config, const EnterpriseRateL
   for (const auto& [name, domain] : config.domains) {
     const DomainLimits& whole = expanded.domains.at(name);
     const Place here = domains.Below(name);
-    DomainCheck(whole, rules, faults).Check(here.Below("descriptors"), domain.descriptors, whole.descriptors, 0);
-    if (domain.descriptors.empty() && domain.hierarchy == false) {
-      faults.Warn(here, "has no descriptors and leaves the hierarchy out: nothing is limited in it");
+    DomainCheck check(whole, rules, faults);
+    check.CheckOwnRules(here.Below("rules"), domain.rules, whole.rules);
+    check.Check(here.Below("descriptors"), domain.descriptors, whole.descriptors, 0);
+    if (domain.rules.empty() && domain.descriptors.empty() && domain.hierarchy == false) {
+      faults.Warn(here, "has no rules and no descriptors and leaves the hierarchy out: nothing is limited in it");
     }
   }
   const Place envoy{nullptr, "envoy"};

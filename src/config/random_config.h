@@ -34,7 +34,8 @@ class RandomConfig {
     if (Chance(2)) config.algorithm = Algorithm();
     if (Chance(2)) config.storage = Storage();
     if (Chance(3)) config.analytics = {Flip(), Flip(), Seconds(1, 3650)};
-    for (std::size_t i = Below(3); i > 0; --i) config.domains[Name()] = {Descriptors(3), Maybe([&] { return Flip(); })};
+    for (std::size_t i = Below(3); i > 0; --i)
+      config.domains[Name()] = {Rules(), Descriptors(3), Maybe([&] { return Flip(); })};
     if (Chance(2)) config.envoy = Envoy();
     for (std::size_t i = Below(3); i > 0; --i) config.templates[Name()] = Rule();
     if (Chance(2)) config.server = Server();
@@ -277,12 +278,18 @@ class RandomConfig {
     }
     return rules;
   }
+  std::vector<RateLimitRule> Rules() {
+    std::vector<RateLimitRule> rules;
+    for (std::size_t i = Flip() ? 0 : Below(3); i > 0; --i) rules.push_back(Rule());
+    return rules;
+  }
   std::vector<DescriptorLimits> Descriptors(int depth) {
     std::vector<DescriptorLimits> descriptors;
     for (std::size_t i = depth == 0 ? 0 : Below(3); i > 0; --i) {
       descriptors.push_back({.key = Name(),
                              .value = Pick<std::string>({"", "*", Name(), Name() + "*"}),
                              .rule = Maybe([&] { return Rule(); }),
+                             .rules = Rules(),
                              .replaces = Names(),
                              .quota_mode = Flip(),
                              .detailed_metric = Flip(),
@@ -294,6 +301,7 @@ class RandomConfig {
   }
   EnvoyConfig Envoy() {
     EnvoyConfig envoy{.files = Names(),
+                      .merge_domains = Flip(),
                       .unknown_domain = Pick({UnknownDomain::kAllow, UnknownDomain::kDeny, UnknownDomain::kError,
                                               UnknownDomain::kHierarchy}),
                       .count_all = Flip(),

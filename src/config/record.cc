@@ -286,6 +286,7 @@ void RecordBase::ForbidTwoAlternatives(Node& object) const {
   for (std::size_t i = 0; i < keys.size(); ++i) {
     for (std::size_t j = i + 1; j < keys.size(); ++j) {
       Node both = Node::Map();
+      both.Add("type", Node::String("object"));  // anything else, as null, "has" all that is required
       both.Add("required", Strings({keys[i], keys[j]}));
       Node rule = Node::Map();
       rule.Add("not", std::move(both));

@@ -29,5 +29,8 @@ inline constexpr std::uint64_t kMostSeconds = 315'360'000;  // ten years
 
 // Names of tenants, users, tiers, templates and ip rules.
 TextRule NameRule(std::string words);
+// Of what envoyproxy/ratelimit does not bound: names of domains and of rules.
+TextRule LongNameRule(std::string words);
+inline constexpr std::size_t kLongestLongName = 400;
 
 }  // namespace weir::config

@@ -227,7 +227,7 @@ Ref<EnterpriseRateLimitConfig> DocumentType() {
         .With("algorithm", &Document::algorithm, Opt(AlgorithmType()), "For rules that write none.", "`sliding_window`")
         .With("storage", &Document::storage, StorageType(), "Where states live.")
         .With("analytics", &Document::analytics, AnalyticsType(), "What is observed.")
-        .With("domains", &Document::domains, MapOf(DomainType(), NameRule("domain")),
+        .With("domains", &Document::domains, MapOf(DomainType(), LongNameRule("domain")),
               "Limits by descriptor: what Envoy's rate limit service is asked.")
         .With("envoy", &Document::envoy, EnvoyType(), "How Envoy's rate limit service answers.")
         .With("templates", &Document::templates, MapOf(RuleType(), NameRule("name")),

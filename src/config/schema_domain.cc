@@ -17,7 +17,7 @@ Ref<DescriptorLimits> DescriptorType() {
         "An entry of a descriptor, and what may follow it. A descriptor of a request walks down the tree, an entry a "
         "level: first to the node of its key and value, then to the first whose value ends in `*` and begins as its "
         "own, then to the node of that key without a value. The rule at which its last entry arrives holds; there is "
-        "no way back up, and a rule further up does not hold. At most 16 levels.");
+        "no way back up, and a rule further up does not hold. At most 24 levels.");
     record->Requires("key", &Limits::key, Text(KeyRule("text")), "The entry's key.")
         .With("value", &Limits::value, Text({"^[^\\x00-\\x1f\\x7f]*$", "without control characters", "text"}),
               "The entry's value; ends in `*`: every value that begins so.", "any value")
@@ -26,7 +26,10 @@ Ref<DescriptorLimits> DescriptorType() {
             "The limit. It inherits from no other level; what it does not write is: identifier = the descriptor's own "
             "values, algorithm = `fixed_window: {aligned: epoch}`.",
             "nothing is counted here")
-        .With("replaces", &Limits::replaces, ListOf(Text(NameRule("name of a rule"))),
+        .With("rules", &Limits::rules, ListOf(RuleType()),
+              "Further rules beside `rule`, as 10 a second and 100 an hour: all must pass, and each counts for itself. "
+              "At most 8 together.")
+        .With("replaces", &Limits::replaces, ListOf(Text(LongNameRule("name of a rule"))),
               "Rules (by `name`) that do not hold in a request in which this one does.")
         .With("quota_mode", &Limits::quota_mode, Bool(),
               "Never denies; being over the limit is told in the answer's metadata only.")
@@ -46,8 +49,12 @@ Ref<DescriptorLimits> DescriptorType() {
 Ref<DomainLimits> DomainType() {
   auto record = std::make_shared<Record<DomainLimits>>("domain", "Limits of the requests that name this domain.");
   record
-      ->With("descriptors", &DomainLimits::descriptors, ListOf(DescriptorType()),
-             "The tree that descriptors walk down.")
+      ->With(
+          "rules", &DomainLimits::rules, ListOf(RuleType()),
+          "Rules that hold for every request to the domain, whatever its descriptors, and count it once: with the hits "
+          "of its first descriptor. What one does not write is as in a descriptor's rule, but for the identifier, "
+          "which is `global`. At most 8.")
+      .With("descriptors", &DomainLimits::descriptors, ListOf(DescriptorType()), "The tree that descriptors walk down.")
       .With("hierarchy", &DomainLimits::hierarchy, Opt(Bool()),
             "Whether tiers, tenants, users, endpoints, ip rules and exemptions hold for its descriptors too, by the "
             "attributes that [envoy](#envoy) `attributes` makes of their keys.",
@@ -62,6 +69,8 @@ Ref<EnvoyConfig> EnvoyType() {
       ->With("files", &EnvoyConfig::files, ListOf(Text({"^[^\\x00]+$", "a path", "path"})),
              "Configurations of envoyproxy/ratelimit, or directories of them: loaded as they are into `domains`, and "
              "watched.")
+      .With("merge_domains", &EnvoyConfig::merge_domains, Bool(),
+            "Whether a domain may be in several of the files, each of which adds descriptors (MERGE_DOMAIN_CONFIG).")
       .With("unknown_domain", &EnvoyConfig::unknown_domain,
             EnumOf<UnknownDomain>({{UnknownDomain::kAllow, "allow"},
                                    {UnknownDomain::kDeny, "deny"},

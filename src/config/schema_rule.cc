@@ -192,6 +192,11 @@ TextRule NameRule(std::string words) {
   return {"^[^\\x00-\\x1f\\x7f]{1,200}$", "1 to 200 characters without control characters", std::move(words)};
 }
 
+TextRule LongNameRule(std::string words) {
+  static_assert(kLongestLongName == 400);
+  return {"^[^\\x00-\\x1f\\x7f]{1,400}$", "1 to 400 characters without control characters", std::move(words)};
+}
+
 Ref<StoreFailurePolicy> StoreFailureType() {
   static const auto type = EnumOf<StoreFailurePolicy>({{StoreFailurePolicy::kLocal, "local"},
                                                        {StoreFailurePolicy::kAllow, "allow"},
@@ -317,9 +322,8 @@ Ref<RateLimitRule> RuleType() {
               "inherited, else `storage.on_store_failure`")
         .With("unlimited", &RateLimitRule::unlimited, Opt(Bool()), "The rule never denies and counts nothing.",
               "inherited, else `false`")
-        .With("name", &RateLimitRule::name,
-              Opt(Text({"^[\\x20-\\x7e]{1,200}$", "1 to 200 printable ASCII characters", "text"})),
-              "The policy's name in headers and logs.", "the rule's path")
+        .With("name", &RateLimitRule::name, Opt(Text(LongNameRule("text"))),
+              "The policy's name in headers (where what is not ASCII is percent-encoded) and logs.", "the rule's path")
         .With("template", &RateLimitRule::from_template, Opt(Text(NameRule("name in [templates](#document)"))),
               "Start from this entry of `templates`.")
         .Preset("unlimited", RateLimitRule::Unlimited())

@@ -79,10 +79,16 @@ struct DescriptorPath {
   std::vector<std::string> replaces;
   bool quota = false;
   bool detailed_metric = false;
+  std::uint32_t beside = 0;  // how many more rules of the same node follow this one in Snapshot::rules()
 };
 
 struct CompiledSchedule;  // schedule.h
 struct SnapshotTables;    // snapshot_tables.h
+
+// Rule::path of a Rule::generation.
+constexpr std::string_view PathOfGeneration(std::string_view generation) {
+  return generation.substr(0, generation.rfind('@'));
+}
 
 struct Rule {
   // What resolving reads of a rule lies together.
@@ -109,7 +115,8 @@ struct Rule {
   std::string_view penalty_generation;
   std::shared_ptr<const FormerRule> penalty_former;  // of its penalty; nullptr = none
   std::shared_ptr<const FormerRule> former;          // nullptr = none
-  std::unique_ptr<const DescriptorPath> descriptor;  // level kDomain; nullptr elsewhere, and in DomainEntry::brought
+  // level kDomain; nullptr elsewhere, and in DomainEntry::brought. Without steps: of DomainEntry::rules.
+  std::unique_ptr<const DescriptorPath> descriptor;
 
   // Its schedule says so. No lock, no allocation.
   bool InForce(Nanos now) const { return schedule == nullptr || InForceBySchedule(now); }
@@ -154,15 +161,18 @@ struct DomainEntry {
   bool hierarchy = false;  // tiers, tenants, users, endpoints, ip rules and exemptions hold too
   // Stands for limits that clients bring ("domains.NAME.brought"): identifier kDescriptor, never shadow.
   const Rule* brought = nullptr;
+  std::span<const Rule> rules;  // of the domain itself: hold for each request to it
   const DescriptorNode* root = nullptr;
-  // The rule at which the walk of these entries ends (DescriptorLimits says how); also one that is unlimited or out of
-  // schedule. nullptr = none. No lock, no allocation.
+  // The rule, or the first of the rules (TogetherWith), at which the walk of these entries ends (DescriptorLimits says
+  // how); also one that is unlimited or out of schedule. nullptr = none. No lock, no allocation.
   const Rule* Find(std::span<const Attribute> entries) const;
   // The same for entries that have no order of their own: of the orders in which a walk ends at a rule, the first (the
   // order of `entries` counts). `order` gets their positions in it, when there is one. Looks at no more nodes than the
   // tree has; allocates.
   const Rule* FindInAnyOrder(std::span<const Attribute> entries, std::vector<std::uint32_t>& order) const;
 };
+// All rules of the node of which `first` is the first.
+inline std::span<const Rule> TogetherWith(const Rule& first) { return {&first, 1 + first.descriptor->beside}; }
 struct IpMatch {
   const Rule* rule = nullptr;  // nullptr for a plain block or allow; a block's rule only lends it its schedule
   IpRule::Action action = IpRule::Action::kLimit;

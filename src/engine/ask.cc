@@ -33,6 +33,12 @@ Op SettlingOp(const Charge& charge, std::uint64_t actual) {
   return !IsConcurrency(charge.limit) && actual > charge.cost ? Op::kCharge : Op::kRefund;
 }
 
+// Of a client's limit beside the rule whose count it shares: what is denied counts or does not, whichever denied it.
+algorithms::Limit CountingAs(const config::Rule& rule, algorithms::Limit limit) {
+  limit.count_denied = rule.limit.count_denied;
+  return limit;
+}
+
 void FillSettlement(const Charge& charge, std::uint64_t id, std::uint64_t actual, Item& item) {
   item.limit = &charge.limit;
   item.key = charge.key;
@@ -79,21 +85,26 @@ void Batch::AskRules(Question& question, const Resolved& resolved) {
   Identify identify(rules_->snapshot(), rules_->extractors(), call.request, resolved.facts, resolved.resolution.tenant,
                     arena_);
   question.first_item = plans_.item_count();
-  for (const config::Rule* rule : resolved.resolution.rules) AddRule(question, rules_->UseOf(*rule), identify, op);
+  for (const config::Rule* rule : resolved.resolution.rules) {
+    AddRule(question, rules_->UseOf(*rule), resolved.resolution, identify, op);
+  }
   if (question.plan == kNoPlan) return;
   question.rules = plans_.item_count() - question.first_item;
   if (op != Op::kRefund && op != Op::kCharge) AddBans(question);
   question.items = plans_.item_count() - question.first_item;
 }
 
-void Batch::AddRule(Question& question, const RuleUse& use, Identify& identify, Op op) {
+void Batch::AddRule(Question& question, const RuleUse& use, const Resolution& resolution, Identify& identify, Op op) {
   const config::Rule& rule = *use.rule;
   const Call& call = *question.call;
   // A slot is given back by its name, which a refund does not know; and one that is merely charged has none.
   const bool nameless = op == Op::kRefund || op == Op::kCharge;
-  auto [subjects, limit] = AskRule(use, call, identify);
+  auto [subjects, limit, counted] = AskRule(use, call, resolution, identify);
   if (nameless && IsConcurrency(*limit)) return;
   if (subjects.quota) limit = plans_.Own(WithQuota(rule.limit, *subjects.quota));
+  if (counted != &rule && counted->limit.count_denied != limit->count_denied) {
+    limit = plans_.Own(CountingAs(*counted, *limit));
+  }
   if (call.trace != nullptr) ExplainSubjects(rule, subjects.all(), *limit, *call.trace);
   if (subjects.count == 0) {
     core_->counters.Add(Tally::kUnidentified);
@@ -102,7 +113,7 @@ void Batch::AddRule(Question& question, const RuleUse& use, Identify& identify, 
   if (open_plan_ == kNoPlan) open_plan_ = plans_.Open(op);
   question.plan = open_plan_;
   for (const std::string_view subject : subjects.all()) {
-    CarryOver(rule.former.get(), plans_.Add(ItemOf(use, *limit, subject, call.request.cost, identify)));
+    CarryOver(counted->former.get(), plans_.Add(ItemOf(use, *counted, *limit, subject, call.request.cost, identify)));
     parts_.push_back({.use = &use});
   }
 }

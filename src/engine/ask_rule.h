@@ -16,22 +16,27 @@ inline bool IsConcurrency(const algorithms::Limit& limit) { return limit.kind ==
 
 // Whom the rule counts in the call, and by which limit: its own or the one that the client brings. A quota field of the
 // request is not in it yet (Subjects::quota).
+// `counted`: the rule by whose name its states are kept, which is another one only in Resolution::shared.
 struct Asked {
   Subjects subjects;
   const algorithms::Limit* limit;
+  const config::Rule* counted;
 };
-inline Asked AskRule(const RuleUse& use, const Call& call, Identify& identify) {
+inline Asked AskRule(const RuleUse& use, const Call& call, const Resolution& resolution, Identify& identify) {
   const bool brought = call.brought != nullptr && IsBrought(*use.rule);
-  return {.subjects = identify.Find(*use.rule, brought ? call.brought : nullptr),
-          .limit = brought ? call.brought : &use.rule->limit};
+  const bool shares = brought && resolution.shared != nullptr;
+  const config::Rule& counted = shares ? *resolution.shared : *use.rule;
+  return {.subjects = identify.Find(counted, brought && !shares ? call.brought : nullptr),
+          .limit = brought ? call.brought : &use.rule->limit,
+          .counted = &counted};
 }
 
 // A fresh item. What a former rule adds to it is not in it.
-inline storage::Item ItemOf(const RuleUse& use, const algorithms::Limit& limit, std::string_view subject,
-                            std::uint64_t cost, Identify& identify) {
+inline storage::Item ItemOf(const RuleUse& use, const config::Rule& counted, const algorithms::Limit& limit,
+                            std::string_view subject, std::uint64_t cost, Identify& identify) {
   return {.limit = &limit,
-          .key = KeyOf(use.rule->seed, identify.HashOf(subject)),
-          .rule = use.rule->generation,
+          .key = KeyOf(counted.seed, identify.HashOf(subject)),
+          .rule = counted.generation,
           .subject = subject,
           .previous = nullptr,
           .previous_key = {},

@@ -78,7 +78,8 @@ class Batch final : public Flight {
   void AskRules(Question& question, const Resolved& resolved);
   void AskSettlement(Question& question);
   void SettleLocally(std::vector<Charge>& charges, std::uint64_t id, std::uint64_t actual);
-  void AddRule(Question& question, const RuleUse& use, class Identify& identify, storage::Op op);
+  void AddRule(Question& question, const RuleUse& use, const Resolution& resolution, class Identify& identify,
+               storage::Op op);
   void CarryOver(const config::FormerRule* former, storage::Item& item);
   void CarryAlong(const config::FormerRule& former, std::string_view subject);
   void AddBans(Question& question);

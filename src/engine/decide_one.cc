@@ -27,6 +27,7 @@ struct Room {
 
 // Whether the rules' items need nothing besides one plan, and fit it.
 bool ArePlain(const Ruleset& rules, const Call& call, const Resolution& resolution, Nanos now) {
+  if (resolution.shared != nullptr) return false;
   std::size_t most = 0;
   for (const config::Rule* rule : resolution.rules) {
     const RuleUse& use = rules.UseOf(*rule);
@@ -56,7 +57,7 @@ bool DecideOne(Core& core, const Ruleset& rules, Nanos now, Call& call) {
     for (const config::Rule* rule : resolved.resolution.rules) {
       const RuleUse& use = rules.UseOf(*rule);
       const auto add = [&](const algorithms::Limit& limit, std::string_view subject) {
-        new (items.at(count)) Item(ItemOf(use, limit, subject, call.request.cost, identify));
+        new (items.at(count)) Item(ItemOf(use, *rule, limit, subject, call.request.cost, identify));
         // The rest goes on while the line of another subject than the expected one comes.
         if (subject.data() != call.expected.text.data()) core.store->Expect(items.at(count)->key);
         new (parts.at(count)) Part{.use = &use};
@@ -68,7 +69,7 @@ bool DecideOne(Core& core, const Ruleset& rules, Nanos now, Call& call) {
         const std::string_view subject = identify.FindSimple(rule->identifier);
         if (subject.data() != nullptr) add(rule->limit, subject);
       } else {
-        const Asked asked = AskRule(use, call, identify);
+        const Asked asked = AskRule(use, call, resolved.resolution, identify);
         for (const std::string_view subject : asked.subjects.all()) add(*asked.limit, subject);
       }
       if (count == before) core.counters.Add(Tally::kUnidentified);

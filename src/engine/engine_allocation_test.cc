@@ -97,6 +97,8 @@ domains:
         replaces: [by_path]
         detailed_metric: true
         rule: {max_requests: 100, window_seconds: 60}
+        rules: [{max_requests: 1000, window_seconds: 3600}]
+    rules: [{max_requests: 1000, window_seconds: 60}]
 )");
   std::vector<std::string> values(40);
   std::vector<Attribute> entries;
@@ -110,6 +112,11 @@ domains:
   brought.rate_count = 1;
   brought.rate_period = kSecond;
   brought = algorithms::Sanitize(brought);
+  algorithms::Limit window;  // that shares the tree's count
+  window.kind = algorithms::Kind::kFixedWindow;
+  window.calendar = algorithms::Calendar::kEpoch;
+  window.capacity = 10;
+  window.window = 60 * kSecond;
   std::vector<Call> calls(40);
   for (std::size_t i = 0; i < calls.size(); ++i) {
     calls[i].descriptor = true;
@@ -117,7 +124,7 @@ domains:
     calls[i].request.peer_ip = "192.0.2.1";
     calls[i].request.attributes = {&entries[i], 1};
     calls[i].join = i % 4 == 0 ? Join::kNone : i % 4 == 1 ? Join::kSameRequest : Join::kAllOrNothing;
-    if (i % 5 == 4) calls[i].brought = &brought;
+    if (i % 5 == 4) calls[i].brought = i % 2 == 0 ? &brought : &window;
   }
   EXPECT_EQ(Allocations(calls), 0U);
   EXPECT_EQ(Allocations({calls.data(), 1}), 0U);

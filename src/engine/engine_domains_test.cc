@@ -232,7 +232,253 @@ TEST_F(DomainsTest, AClientMayBringALimit) {
   call.brought = &limit;
   engine_->Run({&call, 1});
   EXPECT_EQ(call.decision.rule_count, 1U) << "it stands for the tree's rule, also an unlimited one";
-  EXPECT_EQ(Left(entries), 2U) << "the tree's own counter is untouched";
+  EXPECT_EQ(Left(entries), 2U) << "the tree's own counter is untouched: its windows are the clock's";
+}
+
+constexpr std::string_view kStacked = R"(
+global: {free_tier: unlimited}
+domains:
+  d:
+    rules: [{max_requests: 6, window_seconds: 3600}]
+    descriptors:
+      - key: user
+        rules:
+          - {max_requests: 2, window_seconds: 60}
+          - {max_requests: 3, window_seconds: 3600, name: hourly}
+      - key: gone
+        replaces: [hourly]
+        rule: unlimited
+      - {key: half, rule: unlimited, rules: [{max_requests: 1, window_seconds: 60}]}
+  ips:
+    rules: [{max_requests: 1, window_seconds: 60, identifier: ip_address}, {max_requests: 9, window_seconds: 60, mode: shadow}]
+)";
+
+TEST_F(DomainsTest, SeveralRulesOfADescriptorMustAllPass) {
+  Start(kStacked);
+  const Entries user{{"user", "bob"}};
+  EXPECT_TRUE(Ask(user).decision.allowed);
+  EXPECT_TRUE(Ask(user).decision.allowed);
+  Call call = Ask(user);
+  EXPECT_FALSE(call.decision.allowed);
+  ASSERT_EQ(call.decision.rule_count, 3U);
+  EXPECT_EQ(call.decision.decider()->rule, "domains.d.user.rules.0");
+  EXPECT_EQ(call.decision.rules()[1].policy, "hourly");
+  EXPECT_EQ(call.decision.rules()[1].outcome.remaining, 1U) << "what is denied takes nothing of the others";
+  clock_.Advance(60 * kSecond);
+  call = Ask(user);
+  EXPECT_TRUE(call.decision.allowed);
+  EXPECT_EQ(call.decision.decider()->policy, "hourly") << "the nearest to denying";
+  EXPECT_FALSE(Ask(user).decision.allowed);
+  EXPECT_EQ(Ask(user).decision.decider()->policy, "hourly");
+  EXPECT_TRUE(Ask({{"half", "x"}}).decision.allowed);
+  EXPECT_FALSE(Ask({{"half", "x"}}).decision.allowed) << "an unlimited one takes no other away";
+}
+
+TEST_F(DomainsTest, OneOfSeveralRulesMayBeReplaced) {
+  Start(kStacked);
+  const std::vector<Call> calls = AskAll({{{"user", "bob"}}, {{"gone", "x"}}}, Join::kAllOrNothing);
+  ASSERT_EQ(calls[0].decision.rule_count, 2U);
+  EXPECT_EQ(calls[0].decision.rules()[0].rule, "domains.d.user.rules.0");
+  EXPECT_EQ(calls[0].decision.rules()[1].rule, "domains.d.rules.0");
+  EXPECT_EQ(calls[1].decision.reason, Reason::kUnlimited);
+}
+
+TEST_F(DomainsTest, TheDomainsOwnRulesCountARequestOnce) {
+  Start(kStacked);
+  const Entries bob{{"user", "bob"}}, eve{{"user", "eve"}}, none{{"nothing", "x"}};
+  std::vector<Call> calls = AskAll({bob, eve}, Join::kAllOrNothing);
+  EXPECT_EQ(calls[0].decision.rule_count, 3U);
+  EXPECT_EQ(calls[1].decision.rule_count, 2U);
+  EXPECT_EQ(calls[0].decision.rules()[2].outcome.used, 1U);
+  calls = AskAll({none, eve}, Join::kSameRequest);
+  EXPECT_EQ(calls[0].decision.rule_count, 1U) << "also where the tree has none";
+  EXPECT_EQ(calls[0].decision.rules()[0].outcome.used, 2U);
+  const Request request{.domain = "d", .peer_ip = "192.0.2.1"};
+  EXPECT_EQ(Check(request).rules()[0].outcome.used, 3U) << "and for any other caller";
+  algorithms::Limit limit;
+  limit.kind = algorithms::Kind::kFixedWindow;
+  limit.capacity = 100;
+  limit.window = 60 * kSecond;
+  Call call = Of(bob);
+  call.brought = &limit;
+  engine_->Run({&call, 1});
+  EXPECT_EQ(call.decision.rules()[0].rule, "domains.d.brought");
+  EXPECT_EQ(call.decision.rules()[1].outcome.used, 4U) << "a limit that a client brings is the descriptor's alone";
+  EXPECT_EQ(call.decision.rules()[1].outcome.limit, 6U);
+  call.brought = nullptr;
+  call.kind = CallKind::kCharge;
+  call.request.cost = 2;
+  engine_->Run({&call, 1});
+  calls = AskAll({none, eve}, Join::kAllOrNothing);
+  EXPECT_FALSE(calls[0].decision.allowed);
+  EXPECT_EQ(calls[0].decision.decider()->rule, "domains.d.rules.0");
+  EXPECT_EQ(Left(none), 0U);
+  call = Of(bob);
+  call.kind = CallKind::kRefund;
+  engine_->Run({&call, 1});
+  EXPECT_EQ(Left(none), 1U);
+
+  call = Of(none, "ips");
+  call.request.peer_ip = "192.0.2.1";
+  engine_->Run({&call, 1});
+  EXPECT_TRUE(call.decision.allowed);
+  engine_->Run({&call, 1});
+  EXPECT_FALSE(call.decision.allowed);
+  call.request.peer_ip = "192.0.2.2";
+  engine_->Run({&call, 1});
+  EXPECT_TRUE(call.decision.allowed) << "by another identifier";
+  EXPECT_EQ(call.decision.rule_count, 2U);
+}
+
+class BroughtTest : public DomainsTest {
+ protected:
+  static algorithms::Limit Window(std::uint64_t requests, Nanos length = 60 * kSecond) {
+    algorithms::Limit limit;
+    limit.kind = algorithms::Kind::kFixedWindow;
+    limit.calendar = algorithms::Calendar::kEpoch;
+    limit.capacity = requests;
+    limit.window = length;
+    return algorithms::Sanitize(limit);
+  }
+  Call AskWith(const algorithms::Limit& limit, const Entries& entries, std::uint64_t cost = 1,
+               CallKind kind = CallKind::kCheck) {
+    Call call = Of(entries);
+    call.kind = kind;
+    call.brought = &limit;
+    call.request.cost = cost;
+    engine_->Run({&call, 1});
+    return call;
+  }
+  std::uint64_t UsedWith(const algorithms::Limit& limit, const Entries& entries) {
+    const Call call = AskWith(limit, entries, 0, CallKind::kPeek);
+    return call.decision.rule_count == 1 ? call.decision.rules()[0].outcome.used : UINT64_MAX;
+  }
+};
+
+TEST_F(BroughtTest, ItGoesOnWithTheCountOfTheTreesRule) {
+  Start(kTree);
+  const Entries user{{"user", "bob"}};
+  Ask(user);
+  Ask(user);
+  const algorithms::Limit ten = Window(10), two = Window(2);
+  Call call = AskWith(ten, user);
+  ASSERT_EQ(call.decision.rule_count, 1U);
+  const RuleOutcome& told = call.decision.rules()[0];
+  EXPECT_EQ(told.outcome.limit, 10U);
+  EXPECT_EQ(told.outcome.used, 3U);
+  EXPECT_EQ(told.outcome.remaining, 7U);
+  EXPECT_EQ(told.window_seconds, 60U);
+  EXPECT_EQ(told.rule, "domains.d.brought") << "it has no name, headers or penalty of the rule, only its count";
+  EXPECT_FALSE(Ask(user).decision.allowed) << "and the other way round";
+  EXPECT_FALSE(AskWith(two, user).decision.allowed) << "a smaller one is over already";
+  EXPECT_TRUE(AskWith(ten, user, 7).decision.allowed);
+  EXPECT_FALSE(AskWith(ten, user).decision.allowed);
+  EXPECT_EQ(AskWith(Window(10, 3600 * kSecond), user).decision.rules()[0].outcome.used, 1U) << "another unit";
+  EXPECT_EQ(AskWith(ten, {{"user", "eve"}}).decision.rules()[0].outcome.used, 1U) << "another subject";
+  AskWith(ten, user, 9, CallKind::kRefund);
+  EXPECT_EQ(UsedWith(ten, user), 1U);
+}
+
+TEST_F(BroughtTest, AnotherKindOfCountIsNotShared) {
+  Start(std::string(kTree) + R"(
+  o:
+    descriptors:
+      - {key: rolling, rule: {max_requests: 9, window_seconds: 60, algorithm: fixed_window}}
+      - {key: minute, rule: {max_requests: 9, algorithm: {fixed_window: {aligned: minute}}}}
+      - {key: whole, rule: {max_requests: 9, window_seconds: 60, identifier: global}}
+      - {key: other, rule: {max_requests: 9, window_seconds: 61}}
+)");
+  const algorithms::Limit five = Window(5);
+  const auto used = [&](const Entries& entries, std::string_view domain) {
+    std::vector<Call> calls = {Of(entries, domain), Of(entries, domain)};
+    calls[1].brought = &five;
+    engine_->Run(calls);
+    return calls[1].decision.rules()[0].outcome.used;
+  };
+  for (const char* key : {"rolling", "minute", "whole", "other", "nothing"}) {
+    EXPECT_EQ(used({{key, "x"}}, "o"), 1U) << key;
+  }
+  EXPECT_EQ(used({{"path", "files/a"}}, "d"), 1U) << "a shared threshold is another subject";
+  EXPECT_EQ(used({{"free", "x"}}, "d"), 1U) << "an unlimited rule counts nothing";
+}
+
+TEST_F(BroughtTest, ItIsEnforcedWhateverTheTreesRuleIs) {
+  Start(kTree);
+  const algorithms::Limit two = Window(2);
+  for (const char* key : {"dark", "soft"}) {
+    const Entries entries{{key, "x"}};
+    Ask(entries);
+    const Call call = AskWith(Window(1), entries);
+    EXPECT_FALSE(call.decision.allowed) << key;
+    EXPECT_FALSE(call.decision.rules()[0].shadow || call.decision.rules()[0].quota) << key;
+  }
+  // It has no name: nothing replaces it, and it replaces nothing.
+  std::vector<Call> calls = {Of({}), Of({}), Of({})};
+  const Entries user{{"user", "bob"}}, vip{{"vip", "x"}}, path{{"path", "/a"}};
+  calls[0].request.attributes = user;
+  calls[0].brought = &two;
+  calls[1].request.attributes = vip;
+  calls[2].request.attributes = path;
+  calls[1].join = calls[2].join = Join::kSameRequest;
+  engine_->Run(calls);
+  EXPECT_EQ(calls[0].decision.rule_count, 1U);
+  EXPECT_EQ(calls[2].decision.rule_count, 0U);
+  calls[1].brought = &two;
+  engine_->Run(calls);
+  EXPECT_EQ(calls[2].decision.rule_count, 1U);
+}
+
+TEST_F(BroughtTest, WhatIsDeniedCountsAsTheTreesRuleHasIt) {
+  for (const bool counts : {false, true}) {
+    Start(R"(
+global: {free_tier: unlimited}
+domains:
+  d:
+    descriptors:
+      - key: tokens
+        rule: {max_requests: 9, window_seconds: 60, algorithm: {fixed_window: {aligned: epoch, count_denied: )" +
+          std::string(counts ? "true" : "false") + "}}}\n");
+    const Entries tokens{{"tokens", "x"}};
+    algorithms::Limit five = Window(5);
+    five.count_denied = !counts;
+    EXPECT_FALSE(AskWith(five, tokens, 6).decision.allowed);
+    EXPECT_EQ(UsedWith(five, tokens), counts ? 6U : 0U);
+  }
+}
+
+TEST_F(BroughtTest, ItKeepsTheCountWhenTheRuleChanges) {
+  Start(kTree);
+  const Entries user{{"user", "bob"}};
+  const algorithms::Limit ten = Window(10);
+  AskWith(ten, user, 2);
+  Call reserved = AskWith(ten, user, 4, CallKind::kReserve);
+  ASSERT_NE(reserved.decision.reservation, 0U);
+  std::string changed(kTree);
+  const std::string before = "max_requests: 3";
+  changed.replace(changed.find(before), before.size(), "max_requests: 5");
+  ASSERT_TRUE(engine_->Apply(ParseOrDie(changed)));
+  EXPECT_EQ(UsedWith(ten, user), 6U);
+  EXPECT_TRUE(Settle(CallKind::kCancel, reserved.decision.reservation));
+  EXPECT_EQ(UsedWith(ten, user), 2U);
+  EXPECT_EQ(Left(user), 3U) << "5 now, and 2 used";
+}
+
+TEST_F(BroughtTest, ItExplainsWhoseCountItIs) {
+  Start(kTree);
+  const Entries user{{"user", "bob"}};
+  const algorithms::Limit ten = Window(10);
+  std::vector<ExplainStep> trace;
+  Call call = Of(user);
+  call.brought = &ten;
+  call.trace = &trace;
+  engine_->Run({&call, 1});
+  std::string all;
+  for (const ExplainStep& step : trace) all += step.detail + "\n";
+  EXPECT_NE(all.find("domains.d.brought holds, with the limit that the client brings and the count of domains.d.user"),
+            std::string::npos)
+      << all;
+  EXPECT_EQ(all.find("quota_field"), std::string::npos) << all;
+  EXPECT_NE(all.find("0 of 10 were used"), std::string::npos) << all;
 }
 
 TEST_F(DomainsTest, OneDeniedDescriptorKeepsTheOthersFromBeingCharged) {

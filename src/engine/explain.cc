@@ -116,7 +116,7 @@ void ExplainSubjects(const config::Rule& rule, std::span<const std::string_view>
   for (const std::string_view subject : subjects) names += (names.empty() ? "" : " and ") + QuoteForPeople(subject);
   std::string text = fmt::format("Rule {} counts {} by {}{}.", rule.path, names, NameOf(rule.identifier.kind),
                                  rule.shadow ? ", in shadow" : "");
-  if (limit.capacity != rule.limit.capacity) {
+  if (limit.capacity != rule.limit.capacity && !IsBrought(rule)) {
     text += fmt::format(" Its quota_field sets the limit to {} for this request.", limit.capacity);
   }
   trace.push_back({"identify", std::move(text)});

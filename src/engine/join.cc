@@ -30,7 +30,7 @@ void Batch::AskJoined(std::span<Call> calls) {
       AskSettlement(question);
     } else if (!Resolve(call, resolved)) {
       resolved.resolution.rules.clear();
-      resolved.resolution.domain_rule = nullptr;
+      resolved.resolution.domain_rules.clear();
     }
   }
   DropReplaced();
@@ -54,17 +54,17 @@ void Batch::AskJoined(std::span<Call> calls) {
 void Batch::DropReplaced() {
   Names names;
   for (const Resolved& resolved : resolved_) {
-    if (resolved.resolution.domain_rule != nullptr) AddReplaced(*resolved.resolution.domain_rule, names);
+    for (const config::Rule* const rule : resolved.resolution.domain_rules) AddReplaced(*rule, names);
   }
   if (names.empty()) return;
   std::ranges::sort(names);
   for (std::size_t i = 0; i < resolved_.size(); ++i) {
     Resolution& resolution = resolved_[i].resolution;
-    if (resolution.domain_rule == nullptr || !std::ranges::binary_search(names, resolution.domain_rule->policy)) {
-      continue;
+    for (const config::Rule* const rule : resolution.domain_rules) {
+      if (!std::ranges::binary_search(names, rule->policy)) continue;
+      const auto gone = std::ranges::remove(resolution.rules, rule);
+      resolution.rules.erase(gone.begin(), gone.end());
     }
-    const auto gone = std::ranges::remove(resolution.rules, resolution.domain_rule);
-    resolution.rules.erase(gone.begin(), gone.end());
   }
 }
 

@@ -26,6 +26,16 @@ struct Paths {
   bool two_readings = false;
 };
 
+// Whether a limit that a client brings goes on with the rule's count: the windows are the same, and so are the
+// subjects. As with the reference server, whose counters are named by the entries and the window, and not by the limit.
+bool SharesCount(const Rule& rule, const algorithms::Limit& brought) {
+  const algorithms::Limit& limit = rule.limit;
+  return limit.kind == algorithms::Kind::kFixedWindow && limit.calendar == algorithms::Calendar::kEpoch &&
+         brought.kind == limit.kind && brought.calendar == limit.calendar && brought.window == limit.window &&
+         rule.identifier.kind == config::Identifier::Kind::kDescriptor &&
+         std::ranges::all_of(rule.descriptor->steps, [](const auto& step) { return step.shared.empty(); });
+}
+
 class Resolver {
  public:
   Resolver(const Snapshot& snapshot, const Facts& facts, std::vector<ExplainStep>* trace, Resolution& result)
@@ -39,14 +49,14 @@ class Resolver {
     } else if (FindDomain()) {
       RunHierarchy();
     } else if (result_.kind == Resolution::Kind::kRules) {
-      AddDomainRule();
+      AddDomainRules();
     }
   }
 
  private:
   void FindWho();
   bool FindDomain();
-  void AddDomainRule();
+  void AddDomainRules();
   void RunHierarchy();
   bool IsExempt(const Paths& paths);
   bool Exempt(std::string_view by, std::string_view what);
@@ -75,6 +85,7 @@ class Resolver {
   Resolution& result_;
   const UserEntry* user_ = nullptr;
   const TenantEntry* tenant_ = nullptr;
+  const DomainEntry* domain_ = nullptr;  // whose own rules hold
   absl::InlinedVector<IpMatch, 8> ip_rules_;
 };
 
@@ -90,7 +101,7 @@ void Resolver::RunHierarchy() {
   if (IsExempt(paths)) return;
   FindIpRules();
   if (IsBlocked()) return;
-  AddDomainRule();
+  AddDomainRules();
   AddEndpointsAndBase(paths);
   AddStacked();
   AddIpRules();
@@ -107,26 +118,43 @@ bool Resolver::FindDomain() {
     if (!hierarchy) result_.kind = Resolution::Kind::kUnknownDomain;
     return hierarchy;
   }
-  const Rule* const rule = facts_.brought ? domain->brought : domain->Find(facts_.entries);
-  if (rule == nullptr) {
-    Tell("domain", "no rule of domains.{} ends at these entries", facts_.domain);
-  } else if (!rule->InForce(facts_.now)) {
-    Tell("domain", "{} is out of schedule", rule->path);
-  } else {
-    result_.domain_rule = rule;
+  if (!facts_.joined) domain_ = domain;
+  const Rule* const first = domain->Find(facts_.entries);
+  if (first == nullptr) Tell("domain", "no rule of domains.{} ends at these entries", facts_.domain);
+  for (const Rule& rule : first == nullptr ? std::span<const Rule>() : config::TogetherWith(*first)) {
+    if (!rule.InForce(facts_.now)) {
+      Tell("domain", "{} is out of schedule", rule.path);
+    } else if (facts_.brought == nullptr) {
+      result_.domain_rules.push_back(&rule);
+    } else if (result_.shared == nullptr && SharesCount(rule, *facts_.brought)) {
+      result_.shared = &rule;
+    }
   }
+  if (facts_.brought != nullptr) result_.domain_rules.push_back(domain->brought);
   return domain->hierarchy || !facts_.descriptor;
 }
 
-void Resolver::AddDomainRule() {
-  const Rule* const rule = result_.domain_rule;
-  if (rule == nullptr) return;
-  const bool unlimited = rule->unlimited && !facts_.brought;
-  Tell("domain", "{} holds{}", rule->path,
-       facts_.brought ? ", with the limit that the client brings"
-       : unlimited    ? "; it is unlimited, so nothing is counted for it"
-                      : "");
-  if (!unlimited) Add(*rule);
+void Resolver::AddDomainRules() {
+  for (const Rule* const rule : result_.domain_rules) {
+    if (facts_.brought != nullptr) {
+      const Rule* const shared = result_.shared;
+      Tell("domain", "{} holds, with the limit that the client brings{}{}", rule->path,
+           shared != nullptr ? " and the count of " : "", shared != nullptr ? shared->path : std::string_view());
+    } else {
+      Tell("domain", "{} holds{}", rule->path,
+           rule->unlimited ? "; it is unlimited, so nothing is counted for it" : "");
+    }
+    if (!rule->unlimited) Add(*rule);
+  }
+  if (domain_ == nullptr) return;
+  for (const Rule& rule : domain_->rules) {
+    if (!rule.InForce(facts_.now)) {
+      Tell("domain", "{} is out of schedule", rule.path);
+    } else if (!rule.unlimited) {
+      Tell("domain", "{} holds for all of the domain", rule.path);
+      Add(rule);
+    }
+  }
 }
 
 void Resolver::FindWho() {

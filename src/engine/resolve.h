@@ -45,7 +45,8 @@ struct Facts {
   std::string_view domain = {};
   std::span<const Attribute> entries = {};
   bool descriptor = false;
-  bool brought = false;  // the client brings a limit, which stands for the tree's rule
+  const algorithms::Limit* brought = nullptr;  // the client's limit, which stands for the tree's rules; nullptr = none
+  bool joined = false;  // another descriptor of a request whose first has counted the domain's own rules
 };
 
 struct Resolution {
@@ -55,8 +56,10 @@ struct Resolution {
   std::string_view tenant;  // the tenant that was found: what a tenant_id identifier counts. Borrowed as the facts are
   absl::InlinedVector<const config::Rule*, kInlineRules> rules;  // enforced and shadow; never unlimited ones
   bool unknown_domain = false;  // of a descriptor, however envoy.unknown_domain has it decided
-  // What the domain's tree said, also when it is unlimited and so not among `rules`.
-  const config::Rule* domain_rule = nullptr;
+  // What the domain's tree said, also what is unlimited and so not among `rules`.
+  absl::InlinedVector<const config::Rule*, 2> domain_rules;
+  // Where the client brings a limit: the tree's rule whose count it goes on with; nullptr = it counts by itself.
+  const config::Rule* shared = nullptr;
 };
 
 // `trace`: nullptr on the hot path; otherwise each step is told to it.

@@ -30,7 +30,8 @@ Facts FactsOf(const Ruleset& rules, const Call& call, Nanos now, Arena& arena) {
     facts.domain = call.request.domain;
     facts.entries = call.request.attributes;
     facts.descriptor = call.descriptor;
-    facts.brought = call.descriptor && call.brought != nullptr;
+    facts.brought = call.descriptor ? call.brought : nullptr;
+    facts.joined = call.join != Join::kNone;
   }
   if (call.trace != nullptr) [[unlikely]] {
     ExplainFacts(call.request, facts, *call.trace);
@@ -51,8 +52,9 @@ bool BeginDecision(Core& core, const Ruleset& rules, Call& call, const Resolved&
     decision.reason = decision.allowed ? Reason::kExempt : Reason::kBlocked;
     return false;
   }
-  const config::Rule* const of_domain = resolution.domain_rule;
-  if (of_domain != nullptr && of_domain->unlimited && !resolved.facts.brought) decision.reason = Reason::kUnlimited;
+  for (const config::Rule* const rule : resolution.domain_rules) {
+    if (rule->unlimited) decision.reason = Reason::kUnlimited;
+  }
   return true;
 }
 

@@ -165,7 +165,16 @@ descriptors:
             {"key": "req.method", "value": "GET", "descriptors": [
                 {"key": "user_id", "rule": {"max_requests": 10, "window_seconds": 60, "algorithm": "fixed_window"}}]}])
         self.run_weir("validate", self.write("converted.yaml", self.run_weir("convert", "--from", "limitador", limits)))
-        self.run_weir("convert", "--from", "limitador", "-", code=1, text_in="- {namespace: a, max_value: 1, seconds: 1}\n")
+        for_all = yaml.safe_load(self.run_weir("convert", "--from", "limitador", "-", text_in="- {namespace: a, max_value: 1, seconds: 1}\n"))
+        self.assertEqual(for_all["domains"]["a"]["rules"], [{"max_requests": 1, "window_seconds": 1, "algorithm": "fixed_window"}])
+        self.run_weir("convert", "--from", "limitador", "-", code=1,
+                      text_in="- {namespace: a, max_value: 1, seconds: 1, conditions: [\"a == 'b' || c == 'd'\"]}\n")
+
+    def test_convert_merges_domains_when_asked_to(self):
+        files = [self.write(f"merge/{key}.yaml", f"domain: edge\ndescriptors: [{{key: {key}, rate_limit: {{unit: day, requests_per_unit: 1}}}}]\n")
+                 for key in ("one", "two")]
+        self.run_weir("convert", "--from", "envoy-ratelimit", *files, code=1)
+        self.assertIn("two", self.run_weir("convert", "--from", "envoy-ratelimit", "--merge-domains", files[0].parent))
 
     def test_files_that_a_document_names(self):
         self.write("rules/edge.yaml", self.ENVOY)

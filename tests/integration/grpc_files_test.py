@@ -44,6 +44,16 @@ LIMITADOR = """- namespace: shop
   conditions: ["descriptors[0]['req.path'].startsWith('/admin')"]
   variables: []
 """
+# A limit for all of a namespace, two of the same entries, and all values but one.
+LIMITADOR_MORE = """- namespace: shop
+  max_value: 9
+  seconds: 31536000
+  conditions:
+  variables:
+- {namespace: shop, max_value: 2, seconds: 2592000, variables: [user_id]}
+- {namespace: shop, max_value: 3, seconds: 31536000, variables: [user_id], name: yearly}
+- {namespace: shop, max_value: 1, seconds: 31536000, conditions: ["descriptors[0]['req.path'] != '/health'"]}
+"""
 
 
 class Files(GrpcCase):
@@ -110,6 +120,23 @@ class Files(GrpcCase):
         self.assertEqual(ask("shop", descriptor(("req.method", "GET"), ("user_id", "1"))).overall_code, OK)
         # All paths below it share one counter.
         self.assertEqual([ask("shop", descriptor(("req.path", f"/admin/{i}"))).overall_code for i in range(4)], [OK, OK, OK, OVER_LIMIT])
+
+    def test_limitador_stacked_for_all_and_for_all_but_one(self):
+        file = self.directory / "limits.yaml"
+        file.write_text(LIMITADOR_MORE)
+        ask = self.rls(self.weir(self.convert("limitador", file), ("--grpc", "127.0.0.1:0")))
+        user = descriptor(("user_id", "1"))
+        self.assertEqual([ask("shop", user).statuses[0].limit_remaining for _ in range(2)], [1, 0])
+        denied = ask("shop", user)
+        self.assertEqual((denied.overall_code, denied.statuses[0].current_limit.requests_per_unit), (OVER_LIMIT, 2))
+        # 7 of the namespace's are left: what was denied took none.
+        self.assertEqual([ask("shop", descriptor(("req.path", path))).overall_code for path in ("/a", "/b", "/health", "/health")],
+                         [OK, OVER_LIMIT, OK, OK])
+        # However many descriptors a request has.
+        many = [descriptor(("req.path", "/health")) for _ in range(10)]
+        self.assertEqual([ask("shop", *many).overall_code for _ in range(5)], [OK, OK, OK, OK, OVER_LIMIT])
+        self.assertEqual(ask("shop", descriptor(("anything", "else"))).overall_code, OVER_LIMIT)
+        self.assertEqual(ask("elsewhere", user).overall_code, OK)
 
 
 if __name__ == "__main__":

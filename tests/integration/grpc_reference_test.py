@@ -1,12 +1,13 @@
 """weir beside envoyproxy/ratelimit itself, with its own configuration file: the same questions, the same answers."""
 import os
 import random
+import time
 import unittest
 
 from grpc_harness import GrpcCase, Unit, descriptor, question, rls_grpc, tool
 from harness import PATIENCE, free_port, require
 
-# Windows of a year: both count in windows of the clock, and none may end within the test.
+# Windows of a year: both count in windows of the clock, and none may end within the test (nor any of `long_units`).
 LIMITS = """
 domain: shop
 descriptors:
@@ -42,6 +43,34 @@ descriptors:
       - key: member
         rate_limit: {unit: year, requests_per_unit: 8}
 """
+# What that server takes beyond its own README: a domain in two files, a key that is a pattern, numbers with
+# underscores, names of any language and length, many levels.
+LEVELS = 20
+MORE = {"one.yaml": """
+domain: shop
+descriptors:
+  - key: any_*
+    rate_limit: {unit: year, requests_per_unit: 0x3, name: límite}
+  - key: both_*
+    share_threshold: true
+    rate_limit: {unit: year, requests_per_unit: 4}
+  - key: path_/a*
+    rate_limit: {unit: year, requests_per_unit: 2}
+  - key: path
+    rate_limit: {unit: year, requests_per_unit: 6}
+  - key: many
+    rate_limit: {unit: year, requests_per_unit: 1_000}
+""", "two.yaml": f"""
+domain: shop
+descriptors:
+  - key: other
+    rate_limit: {{unit: year, requests_per_unit: 5, name: {"n" * 300}, replaces: [{{name: límite}}]}}
+""" + "".join(f"{'  ' * i}  - key: deep\n{'  ' * i}    {'descriptors:' if i < LEVELS - 1 else 'rate_limit: {unit: year, requests_per_unit: 3}'}\n"
+              for i in range(LEVELS))}
+MORE_POOL = [
+    [("any", "a")], [("any", "b")], [("any", "")], [("both", "a")], [("both", "b")], [("path", "/a/1")], [("path", "/a/2")], [("path", "/b")],
+    [("many", "x")], [("other", "x")], [("deep", "x")] * LEVELS, [("deep", "x")] * (LEVELS - 1),
+]
 POOL = [
     [("client", "a")], [("client", "b")], [("client", "a"), ("route", "login")], [("client", "a"), ("route", "cart")],
     [("client", "a"), ("route", "login"), ("more", "x")], [("plan", "free1")], [("plan", "free")], [("plan", "paid")], [("plan", "none")],
@@ -50,42 +79,55 @@ POOL = [
 ]
 
 
+def long_units():
+    """The units of which no window ends soon. Of two whose windows began at once only one: there both share a counter."""
+    found = {}
+    for unit, seconds in ((Unit.YEAR, 365 * 86400), (Unit.MONTH, 30 * 86400), (Unit.WEEK, 7 * 86400), (Unit.DAY, 86400), (Unit.HOUR, 3600)):
+        since = time.time() % seconds
+        if seconds - since > 4 * PATIENCE:
+            found.setdefault(int(time.time() - since), unit)
+    return list(found.values())
+
+
 class Reference(GrpcCase):
-    def reference(self):
+    def reference(self, files):
         folder = self.directory / "runtime" / "ratelimit" / "config"
         folder.mkdir(parents=True)
-        (folder / "limits.yaml").write_text(LIMITS)
+        for name, text in files.items():
+            (folder / name).write_text(text)
         redis_port, port, others = free_port(), free_port(), [free_port(), free_port()]
         self.start([require("redis-server"), "--port", redis_port, "--save", "", "--appendonly", "no"], redis_port, cwd=self.directory)
         self.start([tool("service_cmd")], port, env={
             **os.environ, "REDIS_SOCKET_TYPE": "tcp", "REDIS_URL": f"127.0.0.1:{redis_port}", "RUNTIME_ROOT": str(self.directory / "runtime"),
-            "RUNTIME_SUBDIRECTORY": "ratelimit", "RUNTIME_WATCH_ROOT": "false", "USE_STATSD": "false", "LOG_LEVEL": "error",
+            "RUNTIME_SUBDIRECTORY": "ratelimit", "RUNTIME_WATCH_ROOT": "false", "MERGE_DOMAIN_CONFIG": "true", "USE_STATSD": "false", "LOG_LEVEL": "error",
             "HOST": "127.0.0.1", "PORT": str(others[0]), "GRPC_HOST": "127.0.0.1", "GRPC_PORT": str(port),
             "DEBUG_HOST": "127.0.0.1", "DEBUG_PORT": str(others[1])})
         return f"127.0.0.1:{port}"
 
-    def random_question(self, picks):
+    def random_question(self, picks, pool):
         descriptors = []
         for _ in range(picks.choice((1, 1, 1, 2, 3))):
             hits = picks.randint(0, 3) if picks.random() < 0.3 else None
-            if picks.random() < 0.1:
-                # The same limit each time: another one counts by itself with weir (docs/envoy.md).
-                number = picks.randint(1, 9)
-                descriptors.append(descriptor(("brought", str(number)), limit=(number, Unit.YEAR), hits=hits))
-            else:
-                descriptors.append(descriptor(*picks.choice(POOL), hits=hits))
+            limit = (picks.randint(0, 9), picks.choice((Unit.YEAR, *self.units))) if picks.random() < 0.2 else None
+            descriptors.append(descriptor(*picks.choice(pool), hits=hits, limit=limit))
         return question("shop" if picks.random() < 0.95 else "elsewhere", *descriptors, hits=picks.choice((0, 0, 0, 1, 2)))
 
     def test_the_same_answers(self):
-        (self.directory / "limits.yaml").write_text(LIMITS)
-        ours = self.grpc_weir(f"envoy: {{files: [{self.directory}/limits.yaml], count_all: true}}\n")
-        stubs = [rls_grpc.RateLimitServiceStub(self.channel(None, target=target))
-                 for target in (self.reference(), f"127.0.0.1:{ours.port_of('grpc')}")]
+        self.compare({"limits.yaml": LIMITS}, POOL, 3000)
+
+    def test_the_same_answers_from_files_that_are_not_in_its_manual(self):
+        self.compare(MORE, MORE_POOL, 1000)
+
+    def compare(self, files, pool, turns):
+        reference = self.reference(files)
+        ours = self.grpc_weir(f"envoy: {{files: [{self.directory}/runtime/ratelimit/config], merge_domains: true, count_all: true}}\n")
+        stubs = [rls_grpc.RateLimitServiceStub(self.channel(None, target=target)) for target in (reference, f"127.0.0.1:{ours.port_of('grpc')}")]
+        self.units = long_units()
         seed = random.SystemRandom().randrange(2**32)
         picks = random.Random(seed)
         over = 0
-        for turn in range(3000):
-            asked = self.random_question(picks)
+        for turn in range(turns):
+            asked = self.random_question(picks, pool)
             theirs, mine = (stub.ShouldRateLimit(asked, timeout=PATIENCE) for stub in stubs)
             over += theirs.overall_code != 1
             for one, other in zip(theirs.statuses, mine.statuses):
@@ -96,7 +138,7 @@ class Reference(GrpcCase):
                 other.ClearField("duration_until_reset")
             self.assertEqual((mine.overall_code, str(list(mine.statuses))), (theirs.overall_code, str(list(theirs.statuses))),
                              f"seed {seed}, question {turn}:\n{asked}")
-        self.assertGreater(over, 300)
+        self.assertGreater(over, turns // 10)
 
 
 if __name__ == "__main__":

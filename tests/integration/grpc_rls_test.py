@@ -170,6 +170,40 @@ envoy: {{attributes: {{account: user}}}}
         self.assertEqual(ask("site", descriptor(("account", "alice"))).overall_code, OVER_LIMIT)
         self.assertEqual(check(weir.port, user="alice")[0], 429)
 
+    def test_descriptors_reach_tenants_and_endpoints(self):
+        config = f"""
+domains: {{site: {{}}}}
+tenants: {{acme: {{aggregate: {{max_requests: 5, window_seconds: {YEAR}, algorithm: fixed_window, name: of_acme}}}}}}
+endpoints:
+  /login: {{methods: [POST], rule: {{max_requests: 2, window_seconds: {YEAR}, algorithm: fixed_window, identifier: ip_address, name: logins}}}}
+"""
+        weir = self.grpc_weir(config)
+        ask = self.rls(weir)
+        login = [CLIENT, ("method", "POST"), ("path", "/login?next=/")]
+        login[0] = ("remote_address", CLIENT[1])
+        for left in (1, 0):
+            status = ask("site", descriptor(*login)).statuses[0]
+            self.assertEqual((status.code, status.current_limit.name, status.limit_remaining), (OK, "logins", left))
+        denied = ask("site", descriptor(*login))
+        self.assertEqual((denied.overall_code, denied.statuses[0].current_limit.name), (OVER_LIMIT, "logins"))
+        # Another method, path or address is another matter, and the same one by HTTP is the same count.
+        for changed in ((1, ("method", "GET")), (2, ("path", "/cart")), (0, ("remote_address", "192.0.2.9"))):
+            other = list(login)
+            other[changed[0]] = changed[1]
+            self.assertEqual(ask("site", descriptor(*other)).overall_code, OK, changed)
+        self.assertEqual(check(weir.port, ip=CLIENT[1], method="POST", path="/login")[0], 429)
+
+        # The tenant's budget is one for all its users, also beside the endpoint's rule.
+        for user in ("a", "b", "c", "d"):
+            status = ask("site", descriptor(("tenant_id", "acme"), ("user_id", user))).statuses[0]
+            self.assertEqual((status.code, status.current_limit.name), (OK, "of_acme"))
+        fifth = [("tenant", "acme"), ("remote_address", "192.0.2.7"), ("method", "POST"), ("path", "/login")]
+        self.assertEqual(ask("site", descriptor(*fifth)).statuses[0].limit_remaining, 0)
+        denied = ask("site", descriptor(*fifth))
+        self.assertEqual((denied.overall_code, denied.statuses[0].current_limit.name), (OVER_LIMIT, "of_acme"))
+        self.assertEqual(ask("site", descriptor(*fifth[1:])).statuses[0].limit_remaining, 0, "it was not charged for what the tenant was denied")
+        self.assertEqual(ask("site", descriptor(("tenant", "other"), ("user_id", "a"))).overall_code, OK)
+
     def test_response_headers(self):
         for extra, wanted in (("", True), ("envoy: {response_headers: false}\n", False)):
             weir = self.grpc_weir(SHOP, extra=extra)

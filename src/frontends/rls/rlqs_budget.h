@@ -21,7 +21,7 @@ struct Assignment {
 
 struct Budget {
   // kUnknown: nothing that a data plane could enforce by itself (a number of requests in flight, a penalty, the rules
-  // of tiers and users): it is told nothing, and its own setting for that holds.
+  // of tiers and users, several rules at once): it is told nothing, and its own setting for that holds.
   enum class Kind : std::uint8_t { kAllowAll, kDenyAll, kTokens, kUnknown } kind = Kind::kAllowAll;
   std::uint32_t burst = 0;             // kTokens: most at once
   std::uint32_t tokens = 0;            // kTokens: in an interval

@@ -229,6 +229,37 @@ domains:
   EXPECT_EQ(service_->counts().unassigned, 3U);
 }
 
+TEST_F(RlqsServiceTest, SeveralRulesAreCountedAndNotAssigned) {
+  Serve(R"(
+global: {free_tier: unlimited}
+domains:
+  edge:
+    descriptors:
+      - {key: stacked, rules: [{max_requests: 50, window_seconds: 60}, {max_requests: 500, window_seconds: 3600}]}
+      - {key: one, rules: [{max_requests: 6000, window_seconds: 60}]}
+  own:
+    rules: [{max_requests: 500, window_seconds: 60}]
+    descriptors: [{key: one, rule: {max_requests: 6000, window_seconds: 60}}]
+)");
+  Plane edge(*service_), own(*service_);
+  edge.Report({{"stacked", "x"}}, 4);
+  own.Report({{"one", "x"}}, 4, 0, "own");
+  own.Report({{"other", "x"}}, 4, 0, "own");
+  EXPECT_TRUE(edge.actions.empty());
+  EXPECT_TRUE(own.actions.empty());
+  EXPECT_EQ(service_->counts().unassigned, 3U);
+  edge.Report({{"one", "x"}}, 1);
+  EXPECT_EQ(edge.Tokens(), 6'000U);
+  engine::Call call;
+  call.kind = engine::CallKind::kPeek;
+  call.descriptor = true;
+  call.request.domain = "own";
+  call.request.cost = 0;
+  engine_->Run({&call, 1});
+  ASSERT_EQ(call.decision.rule_count, 1U);
+  EXPECT_EQ(call.decision.rules()[0].outcome.used, 8U);
+}
+
 TEST_F(RlqsServiceTest, WhatWaitsForTheStoreIsBounded) {
   Setup setup;
   setup.delivery = engine::Delivery::kHeld;

@@ -100,8 +100,11 @@ void QuotaTable::Resolve(Bucket& bucket, const config::Snapshot& snapshot, Nanos
     const config::Rule* const rule = domain->FindInAnyOrder(bucket.entries, bucket.order);
     bucket.scheduled = rule != nullptr && rule->schedule != nullptr;
     budget = BudgetOf(rule != nullptr && rule->InForce(now) ? rule : nullptr);
-    // What else limits it depends on more than the bucket.
-    if (domain->hierarchy && budget.kind == Budget::Kind::kAllowAll) budget.kind = Budget::Kind::kUnknown;
+    // What else limits it depends on more than the bucket; and of several rules no one token bucket can be made.
+    const bool several = !domain->rules.empty() || (rule != nullptr && rule->descriptor->beside > 0);
+    if (several || (domain->hierarchy && budget.kind == Budget::Kind::kAllowAll)) {
+      budget = {.kind = Budget::Kind::kUnknown};
+    }
   } else {
     budget = BudgetOfUnknownDomain(snapshot.document().envoy.unknown_domain);
   }

@@ -169,6 +169,67 @@ TEST_F(RlsServiceTest, CountAllCountsAsTheReferenceServerDoes) {
   EXPECT_EQ(Ask(request).overall_code(), RateLimitResponse::OVER_LIMIT);
 }
 
+TEST_F(RlsServiceTest, ALimitThatTheClientBringsGoesOnWithTheConfiguredCount) {
+  for (const char* count_all : {"false", "true"}) {
+    Serve(std::string(kEdge) + "envoy: {count_all: " + count_all + "}\n");
+    const auto ask = [&](std::uint32_t requests, envoy::type::v3::RateLimitUnit unit, std::uint32_t hits = 0) {
+      auto request = Request({{{"path", "/"}}}, hits);
+      request.mutable_descriptors(0)->mutable_limit()->set_requests_per_unit(requests);
+      request.mutable_descriptors(0)->mutable_limit()->set_unit(unit);
+      return Ask(request);
+    };
+    Ask({{{"path", "/"}}}, 3);
+    const auto told = ask(10, envoy::type::v3::HOUR);
+    EXPECT_EQ(told.statuses(0).limit_remaining(), 6U) << count_all;
+    EXPECT_EQ(told.statuses(0).current_limit().requests_per_unit(), 10U);
+    EXPECT_EQ(told.statuses(0).current_limit().unit(), RateLimitResponse::RateLimit::HOUR);
+    EXPECT_NE(Header(told, "RateLimit").find("r=6"), std::string::npos) << Header(told, "RateLimit");
+    EXPECT_NE(Header(told, "RateLimit-Policy").find("q=10;w=3600"), std::string::npos)
+        << Header(told, "RateLimit-Policy");
+    EXPECT_EQ(ask(10, envoy::type::v3::DAY).statuses(0).limit_remaining(), 9U) << "another unit, another counter";
+    EXPECT_EQ(ask(4, envoy::type::v3::HOUR).overall_code(), RateLimitResponse::OVER_LIMIT);
+    Ask({{{"path", "/"}}});
+    EXPECT_EQ(Ask({{{"path", "/"}}}).overall_code(), RateLimitResponse::OVER_LIMIT) << "it counted for the rule too";
+  }
+}
+
+TEST_F(RlsServiceTest, AStatusTellsOfTheRuleThatDeniesElseOfTheNearest) {
+  Serve(R"(
+global: {free_tier: unlimited}
+domains:
+  edge:
+    rules: [{max_requests: 5, window_seconds: 86400, name: all}]
+    descriptors:
+      - {key: ip, rules: [{max_requests: 4, window_seconds: 3600, name: hourly}, {max_requests: 2, window_seconds: 60}]}
+)");
+  const auto told = [](const Status& status) {
+    return std::pair(status.current_limit().requests_per_unit(), status.limit_remaining());
+  };
+  using Told = std::pair<std::uint32_t, std::uint32_t>;
+  clock_.Set(1'700'000'010 * kSecond);
+  EXPECT_EQ(told(Ask({{{"ip", "a"}}}).statuses(0)), Told(2, 1));
+  EXPECT_EQ(told(Ask({{{"ip", "a"}}}).statuses(0)), Told(2, 0));
+  const auto denied = Ask({{{"ip", "b"}}, {{"ip", "a"}}});
+  EXPECT_EQ(denied.overall_code(), RateLimitResponse::OVER_LIMIT);
+  EXPECT_EQ(denied.statuses(0).code(), RateLimitResponse::OK);
+  EXPECT_EQ(told(denied.statuses(1)), Told(2, 0));
+  EXPECT_EQ(denied.statuses(1).current_limit().unit(), RateLimitResponse::RateLimit::MINUTE);
+  EXPECT_NE(Header(denied, "RateLimit-Policy").find("q=2;w=60"), std::string::npos)
+      << Header(denied, "RateLimit-Policy");
+  clock_.Advance(60 * kSecond);
+  Ask({{{"ip", "a"}}}, 2);
+  clock_.Advance(60 * kSecond);
+  const auto hourly = Ask({{{"ip", "a"}}});
+  EXPECT_EQ(hourly.overall_code(), RateLimitResponse::OVER_LIMIT);
+  EXPECT_EQ(hourly.statuses(0).current_limit().name(), "hourly");
+  // One of the domain's 5 is left, and a request takes one, however many descriptors it has.
+  EXPECT_EQ(Ask({{{"ip", "c"}}, {{"ip", "d"}}}).overall_code(), RateLimitResponse::OK);
+  const auto all = Ask({{{"nothing", ""}}, {{"ip", "e"}}});
+  EXPECT_EQ(all.overall_code(), RateLimitResponse::OVER_LIMIT);
+  EXPECT_EQ(all.statuses(0).current_limit().name(), "all");
+  EXPECT_EQ(all.statuses(1).code(), RateLimitResponse::OK);
+}
+
 TEST_F(RlsServiceTest, NegativeHitsAreGivenBackAndAlwaysOk) {
   Serve(kEdge);
   Ask({{{"slot", "x"}}}, 4);
@@ -223,8 +284,8 @@ TEST_F(RlsServiceTest, AnOverrideBringsItsOwnLimit) {
     EXPECT_EQ(status.limit_remaining(), 6U) << c.seconds;
     EXPECT_EQ(status.duration_until_reset().seconds(), c.seconds - 1'700'000'010 % c.seconds);
   }
-  // The rule of the document has not been touched by it.
-  EXPECT_EQ(Ask({{{"ip", "a"}}}).statuses(0).limit_remaining(), 2U);
+  // The rule of the document knows of the one that had its window.
+  EXPECT_EQ(Ask({{{"ip", "a"}}}).statuses(0).limit_remaining(), 1U);
 }
 
 TEST_F(RlsServiceTest, AnOverrideOfSeveralUnits) {
