@@ -48,8 +48,8 @@ struct SlidingWindow {
   friend bool operator==(const SlidingWindow&, const SlidingWindow&) = default;
 };
 struct SlidingWindowLog {
-  std::uint32_t log_retention = 0;     // seconds; 0 = window_seconds
-  std::uint32_t cleanup_interval = 0;  // seconds; 0 = on every access
+  std::uint32_t log_retention = 0;     // seconds; 0 = window_seconds. No effect in this version
+  std::uint32_t cleanup_interval = 0;  // seconds; 0 = on every access. No effect in this version
   friend bool operator==(const SlidingWindowLog&, const SlidingWindowLog&) = default;
 };
 // GCC takes scoped enumerators to shadow weir::kMinute and its kin (base/clock.h); they do not.
@@ -84,9 +84,9 @@ using RateLimitAlgorithm =
 struct EnhancedIdentifier;
 
 struct IpAddress {
-  bool use_forwarded = false;  // true: also without trusted_proxies, the left-most X-Forwarded-For entry (spoofable)
-  bool geolocation = false;
-  bool reputation_check = false;
+  bool use_forwarded = false;     // true: also without trusted_proxies, the left-most X-Forwarded-For entry (spoofable)
+  bool geolocation = false;       // no effect in this version
+  bool reputation_check = false;  // no effect in this version
   friend bool operator==(const IpAddress&, const IpAddress&) = default;
 };
 struct UserId {
@@ -340,9 +340,9 @@ struct StorageConfig {
   friend bool operator==(const StorageConfig&, const StorageConfig&) = default;
 };
 struct AnalyticsConfig {
-  bool metrics_enabled = true;
-  bool event_logging = false;
-  std::uint32_t insights_retention_days = 30;
+  bool metrics_enabled = true;                 // the daemon's /metrics
+  bool event_logging = false;                  // a log line for each denial, at most 100 a second
+  std::uint32_t insights_retention_days = 30;  // no effect in this version
   friend bool operator==(const AnalyticsConfig&, const AnalyticsConfig&) = default;
 };
 struct TlsConfig {

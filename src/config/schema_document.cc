@@ -171,10 +171,15 @@ Ref<StorageConfig> StorageType() {
 
 Ref<AnalyticsConfig> AnalyticsType() {
   auto record = std::make_shared<Record<AnalyticsConfig>>("analytics", "What is observed.");
-  record->With("metrics_enabled", &AnalyticsConfig::metrics_enabled, Bool(), "Serve metrics.")
-      .With("event_logging", &AnalyticsConfig::event_logging, Bool(), "Log each denial.")
+  record
+      ->With("metrics_enabled", &AnalyticsConfig::metrics_enabled, Bool(),
+             "Serve `/metrics`; without it that path answers 404.")
+      .With(
+          "event_logging", &AnalyticsConfig::event_logging, Bool(),
+          "Log each denial at level info: the rule, the reason and who asked. At most 100 lines a second; what is left "
+          "out is counted and logged too. Without the commands that bring their own limit (CL.THROTTLE, THROTTLE).")
       .With("insights_retention_days", &AnalyticsConfig::insights_retention_days, Count32({1, 3650}),
-            "Days that insights are kept.");
+            "Days that insights are kept. No effect in this version, which keeps none.");
   return record;
 }
 

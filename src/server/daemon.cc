@@ -98,18 +98,20 @@ struct Daemon::Parts {
   // The same, for the loops: they serve before `server` is assigned.
   std::atomic<const net::Server*> serving{nullptr};
   std::atomic<bool> draining{false};
+  std::atomic<bool> metrics_enabled{true};
   Nanos started = 0;
   std::atomic<std::uint64_t> reloads_ok{0}, reloads_failed{0};
   std::mutex reloading;
   std::vector<std::string> files;  // by `reloading`
 
-  std::string Metrics() const {
-    return RenderMetrics({.engine = &limiter->engine(),
-                          .data = serving.load(std::memory_order_acquire),
-                          .grpc = grpc.get(),
-                          .reloads_ok = reloads_ok.load(),
-                          .reloads_failed = reloads_failed.load(),
-                          .started = started});
+  std::shared_ptr<const std::string> Metrics() const {
+    if (!metrics_enabled.load()) return nullptr;
+    return std::make_shared<const std::string>(RenderMetrics({.engine = &limiter->engine(),
+                                                              .data = serving.load(std::memory_order_acquire),
+                                                              .grpc = grpc.get(),
+                                                              .reloads_ok = reloads_ok.load(),
+                                                              .reloads_failed = reloads_failed.load(),
+                                                              .started = started}));
   }
 
   bool Ready(std::string* why) const {
@@ -187,6 +189,7 @@ Result<std::unique_ptr<Daemon>> Daemon::Start(DaemonOptions options) {
   ConfigureLogs(parts->server_config);
   LogWarnings(loaded->faults);
 
+  parts->metrics_enabled = config->analytics.metrics_enabled;
   auto limiter = RateLimiter::Create(*config, {.clock = parts->clock, .extractors = {}});
   if (!limiter) return std::unexpected(limiter.error());
   parts->limiter = std::move(*limiter);
@@ -268,6 +271,7 @@ Result<> Daemon::Reload() {
   }
   if (auto applied = parts_->limiter->Apply(*config); !applied) return refuse(applied.error());
   ConfigureLogs(config->server);
+  parts_->metrics_enabled = config->analytics.metrics_enabled;
   ++parts_->reloads_ok;
   log::Info("configuration in force",
             {{"file", file}, {"version", std::to_string(parts_->limiter->engine().snapshot()->version())}});

@@ -3,6 +3,7 @@ import http.client
 import json
 import os
 import pathlib
+import re
 import signal
 import socket
 import ssl
@@ -120,6 +121,32 @@ class Daemon(Case):
         self.assertLessEqual(used, sum(allowed) + 10)
         self.assertGreater(sum(allowed), 0)
         self.assertGreaterEqual(used, sum(allowed) - 56 * PATIENCE)
+
+    def test_analytics_do_what_they_say(self):
+        off = "analytics: {metrics_enabled: false, event_logging: true, insights_retention_days: 7}\n"
+        daemon = self.weir(self.write(limit=1, extra=off))
+        self.assertEqual(request(daemon.port, path="/metrics")[0], 404)
+        self.assertEqual(request(daemon.port_of("admin"), path="/metrics")[0], 404)
+        self.assertIn("insights_retention_days: has no effect in this version", daemon.logs())
+        self.assertTrue(check(daemon.port, ip="192.0.2.1", path="/a?key=secret")[2]["allowed"])
+        for _ in range(300):
+            self.assertFalse(check(daemon.port, ip="192.0.2.1", path="/a?key=secret")[2]["allowed"])
+
+        def told():
+            logs = daemon.logs()
+            left_out = sum(int(n) for n in re.findall(r"denials not logged one by one count=(\d+)", logs))
+            return len(re.findall(r" denied reason=over_limit rule=global.free_tier .* peer=192.0.2.1 .* path=/a\n", logs)) + left_out
+
+        wait_until(lambda: told() >= 300, "300 denials in the log, or counted")
+        self.assertEqual(told(), 300)
+        self.assertNotIn("secret", daemon.logs())
+        # Both are as the document in force says.
+        self.write(limit=2)
+        wait_until(lambda: request(daemon.port, path="/metrics")[0] == 200, "the metrics")
+        before = told()
+        for _ in range(3):
+            check(daemon.port, ip="192.0.2.7")
+        self.assertEqual(told(), before)
 
     def test_counts_survive_a_restart(self):
         persist = f", persist_to_disk: {self.directory}/states, persist_interval: 3600"

@@ -364,8 +364,9 @@ Plain HttpSession::HandleOperational(Endpoint endpoint) {
       return MakeText(503, why + '\n');
     }
     case Endpoint::kMetrics: {
-      if (!options_.metrics) return MakeProblem(404, "metrics are off");
-      Plain plain = MakeText(200, options_.metrics());
+      const auto text = options_.metrics ? options_.metrics() : nullptr;
+      if (text == nullptr) return MakeProblem(404, "metrics are off");
+      Plain plain = MakeText(200, *text);
       plain.content_type = "text/plain; version=0.0.4; charset=utf-8";
       return plain;
     }
