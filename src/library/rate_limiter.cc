@@ -6,6 +6,7 @@
 
 #include "analytics/event_log.h"
 #include "engine/engine.h"
+#include "library/insides.h"
 #include "library/make_store.h"
 #include "storage/memory/persistence.h"
 
@@ -19,6 +20,7 @@ struct RateLimiter::Parts {
   std::unique_ptr<engine::Engine> engine;
   // After the engine, so that it goes first: its end is the last save of the engine's store.
   std::unique_ptr<storage::memory::Persistence> persistence;
+  library::Insides insides;
 
   Call Run(CallKind kind, const Request& request) {
     Call call;
@@ -57,6 +59,8 @@ Result<std::unique_ptr<RateLimiter>> RateLimiter::Create(const EnterpriseRateLim
   auto stores = library::MakeStores(config.storage);
   if (!stores) return std::unexpected(std::move(stores).error());
   auto parts = std::make_unique<Parts>();
+  parts->insides.local = stores->local.get();
+  parts->insides.redis = stores->redis;
   auto engine = engine::Engine::Create(config, std::move(stores->main),
                                        {.clock = options.clock,
                                         .extractors = std::move(options.extractors),
@@ -68,6 +72,7 @@ Result<std::unique_ptr<RateLimiter>> RateLimiter::Create(const EnterpriseRateLim
   auto persistence = Persist(config.storage, stores->memory, parts->engine->clock());
   if (!persistence) return std::unexpected(std::move(persistence).error());
   parts->persistence = std::move(*persistence);
+  parts->insides.persistence = parts->persistence.get();
   return std::unique_ptr<RateLimiter>(new RateLimiter(std::move(parts)));
 }
 
@@ -126,6 +131,8 @@ Result<> RateLimiter::Apply(const EnterpriseRateLimitConfig& config) {
   parts_->events.Enable(config.analytics.event_logging);
   return {};
 }
+
+library::Insides RateLimiter::insides() const { return parts_->insides; }
 
 engine::Engine& RateLimiter::engine() { return *parts_->engine; }
 

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 #include <atomic>
+#include <chrono>
 #include <mutex>
 
 #include "base/log.h"
@@ -18,6 +19,8 @@
 
 namespace weir::server {
 namespace {
+
+Nanos SteadyNow() { return std::chrono::steady_clock::now().time_since_epoch() / std::chrono::nanoseconds(1); }
 
 log::Level LevelOf(const std::string& name) {
   if (name == "debug") return log::Level::kDebug;
@@ -104,14 +107,16 @@ struct Daemon::Parts {
   std::mutex reloading;
   std::vector<std::string> files;  // by `reloading`
 
-  std::shared_ptr<const std::string> Metrics() const {
-    if (!metrics_enabled.load()) return nullptr;
-    return std::make_shared<const std::string>(RenderMetrics({.engine = &limiter->engine(),
-                                                              .data = serving.load(std::memory_order_acquire),
-                                                              .grpc = grpc.get(),
-                                                              .reloads_ok = reloads_ok.load(),
-                                                              .reloads_failed = reloads_failed.load(),
-                                                              .started = started}));
+  MetricsPage metrics{[this] { return Rendered(); }, [] { return SteadyNow(); }};
+
+  std::string Rendered() const {
+    return RenderMetrics({.engine = &limiter->engine(),
+                          .insides = limiter->insides(),
+                          .data = serving.load(std::memory_order_acquire),
+                          .grpc = grpc.get(),
+                          .reloads_ok = reloads_ok.load(),
+                          .reloads_failed = reloads_failed.load(),
+                          .started = started});
   }
 
   bool Ready(std::string* why) const {
@@ -131,7 +136,7 @@ struct Daemon::Parts {
     http.engine = &limiter->engine();
     http.max_body_bytes = server_config.max_request_bytes;
     http.max_headers = server_config.max_header_count;
-    http.metrics = [this] { return Metrics(); };
+    http.metrics = [this] { return metrics_enabled.load() ? metrics.Get() : nullptr; };
     http.ready = [this](std::string* why) { return Ready(why); };
     admin = http;
     resp.engine = &limiter->engine();
