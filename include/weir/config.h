@@ -367,6 +367,9 @@ struct ServerConfig {
   std::uint32_t max_header_count = 100;
   std::uint32_t idle_timeout_ms = 60'000;
   std::uint32_t drain_timeout_ms = 10'000;
+  // Whether it asks for traffic while its store is down. Not written: unless something is then denied
+  // (on_store_failure: deny).
+  std::optional<bool> ready_when_degraded = {};
   std::optional<std::string> resp_password = {};
   std::string log_level = "info";   // debug, info, warn, error
   std::string log_format = "text";  // text, json

@@ -200,6 +200,9 @@ Ref<ServerConfig> ServerType() {
           "A connection on which nothing happens, or whose request is not complete, for this long is closed; 0: never.")
       .With("drain_timeout_ms", &ServerConfig::drain_timeout_ms, Count32({0, 86'400'000}),
             "How long a stop waits for open connections.")
+      .With("ready_when_degraded", &ServerConfig::ready_when_degraded, Opt(Bool()),
+            "Whether `/readyz` and gRPC's health ask for traffic while the store is down.",
+            "`true`, unless a rule or `storage` says `on_store_failure: deny`")
       .With("resp_password", &ServerConfig::resp_password, Opt(Text(AnyText("text"))), "What AUTH must say.", "none")
       .With("log_level", &ServerConfig::log_level, Word({"debug", "info", "warn", "error"}),
             "Least level that is logged.")

@@ -67,6 +67,14 @@ void ApplyOverrides(const DaemonOptions& options, ServerConfig& server) {
   Override(server.admin, options.admin);
 }
 
+// Whether anything is denied because the store does not answer.
+bool DeniesWithoutStore(const config::Snapshot& snapshot) {
+  return snapshot.document().storage.on_store_failure == StoreFailurePolicy::kDeny ||
+         std::ranges::any_of(snapshot.rules(), [](const config::Rule& rule) {
+           return !rule.unlimited && !rule.shadow && rule.on_store_failure == StoreFailurePolicy::kDeny;
+         });
+}
+
 // The settings that only a restart changes, as far as they differ.
 std::vector<std::string> NeedRestart(const ServerConfig& now, const ServerConfig& then) {
   std::vector<std::string> names;
@@ -119,17 +127,17 @@ struct Daemon::Parts {
                           .started = started});
   }
 
+  // docs/decisions/0014-ready-when-degraded.md
   bool Ready(std::string* why) const {
     if (draining.load()) {
       *why = "draining";
       return false;
     }
-    storage::Store& store = limiter->engine().store();
-    if (store.GetHealth() == storage::Health::kDown) {
-      *why = fmt::format("store {} is down; rules decide by their failure policy", store.Name());
-      return false;
-    }
-    return true;
+    const storage::Store& store = limiter->engine().store();
+    if (store.GetHealth() != storage::Health::kDown) return true;
+    *why = fmt::format("degraded: store {} is down, and rules decide by their on_store_failure", store.Name());
+    const auto snapshot = limiter->engine().snapshot();
+    return snapshot->document().server.ready_when_degraded.value_or(!DeniesWithoutStore(*snapshot));
   }
 
   void PrepareFrontEnds() {

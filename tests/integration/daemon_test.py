@@ -148,6 +148,33 @@ class Daemon(Case):
             check(daemon.port, ip="192.0.2.7")
         self.assertEqual(told(), before)
 
+    def test_readiness_without_the_store_is_what_the_rules_say(self):
+        def document(rule="", storage="", server=""):
+            path = self.directory / "weir.yaml"
+            fresh = self.directory / "weir.yaml.new"
+            fresh.write_text(f"global: {{free_tier: {{max_requests: 5, window_seconds: 60{rule}}}}}\n"
+                             f"storage: {{redis: {{url: 'unix://{self.directory}/no-redis'}}{storage}}}\n{server}")
+            fresh.rename(path)
+            return path
+
+        daemon = self.weir(document())
+
+        def readyz():
+            return request(daemon.port, path="/readyz")[0::2]
+
+        self.assertEqual(readyz(), (200, "degraded: store redis is down, and rules decide by their on_store_failure\n"))
+        self.assertTrue(check(daemon.port, ip="192.0.2.1")[2]["allowed"])
+        for change, status in (({"rule": ", on_store_failure: deny"}, 503), ({"rule": ", on_store_failure: allow"}, 200),
+                               ({"storage": ", on_store_failure: deny"}, 503), ({}, 200),
+                               ({"rule": ", on_store_failure: deny, mode: shadow"}, 200),
+                               ({"rule": ", on_store_failure: deny", "server": "server: {ready_when_degraded: true}\n"}, 200),
+                               ({"server": "server: {ready_when_degraded: false}\n"}, 503)):
+            before = daemon.logs().count("configuration in force")
+            document(**change)
+            wait_until(lambda: daemon.logs().count("configuration in force") > before, "the reload")
+            self.assertEqual(readyz()[0], status, change)
+            self.assertTrue(readyz()[1].startswith("degraded: "))
+
     def test_counts_survive_a_restart(self):
         persist = f", persist_to_disk: {self.directory}/states, persist_interval: 3600"
         path = self.write(limit=100, persist=persist)

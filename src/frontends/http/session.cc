@@ -360,8 +360,8 @@ Plain HttpSession::HandleOperational(Endpoint endpoint) {
     case Endpoint::kReady: {
       std::string why;
       if (connection_.draining()) return MakeText(503, "draining\n");
-      if (!options_.ready || options_.ready(&why)) return MakeText(200, "ready\n");
-      return MakeText(503, why + '\n');
+      const bool ready = !options_.ready || options_.ready(&why);
+      return MakeText(ready ? 200 : 503, why.empty() ? "ready\n" : why + '\n');
     }
     case Endpoint::kMetrics: {
       const auto text = options_.metrics ? options_.metrics() : nullptr;

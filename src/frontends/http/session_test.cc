@@ -519,6 +519,12 @@ TEST(HttpSession, Operational) {
   };
   EXPECT_EQ(f.Get("/readyz").status, 503);
   EXPECT_EQ(f.Get("/readyz").body, "store is down\n");
+  f.options.ready = [](std::string* why) {
+    *why = "degraded";
+    return true;
+  };
+  EXPECT_EQ(f.Get("/readyz").status, 200);
+  EXPECT_EQ(f.Get("/readyz").body, "degraded\n");
   EXPECT_EQ(f.Get("/metrics").body, "weir_up 1\n");
   EXPECT_EQ(f.Get("/metrics").Header("Content-Type"), "text/plain; version=0.0.4; charset=utf-8");
   f.options.metrics = [] { return nullptr; };  // as a configuration says that may change
