@@ -147,7 +147,7 @@ struct HeaderConfig {
   static HeaderConfig Detailed();            // ietf + x-ratelimit
   static HeaderConfig UploadOptimized();     // only on denial
   static HeaderConfig StreamingOptimized();  // ietf only, no X-
-  static HeaderConfig ComplianceMode();      // ietf, draft 07, x-ratelimit with epoch
+  static HeaderConfig ComplianceMode();      // ietf, draft 06, x-ratelimit with epoch
   static HeaderConfig None();
 };
 
@@ -364,6 +364,7 @@ struct ServerConfig {
   std::uint32_t threads = 0;  // event loops; 0 = one a core
   std::uint32_t max_connections = 10'000;
   std::uint32_t max_request_bytes = 1 << 20;
+  std::uint64_t max_buffered_bytes = 1 << 30;  // of all connections together; 0 = no bound
   std::uint32_t max_header_count = 100;
   std::uint32_t idle_timeout_ms = 60'000;
   std::uint32_t drain_timeout_ms = 10'000;

@@ -190,14 +190,20 @@ Ref<ServerConfig> ServerType() {
       .With("grpc", &ServerConfig::grpc, ListenerType(), "gRPC.")
       .With("admin", &ServerConfig::admin, ListenerType(), "Health and metrics.")
       .With("threads", &ServerConfig::threads, Count32({0, 1024}), "Event loops.", "one a core")
-      .With("max_connections", &ServerConfig::max_connections, Count32({1, 10'000'000}), "More are closed at once.")
+      .With("max_connections", &ServerConfig::max_connections, Count32({1, 10'000'000}),
+            "More are closed at once; the admin listener may have 32 beyond it.")
       .With("max_request_bytes", &ServerConfig::max_request_bytes, Count32({1024, 1 << 30}),
             "A larger request is refused.")
+      .With("max_buffered_bytes", &ServerConfig::max_buffered_bytes, Count(),
+            "What all connections together may hold of requests that are not complete and answers that are not taken; "
+            "the "
+            "connection that would hold more is closed. 0: no bound.")
       .With("max_header_count", &ServerConfig::max_header_count, Count32({1, 10'000}),
             "A request with more headers is refused.")
       .With(
           "idle_timeout_ms", &ServerConfig::idle_timeout_ms, Count32({0, 86'400'000}),
-          "A connection on which nothing happens, or whose request is not complete, for this long is closed; 0: never.")
+          "A connection is closed on which nothing happens, whose request is not complete, or whose peer does not take "
+          "what was answered, for this long; 0: never.")
       .With("drain_timeout_ms", &ServerConfig::drain_timeout_ms, Count32({0, 86'400'000}),
             "How long a stop waits for open connections.")
       .With("ready_when_degraded", &ServerConfig::ready_when_degraded, Opt(Bool()),

@@ -13,6 +13,7 @@
 #include "frontends/http/session.h"
 #include "frontends/resp/session.h"
 #include "net/server.h"
+#include "server/descriptors.h"
 #include "server/grpc_front_end.h"
 #include "server/metrics.h"
 #include "server/systemd.h"
@@ -21,6 +22,11 @@ namespace weir::server {
 namespace {
 
 Nanos SteadyNow() { return std::chrono::steady_clock::now().time_since_epoch() / std::chrono::nanoseconds(1); }
+
+// Health and metrics are to be had also when a flood has taken all places.
+constexpr std::uint32_t kAdminReserve = 32;
+// Besides connections: listeners, loops, files, the store's connections.
+constexpr std::uint64_t kOtherDescriptors = 64;
 
 log::Level LevelOf(const std::string& name) {
   if (name == "debug") return log::Level::kDebug;
@@ -87,6 +93,7 @@ std::vector<std::string> NeedRestart(const ServerConfig& now, const ServerConfig
   compare(now.admin == then.admin, "server.admin");
   compare(now.threads == then.threads, "server.threads");
   compare(now.max_connections == then.max_connections, "server.max_connections");
+  compare(now.max_buffered_bytes == then.max_buffered_bytes, "server.max_buffered_bytes");
   compare(now.max_request_bytes == then.max_request_bytes, "server.max_request_bytes");
   compare(now.max_header_count == then.max_header_count, "server.max_header_count");
   compare(now.idle_timeout_ms == then.idle_timeout_ms, "server.idle_timeout_ms");
@@ -149,6 +156,11 @@ struct Daemon::Parts {
     admin = http;
     resp.engine = &limiter->engine();
     resp.password = server_config.resp_password.value_or("");
+    // So that a command that is too long is told so, before the connection's own bound cuts it.
+    const auto at_most = [this](std::uint32_t& bound) { bound = std::min(bound, server_config.max_request_bytes); };
+    at_most(resp.limits.max_command_bytes);
+    at_most(resp.limits.max_bulk_bytes);
+    at_most(resp.limits.max_inline_bytes);
     grpc = std::make_unique<GrpcFrontEnd>(limiter->engine(), server_config, *clock, [this] {
       std::string why;
       return Ready(&why);
@@ -161,11 +173,13 @@ struct Daemon::Parts {
     const auto add = [&](const char* name, const ListenerConfig& config, net::SessionFactory sessions,
                          std::vector<std::string> alpn = {}) {
       if (config.address == "off" || config.address.empty()) return;
+      const bool listener_is_admin = std::string_view(name) == "admin";
       net::ListenerOptions listener{.name = name,
                                     .address = config.address,
                                     .inherited_fds = {},
                                     .tls = nullptr,
-                                    .sessions = std::move(sessions)};
+                                    .sessions = std::move(sessions),
+                                    .reserve = listener_is_admin ? kAdminReserve : 0};
       for (const InheritedSocket& socket : inherited) {
         if (socket.name == name || (socket.name.empty() && listener.name == "http"))
           listener.inherited_fds.push_back(socket.fd);
@@ -210,9 +224,17 @@ Result<std::unique_ptr<Daemon>> Daemon::Start(DaemonOptions options) {
   parts->PrepareFrontEnds();
   auto listeners = parts->Listeners();
   if (!listeners) return std::unexpected(listeners.error());
+  const std::uint64_t needed = std::uint64_t{parts->server_config.max_connections} + kAdminReserve + kOtherDescriptors;
+  if (const std::uint64_t most = RaiseDescriptorLimit(); most < needed) {
+    log::Warn("too few file descriptors for server.max_connections: more connections wait in the kernel's queue",
+              {{"descriptors", std::to_string(most)},
+               {"needed", std::to_string(needed)},
+               {"hint", "raise ulimit -n, or LimitNOFILE= of the unit"}});
+  }
   auto server = net::Server::Start({.threads = parts->server_config.threads,
                                     .max_connections = parts->server_config.max_connections,
                                     .max_input_bytes = parts->server_config.max_request_bytes + 65'536,
+                                    .max_buffered_bytes = parts->server_config.max_buffered_bytes,
                                     .idle_timeout_ms = parts->server_config.idle_timeout_ms},
                                    std::move(*listeners));
   if (!server) return std::unexpected(server.error());
@@ -265,6 +287,10 @@ Result<> Daemon::Reload() {
   if (parts_->files.empty())
     return Fail(ErrorCode::kFailedPrecondition, "started without a configuration file: nothing to reload");
   const std::string file = parts_->files.front();
+  // Certificates are renewed also while the document has a fault.
+  if (const auto read = parts_->server->ReloadTls(); !read) {
+    log::Error("certificate refused, the old one stays in use", {{"why", read.error().message}});
+  }
   const auto refuse = [&](const Error& error) -> Result<> {
     ++parts_->reloads_failed;
     log::Error("configuration refused, the old one stays in force", {{"file", file}, {"why", error.message}});
@@ -294,7 +320,8 @@ Result<> Daemon::Reload() {
 void Daemon::Drain() {
   parts_->draining = true;
   parts_->grpc->Refresh();
-  const std::uint64_t cut = parts_->server->Drain(parts_->server_config.drain_timeout_ms);
+  const std::uint64_t cut =
+      parts_->server->Drain(parts_->limiter->engine().snapshot()->document().server.drain_timeout_ms);
   if (cut > 0) log::Warn("connections cut at the end of the drain", {{"count", std::to_string(cut)}});
 }
 

@@ -166,8 +166,14 @@ void AddConnections(Page& page, const net::ServerStats& stats) {
   page.Counter("weir_connections_refused_total", "Connections closed at once because there were too many.",
                stats.refused);
   page.Counter("weir_connections_idle_closed_total", "Connections closed because nothing came.", stats.idle_closed);
-  page.Counter("weir_connections_overflow_closed_total", "Connections closed because a buffer was full.",
+  page.Counter("weir_connections_slow_closed_total", "Connections closed because their peer did not take the answers.",
+               stats.slow_closed);
+  page.Counter("weir_connections_overflow_closed_total", "Connections closed because a buffer of theirs was full.",
                stats.overflow_closed);
+  page.Counter("weir_connections_crowded_closed_total",
+               "Connections closed because all connections' buffers together were full.", stats.crowded_closed);
+  page.Gauge("weir_buffered_bytes", "Bytes in all connections' buffers now.",
+             static_cast<double>(stats.buffered_bytes));
   page.Gauge("weir_connections_open", "Connections open now.", static_cast<double>(stats.open));
   page.Counter("weir_received_bytes_total", "Bytes received.", stats.bytes_in);
   page.Counter("weir_sent_bytes_total", "Bytes sent.", stats.bytes_out);
