@@ -320,6 +320,11 @@ TEST(Faults, ThingsThatAreAllowedButOdd) {
        {"line 2: warning: users.a.rule.identifier.ip_address.geolocation: has no effect in this version",
         "line 2: warning: users.a.rule.identifier.ip_address.reputation_check: has no effect in this version"}},
       {"users: {a: {rule: {identifier: {ip_address: {geolocation: false, reputation_check: false}}}}}\n", {}},
+      {"users: {a: {rule: {headers: {styles: [draft07, ietf]}}}}\n",
+       {"line 2: warning: users.a.rule.headers.styles: draft07 has no effect beside ietf: both are called RateLimit, "
+        "and "
+        "ietf is sent (draft06 can be sent beside ietf)"}},
+      {"users: {a: {rule: {headers: compliance_mode}}, b: {rule: {headers: {styles: [draft06, draft07]}}}}\n", {}},
       {"analytics: {insights_retention_days: 7}\n",
        {"line 2: warning: analytics.insights_retention_days: has no effect in this version"}},
       {"analytics: {insights_retention_days: 30, metrics_enabled: false, event_logging: true}\n", {}},

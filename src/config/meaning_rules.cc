@@ -59,7 +59,13 @@ void RuleCheck::CheckWritten(const Place& place, const RateLimitRule& rule) {
   if (rule.headers) {
     const auto& styles = rule.headers->styles;
     const bool none = std::ranges::find(styles, HeaderStyle::kNone) != styles.end();
+    const auto has = [&](HeaderStyle style) { return std::ranges::find(styles, style) != styles.end(); };
     if (none && styles.size() > 1) faults_.Error(place.Below("headers").Below("styles"), "'none' stands alone");
+    if (has(HeaderStyle::kIetf) && has(HeaderStyle::kDraft07)) {
+      faults_.Warn(place.Below("headers").Below("styles"),
+                   "draft07 has no effect beside ietf: both are called RateLimit, and ietf is sent",
+                   "draft06 can be sent beside ietf");
+    }
   }
   if (rule.schedule) {
     const Place schedule = place.Below("schedule");

@@ -151,7 +151,8 @@ Ref<HeaderConfig> HeadersType() {
     record
         ->With("styles", &HeaderConfig::styles, ListOf(style, 1),
                "Forms of the headers; several may be sent together. `ietf`: RateLimit and RateLimit-Policy; `draft06`, "
-               "`draft07`: older drafts of it; `x_ratelimit`: X-RateLimit-Limit, -Remaining and -Reset.")
+               "`draft07`: older drafts of it (draft07 not beside ietf, whose names it uses); `x_ratelimit`: "
+               "X-RateLimit-Limit, -Remaining and -Reset.")
         .With("reset_as_epoch", &HeaderConfig::reset_as_epoch, Bool(),
               "X-RateLimit-Reset as epoch seconds instead of seconds left.")
         .With("retry_after", &HeaderConfig::retry_after, Bool(), "Retry-After on a denial.")

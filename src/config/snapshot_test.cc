@@ -177,6 +177,10 @@ TEST(Snapshot, HeadersBecomeBits) {
   EXPECT_FALSE(plan.ietf || plan.draft06 || plan.retry_after || plan.basic_body);
   const HeaderPlan none = snapshot->FindTier("pro")->header_plan;
   EXPECT_FALSE(none.ietf || none.draft06 || none.draft07 || none.x_ratelimit);
+  // What a preset says is what is sent.
+  const HeaderPlan compliance = PlanOf(HeaderConfig::ComplianceMode());
+  EXPECT_TRUE(compliance.ietf && compliance.draft06 && compliance.x_ratelimit && compliance.reset_as_epoch);
+  EXPECT_FALSE(compliance.draft07);
 }
 
 // ---- endpoints ------------------------------------------------------------------------------------------------------
