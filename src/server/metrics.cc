@@ -239,13 +239,18 @@ std::string RenderMetrics(const MetricsSources& sources) {
 std::shared_ptr<const std::string> MetricsPage::Get() {
   std::unique_lock lock(mutex_);
   const bool large = text_ != nullptr && text_->size() > kLarge;
-  if (large && (rendering_ || now_() - rendered_ < kSecond)) return text_;
+  const Nanos now = now_();
+  if (now - second_ >= kSecond) {
+    second_ = now;
+    rendered_ = 0;
+  }
+  if (text_ != nullptr && (rendered_ >= (large ? 1 : kMostSmall) || (large && rendering_))) return text_;
+  ++rendered_;
   rendering_ = true;
   lock.unlock();
   auto text = std::make_shared<const std::string>(render_());
   lock.lock();
   rendering_ = false;
-  rendered_ = now_();
   text_ = text;
   return text;
 }

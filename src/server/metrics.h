@@ -30,11 +30,13 @@ struct MetricsSources {
 // Thread-safe as long as `sources` is not changed meanwhile.
 std::string RenderMetrics(const MetricsSources& sources);
 
-// The page as those who ask get it. A large page (thousands of rules) takes long to render and is asked for on loops
-// that serve requests: it stands for a second, and while somebody renders it anew. Thread-safe.
+// The page as those who ask get it. It is asked for on loops that serve requests, and rendering costs a thousand times
+// what a decision does: so only so often a second, and a large page (hundreds of rules) once, and not while somebody
+// renders it anyway. Those who ask more often get the latest one. Thread-safe.
 class MetricsPage {
  public:
   static constexpr std::size_t kLarge = 64 << 10;  // bytes
+  static constexpr int kMostSmall = 50;            // a second
 
   // `now`: any clock that does not go backwards.
   MetricsPage(std::function<std::string()> render, std::function<Nanos()> now)
@@ -47,7 +49,8 @@ class MetricsPage {
   std::mutex mutex_;  // guards what follows
   bool rendering_ = false;
   std::shared_ptr<const std::string> text_;
-  Nanos rendered_ = 0;
+  Nanos second_ = 0;  // its beginning
+  int rendered_ = 0;  // in it
 };
 
 }  // namespace weir::server
