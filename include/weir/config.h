@@ -48,8 +48,8 @@ struct SlidingWindow {
   friend bool operator==(const SlidingWindow&, const SlidingWindow&) = default;
 };
 struct SlidingWindowLog {
-  std::uint32_t log_retention = 0;     // seconds; 0 = window_seconds
-  std::uint32_t cleanup_interval = 0;  // seconds; 0 = on every access
+  std::uint32_t log_retention = 0;     // seconds; 0 = window_seconds. No effect in this version
+  std::uint32_t cleanup_interval = 0;  // seconds; 0 = on every access. No effect in this version
   friend bool operator==(const SlidingWindowLog&, const SlidingWindowLog&) = default;
 };
 // GCC takes scoped enumerators to shadow weir::kMinute and its kin (base/clock.h); they do not.
@@ -84,9 +84,9 @@ using RateLimitAlgorithm =
 struct EnhancedIdentifier;
 
 struct IpAddress {
-  bool use_forwarded = false;  // true: also without trusted_proxies, the left-most X-Forwarded-For entry (spoofable)
-  bool geolocation = false;
-  bool reputation_check = false;
+  bool use_forwarded = false;     // true: also without trusted_proxies, the left-most X-Forwarded-For entry (spoofable)
+  bool geolocation = false;       // no effect in this version
+  bool reputation_check = false;  // no effect in this version
   friend bool operator==(const IpAddress&, const IpAddress&) = default;
 };
 struct UserId {
@@ -147,7 +147,7 @@ struct HeaderConfig {
   static HeaderConfig Detailed();            // ietf + x-ratelimit
   static HeaderConfig UploadOptimized();     // only on denial
   static HeaderConfig StreamingOptimized();  // ietf only, no X-
-  static HeaderConfig ComplianceMode();      // ietf, draft 07, x-ratelimit with epoch
+  static HeaderConfig ComplianceMode();      // ietf, draft 06, x-ratelimit with epoch
   static HeaderConfig None();
 };
 
@@ -346,9 +346,9 @@ struct StorageConfig {
   friend bool operator==(const StorageConfig&, const StorageConfig&) = default;
 };
 struct AnalyticsConfig {
-  bool metrics_enabled = true;
-  bool event_logging = false;
-  std::uint32_t insights_retention_days = 30;
+  bool metrics_enabled = true;                 // the daemon's /metrics
+  bool event_logging = false;                  // a log line for each denial, at most 100 a second
+  std::uint32_t insights_retention_days = 30;  // no effect in this version
   friend bool operator==(const AnalyticsConfig&, const AnalyticsConfig&) = default;
 };
 struct TlsConfig {
@@ -370,9 +370,13 @@ struct ServerConfig {
   std::uint32_t threads = 0;  // event loops; 0 = one a core
   std::uint32_t max_connections = 10'000;
   std::uint32_t max_request_bytes = 1 << 20;
+  std::uint64_t max_buffered_bytes = 1 << 30;  // of all connections together; 0 = no bound
   std::uint32_t max_header_count = 100;
   std::uint32_t idle_timeout_ms = 60'000;
   std::uint32_t drain_timeout_ms = 10'000;
+  // Whether it asks for traffic while its store is down. Not written: unless something is then denied
+  // (on_store_failure: deny).
+  std::optional<bool> ready_when_degraded = {};
   std::optional<std::string> resp_password = {};
   std::string log_level = "info";   // debug, info, warn, error
   std::string log_format = "text";  // text, json

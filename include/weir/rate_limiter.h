@@ -27,6 +27,9 @@ class Clock;
 namespace engine {
 class Engine;
 }
+namespace library {
+struct Insides;
+}
 
 // An identifier written in C++: returns the subject, or an empty view when there is none. The view must live as long as
 // the request or be static. Must be thread-safe and must not throw.
@@ -72,7 +75,9 @@ class RateLimiter {
   // restart and is refused with kFailedPrecondition.
   Result<> Apply(const EnterpriseRateLimitConfig& config);
 
-  engine::Engine& engine();  // for front ends inside this repository
+  // For front ends and metrics inside this repository.
+  engine::Engine& engine();
+  library::Insides insides() const;
 
  private:
   struct Parts;

@@ -7,6 +7,8 @@
 #include <atomic>
 #include <memory>
 
+#include "base/utf8.h"
+
 namespace weir::log {
 namespace {
 
@@ -50,10 +52,11 @@ std::string_view Name(Level level) {
   return "info";
 }
 
-// Quotes and escapes as JSON does, so that a hostile value cannot forge a second line in either format.
-std::string Quote(std::string_view text) {
+// Quotes and escapes as JSON does, so that a hostile value cannot forge a second line in either format, and no bytes
+// make a line that JSON's readers refuse.
+std::string Quote(std::string_view raw) {
   std::string out = "\"";
-  for (const char c : text) {
+  for (const char c : ReplaceInvalidUtf8(raw)) {
     const auto byte = static_cast<unsigned char>(c);
     if (c == '"' || c == '\\') {
       out += '\\';
@@ -71,7 +74,7 @@ bool IsPlain(std::string_view text) {
   if (text.empty()) return false;
   for (const char c : text) {
     const auto byte = static_cast<unsigned char>(c);
-    if (byte <= 0x20 || byte == 0x7f || c == '"' || c == '\\' || c == '=') return false;
+    if (byte <= 0x20 || byte >= 0x7f || c == '"' || c == '\\' || c == '=') return false;
   }
   return true;
 }

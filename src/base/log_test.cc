@@ -32,6 +32,12 @@ TEST_F(Log, WritesOneJsonObjectALine) {
   EXPECT_NE(line.find(R"("level":"error","event":"bad \"thing\"","why":"a\u000ab"})"), std::string::npos) << line;
 }
 
+TEST_F(Log, BytesThatAreNotUtf8AreReplaced) {
+  Configure(Level::kInfo, Format::kJson);
+  const std::string line = Written(Level::kInfo, "denied", {{"path", "/\xFF\xC3\xBC"}});
+  EXPECT_NE(line.find("\"path\":\"/\xEF\xBF\xBD\xC3\xBC\""), std::string::npos) << line;
+}
+
 TEST_F(Log, AValueCannotForgeASecondLine) {
   const std::string line = Written(
       Level::kInfo, "login", {{"user", "eve\n2024-01-01T00:00:00.000Z info forged"}, {"key", "a=b"}, {"empty", ""}});

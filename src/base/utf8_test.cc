@@ -38,5 +38,14 @@ TEST(Utf8, IsToldFromWhatIsNot) {
   EXPECT_EQ(FindInvalidUtf8("\x80"), 0U);
 }
 
+TEST(Utf8, BadBytesAreReplacedOneByOneAndTheRestIsKept) {
+  EXPECT_EQ(ReplaceInvalidUtf8(""), "");
+  EXPECT_EQ(ReplaceInvalidUtf8("gr\xC3\xBC\xC3\x9F"), "gr\xC3\xBC\xC3\x9F");
+  EXPECT_EQ(ReplaceInvalidUtf8("/a\xFF"
+                               "b\xE2\x82"),
+            "/a\xEF\xBF\xBD"
+            "b\xEF\xBF\xBD\xEF\xBF\xBD");
+}
+
 }  // namespace
 }  // namespace weir

@@ -31,7 +31,8 @@ _weir() {
   compadd -a found
   _files
 }
-compdef _weir weir
+# Autoloaded from a directory of $fpath, or read by `source`.
+if [ "$funcstack[1]" = _weir ]; then _weir "$@"; else compdef _weir weir; fi
 )sh";
 
 constexpr const char* kFish =

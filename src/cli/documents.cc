@@ -91,7 +91,7 @@ int RunValidate(const ValidateOptions& options) {
 }
 
 int RunSchema(const SchemaOptions& options) {
-  fmt::print("{}\n", options.markdown ? ConfigReferenceMarkdown() : ConfigJsonSchema());
+  fmt::print("{}", options.markdown ? ConfigReferenceMarkdown() : ConfigJsonSchema());
   return 0;
 }
 

@@ -10,6 +10,7 @@
 #include <fstream>
 #include <iostream>
 
+#include "base/utf8.h"
 #include "cli/commands.h"
 #include "cli/request_flags.h"
 #include "cli/simulation.h"
@@ -21,6 +22,8 @@ namespace {
 std::string ReportJson(const SimulationReport& report) {
   boost::json::object root{{"lines", report.lines},
                            {"unreadable", report.unreadable},
+                           {"unidentified", report.unidentified},
+                           {"not_addresses", report.not_addresses},
                            {"allowed", report.allowed},
                            {"denied", report.denied},
                            {"shadow_denied", report.shadow_denied},
@@ -34,7 +37,7 @@ std::string ReportJson(const SimulationReport& report) {
         {"rule", name}, {"denied", rule.denied}, {"shadow_denied", rule.shadow_denied}, {"clients", rule.clients}});
   }
   for (const auto& client : report.top_denied) {
-    clients.push_back(boost::json::object{{"ip", client.address},
+    clients.push_back(boost::json::object{{"ip", ReplaceInvalidUtf8(client.address)},
                                           {"requests", client.requests},
                                           {"denied", client.denied},
                                           {"rule", client.rule},
@@ -67,6 +70,15 @@ std::string ReportText(const SimulationReport& report) {
   if (report.unreadable > 0) {
     text += fmt::format("{} of {} lines are not access log lines; the first is line {}: {}\n", Count(report.unreadable),
                         Count(report.lines), report.first_unreadable_line, report.first_unreadable_why);
+  }
+  if (report.unidentified > 0) {
+    text += fmt::format("{} times a rule found nobody to count in a line, and did not limit it\n",
+                        Count(report.unidentified));
+  }
+  if (report.not_addresses > 0) {
+    text += fmt::format(
+        "{} lines do not begin with an IP address, as rules by address need; the first is line {}: {}\n",
+        Count(report.not_addresses), report.first_not_address_line, Printable(report.first_not_address.substr(0, 100)));
   }
   if (report.clients_untracked > 0) {
     text += fmt::format("{} requests came from clients beyond the first million: decided, but not listed by name\n",

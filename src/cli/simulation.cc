@@ -4,7 +4,9 @@
 #include <array>
 #include <unordered_set>
 
+#include "base/address.h"
 #include "cli/access_log.h"
+#include "engine/engine.h"
 
 namespace weir::cli {
 namespace {
@@ -74,6 +76,10 @@ class Replay {
       }
       return;
     }
+    if (!ParseAddress(entry->address) && report_.not_addresses++ == 0) {
+      report_.first_not_address_line = report_.lines;
+      report_.first_not_address = entry->address;
+    }
     if (report_.first == 0) report_.first = entry->time;
     report_.last = std::max(report_.last, entry->time);
     clock_.Set(report_.last);
@@ -85,6 +91,7 @@ class Replay {
 
   SimulationReport Finish(std::uint32_t top) {
     report_.slices = timeline_.Into(kSlices);
+    report_.unidentified = limiter_.engine().GetCounts().unidentified;
     report_.clients = clients_.size();
     for (const auto& [address, count] : clients_) {
       if (count.denied == 0) continue;

@@ -24,6 +24,13 @@ struct SimulationReport {
   std::uint64_t unreadable = 0;             // not access log lines
   std::uint64_t first_unreadable_line = 0;  // 1-based; 0 = none
   std::string first_unreadable_why;
+  // A rule found nobody to count in a line, and so did not limit it; any number in one line.
+  std::uint64_t unidentified = 0;
+  // Lines whose first field is no IP address (a host name, as Apache's HostnameLookups writes): rules by address do not
+  // hold for them.
+  std::uint64_t not_addresses = 0;
+  std::uint64_t first_not_address_line = 0;  // 1-based; 0 = none
+  std::string first_not_address;
   std::uint64_t allowed = 0;
   std::uint64_t denied = 0;
   std::uint64_t shadow_denied = 0;  // a shadow rule would have denied

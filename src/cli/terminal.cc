@@ -6,18 +6,27 @@
 #include <cstdint>
 #include <ctime>
 
+#include "base/utf8.h"
+
 namespace weir::cli {
 
 std::string Printable(std::string_view text) {
-  std::string out(text);
-  for (char& c : out) {
+  std::string out;
+  for (const char c : ReplaceInvalidUtf8(text)) {
     const auto byte = static_cast<unsigned char>(c);
-    if (byte < 0x20 || byte == 0x7f) c = '?';
+    // U+0080 to U+009F, which are controls too, are C2 and one of these.
+    const bool c1 = byte >= 0x80 && byte < 0xa0 && !out.empty() && out.back() == '\xC2';
+    if (c1) out.pop_back();
+    out += byte < 0x20 || byte == 0x7f || c1 ? '?' : c;
   }
   return out;
 }
 
-std::string Table(const std::vector<std::vector<std::string>>& rows) {
+std::string Table(const std::vector<std::vector<std::string>>& raw) {
+  std::vector<std::vector<std::string>> rows = raw;
+  for (auto& row : rows) {
+    for (std::string& cell : row) cell = Printable(cell);
+  }
   std::vector<std::size_t> widths;
   for (const auto& row : rows) {
     widths.resize(std::max(widths.size(), row.size()));
@@ -27,7 +36,7 @@ std::string Table(const std::vector<std::vector<std::string>>& rows) {
   for (std::size_t r = 0; r < rows.size(); ++r) {
     std::string line;
     for (std::size_t i = 0; i < rows[r].size(); ++i) {
-      line += fmt::format("{:<{}}  ", Printable(rows[r][i]), widths[i]);
+      line += fmt::format("{:<{}}  ", rows[r][i], widths[i]);
     }
     line.erase(line.find_last_not_of(' ') + 1);
     out += line + '\n';

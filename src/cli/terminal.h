@@ -21,7 +21,7 @@ std::string Count(std::uint64_t count);
 // "2026-10-10 20:55:36" in UTC.
 std::string Timestamp(Nanos time);
 
-// Text made safe for a terminal: control bytes become '?', so that a log line cannot steer it.
+// Text made safe for a terminal: controls become '?', and what is not UTF-8 U+FFFD, so that a log line cannot steer it.
 std::string Printable(std::string_view text);
 
 // A two-part bar chart over time, one row a bucket: `lower` is drawn full, `upper` shaded behind it.

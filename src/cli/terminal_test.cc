@@ -12,6 +12,17 @@ TEST(Terminal, TableAlignsAndNeutralisesControlBytes) {
             "ccc  d?[2J\n");
 }
 
+TEST(Terminal, NoTextSteersTheTerminal) {
+  EXPECT_EQ(Printable("gr\xC3\xBC\xC3\x9F\t\x7f"), "gr\xC3\xBC\xC3\x9F??");
+  EXPECT_EQ(Printable("\xC2\x9B"
+                      "2J\xC2\xA0"),
+            "?2J\xC2\xA0");  // CSI in one code point
+  EXPECT_EQ(Printable("\x9B"
+                      "2J"),
+            "\xEF\xBF\xBD"
+            "2J");
+}
+
 TEST(Terminal, Durations) {
   EXPECT_EQ(Duration(0), "now");
   EXPECT_EQ(Duration(999), "999 ns");

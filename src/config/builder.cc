@@ -24,7 +24,8 @@ HeaderConfig HeaderConfig::UploadOptimized() {
 HeaderConfig HeaderConfig::StreamingOptimized() { return {}; }
 HeaderConfig HeaderConfig::ComplianceMode() {
   HeaderConfig headers;
-  headers.styles = {HeaderStyle::kIetf, HeaderStyle::kDraft07, HeaderStyle::kXRateLimit};
+  // Every form that can stand beside the others: draft 07 uses the names of the IETF form for something else.
+  headers.styles = {HeaderStyle::kIetf, HeaderStyle::kDraft06, HeaderStyle::kXRateLimit};
   headers.reset_as_epoch = true;
   return headers;
 }

@@ -6,9 +6,12 @@
 #include <utility>
 #include <vector>
 
+#include "algorithms/adaptive.h"
+#include "algorithms/penalty.h"
 #include "algorithms/time_zone.h"
 #include "base/hash.h"
 #include "base/intern.h"
+#include "base/log.h"
 #include "config/fingerprint.h"
 #include "config/inherit.h"
 #include "config/make_limit.h"
@@ -200,48 +203,79 @@ void RuleCompiler::SetPenalty(Rule& rule, const PenaltyConfig& penalties, const 
 
 namespace {
 
-// The chain of former selves, without those whose states have expired and cut off after `most`. Those named in `newer`
-// are left out: a change that was rolled back (or made again) would move each state out of the rule and back with every
-// request.
-std::shared_ptr<const FormerRule> StillNeeded(const std::shared_ptr<const FormerRule>& former, Nanos now, int most,
-                                              std::vector<std::string_view>& newer) {
-  if (former == nullptr || former->until <= now || most == 0) return nullptr;
-  if (std::ranges::find(newer, former->generation) != newer.end()) return StillNeeded(former->before, now, most, newer);
-  newer.push_back(former->generation);
-  auto before = StillNeeded(former->before, now, most - 1, newer);
-  if (before == former->before) return former;
-  FormerRule shorter = *former;
-  shorter.before = std::move(before);
-  return std::make_shared<const FormerRule>(std::move(shorter));
-}
+// Cuts a chain of former selves to what is still needed.
+struct Shortening {
+  Nanos now;
+  // Left out: a change that was rolled back (or made again) would move each state out of the rule and back with every
+  // request.
+  std::vector<std::string_view> newer;
+  bool cut = false;  // something that is still needed was left out
+
+  // Without those whose states have expired, and cut off after `most`.
+  std::shared_ptr<const FormerRule> Of(const std::shared_ptr<const FormerRule>& former, int most) {
+    if (former == nullptr || former->until <= now) return nullptr;
+    if (std::ranges::find(newer, former->generation) != newer.end()) return Of(former->before, most);
+    if (most == 0) {
+      cut = true;
+      return nullptr;
+    }
+    newer.push_back(former->generation);
+    auto before = Of(former->before, most - 1);
+    if (before == former->before) return former;
+    FormerRule shorter = *former;
+    shorter.before = std::move(before);
+    return std::make_shared<const FormerRule>(std::move(shorter));
+  }
+};
 
 }  // namespace
 
 // What was used stays used, and who was banned stays banned: as long as states of a former self can live, they are
 // looked up and carried over.
-std::shared_ptr<const FormerRule> RuleCompiler::FormerOf(const FormerRule& before, std::string_view generation) const {
+std::shared_ptr<const FormerRule> RuleCompiler::FormerOf(const FormerRule& before, std::string_view path,
+                                                         std::string_view generation) {
   if (before.generation == generation) return before.before && before.before->until > now_ ? before.before : nullptr;
-  FormerRule former = before;
-  std::vector<std::string_view> newer = {generation, before.generation};
-  former.until = Saturated(static_cast<Int128>(now_) + StateLifetime(before.limit));
-  former.before = StillNeeded(before.before, now_, kMostFormers - 1, newer);
-  return std::make_shared<const FormerRule>(std::move(former));
+  Shortening shortening{.now = now_, .newer = {generation, before.generation}};
+  std::shared_ptr<const FormerRule> chain;
+  if (before.limit.kind == Kind::kUnlimited) {
+    chain = shortening.Of(before.before, kMostFormers);
+  } else {
+    FormerRule former = before;
+    former.until = Saturated(static_cast<Int128>(now_) + StateLifetime(before.limit));
+    former.before = shortening.Of(before.before, kMostFormers - 1);
+    chain = std::make_shared<const FormerRule>(std::move(former));
+  }
+  if (shortening.cut) {
+    ++cut_chains_;
+    cut_path_ = path;
+  }
+  return chain;
 }
 
-void RuleCompiler::SetFormer(Rule& rule, const Rule* before) const {
-  if (before == nullptr || rule.unlimited || before->identifier_hash != rule.identifier_hash) return;
-  if (!before->unlimited) {
-    rule.former = FormerOf(
-        {.limit = before->limit, .seed = before->seed, .generation = before->generation, .before = before->former},
-        rule.generation);
+void RuleCompiler::SetFormer(Rule& rule, const Rule* before) {
+  if (before == nullptr) return;
+  // Without a limit there are no subjects. But a limit may come back while states of the last one still live; its
+  // subjects then mean what they meant.
+  if (rule.unlimited) rule.identifier_hash = before->identifier_hash;
+  if (before->identifier_hash != rule.identifier_hash) return;
+  rule.former = FormerOf(
+      {.limit = before->limit, .seed = before->seed, .generation = before->generation, .before = before->former},
+      rule.path, rule.generation);
+  rule.penalty_former = FormerOf({.limit = before->penalty ? *before->penalty : Limit{},
+                                  .seed = before->penalty_seed,
+                                  .generation = before->penalty_generation,
+                                  .before = before->penalty_former},
+                                 rule.path, rule.penalty_generation);
+}
+
+std::vector<Rule> RuleCompiler::TakeRules() {
+  if (cut_chains_ > 0) {
+    log::Warn("rules have changed more often than is remembered: subjects that have not asked since start fresh",
+              {{"rule", std::string(cut_path_)},
+               {"rules", std::to_string(cut_chains_)},
+               {"changes_remembered", std::to_string(kMostFormers)}});
   }
-  if (rule.penalty && before->penalty) {
-    rule.penalty_former = FormerOf({.limit = *before->penalty,
-                                    .seed = before->penalty_seed,
-                                    .generation = before->penalty_generation,
-                                    .before = before->penalty_former},
-                                   rule.penalty_generation);
-  }
+  return std::move(rules_);
 }
 
 Nanos StateLifetime(const Limit& limit) {
@@ -250,7 +284,8 @@ Nanos StateLifetime(const Limit& limit) {
       return 0;
     case Kind::kTokenBucket:
     case Kind::kLeakyBucket: {
-      // Twice the time in which a full bucket empties: a commit above its reservation leaves debt.
+      // Twice the time in which a full bucket empties: a commit above its reservation leaves debt. There may be more
+      // (whatever is charged counts), without bound; that much is followed.
       if (limit.rate_count == 0) return INT64_MAX;
       return Saturated(static_cast<Int128>(limit.rate_period) * 2 * limit.capacity / limit.rate_count + kSecond);
     }
@@ -262,9 +297,11 @@ Nanos StateLifetime(const Limit& limit) {
     case Kind::kConcurrency:
       return limit.lease;
     case Kind::kAdaptive:
-      return Saturated(static_cast<Int128>(limit.window) * 2 + limit.learning_window);
+      return algorithms::adaptive::Constants(limit).forget;
     case Kind::kPenalty:
-      return Saturated(static_cast<Int128>(limit.window) + limit.longest_ban + limit.decay);
+      // A level decays only once the ban is over, one step at a time.
+      return std::max(limit.window, Saturated(static_cast<Int128>(limit.decay) * algorithms::penalty::kMostLevel +
+                                              limit.longest_ban));
   }
   return 0;
 }

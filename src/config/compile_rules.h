@@ -67,7 +67,8 @@ class RuleCompiler {
   std::size_t size() const { return rules_.size(); }
   std::span<const Rule> Since(std::size_t first) const { return std::span(rules_).subspan(first); }
 
-  std::vector<Rule> TakeRules() { return std::move(rules_); }
+  // Tells the log when former selves of them were cut off.
+  std::vector<Rule> TakeRules();
   std::vector<std::string> TakeExtractors() { return identifiers_.TakeExtractors(); }
 
  private:
@@ -76,9 +77,11 @@ class RuleCompiler {
   void SetSchedule(Rule& rule, const RateLimitRule& complete);
   void SetPenalty(Rule& rule, const PenaltyConfig& penalties, const Rule* before);
   void SetNames(Rule& rule, const RateLimitRule& complete, const Rule* before);
-  void SetFormer(Rule& rule, const Rule* before) const;
-  // `before`: how it was until now, and what that had followed.
-  std::shared_ptr<const FormerRule> FormerOf(const FormerRule& before, std::string_view generation) const;
+  void SetFormer(Rule& rule, const Rule* before);
+  // The chain that a rule of `generation` follows. `before`: how it was until now (a limit of kind kUnlimited: it
+  // counted nothing), and what that had followed.
+  std::shared_ptr<const FormerRule> FormerOf(const FormerRule& before, std::string_view path,
+                                             std::string_view generation);
 
   const EnterpriseRateLimitConfig& document_;
   const Nanos now_;
@@ -86,10 +89,13 @@ class RuleCompiler {
   IdentifierCompiler identifiers_;
   absl::flat_hash_map<std::string_view, const Rule*> before_;  // by path
   std::vector<Rule> rules_;
-  std::string text_;  // being built; kept for its room
+  std::size_t cut_chains_ = 0;  // rules (and penalties) whose former selves are more than kMostFormers
+  std::string_view cut_path_;   // of one of them
+  std::string text_;            // being built; kept for its room
 };
 
-// Time after which no state of this limit says more than a fresh one, whatever happened until now.
+// Time after which no state of this limit says more than a fresh one, whatever happened until now; of buckets,
+// with debt of at most their capacity. `limit` is sane.
 Nanos StateLifetime(const algorithms::Limit& limit);
 
 // path + '@' + 16 hex digits of a hash over the limit (its time zone by name) and the identifier: the

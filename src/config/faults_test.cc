@@ -309,8 +309,25 @@ TEST(Faults, ThingsThatAreAllowedButOdd) {
        {"line 2: warning: users.a.rule.algorithm: more than 3600 sub-windows: the precision is coarsened (write a "
         "longer "
         "precision)"}},
-      {"users: {a: {rule: {algorithm: {sliding_window_log: {log_retention: 5}}}}}\n",
-       {"line 2: warning: users.a.rule.algorithm: log_retention is shorter than window_seconds and has no effect"}},
+      // What nothing heeds yet is told wherever it is written, and only with another value than the default.
+      {"users: {a: {rule: {algorithm: {sliding_window_log: {log_retention: 90, cleanup_interval: 5}}}}}\n",
+       {"line 2: warning: users.a.rule.algorithm.sliding_window_log.log_retention: has no effect in this version (an "
+        "entry is kept for window_seconds)",
+        "line 2: warning: users.a.rule.algorithm.sliding_window_log.cleanup_interval: has no effect in this version (a "
+        "log is cleaned on every access)"}},
+      {"algorithm: {sliding_window_log: {log_retention: 0, cleanup_interval: 0}}\n", {}},
+      {"users: {a: {rule: {identifier: {ip_address: {geolocation: true, reputation_check: true}}}}}\n",
+       {"line 2: warning: users.a.rule.identifier.ip_address.geolocation: has no effect in this version",
+        "line 2: warning: users.a.rule.identifier.ip_address.reputation_check: has no effect in this version"}},
+      {"users: {a: {rule: {identifier: {ip_address: {geolocation: false, reputation_check: false}}}}}\n", {}},
+      {"users: {a: {rule: {headers: {styles: [draft07, ietf]}}}}\n",
+       {"line 2: warning: users.a.rule.headers.styles: draft07 has no effect beside ietf: both are called RateLimit, "
+        "and "
+        "ietf is sent (draft06 can be sent beside ietf)"}},
+      {"users: {a: {rule: {headers: compliance_mode}}, b: {rule: {headers: {styles: [draft06, draft07]}}}}\n", {}},
+      {"analytics: {insights_retention_days: 7}\n",
+       {"line 2: warning: analytics.insights_retention_days: has no effect in this version"}},
+      {"analytics: {insights_retention_days: 30, metrics_enabled: false, event_logging: true}\n", {}},
   });
   EXPECT_EQ(FaultsOf("global: {free_tier: {max_requests: 1, window_seconds: 1, mode: shadow}}"),
             std::vector<std::string>{"line 1: warning: global: every rule is in shadow mode: nothing is enforced"});

@@ -75,6 +75,7 @@ class DocumentCheck {
     if (config_.algorithm) rules_.CheckAlgorithm({nullptr, "algorithm"}, *config_.algorithm);
     CheckExemptions({nullptr, "exemptions"}, config_.exemptions, faults_);
     CheckStorage({nullptr, "storage"}, config_.storage, faults_);
+    CheckAnalytics({nullptr, "analytics"}, config_.analytics, faults_);
     CheckServer({nullptr, "server"}, config_.server, faults_);
     if (rules_.enforced() == 0 && config_.envoy.files.empty()) {
       faults_.Warn({nullptr, "global"}, rules_.shadowed() > 0 ? "every rule is in shadow mode: nothing is enforced"

@@ -12,6 +12,9 @@
 
 namespace weir::config {
 
+// Of a setting that is read and written, but that nothing heeds yet.
+inline constexpr std::string_view kNoEffect = "has no effect in this version";
+
 // A path while it is walked: a segment and what it is below. Lives on the stack.
 struct Place {
   const Place* above = nullptr;
@@ -76,6 +79,7 @@ void CheckDomains(const EnterpriseRateLimitConfig& config, const EnterpriseRateL
 void CheckIpRules(const Place& place, const IpRules& rules, MeaningFaults& faults);
 void CheckExemptions(const Place& place, const Exemptions& exemptions, MeaningFaults& faults);
 void CheckStorage(const Place& place, const StorageConfig& storage, MeaningFaults& faults);
+void CheckAnalytics(const Place& place, const AnalyticsConfig& analytics, MeaningFaults& faults);
 void CheckServer(const Place& place, const ServerConfig& server, MeaningFaults& faults);
 
 }  // namespace weir::config

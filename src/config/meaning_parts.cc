@@ -110,6 +110,12 @@ void CheckStorage(const Place& place, const StorageConfig& storage, MeaningFault
   }
 }
 
+void CheckAnalytics(const Place& place, const AnalyticsConfig& analytics, MeaningFaults& faults) {
+  if (analytics.insights_retention_days != AnalyticsConfig{}.insights_retention_days) {
+    faults.Warn(place.Below("insights_retention_days"), std::string(kNoEffect));
+  }
+}
+
 void CheckServer(const Place& place, const ServerConfig& server, MeaningFaults& faults) {
   const std::array<std::pair<std::string_view, const ListenerConfig*>, 4> listeners = {
       {{"http", &server.http}, {"resp", &server.resp}, {"grpc", &server.grpc}, {"admin", &server.admin}}};

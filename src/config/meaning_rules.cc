@@ -59,7 +59,13 @@ void RuleCheck::CheckWritten(const Place& place, const RateLimitRule& rule) {
   if (rule.headers) {
     const auto& styles = rule.headers->styles;
     const bool none = std::ranges::find(styles, HeaderStyle::kNone) != styles.end();
+    const auto has = [&](HeaderStyle style) { return std::ranges::find(styles, style) != styles.end(); };
     if (none && styles.size() > 1) faults_.Error(place.Below("headers").Below("styles"), "'none' stands alone");
+    if (has(HeaderStyle::kIetf) && has(HeaderStyle::kDraft07)) {
+      faults_.Warn(place.Below("headers").Below("styles"),
+                   "draft07 has no effect beside ietf: both are called RateLimit, and ietf is sent",
+                   "draft06 can be sent beside ietf");
+    }
   }
   if (rule.schedule) {
     const Place schedule = place.Below("schedule");
@@ -122,12 +128,6 @@ void RuleCheck::CheckBucket(const Place& place, const RateLimitRule& complete) {
     }
     return;
   }
-  if (const auto* log = std::get_if<SlidingWindowLog>(&*complete.algorithm)) {
-    if (log->log_retention != 0 && log->log_retention < window) {
-      faults_.Warn(place, "log_retention is shorter than window_seconds and has no effect");
-    }
-    return;
-  }
   double rate = 0;
   double capacity = 0;
   if (const auto* bucket = std::get_if<TokenBucket>(&*complete.algorithm)) {
@@ -154,6 +154,15 @@ void RuleCheck::CheckBucket(const Place& place, const RateLimitRule& complete) {
 }
 
 void RuleCheck::CheckAlgorithm(const Place& place, const RateLimitAlgorithm& algorithm) {
+  if (const auto* log = std::get_if<SlidingWindowLog>(&algorithm)) {
+    const Place here = place.Below("sliding_window_log");
+    if (log->log_retention != 0) {
+      faults_.Warn(here.Below("log_retention"), std::string(kNoEffect), "an entry is kept for window_seconds");
+    }
+    if (log->cleanup_interval != 0) {
+      faults_.Warn(here.Below("cleanup_interval"), std::string(kNoEffect), "a log is cleaned on every access");
+    }
+  }
   if (const auto* window = std::get_if<FixedWindow>(&algorithm); window != nullptr && !KnowsZone(window->time_zone)) {
     faults_.Error(place.Below("fixed_window").Below("time_zone"), NoZone(window->time_zone), std::string(kZoneHint));
   }
@@ -181,9 +190,11 @@ void RuleCheck::CheckIdentifier(const Place& place, const EnhancedIdentifier& id
   if (depth > kMostCompositeDepth) {
     return faults_.Error(place, fmt::format("composites are nested more than {} deep", kMostCompositeDepth));
   }
-  if (const auto* ip = std::get_if<IpAddress>(&identifier.kind); ip != nullptr && ip->use_forwarded) {
-    if (config_.ip_rules.trusted_proxies.empty()) {
-      const Place kind = place.Below("ip_address");
+  if (const auto* ip = std::get_if<IpAddress>(&identifier.kind)) {
+    const Place kind = place.Below("ip_address");
+    if (ip->geolocation) faults_.Warn(kind.Below("geolocation"), std::string(kNoEffect));
+    if (ip->reputation_check) faults_.Warn(kind.Below("reputation_check"), std::string(kNoEffect));
+    if (ip->use_forwarded && config_.ip_rules.trusted_proxies.empty()) {
       faults_.Warn(kind.Below("use_forwarded"), "any client can forge X-Forwarded-For and so evade the limit",
                    "list your proxies in ip_rules.trusted_proxies and leave use_forwarded out");
     }

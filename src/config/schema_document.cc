@@ -171,10 +171,15 @@ Ref<StorageConfig> StorageType() {
 
 Ref<AnalyticsConfig> AnalyticsType() {
   auto record = std::make_shared<Record<AnalyticsConfig>>("analytics", "What is observed.");
-  record->With("metrics_enabled", &AnalyticsConfig::metrics_enabled, Bool(), "Serve metrics.")
-      .With("event_logging", &AnalyticsConfig::event_logging, Bool(), "Log each denial.")
+  record
+      ->With("metrics_enabled", &AnalyticsConfig::metrics_enabled, Bool(),
+             "Serve `/metrics`; without it that path answers 404.")
+      .With(
+          "event_logging", &AnalyticsConfig::event_logging, Bool(),
+          "Log each denial at level info: the rule, the reason and who asked. At most 100 lines a second; what is left "
+          "out is counted and logged too. Without the commands that bring their own limit (CL.THROTTLE, THROTTLE).")
       .With("insights_retention_days", &AnalyticsConfig::insights_retention_days, Count32({1, 3650}),
-            "Days that insights are kept.");
+            "Days that insights are kept. No effect in this version, which keeps none.");
   return record;
 }
 
@@ -185,16 +190,25 @@ Ref<ServerConfig> ServerType() {
       .With("grpc", &ServerConfig::grpc, ListenerType(), "gRPC.")
       .With("admin", &ServerConfig::admin, ListenerType(), "Health and metrics.")
       .With("threads", &ServerConfig::threads, Count32({0, 1024}), "Event loops.", "one a core")
-      .With("max_connections", &ServerConfig::max_connections, Count32({1, 10'000'000}), "More are closed at once.")
+      .With("max_connections", &ServerConfig::max_connections, Count32({1, 10'000'000}),
+            "More are closed at once; the admin listener may have 32 beyond it.")
       .With("max_request_bytes", &ServerConfig::max_request_bytes, Count32({1024, 1 << 30}),
             "A larger request is refused.")
+      .With("max_buffered_bytes", &ServerConfig::max_buffered_bytes, Count(),
+            "What all connections together may hold of requests that are not complete and answers that are not taken; "
+            "the "
+            "connection that would hold more is closed. 0: no bound.")
       .With("max_header_count", &ServerConfig::max_header_count, Count32({1, 10'000}),
             "A request with more headers is refused.")
       .With(
           "idle_timeout_ms", &ServerConfig::idle_timeout_ms, Count32({0, 86'400'000}),
-          "A connection on which nothing happens, or whose request is not complete, for this long is closed; 0: never.")
+          "A connection is closed on which nothing happens, whose request is not complete, or whose peer does not take "
+          "what was answered, for this long; 0: never.")
       .With("drain_timeout_ms", &ServerConfig::drain_timeout_ms, Count32({0, 86'400'000}),
             "How long a stop waits for open connections.")
+      .With("ready_when_degraded", &ServerConfig::ready_when_degraded, Opt(Bool()),
+            "Whether `/readyz` and gRPC's health ask for traffic while the store is down.",
+            "`true`, unless a rule or `storage` says `on_store_failure: deny`")
       .With("resp_password", &ServerConfig::resp_password, Opt(Text(AnyText("text"))), "What AUTH must say.", "none")
       .With("log_level", &ServerConfig::log_level, Word({"debug", "info", "warn", "error"}),
             "Least level that is logged.")

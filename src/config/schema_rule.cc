@@ -102,9 +102,9 @@ Ref<SlidingWindowLog> SlidingWindowLogType() {
       "sliding_window_log",
       "Remembers the time of each admitted request: exact, at up to max_requests entries a subject.");
   type->With("log_retention", &SlidingWindowLog::log_retention, SecondsFrom(0),
-             "Seconds an entry is kept; entries older than the window never count.", "window_seconds")
+             "Seconds an entry is kept. No effect in this version: an entry is kept for the window.", "window_seconds")
       .With("cleanup_interval", &SlidingWindowLog::cleanup_interval, SecondsFrom(0),
-            "Seconds between clean-ups of a log; 0 cleans on every access.");
+            "Seconds between clean-ups of a log. No effect in this version: a log is cleaned on every access.");
   return type;
 }
 
@@ -151,7 +151,8 @@ Ref<HeaderConfig> HeadersType() {
     record
         ->With("styles", &HeaderConfig::styles, ListOf(style, 1),
                "Forms of the headers; several may be sent together. `ietf`: RateLimit and RateLimit-Policy; `draft06`, "
-               "`draft07`: older drafts of it; `x_ratelimit`: X-RateLimit-Limit, -Remaining and -Reset.")
+               "`draft07`: older drafts of it (draft07 not beside ietf, whose names it uses); `x_ratelimit`: "
+               "X-RateLimit-Limit, -Remaining and -Reset.")
         .With("reset_as_epoch", &HeaderConfig::reset_as_epoch, Bool(),
               "X-RateLimit-Reset as epoch seconds instead of seconds left.")
         .With("retry_after", &HeaderConfig::retry_after, Bool(), "Retry-After on a denial.")
@@ -228,8 +229,10 @@ Ref<EnhancedIdentifier> IdentifierType() {
     auto ip = std::make_shared<Record<IpAddress>>("ip_address", "The client's address.");
     ip->With("use_forwarded", &IpAddress::use_forwarded, Bool(),
              "Believe the left-most X-Forwarded-For entry even without trusted_proxies: any client can forge it.")
-        .With("geolocation", &IpAddress::geolocation, Bool(), "Look up the address's country.")
-        .With("reputation_check", &IpAddress::reputation_check, Bool(), "Look up the address's reputation.");
+        .With("geolocation", &IpAddress::geolocation, Bool(),
+              "Look up the address's country. No effect in this version: whoever asks may tell the country.")
+        .With("reputation_check", &IpAddress::reputation_check, Bool(),
+              "Look up the address's reputation. No effect in this version.");
     auto user = std::make_shared<Record<UserId>>("user_id", "The authenticated user.");
     user->With("tier_field", &UserId::tier_field, Opt(Text(NameRule("text"))),
                "Attribute or JWT claim that names the user's tier.")

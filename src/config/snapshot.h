@@ -63,10 +63,11 @@ struct FormerRule {
   std::string_view generation;  // interned
   Nanos until = 0;              // not looked up after this time
   // What it had followed itself, while states of that may still live: of subjects that have asked nothing since. At
-  // most kMostFormers in a row. nullptr = none.
+  // most kMostFormers in a row (each is looked up with every request); what is cut off is told in the log. nullptr =
+  // none.
   std::shared_ptr<const FormerRule> before = nullptr;
 };
-inline constexpr int kMostFormers = 4;
+inline constexpr int kMostFormers = 16;
 
 // What a rule of a domain's tree knows of the walk to it.
 struct DescriptorPath {

@@ -2,9 +2,11 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <set>
 #include <string>
 
+#include "algorithms/testing.h"
 #include "base/hash.h"
 #include "config/compile_rules.h"
 
@@ -175,6 +177,10 @@ TEST(Snapshot, HeadersBecomeBits) {
   EXPECT_FALSE(plan.ietf || plan.draft06 || plan.retry_after || plan.basic_body);
   const HeaderPlan none = snapshot->FindTier("pro")->header_plan;
   EXPECT_FALSE(none.ietf || none.draft06 || none.draft07 || none.x_ratelimit);
+  // What a preset says is what is sent.
+  const HeaderPlan compliance = PlanOf(HeaderConfig::ComplianceMode());
+  EXPECT_TRUE(compliance.ietf && compliance.draft06 && compliance.x_ratelimit && compliance.reset_as_epoch);
+  EXPECT_FALSE(compliance.draft07);
 }
 
 // ---- endpoints ------------------------------------------------------------------------------------------------------
@@ -479,8 +485,53 @@ TEST(Snapshot, AnotherIdentifierOrPrefixHasNoFormerSelf) {
   unlimited.global.free_tier = RateLimitRule::Unlimited();
   const auto fourth = Compiled(unlimited, first.get());
   EXPECT_TRUE(fourth->FindTier("free")->unlimited);
-  EXPECT_FALSE(fourth->FindTier("free")->former);
-  EXPECT_FALSE(Compiled(Document(), fourth.get())->FindTier("free")->former);
+  EXPECT_FALSE(Compiled(Document(), fourth.get())->FindTier("free")->former) << "it is what it was";
+}
+
+TEST(Snapshot, ALimitThatComesBackKnowsWhatItWasBefore) {
+  auto document = Document();
+  document.global.free_tier.identifier = EnhancedIdentifier{UserId{}};
+  document.global.free_tier.penalties = PenaltyConfig{.enabled = true};
+  const auto first = Compiled(document);
+  auto unlimited = Document();
+  unlimited.global.free_tier = RateLimitRule::Unlimited();
+  auto second = Compiled(unlimited, first.get());
+  EXPECT_TRUE(second->FindTier("free")->unlimited);
+  second = Compiled(unlimited, second.get());
+  document.global.free_tier.max_requests = 50;
+  document.global.free_tier.penalties->threshold = 3;
+  const auto third = Compiled(document, second.get());
+  const Rule& back = *third->FindTier("free");
+  ASSERT_TRUE(back.former);
+  EXPECT_EQ(back.former->generation, first->FindTier("free")->generation);
+  EXPECT_FALSE(back.former->before);
+  ASSERT_TRUE(back.penalty_former);
+  EXPECT_EQ(back.penalty_former->generation, first->FindTier("free")->penalty_generation);
+  EXPECT_FALSE(Compiled(document, second.get(), kNow + 400 * kDay)->FindTier("free")->former) << "all has expired";
+  // With another identifier its subjects are others.
+  document.global.free_tier.identifier = EnhancedIdentifier{ApiKey{}};
+  EXPECT_FALSE(Compiled(document, second.get())->FindTier("free")->former);
+}
+
+int LengthOf(const FormerRule* former) { return former == nullptr ? 0 : 1 + LengthOf(former->before.get()); }
+
+TEST(Snapshot, SoManyChangesAreRememberedAndMoreAreTold) {
+  auto document = Document();
+  auto snapshot = Compiled(document);
+  testing::internal::CaptureStderr();
+  for (int change = 1; change <= kMostFormers; ++change) {
+    ++*document.global.free_tier.max_requests;
+    snapshot = Compiled(document, snapshot.get());
+    EXPECT_EQ(LengthOf(snapshot->FindTier("free")->former.get()), change);
+  }
+  EXPECT_EQ(testing::internal::GetCapturedStderr(), "");
+  ++*document.global.free_tier.max_requests;
+  testing::internal::CaptureStderr();
+  snapshot = Compiled(document, snapshot.get());
+  EXPECT_EQ(LengthOf(snapshot->FindTier("free")->former.get()), kMostFormers);
+  const std::string told = testing::internal::GetCapturedStderr();
+  EXPECT_NE(told.find("changed more often than is remembered"), std::string::npos) << told;
+  EXPECT_NE(told.find("rule=global.free_tier rules=1"), std::string::npos) << told;
 }
 
 TEST(Snapshot, CalendarZonesAreToldApartByName) {
@@ -499,8 +550,7 @@ TEST(StateLifetime, CoversEveryKind) {
   EXPECT_EQ(StateLifetime(limit), INT64_MAX);
   limit = {.kind = Kind::kLeakyBucket, .capacity = algorithms::kMaxCount, .rate_count = 1, .rate_period = INT64_MAX};
   EXPECT_EQ(StateLifetime(limit), INT64_MAX);
-  for (const Kind kind :
-       {Kind::kSlidingWindow, Kind::kSlidingWindowLog, Kind::kFixedWindow, Kind::kAdaptive, Kind::kPenalty}) {
+  for (const Kind kind : {Kind::kSlidingWindow, Kind::kSlidingWindowLog, Kind::kFixedWindow, Kind::kPenalty}) {
     limit = {.kind = kind, .window = kMinute};
     EXPECT_GE(StateLifetime(limit), kMinute);
     limit.window = INT64_MAX;
@@ -510,6 +560,52 @@ TEST(StateLifetime, CoversEveryKind) {
   EXPECT_GE(StateLifetime(limit), 366 * kDay);
   limit = {.kind = Kind::kConcurrency, .lease = kHour};
   EXPECT_EQ(StateLifetime(limit), kHour);
+}
+
+// Whatever a subject did: its state does not outlive what the compiler takes for its lifetime.
+TEST(StateLifetime, IsNeverShorterThanAStateLives) {
+  algorithms::testing::Random random(11);
+  std::vector<Kind> kinds(algorithms::testing::kRuleKinds);
+  kinds.push_back(Kind::kPenalty);
+  for (const Kind kind : kinds) {
+    Nanos longest = 0;
+    for (int i = 0; i < 300; ++i) {
+      const algorithms::Limit limit = algorithms::testing::RandomLimit(kind, random);
+      algorithms::testing::Counter counter(limit);
+      const Nanos lifetime = StateLifetime(limit);
+      Nanos now = algorithms::testing::kStart;
+      for (int step = 0; step < 60; ++step) {
+        using algorithms::Op;
+        const Op op = random.OneIn(3) ? Op::kCheck : random.OneIn(2) ? Op::kCharge : Op::kRefund;
+        std::uint64_t cost = static_cast<std::uint64_t>(random.In(0, 8));
+        // A bucket's debt has no bound; up to once its capacity is followed.
+        const bool bucket = kind == Kind::kTokenBucket || kind == Kind::kLeakyBucket;
+        if (bucket && op == Op::kCharge) cost = counter.Used(now) > limit.capacity ? 0 : std::min(cost, limit.capacity);
+        counter.Do(op, cost, now, random.Bits() >> 1);
+        const Nanos rest = std::max(counter.Expires(), now) - now;
+        ASSERT_LE(rest, lifetime) << static_cast<int>(kind) << " " << step;
+        longest = std::max(longest, rest);
+        // A banned subject comes back when its ban ends: so levels rise.
+        now += kind == Kind::kPenalty && random.OneIn(2) && rest > 0 ? random.In(0, rest / 8) : random.In(0, kSecond);
+      }
+    }
+    EXPECT_GT(longest, 0) << static_cast<int>(kind);
+  }
+}
+
+TEST(StateLifetime, CoversTheHighestLevelOfBans) {
+  algorithms::Limit limit{.kind = Kind::kPenalty,
+                          .window = kMinute,
+                          .threshold = 1,
+                          .ban_factor_pct = 100,
+                          .first_ban = kSecond,
+                          .longest_ban = kSecond,
+                          .decay = kHour};
+  algorithms::testing::Counter counter(algorithms::Sanitize(limit));
+  Nanos now = algorithms::testing::kStart;
+  for (int ban = 0; ban < 80; ++ban, now += kSecond) counter.Do(algorithms::Op::kCharge, 1, now);
+  EXPECT_GT(counter.Expires() - now, 63 * kHour);
+  EXPECT_LE(counter.Expires() - (now - kSecond), StateLifetime(counter.limit()));
 }
 
 }  // namespace

@@ -77,6 +77,29 @@ TEST_F(EngineTest, ReloadTwiceBeforeTheSubjectAsksAgain) {
   EXPECT_EQ(CountAllowed(request, 3000), 1000);
 }
 
+TEST_F(EngineTest, ManyReloadsBeforeTheSubjectAsksAgain) {
+  const auto document = [](int limit) {
+    return "global: {free_tier: {max_requests: " + std::to_string(limit) + ", window_seconds: 3600}}";
+  };
+  Start(document(100));
+  EXPECT_EQ(CountAllowed({.peer_ip = "192.0.2.1"}, 40), 40);
+  for (int change = 1; change <= config::kMostFormers; ++change) {
+    ASSERT_TRUE(engine_->Apply(ParseOrDie(document(100 + change))));
+  }
+  EXPECT_EQ(CountAllowed({.peer_ip = "192.0.2.1"}, 200), 100 + config::kMostFormers - 40);
+}
+
+TEST_F(EngineTest, AReloadThatLiftsALimitForAWhileForgetsNothing) {
+  const auto document = [](std::string_view rule) { return "global: {free_tier: " + std::string(rule) + "}"; };
+  Start(document("{max_requests: 10, window_seconds: 3600, identifier: user_id}"));
+  const Request bob{.user = "bob"};
+  EXPECT_EQ(CountAllowed(bob, 4), 4);
+  ASSERT_TRUE(engine_->Apply(ParseOrDie(document("unlimited"))));
+  EXPECT_EQ(CountAllowed(bob, 100), 100);
+  ASSERT_TRUE(engine_->Apply(ParseOrDie(document("{max_requests: 20, window_seconds: 3600, identifier: user_id}"))));
+  EXPECT_EQ(CountAllowed(bob, 100), 16);
+}
+
 TEST_F(EngineTest, ReloadToAnotherAlgorithmUnderLoad) {
   Start(Document(0));
   std::atomic<bool> stop{false};

@@ -4,7 +4,9 @@
 #include <array>
 #include <utility>
 
+#include "analytics/event_log.h"
 #include "engine/engine.h"
+#include "library/insides.h"
 #include "library/make_store.h"
 #include "storage/memory/persistence.h"
 
@@ -14,9 +16,11 @@ using engine::Call;
 using engine::CallKind;
 
 struct RateLimiter::Parts {
+  analytics::EventLog events;  // before the engine, which tells it
   std::unique_ptr<engine::Engine> engine;
   // After the engine, so that it goes first: its end is the last save of the engine's store.
   std::unique_ptr<storage::memory::Persistence> persistence;
+  library::Insides insides;
 
   Call Run(CallKind kind, const Request& request) {
     const HashedSubject expected = engine->Expect(request);  // first of all, to have the longest head start
@@ -57,16 +61,20 @@ Result<std::unique_ptr<RateLimiter>> RateLimiter::Create(const EnterpriseRateLim
   auto stores = library::MakeStores(config.storage);
   if (!stores) return std::unexpected(std::move(stores).error());
   auto parts = std::make_unique<Parts>();
+  parts->insides.local = stores->local.get();
+  parts->insides.redis = stores->redis;
   auto engine = engine::Engine::Create(config, std::move(stores->main),
                                        {.clock = options.clock,
                                         .extractors = std::move(options.extractors),
-                                        .observer = nullptr,
+                                        .observer = &parts->events,
                                         .local = std::move(stores->local)});
   if (!engine) return std::unexpected(std::move(engine).error());
   parts->engine = std::move(*engine);
+  parts->events.Enable(config.analytics.event_logging);
   auto persistence = Persist(config.storage, stores->memory, parts->engine->clock());
   if (!persistence) return std::unexpected(std::move(persistence).error());
   parts->persistence = std::move(*persistence);
+  parts->insides.persistence = parts->persistence.get();
   return std::unique_ptr<RateLimiter>(new RateLimiter(std::move(parts)));
 }
 
@@ -120,7 +128,13 @@ Explanation RateLimiter::Explain(const Request& request) {
   return explanation;
 }
 
-Result<> RateLimiter::Apply(const EnterpriseRateLimitConfig& config) { return parts_->engine->Apply(config); }
+Result<> RateLimiter::Apply(const EnterpriseRateLimitConfig& config) {
+  if (auto applied = parts_->engine->Apply(config); !applied) return applied;
+  parts_->events.Enable(config.analytics.event_logging);
+  return {};
+}
+
+library::Insides RateLimiter::insides() const { return parts_->insides; }
 
 engine::Engine& RateLimiter::engine() { return *parts_->engine; }
 

@@ -50,8 +50,8 @@ void SocketConnection::Enter(Call&& call) {
 
 void SocketConnection::Start(const ListenerState& listener) {
   const std::int64_t idle_ms = loop_.options().idle_timeout_ms;
-  if (listener.tls != nullptr) {
-    tls_ = TlsStream::Accept(*listener.tls);
+  if (auto tls = listener.Tls()) {
+    tls_ = TlsStream::Accept(std::move(tls));
     if (tls_ == nullptr) return Close();
     loop_.wheel().Schedule(*this, last_activity_ms_ + (idle_ms == 0 ? kHandshakeMs : std::min(idle_ms, kHandshakeMs)));
   } else if (idle_ms != 0) {
@@ -80,6 +80,7 @@ void SocketConnection::Close() {
   if (state_ == State::kClosed) return;
   state_ = State::kClosed;
   IdleWheel::Cancel(*this);
+  UncountBuffers();
   fd_ = Descriptor();
   loop_.Forget(*this);
 }
@@ -87,6 +88,7 @@ void SocketConnection::Close() {
 void SocketConnection::Abandon() {
   state_ = State::kClosed;
   IdleWheel::Cancel(*this);
+  UncountBuffers();
   session_.reset();
   fd_ = Descriptor();
   ReturnOutput(output_);
@@ -107,6 +109,12 @@ void SocketConnection::OnDeadline(std::int64_t now_ms) {
   // A request that comes in drops holds its connection no longer than silence does, give or take.
   const bool unfinished = unfinished_since_ms_ != 0 && past(unfinished_since_ms_);
   if (in_handshake || unfinished) return CloseIdle();
+  // Nor does an answer that is taken in drops.
+  if (unsent_since_ms_ != 0 && past(unsent_since_ms_)) {
+    loop_.counters().slow_closed.Add(1);
+    log::Info("connection closed: its peer does not take what was answered", {{"peer", peer_}});
+    return Close();
+  }
   if (past(last_activity_ms_)) {
     bool goes_on = false;
     if (state_ == State::kOpen && unsent() == 0) {
@@ -128,6 +136,7 @@ void SocketConnection::OnDeadline(std::int64_t now_ms) {
   }
   std::int64_t next_ms = idle_ms != 0 ? last_activity_ms_ + idle_ms : wake_at_ms_;
   if (wake_at_ms_ != 0) next_ms = std::min(next_ms, wake_at_ms_);
+  if (idle_ms != 0 && unsent_since_ms_ != 0) next_ms = std::min(next_ms, unsent_since_ms_ + idle_ms);
   if (next_ms != 0) loop_.wheel().Schedule(*this, next_ms);
 }
 
@@ -299,6 +308,12 @@ void SocketConnection::Settle() {
               {{"peer", peer_}, {"bound", output_overflows ? "max_output_bytes" : "max_input_bytes"}});
     return Close();
   }
+  if (!CountBuffers()) {
+    loop_.counters().crowded_closed.Add(1);
+    log::Info("connection closed at its bound", {{"peer", peer_}, {"bound", "max_buffered_bytes"}});
+    return Close();
+  }
+  NoteUnsent();
   if (unsent() == 0) {
     if (state_ == State::kClosing) return FinishClosing();
     if (state_ == State::kOpen && eof_ && !paused_ && !waiting_input_) return Close();
@@ -325,12 +340,46 @@ bool SocketConnection::SendSome() {
       return true;
     }
     sent_ += static_cast<std::size_t>(sent);
+    owed_ -= std::min(owed_, static_cast<std::size_t>(sent));
     last_activity_ms_ = Loop::NowMs();
     loop_.counters().bytes_out.Add(static_cast<std::uint64_t>(sent));
   }
   sent_ = 0;
   ReturnOutput(bytes);
   return true;
+}
+
+bool SocketConnection::CountBuffers() {
+  std::size_t held = input_.empty() ? 0 : input_.capacity();
+  if (unsent() > 0) held += output_.capacity() + wire_.capacity();
+  // What any connection may keep is not worth counting: nearly all never touch the shared sum.
+  if (held <= kKeepInput) held = 0;
+  if (held == counted_) [[likely]]
+    return true;
+  if (held > counted_) {
+    if (!loop_.TakeBuffer(held - counted_)) return false;
+  } else {
+    loop_.GiveBuffer(counted_ - held);
+  }
+  counted_ = held;
+  return true;
+}
+
+void SocketConnection::UncountBuffers() {
+  if (counted_ > 0) loop_.GiveBuffer(std::exchange(counted_, 0));
+}
+
+// What waits now must be gone within the idle timeout, however much more has come behind it by then: so a peer that
+// takes it slowly but steadily is left alone, and one that takes a byte now and then is not.
+void SocketConnection::NoteUnsent() {
+  const std::size_t waiting = unsent();
+  if (waiting == 0) {
+    unsent_since_ms_ = 0;
+    owed_ = 0;
+  } else if (unsent_since_ms_ == 0 || owed_ == 0) {
+    unsent_since_ms_ = Loop::NowMs();
+    owed_ = waiting;
+  }
 }
 
 void SocketConnection::BorrowOutput() {
@@ -371,6 +420,7 @@ void SocketConnection::FinishClosing() {
   shutdown(fd_.get(), SHUT_WR);
   state_ = State::kLingering;
   std::string().swap(input_);
+  UncountBuffers();
   loop_.wheel().Schedule(*this, Loop::NowMs() + kLingerMs);
   Continue();
 }

@@ -85,6 +85,10 @@ class SocketConnection final : public Connection,
   void Continue();
   void BorrowOutput();
   void ReturnOutput(std::string& sent);
+  // Counts what the buffers hold now. False: all connections together hold too much, and this one more than before.
+  bool CountBuffers();
+  void UncountBuffers();
+  void NoteUnsent();
   std::size_t unsent() const { return output_.size() + wire_.size() - sent_; }
 
   Loop& loop_;
@@ -104,7 +108,10 @@ class SocketConnection final : public Connection,
   std::int64_t last_activity_ms_ = 0;
   std::int64_t unfinished_since_ms_ = 0;  // the session waits for the rest of what is in input_; 0: it does not
   std::int64_t wake_at_ms_ = 0;           // 0: nobody asked
-  std::size_t sent_ = 0;                  // of wire_ when TLS, else of output_
+  std::int64_t unsent_since_ms_ = 0;      // since when the peer owes to take owed_ bytes; 0: it does not
+  std::size_t owed_ = 0;
+  std::size_t counted_ = 0;  // bytes that the loop counts for this connection
+  std::size_t sent_ = 0;     // of wire_ when TLS, else of output_
   std::string output_;
   std::string input_;  // received, not consumed
   std::string wire_;   // TLS: encrypted, not sent

@@ -1,6 +1,7 @@
 // How one connection behaves: back pressure, pausing, closing, posting.
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <poll.h>
 
 #include <future>
 #include <string>
@@ -64,6 +65,74 @@ TEST_F(ConnectionTest, ClosesWhenInputIsNeverConsumed) {
   client.Send(std::string(200'000, 'a'));
   EXPECT_TRUE(client.AtEnd());
   EXPECT_EQ(server_->Stats().overflow_closed, 1U);
+}
+
+// For about so long, while the server goes on.
+void Rest(int ms) { poll(nullptr, 0, ms); }
+
+TEST_F(ConnectionTest, ClosesAReaderThatTakesItsAnswersInDrops) {
+  options_.idle_timeout_ms = 100;
+  Start("unix:" + Path("s.sock"));  // where what is read makes room at once
+  TestClient client = Client();
+  client.Send("big 16000000\n");
+  // Never silent for as long as the timeout; all of it would take 5 s.
+  std::size_t received = 0;
+  for (;;) {
+    const std::size_t got = client.Receive(32'000).size();
+    received += got;
+    if (got < 32'000) break;
+    Rest(10);
+  }
+  EXPECT_LT(received, 16'000'000U);
+  EXPECT_EQ(server_->Stats().slow_closed, 1U);
+  EXPECT_EQ(server_->Stats().idle_closed, 0U);
+}
+
+TEST_F(ConnectionTest, LeavesAReaderAloneThatIsAlwaysBehindButSteady) {
+  options_.idle_timeout_ms = 500;
+  Start("unix:" + Path("s.sock"));
+  TestClient client = Client();
+  // Five answers of which about one fits the socket: something is always unsent.
+  constexpr std::string_view kAsk = "big 150000\n";
+  for (int i = 0; i < 5; ++i) client.Send(kAsk);
+  for (int i = 0; i < 150; ++i) {
+    ASSERT_EQ(client.Receive(150'000).size(), 150'000U) << i;
+    client.Send(kAsk);
+    Rest(10);
+  }
+  EXPECT_EQ(server_->Stats().slow_closed, 0U);
+}
+
+TEST_F(ConnectionTest, AllConnectionsTogetherHoldNoMoreThanTheirBound) {
+  constexpr std::size_t kSome = 300'000;  // in a buffer of up to twice as much
+  options_.threads = 2;
+  options_.max_output_bytes = 64 << 20;
+  options_.max_buffered_bytes = 1'500'000;
+  Start();
+  const auto wait_for = [&](auto condition) {
+    for (int i = 0; i < 2'000 && !condition(server_->Stats()); ++i) Rest(10);
+    EXPECT_TRUE(condition(server_->Stats()));
+  };
+  TestClient first = Client(), second = Client();
+  first.Send(std::string(kSome, 'a'));
+  second.Send(std::string(kSome, 'b'));
+  wait_for([](const ServerStats& stats) { return stats.buffered_bytes >= 2 * kSome; });
+  EXPECT_EQ(server_->Stats().crowded_closed, 0U);
+  // Whoever would hold more is closed, whether by what it sends or by what it does not take; who holds little is
+  // served.
+  TestClient sender = Client(), reader = Client(), small = Client();
+  sender.Send(std::string(1'000'000, 'c'));
+  EXPECT_TRUE(sender.AtEnd());
+  EXPECT_EQ(server_->Stats().crowded_closed, 1U);
+  reader.Send("big 50000000\n");
+  wait_for([](const ServerStats& stats) { return stats.crowded_closed == 2; });
+  small.Send("x\n");
+  EXPECT_EQ(small.ReceiveLine(), "x\n");
+  // And whoever was there first is, too.
+  first.Send("\n");
+  EXPECT_EQ(first.Receive(kSome + 1), std::string(kSome, 'a') + "\n");
+  second.Close();
+  wait_for([](const ServerStats& stats) { return stats.buffered_bytes == 0; });
 }
 
 TEST_F(ConnectionTest, DeliversNothingWhilePausedAndEverythingAfterwards) {

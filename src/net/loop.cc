@@ -168,7 +168,7 @@ void Loop::Turn() {
 }
 
 void Loop::Adopt(Descriptor fd, const std::shared_ptr<const ListenerState>& listener) {
-  if (shared_.open.fetch_add(1) >= options().max_connections || draining()) {
+  if (shared_.open.fetch_add(1) >= options().max_connections + std::uint64_t{listener->reserve} || draining()) {
     ReleasePlace();
     counters_.refused.Add(1);
     return;
@@ -218,6 +218,16 @@ void Loop::Bury() {
 }
 
 void Loop::Again(SocketConnection& connection) { again_.push_back(connections_[connection.slot]); }
+
+// Relaxed: a sum that orders nothing; what other loops add meanwhile may pass the bound by one read each.
+bool Loop::TakeBuffer(std::size_t bytes) {
+  const std::uint64_t all = shared_.buffered.fetch_add(bytes, std::memory_order_relaxed) + bytes;
+  if (options().max_buffered_bytes == 0 || all <= options().max_buffered_bytes) return true;
+  GiveBuffer(bytes);
+  return false;
+}
+
+void Loop::GiveBuffer(std::size_t bytes) { shared_.buffered.fetch_sub(bytes, std::memory_order_relaxed); }
 
 void Loop::After(std::int64_t delay_ms, std::function<void()> task) {
   delayed_.push_back({NowMs() + delay_ms, std::move(task)});

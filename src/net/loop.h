@@ -56,6 +56,7 @@ struct SharedState {
   explicit SharedState(const ServerOptions& server_options) : options(server_options) {}
   const ServerOptions options;
   std::atomic<std::uint32_t> open{0};
+  std::atomic<std::uint64_t> buffered{0};  // bytes that connections have counted (Loop::TakeBuffer)
   std::atomic<bool> draining{false};
   std::mutex mutex;
   std::condition_variable all_closed;  // with `mutex`: open became 0
@@ -65,7 +66,22 @@ struct SharedState {
 struct ListenerState {
   std::string name;
   SessionFactory sessions;
-  std::unique_ptr<TlsContext> tls;  // nullptr: plain
+  std::uint32_t reserve = 0;
+  std::unique_ptr<const TlsOptions> tls_options;  // nullptr: plain
+
+  // Of new connections; nullptr: plain. Thread-safe, as is its change.
+  std::shared_ptr<const TlsContext> Tls() const {
+    const std::lock_guard lock(tls_mutex);
+    return tls;
+  }
+  void SetTls(std::shared_ptr<const TlsContext> context) {
+    const std::lock_guard lock(tls_mutex);
+    tls = std::move(context);
+  }
+
+ private:
+  mutable std::mutex tls_mutex;
+  std::shared_ptr<const TlsContext> tls;  // by tls_mutex
 };
 
 // Written by the loop alone, read by anybody.
@@ -80,7 +96,7 @@ class Counter {
   std::atomic<std::uint64_t> value_{0};
 };
 struct LoopCounters {
-  Counter accepted, refused, idle_closed, overflow_closed, bytes_in, bytes_out;
+  Counter accepted, refused, idle_closed, slow_closed, overflow_closed, crowded_closed, bytes_in, bytes_out;
 };
 
 class Loop {
@@ -110,6 +126,9 @@ class Loop {
   void Forget(SocketConnection& connection);
   // Its OnReady(0) is called in the next turn, which comes at once.
   void Again(SocketConnection& connection);
+  // Counts bytes in a connection's buffers, over all loops. False: there would be too many, and these are not counted.
+  bool TakeBuffer(std::size_t bytes);
+  void GiveBuffer(std::size_t bytes);
   // Runs `task` once `delay_ms` have passed, a little late. For rare things.
   void After(std::int64_t delay_ms, std::function<void()> task);
 

@@ -60,6 +60,8 @@ struct Server::Parts {
 
   Result<> OpenListeners(std::vector<ListenerOptions> listeners);
   Result<> StartLoops();
+  // From the listener's files, if it has any.
+  static Result<> ReadTls(ListenerState& state);
   void RemoveUnixFiles();
   // Runs `task(loop index)` on every loop, and returns when all have done so.
   void OnEveryLoop(const std::function<void(unsigned)>& task);
@@ -67,6 +69,7 @@ struct Server::Parts {
   SharedState shared;
   std::vector<std::unique_ptr<Loop>> loops;
   std::vector<ListenSockets> sockets;
+  std::vector<std::shared_ptr<ListenerState>> listener_states;
   std::vector<std::vector<std::unique_ptr<Acceptor>>> acceptors;  // by loop
   std::vector<std::string> addresses;
   std::vector<std::thread> threads;
@@ -87,11 +90,10 @@ Result<> Server::Parts::OpenListeners(std::vector<ListenerOptions> listeners) {
     auto state = std::make_shared<ListenerState>();
     state->name = options.name;
     state->sessions = std::move(options.sessions);
-    if (options.tls != nullptr) {
-      auto tls = TlsContext::Create(*options.tls);
-      if (!tls) return Fail(tls.error().code, "listener '" + options.name + "': " + tls.error().message);
-      state->tls = std::move(*tls);
-    }
+    state->reserve = options.reserve;
+    state->tls_options = std::move(options.tls);
+    if (auto read = ReadTls(*state); !read) return read;
+    listener_states.push_back(state);
     auto opened = Open(options, count);
     if (!opened) return Fail(opened.error().code, "listener '" + options.name + "': " + opened.error().message);
 
@@ -119,6 +121,14 @@ Result<> Server::Parts::OpenListeners(std::vector<ListenerOptions> listeners) {
     addresses.push_back(opened->address);
     sockets.push_back(std::move(*opened));
   }
+  return {};
+}
+
+Result<> Server::Parts::ReadTls(ListenerState& state) {
+  if (state.tls_options == nullptr) return {};
+  auto tls = TlsContext::Create(*state.tls_options);
+  if (!tls) return Fail(tls.error().code, "listener '" + state.name + "': " + tls.error().message);
+  state.SetTls(std::move(*tls));
   return {};
 }
 
@@ -193,16 +203,31 @@ std::uint64_t Server::Drain(std::uint32_t timeout_ms) {
 ServerStats Server::Stats() const {
   ServerStats stats;
   stats.open = parts_->shared.open.load();
+  stats.buffered_bytes = parts_->shared.buffered.load(std::memory_order_relaxed);
   for (const auto& loop : parts_->loops) {
     const LoopCounters& counters = loop->counters();
     stats.accepted += counters.accepted.value();
     stats.refused += counters.refused.value();
     stats.idle_closed += counters.idle_closed.value();
+    stats.slow_closed += counters.slow_closed.value();
+    stats.crowded_closed += counters.crowded_closed.value();
     stats.overflow_closed += counters.overflow_closed.value();
     stats.bytes_in += counters.bytes_in.value();
     stats.bytes_out += counters.bytes_out.value();
   }
   return stats;
+}
+
+Result<> Server::ReloadTls() {
+  Error faults{.code = ErrorCode::kInvalidArgument, .message = {}};
+  for (const auto& state : parts_->listener_states) {
+    const auto read = Parts::ReadTls(*state);
+    if (read) continue;
+    if (!faults.message.empty()) faults.message += '\n';
+    faults.message += read.error().message;
+  }
+  if (!faults.message.empty()) return std::unexpected(std::move(faults));
+  return {};
 }
 
 }  // namespace weir::net

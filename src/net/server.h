@@ -24,6 +24,8 @@ struct ListenerOptions {
   std::vector<int> inherited_fds;  // socket activation: used instead of binding, when not empty
   std::unique_ptr<TlsOptions> tls;
   SessionFactory sessions;
+  // Places that only this listener's connections may take when ServerOptions::max_connections are open.
+  std::uint32_t reserve = 0;
 };
 
 struct ServerOptions {
@@ -31,11 +33,19 @@ struct ServerOptions {
   std::uint32_t max_connections = 10'000;              // over all listeners; more are closed at once and counted
   std::uint32_t max_input_bytes = (1 << 20) + 65'536;  // unconsumed input of one connection
   std::uint32_t max_output_bytes = 16 << 20;           // unsent output of one connection; a reader this slow is closed
-  std::uint32_t idle_timeout_ms = 60'000;              // without a byte in either direction; 0 = none
+  std::uint64_t max_buffered_bytes = 1 << 30;          // in all connections' buffers; 0 = no bound
+  // Without a byte in either direction, with a request that does not become complete, or with an answer that its peer
+  // does not take; 0 = none.
+  std::uint32_t idle_timeout_ms = 60'000;
 };
 
 struct ServerStats {
-  std::uint64_t accepted = 0, refused = 0, open = 0, idle_closed = 0, overflow_closed = 0, bytes_in = 0, bytes_out = 0;
+  std::uint64_t accepted = 0, refused = 0, open = 0, bytes_in = 0, bytes_out = 0;
+  std::uint64_t idle_closed = 0;      // silent, or with a request that did not become complete
+  std::uint64_t slow_closed = 0;      // its peer did not take what was answered
+  std::uint64_t overflow_closed = 0;  // a buffer of its own was full
+  std::uint64_t crowded_closed = 0;   // all connections' buffers were, and its own grew
+  std::uint64_t buffered_bytes = 0;   // now, in all connections' buffers
 };
 
 class Server {
@@ -51,6 +61,9 @@ class Server {
   // (then closes the rest; returns how many those were).
   std::uint64_t Drain(std::uint32_t timeout_ms);
   ServerStats Stats() const;
+  // Reads certificates and keys of all TLS listeners again, for connections to come. A listener whose files cannot be
+  // used goes on with what it has; the error names each.
+  Result<> ReloadTls();
 
  private:
   struct Parts;

@@ -137,6 +137,25 @@ TEST_F(ServerTest, KeepsToItsMostConnectionsAndServesAgainWhenSomeHaveGone) {
   EXPECT_EQ(answer, "4\n");
 }
 
+TEST_F(ServerTest, OneListenerHasPlacesOfItsOwnWhenAllOthersAreTaken) {
+  options_.max_connections = 2;
+  std::vector<ListenerOptions> listeners;
+  listeners.push_back(Listener("127.0.0.1:0"));
+  listeners.push_back(Listener("127.0.0.1:0"));
+  listeners[1].reserve = 1;
+  server_ = Server::Start(options_, std::move(listeners)).value();
+  const auto answers = [](TestClient& client) { return client.Send("x\n") && client.ReceiveLine() == "x\n"; };
+  TestClient first = Client(), second = Client();
+  EXPECT_TRUE(answers(first));
+  EXPECT_TRUE(answers(second));
+  EXPECT_TRUE(Client().AtEnd());
+  TestClient admin(server_->addresses()[1]);
+  EXPECT_TRUE(answers(admin));
+  EXPECT_TRUE(TestClient(server_->addresses()[1]).AtEnd()) << "its places are bounded too";
+  EXPECT_TRUE(Client().AtEnd());
+  EXPECT_EQ(server_->Stats().refused, 3U);
+}
+
 TEST_F(ServerTest, ClosesAConnectionWhoseRequestComesInDrops) {
   options_.idle_timeout_ms = 60;
   Start();

@@ -76,10 +76,10 @@ Result<std::unique_ptr<TlsContext>> TlsContext::Create(const TlsOptions& options
 
 TlsContext::~TlsContext() { SSL_CTX_free(context_); }
 
-std::unique_ptr<TlsStream> TlsStream::Accept(const TlsContext& context) {
-  SSL* ssl = SSL_new(context.get());
+std::unique_ptr<TlsStream> TlsStream::Accept(std::shared_ptr<const TlsContext> context) {
+  SSL* ssl = SSL_new(context->get());
   if (ssl == nullptr) return nullptr;
-  std::unique_ptr<TlsStream> stream(new TlsStream(ssl));
+  std::unique_ptr<TlsStream> stream(new TlsStream(ssl, std::move(context)));
   BIO* in = BIO_new(BIO_s_mem());
   BIO* out = BIO_new(BIO_s_mem());
   if (in == nullptr || out == nullptr) {

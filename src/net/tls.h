@@ -7,6 +7,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "net/server.h"
 #include "weir/result.h"
@@ -38,7 +39,7 @@ class TlsContext {
 // One server-side TLS connection. Not thread-safe.
 class TlsStream {
  public:
-  static std::unique_ptr<TlsStream> Accept(const TlsContext& context);
+  static std::unique_ptr<TlsStream> Accept(std::shared_ptr<const TlsContext> context);
   ~TlsStream();
   TlsStream(const TlsStream&) = delete;
   TlsStream& operator=(const TlsStream&) = delete;
@@ -55,8 +56,9 @@ class TlsStream {
   bool established() const;
 
  private:
-  explicit TlsStream(ssl_st* ssl) : ssl_(ssl) {}
+  TlsStream(ssl_st* ssl, std::shared_ptr<const TlsContext> context) : context_(std::move(context)), ssl_(ssl) {}
   void TakeOutgoing(std::string& wire);
+  const std::shared_ptr<const TlsContext> context_;  // the handshake asks it, also when there is a newer one
   ssl_st* ssl_;
 };
 

@@ -217,6 +217,31 @@ TEST_F(TlsTest, AHandshakeThatStallsIsClosed) {
   EXPECT_EQ(server_->Stats().idle_closed, 1U);
 }
 
+TEST_F(TlsTest, ARenewedCertificateIsForConnectionsToCome) {
+  StartTls();
+  TlsClient old = Connect();
+  ASSERT_TRUE(old.connected());
+  const TestCertificate other_authority(Path("ca2"), "another authority", Role::kAuthority);
+  const TestCertificate renewed(Path("server"), "localhost", Role::kServer, &other_authority);
+  ASSERT_TRUE(Connect().connected()) << "not before it is told";
+  ASSERT_TRUE(server_->ReloadTls());
+  EXPECT_FALSE(Connect().connected()) << "the new one is of another authority";
+  TlsClient fresh(server_->addresses()[0], {.authority = other_authority.certificate_file});
+  ASSERT_TRUE(fresh.connected());
+  for (TlsClient* client : {&old, &fresh}) {
+    client->Send("x\n");
+    EXPECT_EQ(client->Receive(2), "x\n");
+  }
+
+  // What cannot be used is told, and changes nothing.
+  std::ofstream(renewed.certificate_file) << "not a certificate";
+  const auto refused = server_->ReloadTls();
+  ASSERT_FALSE(refused);
+  EXPECT_NE(refused.error().message.find("listener 'lines': tls: cannot use the certificate"), std::string::npos)
+      << refused.error().message;
+  EXPECT_TRUE(TlsClient(server_->addresses()[0], {.authority = other_authority.certificate_file}).connected());
+}
+
 TEST_F(TlsTest, FilesThatCannotBeUsedAreNamed) {
   const std::string broken = Path("broken.pem");
   std::ofstream(broken) << "not a certificate";

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 #include <atomic>
+#include <chrono>
 #include <mutex>
 
 #include "base/log.h"
@@ -12,12 +13,20 @@
 #include "frontends/http/session.h"
 #include "frontends/resp/session.h"
 #include "net/server.h"
+#include "server/descriptors.h"
 #include "server/grpc_front_end.h"
 #include "server/metrics.h"
 #include "server/systemd.h"
 
 namespace weir::server {
 namespace {
+
+Nanos SteadyNow() { return std::chrono::steady_clock::now().time_since_epoch() / std::chrono::nanoseconds(1); }
+
+// Health and metrics are to be had also when a flood has taken all places.
+constexpr std::uint32_t kAdminReserve = 32;
+// Besides connections: listeners, loops, files, the store's connections.
+constexpr std::uint64_t kOtherDescriptors = 64;
 
 log::Level LevelOf(const std::string& name) {
   if (name == "debug") return log::Level::kDebug;
@@ -64,6 +73,14 @@ void ApplyOverrides(const DaemonOptions& options, ServerConfig& server) {
   Override(server.admin, options.admin);
 }
 
+// Whether anything is denied because the store does not answer.
+bool DeniesWithoutStore(const config::Snapshot& snapshot) {
+  return snapshot.document().storage.on_store_failure == StoreFailurePolicy::kDeny ||
+         std::ranges::any_of(snapshot.rules(), [](const config::Rule& rule) {
+           return !rule.unlimited && !rule.shadow && rule.on_store_failure == StoreFailurePolicy::kDeny;
+         });
+}
+
 // The settings that only a restart changes, as far as they differ.
 std::vector<std::string> NeedRestart(const ServerConfig& now, const ServerConfig& then) {
   std::vector<std::string> names;
@@ -76,6 +93,7 @@ std::vector<std::string> NeedRestart(const ServerConfig& now, const ServerConfig
   compare(now.admin == then.admin, "server.admin");
   compare(now.threads == then.threads, "server.threads");
   compare(now.max_connections == then.max_connections, "server.max_connections");
+  compare(now.max_buffered_bytes == then.max_buffered_bytes, "server.max_buffered_bytes");
   compare(now.max_request_bytes == then.max_request_bytes, "server.max_request_bytes");
   compare(now.max_header_count == then.max_header_count, "server.max_header_count");
   compare(now.idle_timeout_ms == then.idle_timeout_ms, "server.idle_timeout_ms");
@@ -98,13 +116,17 @@ struct Daemon::Parts {
   // The same, for the loops: they serve before `server` is assigned.
   std::atomic<const net::Server*> serving{nullptr};
   std::atomic<bool> draining{false};
+  std::atomic<bool> metrics_enabled{true};
   Nanos started = 0;
   std::atomic<std::uint64_t> reloads_ok{0}, reloads_failed{0};
   std::mutex reloading;
   std::vector<std::string> files;  // by `reloading`
 
-  std::string Metrics() const {
+  MetricsPage metrics{[this] { return Rendered(); }, [] { return SteadyNow(); }};
+
+  std::string Rendered() const {
     return RenderMetrics({.engine = &limiter->engine(),
+                          .insides = limiter->insides(),
                           .data = serving.load(std::memory_order_acquire),
                           .grpc = grpc.get(),
                           .reloads_ok = reloads_ok.load(),
@@ -112,28 +134,33 @@ struct Daemon::Parts {
                           .started = started});
   }
 
+  // docs/decisions/0014-ready-when-degraded.md
   bool Ready(std::string* why) const {
     if (draining.load()) {
       *why = "draining";
       return false;
     }
-    storage::Store& store = limiter->engine().store();
-    if (store.GetHealth() == storage::Health::kDown) {
-      *why = fmt::format("store {} is down; rules decide by their failure policy", store.Name());
-      return false;
-    }
-    return true;
+    const storage::Store& store = limiter->engine().store();
+    if (store.GetHealth() != storage::Health::kDown) return true;
+    *why = fmt::format("degraded: store {} is down, and rules decide by their on_store_failure", store.Name());
+    const auto snapshot = limiter->engine().snapshot();
+    return snapshot->document().server.ready_when_degraded.value_or(!DeniesWithoutStore(*snapshot));
   }
 
   void PrepareFrontEnds() {
     http.engine = &limiter->engine();
     http.max_body_bytes = server_config.max_request_bytes;
     http.max_headers = server_config.max_header_count;
-    http.metrics = [this] { return Metrics(); };
+    http.metrics = [this] { return metrics_enabled.load() ? metrics.Get() : nullptr; };
     http.ready = [this](std::string* why) { return Ready(why); };
     admin = http;
     resp.engine = &limiter->engine();
     resp.password = server_config.resp_password.value_or("");
+    // So that a command that is too long is told so, before the connection's own bound cuts it.
+    const auto at_most = [this](std::uint32_t& bound) { bound = std::min(bound, server_config.max_request_bytes); };
+    at_most(resp.limits.max_command_bytes);
+    at_most(resp.limits.max_bulk_bytes);
+    at_most(resp.limits.max_inline_bytes);
     grpc = std::make_unique<GrpcFrontEnd>(limiter->engine(), server_config, *clock, [this] {
       std::string why;
       return Ready(&why);
@@ -146,11 +173,13 @@ struct Daemon::Parts {
     const auto add = [&](const char* name, const ListenerConfig& config, net::SessionFactory sessions,
                          std::vector<std::string> alpn = {}) {
       if (config.address == "off" || config.address.empty()) return;
+      const bool listener_is_admin = std::string_view(name) == "admin";
       net::ListenerOptions listener{.name = name,
                                     .address = config.address,
                                     .inherited_fds = {},
                                     .tls = nullptr,
-                                    .sessions = std::move(sessions)};
+                                    .sessions = std::move(sessions),
+                                    .reserve = listener_is_admin ? kAdminReserve : 0};
       for (const InheritedSocket& socket : inherited) {
         if (socket.name == name || (socket.name.empty() && listener.name == "http"))
           listener.inherited_fds.push_back(socket.fd);
@@ -187,6 +216,7 @@ Result<std::unique_ptr<Daemon>> Daemon::Start(DaemonOptions options) {
   ConfigureLogs(parts->server_config);
   LogWarnings(loaded->faults);
 
+  parts->metrics_enabled = config->analytics.metrics_enabled;
   auto limiter = RateLimiter::Create(*config, {.clock = parts->clock, .extractors = {}});
   if (!limiter) return std::unexpected(limiter.error());
   parts->limiter = std::move(*limiter);
@@ -194,9 +224,17 @@ Result<std::unique_ptr<Daemon>> Daemon::Start(DaemonOptions options) {
   parts->PrepareFrontEnds();
   auto listeners = parts->Listeners();
   if (!listeners) return std::unexpected(listeners.error());
+  const std::uint64_t needed = std::uint64_t{parts->server_config.max_connections} + kAdminReserve + kOtherDescriptors;
+  if (const std::uint64_t most = RaiseDescriptorLimit(); most < needed) {
+    log::Warn("too few file descriptors for server.max_connections: more connections wait in the kernel's queue",
+              {{"descriptors", std::to_string(most)},
+               {"needed", std::to_string(needed)},
+               {"hint", "raise ulimit -n, or LimitNOFILE= of the unit"}});
+  }
   auto server = net::Server::Start({.threads = parts->server_config.threads,
                                     .max_connections = parts->server_config.max_connections,
                                     .max_input_bytes = parts->server_config.max_request_bytes + 65'536,
+                                    .max_buffered_bytes = parts->server_config.max_buffered_bytes,
                                     .idle_timeout_ms = parts->server_config.idle_timeout_ms},
                                    std::move(*listeners));
   if (!server) return std::unexpected(server.error());
@@ -249,6 +287,10 @@ Result<> Daemon::Reload() {
   if (parts_->files.empty())
     return Fail(ErrorCode::kFailedPrecondition, "started without a configuration file: nothing to reload");
   const std::string file = parts_->files.front();
+  // Certificates are renewed also while the document has a fault.
+  if (const auto read = parts_->server->ReloadTls(); !read) {
+    log::Error("certificate refused, the old one stays in use", {{"why", read.error().message}});
+  }
   const auto refuse = [&](const Error& error) -> Result<> {
     ++parts_->reloads_failed;
     log::Error("configuration refused, the old one stays in force", {{"file", file}, {"why", error.message}});
@@ -268,6 +310,7 @@ Result<> Daemon::Reload() {
   }
   if (auto applied = parts_->limiter->Apply(*config); !applied) return refuse(applied.error());
   ConfigureLogs(config->server);
+  parts_->metrics_enabled = config->analytics.metrics_enabled;
   ++parts_->reloads_ok;
   log::Info("configuration in force",
             {{"file", file}, {"version", std::to_string(parts_->limiter->engine().snapshot()->version())}});
@@ -277,7 +320,8 @@ Result<> Daemon::Reload() {
 void Daemon::Drain() {
   parts_->draining = true;
   parts_->grpc->Refresh();
-  const std::uint64_t cut = parts_->server->Drain(parts_->server_config.drain_timeout_ms);
+  const std::uint64_t cut =
+      parts_->server->Drain(parts_->limiter->engine().snapshot()->document().server.drain_timeout_ms);
   if (cut > 0) log::Warn("connections cut at the end of the drain", {{"count", std::to_string(cut)}});
 }
 

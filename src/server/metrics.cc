@@ -3,6 +3,9 @@
 #include <prometheus/metric_family.h>
 #include <prometheus/text_serializer.h>
 
+#include <array>
+#include <string_view>
+#include <unordered_map>
 #include <utility>
 #include <vector>
 
@@ -21,13 +24,12 @@ using Labels = std::vector<std::pair<std::string, std::string>>;
 class Page {
  public:
   void Add(MetricType type, const std::string& name, const std::string& help, double value, const Labels& labels = {}) {
-    if (families_.empty() || families_.back().name != name) {
-      families_.push_back({name, help, type, {}});
-    }
+    const auto [known, is_new] = index_.try_emplace(name, families_.size());
+    if (is_new) families_.push_back({name, help, type, {}});
     ClientMetric metric;
     for (const auto& [key, text] : labels) metric.label.push_back({key, text});
     (type == MetricType::Counter ? metric.counter.value : metric.gauge.value) = value;
-    families_.back().metric.push_back(std::move(metric));
+    families_[known->second].metric.push_back(std::move(metric));
   }
   void Counter(const std::string& name, const std::string& help, std::uint64_t value, const Labels& labels = {}) {
     Add(MetricType::Counter, name, help, static_cast<double>(value), labels);
@@ -39,6 +41,7 @@ class Page {
 
  private:
   std::vector<MetricFamily> families_;
+  std::unordered_map<std::string, std::size_t> index_;  // by name
 };
 
 void AddDecisions(Page& page, const engine::Engine::Counts& counts) {
@@ -67,13 +70,23 @@ void AddDecisions(Page& page, const engine::Engine::Counts& counts) {
   page.Counter(failures, failures_help, counts.store_failures_local, {{"policy", "local"}});
   page.Counter(failures, failures_help, counts.store_failures_allow, {{"policy", "allow"}});
   page.Counter(failures, failures_help, counts.store_failures_deny, {{"policy", "deny"}});
+  page.Counter("weir_store_full_decisions_total", "Decisions made without a count because the store was full.",
+               counts.store_full);
+  page.Counter("weir_unidentified_total", "Rules that found no subject in a request and so did not apply.",
+               counts.unidentified);
+  page.Counter("weir_script_failures_total", "Identifiers whose script failed, under the configuration in force.",
+               counts.script_failures);
   page.Gauge("weir_reservations_open", "Reservations neither committed nor cancelled.",
              static_cast<double>(counts.reservations_open));
+  page.Counter(
+      "weir_slots_untracked_total",
+      "Concurrency slots given without a reservation because there were too many: held until their lease ends.",
+      counts.slots_untracked);
 }
 
-void AddStore(Page& page, storage::Store& store) {
+void AddStore(Page& page, const storage::Store& store, std::string_view name) {
   const storage::StoreStats stats = store.Stats();
-  const Labels labels = {{"store", std::string(store.Name())}};
+  const Labels labels = {{"store", std::string(name)}};
   page.Gauge("weir_store_up", "1 when the store answers, 0.5 degraded, 0 down.",
              store.GetHealth() == storage::Health::kUp         ? 1
              : store.GetHealth() == storage::Health::kDegraded ? 0.5
@@ -98,13 +111,69 @@ void AddStore(Page& page, storage::Store& store) {
   page.Counter("weir_store_round_trips_total", "Round trips to a remote store.", stats.round_trips, labels);
 }
 
+double StateOf(storage::redis::BreakerState state) {
+  switch (state) {
+    case storage::redis::BreakerState::kClosed:
+      return 0;
+    case storage::redis::BreakerState::kHalfOpen:
+      return 0.5;
+    case storage::redis::BreakerState::kOpen:
+      break;
+  }
+  return 1;
+}
+
+void AddRedis(Page& page, const storage::redis::RedisStats& stats) {
+  page.Gauge("weir_redis_breaker", "The circuit breaker: 0 closed (Redis is asked), 0.5 trying, 1 open (it is not).",
+             StateOf(stats.breaker));
+  page.Counter("weir_redis_breaker_opened_total", "Times that the breaker opened.", stats.breaker_opened);
+  page.Gauge("weir_redis_in_flight", "Plans waiting for Redis now.", stats.in_flight);
+  page.Gauge("weir_redis_connections", "Connections to Redis that are ready now.", stats.connections_ready);
+  page.Counter("weir_redis_connects_total", "Connections to Redis that became ready.", stats.connects);
+  page.Counter("weir_redis_connect_failures_total", "Attempts to connect to Redis that failed.",
+               stats.connect_failures);
+  const std::string unanswered = "weir_redis_unanswered_total", why = "Plans that Redis did not answer, by the reason.";
+  page.Counter(unanswered, why, stats.refused_breaker, {{"reason", "breaker"}});
+  page.Counter(unanswered, why, stats.refused_in_flight, {{"reason", "in_flight"}});
+  page.Counter(unanswered, why, stats.timeouts, {{"reason", "timeout"}});
+  page.Counter(unanswered, why, stats.lost, {{"reason", "lost"}});
+  page.Counter(unanswered, why, stats.malformed, {{"reason", "malformed"}});
+  constexpr std::array<std::string_view, storage::redis::kErrorKinds> kKinds = {
+      "noscript", "readonly", "loading", "busy", "oom", "refused", "other"};
+  for (std::size_t i = 0; i < kKinds.size(); ++i) {
+    page.Counter("weir_redis_errors_total", "Error replies of Redis by kind.", stats.errors[i],
+                 {{"kind", std::string(kKinds[i])}});
+  }
+  page.Counter("weir_redis_script_loads_total", "Times that the script was sent again.", stats.script_loads);
+  page.Gauge("weir_redis_clock_offset_seconds", "Redis' clock less this machine's.",
+             static_cast<double>(stats.clock_offset) / static_cast<double>(kSecond));
+  page.Gauge("weir_redis_clock_round_trip_seconds", "The offset is at most half of this wrong.",
+             static_cast<double>(stats.clock_round_trip) / static_cast<double>(kSecond));
+}
+
+void AddPersistence(Page& page, const storage::memory::PersistenceStats& stats) {
+  page.Counter("weir_snapshot_saves_total", "Snapshots of the memory store by their result.", stats.saves,
+               {{"result", "ok"}});
+  page.Counter("weir_snapshot_saves_total", "Snapshots of the memory store by their result.", stats.failures,
+               {{"result", "failed"}});
+  page.Gauge("weir_snapshot_saved_time_seconds",
+             "When the latest snapshot was taken, seconds since the Unix epoch; 0: never.",
+             static_cast<double>(stats.last_saved_at) / static_cast<double>(kSecond));
+}
+
 void AddConnections(Page& page, const net::ServerStats& stats) {
   page.Counter("weir_connections_accepted_total", "Connections accepted.", stats.accepted);
   page.Counter("weir_connections_refused_total", "Connections closed at once because there were too many.",
                stats.refused);
   page.Counter("weir_connections_idle_closed_total", "Connections closed because nothing came.", stats.idle_closed);
-  page.Counter("weir_connections_overflow_closed_total", "Connections closed because a buffer was full.",
+  page.Counter("weir_connections_slow_closed_total", "Connections closed because their peer did not take the answers.",
+               stats.slow_closed);
+  page.Counter("weir_connections_overflow_closed_total", "Connections closed because a buffer of theirs was full.",
                stats.overflow_closed);
+  page.Counter("weir_connections_crowded_closed_total",
+               "Connections closed because all connections' buffers together were full.", stats.crowded_closed);
+  page.Gauge("weir_buffered_bytes", "Bytes in all connections' buffers now.",
+             static_cast<double>(stats.buffered_bytes));
   page.Gauge("weir_connections_open", "Connections open now.", static_cast<double>(stats.open));
   page.Counter("weir_received_bytes_total", "Bytes received.", stats.bytes_in);
   page.Counter("weir_sent_bytes_total", "Bytes sent.", stats.bytes_out);
@@ -151,7 +220,11 @@ void AddGrpc(Page& page, const GrpcFrontEnd& grpc) {
 std::string RenderMetrics(const MetricsSources& sources) {
   Page page;
   AddDecisions(page, sources.engine->GetCounts());
-  AddStore(page, sources.engine->store());
+  const storage::Store& store = sources.engine->store();
+  AddStore(page, store, store.Name());
+  if (sources.insides.local != nullptr) AddStore(page, *sources.insides.local, "local");
+  if (sources.insides.redis != nullptr) AddRedis(page, sources.insides.redis->DetailedStats());
+  if (sources.insides.persistence != nullptr) AddPersistence(page, sources.insides.persistence->Stats());
   if (sources.data != nullptr) AddConnections(page, sources.data->Stats());
   if (sources.grpc != nullptr) AddGrpc(page, *sources.grpc);
   page.Counter("weir_config_reloads_total", "Configuration reloads.", sources.reloads_ok, {{"result", "ok"}});
@@ -161,6 +234,25 @@ std::string RenderMetrics(const MetricsSources& sources) {
   page.Gauge("weir_start_time_seconds", "When the process started, seconds since the Unix epoch.",
              static_cast<double>(sources.started) / static_cast<double>(kSecond));
   return page.Text();
+}
+
+std::shared_ptr<const std::string> MetricsPage::Get() {
+  std::unique_lock lock(mutex_);
+  const bool large = text_ != nullptr && text_->size() > kLarge;
+  const Nanos now = now_();
+  if (now - second_ >= kSecond) {
+    second_ = now;
+    rendered_ = 0;
+  }
+  if (text_ != nullptr && (rendered_ >= (large ? 1 : kMostSmall) || (large && rendering_))) return text_;
+  ++rendered_;
+  rendering_ = true;
+  lock.unlock();
+  auto text = std::make_shared<const std::string>(render_());
+  lock.lock();
+  rendering_ = false;
+  text_ = text;
+  return text;
 }
 
 }  // namespace weir::server

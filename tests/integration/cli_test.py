@@ -1,6 +1,8 @@
 """Every subcommand of `weir` as a user types it."""
 import json
+import os
 import pathlib
+import pty
 import subprocess
 import unittest
 
@@ -198,7 +200,50 @@ descriptors:
         report = json.loads(self.run_weir("simulate", "-c", self.config, "--json", log, code=1))
         self.assertEqual(report["allowed"] + report["denied"], 20)
         self.assertEqual(len(report["top_denied"]), 2)
+        # Whom nobody can count is told, and what is not UTF-8 does not make the report so.
+        hosts = self.directory / "hosts.log"
+        hosts.write_bytes(b"".join(b'caf\xe9.example - bob\xff [10/Oct/2026:13:55:%02d +0000] "GET / HTTP/1.1" 200 5\n' % i for i in range(20)))
+        out = self.run_weir("simulate", "-c", self.config, hosts)
+        self.assertIn("20 times a rule found nobody to count in a line", out)
+        self.assertIn("20 lines do not begin with an IP address, as rules by address need; the first is line 1: caf\ufffd.example", out)
+        report = json.loads(self.run_weir("simulate", "-c", self.config, "--json", hosts))
+        self.assertEqual((report["unidentified"], report["not_addresses"], report["denied"]), (20, 20, 0))
+        by_user = self.directory / "by_user.yaml"
+        by_user.write_text("global: {free_tier: {max_requests: 1, window_seconds: 60, identifier: user_id}}\n")
+        report = json.loads(self.run_weir("simulate", "-c", by_user, "--json", hosts, code=1))
+        self.assertEqual([client["ip"] for client in report["top_denied"]], ["caf\ufffd.example"])
         self.assertIn("no access log line", self.run_weir("simulate", "-", code=2, text_in="hello\n"))
+
+    def test_simulate_shows_its_progress_on_a_terminal_only(self):
+        log = self.directory / "long.log"
+        line = '192.0.2.1 - - [10/Oct/2026:13:55:01 +0000] "GET /a HTTP/1.1" 200 5 "-" "curl"\n'
+        log.write_text(line * 140_000)
+
+        def shown(*arguments):
+            master, slave = pty.openpty()
+            try:
+                done = subprocess.Popen([WEIR, "simulate", "-c", self.config, *arguments, log], stdout=subprocess.PIPE, stderr=slave, text=True)
+                os.close(slave)
+                seen = b""
+                while True:
+                    try:
+                        part = os.read(master, 4096)
+                    except OSError:  # the other side is closed
+                        break
+                    if not part:
+                        break
+                    seen += part
+                report = done.communicate(timeout=PATIENCE)[0]
+                self.assertEqual(done.returncode, 1)
+                self.assertIn("140,000 requests of 1 clients", report)
+                return seen.decode()
+            finally:
+                os.close(master)
+
+        self.assertEqual(shown(), "\r65,536 lines 46.81% \r131,072 lines 93.62% \r\x1b[K")
+        self.assertEqual(shown("--quiet"), "")
+        done = subprocess.run([WEIR, "simulate", "-c", self.config, log], capture_output=True, text=True, timeout=PATIENCE)
+        self.assertEqual(done.stderr, "")
 
     def test_bench(self):
         result = json.loads(self.run_weir("bench", "--subjects", 1000, "--seconds", 1, "--json"))

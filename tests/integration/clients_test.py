@@ -4,7 +4,7 @@ import re
 import subprocess
 import unittest
 
-from harness import Case, check, require
+from harness import Case, Weir, check, require
 
 CONFIG = """
 global:
@@ -83,6 +83,24 @@ class Clients(Case):
         client.execute_command("WEIR.COMMIT", pairs["reservation"], 2)
         self.assertEqual(check(self.daemon.port, ip="192.0.2.50", cost=0)[2]["remaining"], 3)
         client.close()
+
+    def test_the_redis_examples(self):
+        # Their port is 6380, as weir's is by default.
+        example = self.example("redis", {6380: self.resp})
+        out = self.run_program("bash", example / "throttle.sh").splitlines()
+        self.assertEqual(out[:3], ["job 1: allowed, 2 left", "job 2: allowed, 1 left", "job 3: allowed, 0 left"])
+        self.assertRegex(out[3], r"^job 4: denied, again in (59|60) s$")
+        self.assertEqual(out[4:6], ["allowed", "1"])
+        self.assertIn("remaining", out)
+        # The Python client, against the limits of its own document.
+        daemon = Weir(self.directory, example / "weir.yaml")
+        self.addCleanup(daemon.stop)
+        client = (example / "client.py").read_text().replace(f":{self.resp}", f":{daemon.port_of('resp')}")
+        (example / "client.py").write_text(client)
+        out = self.run_program("/usr/bin/python3", example / "client.py").splitlines()
+        self.assertEqual(out[:5], [f"request {i}: allowed, {5 - i} left" for i in range(1, 6)])
+        self.assertRegex(out[5], r"^request 6: denied by global\.free_tier, again in [0-9]+ ms$")
+        self.assertEqual(out[6:], ["reserved 800: 200 left", "used 300: 700 left"])
 
     def test_the_same_counters_through_every_door(self):
         self.cli("WEIR.CHECK", "ip", "192.0.2.77", "cost", 2)

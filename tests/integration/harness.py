@@ -6,6 +6,7 @@ import json
 import os
 import pathlib
 import re
+import resource
 import shutil
 import signal
 import socket
@@ -65,14 +66,18 @@ def wait_until(condition, what):
 class Weir:
     """A daemon on ports that it picks itself."""
 
-    def __init__(self, directory, config=None, arguments=()):
+    def __init__(self, directory, config=None, arguments=(), override_http=True, limits=None):
+        """`override_http`: not where the document says; `limits`: soft and hard, of descriptors."""
         self.log = open(pathlib.Path(directory) / "weir.log", "ab+")
-        command = [WEIR, "serve", "--http", "127.0.0.1:0", "--resp", "127.0.0.1:0", "--admin", "127.0.0.1:0"]
+        command = [WEIR, "serve", "--resp", "127.0.0.1:0", "--admin", "127.0.0.1:0"]
+        if override_http:
+            command += ["--http", "127.0.0.1:0"]
         if "--grpc" not in arguments:
             command += ["--grpc", "127.0.0.1:0"]
         if config:
             command += ["--config", str(config)]
-        self.process = subprocess.Popen(command + list(arguments), stdout=subprocess.PIPE, stderr=self.log, text=True)
+        lower = (lambda: resource.setrlimit(resource.RLIMIT_NOFILE, limits)) if limits else None
+        self.process = subprocess.Popen(command + list(arguments), stdout=subprocess.PIPE, stderr=self.log, text=True, preexec_fn=lower)
         line = self.process.stdout.readline()
         if "weir is ready" not in line:
             self.process.wait(PATIENCE)

@@ -1,6 +1,9 @@
 """nginx, HAProxy and Caddy in front of a small site, each asking weir about every request, from examples/."""
 import json
 import unittest
+import urllib.parse
+
+import yaml
 
 from harness import Case, free_port, request, require
 
@@ -67,14 +70,29 @@ class Proxies(Case):
         self.behave(port, site)
 
     def test_traefik_contract(self):
-        """Traefik is not in Debian: what its ForwardAuth sends is sent here, as its documentation lists it."""
-        weir = self.weir(self.example("traefik", {}) / "weir.yaml")
+        """Traefik is not in Debian: what its ForwardAuth sends is sent here, as its documentation lists it, to where the
+        example has it sent."""
+        example = self.example("traefik", {})
+        weir = self.weir(example / "weir.yaml")
+        http = yaml.safe_load((example / "traefik.yaml").read_text())["http"]
+        self.assertEqual(list(http["middlewares"]), ["weir"])
+        self.assertEqual([(router["middlewares"], router["service"]) for router in http["routers"].values()], [(["weir"], "site")])
+        self.assertIn("site", http["services"])
+        forward = http["middlewares"]["weir"]["forwardAuth"]
+        # Nothing that Traefik would refuse, and no header believed that the client wrote.
+        self.assertLessEqual(set(forward), {"address", "trustForwardHeader", "authResponseHeaders", "authRequestHeaders", "tls"})
+        self.assertIs(forward["trustForwardHeader"], False)
+        address = urllib.parse.urlsplit(forward["address"])
+        self.assertEqual((address.scheme, address.netloc), ("http", "127.0.0.1:8080"))  # weir's default
         headers = {"X-Forwarded-Method": "POST", "X-Forwarded-Proto": "https", "X-Forwarded-Host": "site.example",
                    "X-Forwarded-Uri": "/login?next=%2F", "X-Forwarded-For": "198.51.100.7"}
-        statuses = [request(weir.port, path="/v1/auth", headers=headers)[0] for _ in range(4)]
-        self.assertEqual(statuses, [200, 200, 200, 429])
+        answers = [request(weir.port, path=address.path, headers=headers) for _ in range(4)]
+        self.assertEqual([status for status, _, _ in answers], [200, 200, 200, 429])
+        # What Traefik copies to the site's request is there.
+        for name in forward["authResponseHeaders"]:
+            self.assertIn(name.lower(), answers[0][1])
         other = dict(headers, **{"X-Forwarded-For": "198.51.100.8"})
-        self.assertEqual(request(weir.port, path="/v1/auth", headers=other)[0], 200)
+        self.assertEqual(request(weir.port, path=address.path, headers=other)[0], 200)
 
 
 if __name__ == "__main__":

@@ -360,12 +360,13 @@ Plain HttpSession::HandleOperational(Endpoint endpoint) {
     case Endpoint::kReady: {
       std::string why;
       if (connection_.draining()) return MakeText(503, "draining\n");
-      if (!options_.ready || options_.ready(&why)) return MakeText(200, "ready\n");
-      return MakeText(503, why + '\n');
+      const bool ready = !options_.ready || options_.ready(&why);
+      return MakeText(ready ? 200 : 503, why.empty() ? "ready\n" : why + '\n');
     }
     case Endpoint::kMetrics: {
-      if (!options_.metrics) return MakeProblem(404, "metrics are off");
-      Plain plain = MakeText(200, options_.metrics());
+      const auto text = options_.metrics ? options_.metrics() : nullptr;
+      if (text == nullptr) return MakeProblem(404, "metrics are off");
+      Plain plain = MakeText(200, *text);
       plain.content_type = "text/plain; version=0.0.4; charset=utf-8";
       return plain;
     }

@@ -23,9 +23,9 @@ struct HttpOptions {
   std::uint32_t max_header_bytes = 49'152;
   std::uint32_t max_headers = 100;
   std::uint32_t max_body_bytes = 1'048'576;
-  // The Prometheus text of /metrics; empty function: 404. Called on a connection's loop.
-  std::function<std::string()> metrics;
-  // Whether to send traffic here; if not, writes why. Empty function: always ready.
+  // The Prometheus text of /metrics; empty function, or nullptr: 404. Called on a connection's loop.
+  std::function<std::shared_ptr<const std::string>()> metrics;
+  // Whether to send traffic here; if not, or with a reservation, writes why. Empty function: always ready.
   std::function<bool(std::string* why)> ready;
 };
 

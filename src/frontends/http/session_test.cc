@@ -118,7 +118,7 @@ class Fixture {
     EXPECT_TRUE(made.has_value()) << (made ? "" : made.error().message);
     engine = std::move(*made);
     options.engine = engine.get();
-    options.metrics = [] { return std::string("weir_up 1\n"); };
+    options.metrics = [] { return std::make_shared<const std::string>("weir_up 1\n"); };
     Connect();
   }
   void Connect() {
@@ -519,8 +519,16 @@ TEST(HttpSession, Operational) {
   };
   EXPECT_EQ(f.Get("/readyz").status, 503);
   EXPECT_EQ(f.Get("/readyz").body, "store is down\n");
+  f.options.ready = [](std::string* why) {
+    *why = "degraded";
+    return true;
+  };
+  EXPECT_EQ(f.Get("/readyz").status, 200);
+  EXPECT_EQ(f.Get("/readyz").body, "degraded\n");
   EXPECT_EQ(f.Get("/metrics").body, "weir_up 1\n");
   EXPECT_EQ(f.Get("/metrics").Header("Content-Type"), "text/plain; version=0.0.4; charset=utf-8");
+  f.options.metrics = [] { return nullptr; };  // as a configuration says that may change
+  EXPECT_EQ(f.Get("/metrics").status, 404);
   f.options.metrics = nullptr;
   EXPECT_EQ(f.Get("/metrics").status, 404);
   EXPECT_NE(f.Get("/").body.find("/v1/check"), std::string::npos);
@@ -631,7 +639,7 @@ TEST(HttpSession, Drains) {
 
 TEST(HttpSession, AFloodOfLargeAnswersYields) {
   Fixture f;
-  f.options.metrics = [] { return std::string(300'000, 'x'); };
+  f.options.metrics = [] { return std::make_shared<const std::string>(300'000, 'x'); };
   std::string flood;
   for (int i = 0; i < 20; ++i) flood += Fixture::GetText("/metrics");
   f.connection.Receive(flood);
