@@ -95,6 +95,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   options.clock = &clock;
   options.max_message_bytes = 10'000;
   options.max_queued_bytes = 100'000;
+  // Low enough that a short input gets beyond them.
+  options.max_header_bytes = 1'000;
+  options.max_resets = 2;
   options.message_timeout_ms = 90;
   CallCounters counters(options.services);
   options.counters = &counters;

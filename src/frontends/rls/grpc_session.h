@@ -50,7 +50,8 @@ class GrpcSession final : public net::Session, private BatchOwner, private Excha
   void Settle();
   void Pump();
   void Bury();
-  // Ends the connection with GOAWAY, at the end of this turn.
+  // Ends the connection with GOAWAY, at the end of this turn. Nothing of any exchange goes on: neither is more of a
+  // question looked at, nor is one asked or a handler told, but of the end.
   void End(std::uint32_t http2_error);
   void End(Abuse abuse);
   // There is something to write, noticed outside of nghttp2: now, or in a task of its own.
@@ -71,7 +72,7 @@ class GrpcSession final : public net::Session, private BatchOwner, private Excha
   bool OnFrame(const FrameScanner::Frame& frame);
   bool StreamTakes(const FrameScanner::Frame& frame);
   Exchange* OnStreamBegin(std::int32_t stream);
-  bool OnHeader(Exchange& exchange, std::string_view name, std::string_view value);
+  void OnHeader(Exchange& exchange, std::string_view name, std::string_view value);
   void Route(Exchange& exchange, std::string_view path);
   void OnHeadersWhole(Exchange& exchange);
   void OnData(Exchange& exchange, std::string_view bytes);

@@ -151,6 +151,9 @@ bool GrpcSession::Feed(std::string_view bytes) {
 }
 
 void GrpcSession::Settle() {
+  if (closing_) {
+    for (std::vector<Exchange*>* const list : {&events_, &asked_, &timed_}) list->clear();
+  }
   TellHandlers();
   AskServices();
   if (!timed_.empty()) {

@@ -1,6 +1,7 @@
 // What a hostile or broken client can make a session do: each attack meets its bound here.
 #include <gtest/gtest.h>
 
+#include <map>
 #include <string>
 
 #include "frontends/rls/abuse.h"
@@ -142,17 +143,60 @@ TEST_F(Abused, AHeaderBombIsNotUnpacked) {
 
 TEST_F(Abused, TooManyHeadersTooOftenEndTheConnection) {
   options.max_resets = 20;
-  Greet();
-  int sent = 0;
-  for (std::int32_t stream = 1; !connection->closing() && sent < 1'000; stream += 2, ++sent) {
-    Say(Frame(NGHTTP2_HEADERS, NGHTTP2_FLAG_END_HEADERS | NGHTTP2_FLAG_END_STREAM, stream,
-              Bomb(Block(Client::GrpcHeaders()), 5)));
-    if (sent < 20) {
-      EXPECT_EQ(Counted("/test.Echo/Say", Code::kResourceExhausted), static_cast<std::uint64_t>(sent) + 1);
+  constexpr std::uint8_t kHeaders = NGHTTP2_FLAG_END_HEADERS, kWhole = kHeaders | NGHTTP2_FLAG_END_STREAM;
+  const std::map<std::string, std::string> method_of = {{"/test.Echo/Say", "/test.Echo/Say"},
+                                                        {"/test.Echo/Talk", "/test.Echo/Talk"},
+                                                        {"/no.such/Method", "unknown"}};
+  // The last one's message may be there already, and more behind it.
+  for (const std::uint8_t flags : {kWhole, kHeaders}) {
+    for (const auto& [path, method] : method_of) {
+      told.clear();
+      Greet();
+      int sent = 0;
+      for (std::int32_t stream = 1; !connection->closing() && sent < 1'000; stream += 2, ++sent) {
+        Say(Frame(NGHTTP2_HEADERS, flags, stream, Bomb(Block(Client::GrpcHeaders(path)), 5)) +
+            (flags == kWhole ? "" : Frame(NGHTTP2_DATA, NGHTTP2_FLAG_END_STREAM, stream, Framed("x"))));
+        if (sent < 20) {
+          EXPECT_EQ(Counted(method, Code::kResourceExhausted), static_cast<std::uint64_t>(sent) + 1);
+        }
+      }
+      EXPECT_EQ(sent, 21) << path;
+      EXPECT_EQ(GoAwayError(), kCalm) << path;
+      EXPECT_EQ(counters->Ends(Abuse::kHeaderFlood), 1U) << path;
+      session.reset();
     }
   }
-  EXPECT_EQ(sent, 21);
+  EXPECT_TRUE(service.batches.empty());
+  EXPECT_TRUE(service.told.empty());
+}
+
+// What came whole in the same read as the end is not done any more: nobody would hear of it.
+TEST_F(Abused, NothingIsAskedOnceTheConnectionEnds) {
+  options.max_resets = 0;
+  Greet();
+  Say(Open(1) + Frame(NGHTTP2_DATA, NGHTTP2_FLAG_END_STREAM, 1, Framed("x")) +
+      Frame(NGHTTP2_HEADERS, NGHTTP2_FLAG_END_HEADERS, 3, Block(Client::GrpcHeaders("/test.Echo/Talk"))) +
+      Frame(NGHTTP2_DATA, 0, 3, Framed("one")) + Open(5) + Reset(5));
   EXPECT_EQ(GoAwayError(), kCalm);
+  EXPECT_TRUE(service.batches.empty());
+  EXPECT_TRUE(service.told.empty());
+}
+
+TEST_F(Abused, AStreamMaySendAndEndAfterTheConnectionDid) {
+  options.max_resets = 0;
+  Greet();
+  Say(Frame(NGHTTP2_HEADERS, NGHTTP2_FLAG_END_HEADERS, 1, Block(Client::GrpcHeaders("/test.Echo/Talk"))) +
+      Frame(NGHTTP2_DATA, 0, 1, Framed("quiet")));
+  Stream& open = *service.streams.at(0);
+  Say(Open(3) + Reset(3));
+  ASSERT_TRUE(connection->closing());
+  open.Send(std::string(100'000, 'x'));
+  EXPECT_EQ(open.queued(), 0U);
+  open.Finish({Code::kUnavailable, "gone"});
+  EXPECT_EQ(connection->RunPosted(), 0U);
+  EXPECT_EQ(connection->TakeOutput(), "");
+  session.reset();
+  EXPECT_EQ(service.told, (std::vector<std::string>{"open", "message quiet", "destroyed"}));
 }
 
 TEST_F(Abused, HeadersAsLargeAsAllowed) {

@@ -93,7 +93,7 @@ void GrpcSession::TellHandler(Exchange& exchange) {
 }
 
 void GrpcSession::OnSend(Exchange& exchange, std::string_view message) {
-  if (exchange.closed || exchange.finished) return;
+  if (exchange.closed || exchange.finished || closing_) return;
   // What the client says about it (windows, pings) is our doing.
   frames_.Earn();
   AppendMessage(exchange, message);
@@ -108,6 +108,8 @@ void GrpcSession::OnSend(Exchange& exchange, std::string_view message) {
 
 void GrpcSession::OnFinish(Exchange& exchange, Status status) {
   if (exchange.closed || exchange.finished) return;
+  // Out of Reject's hands: it is told nothing more. And perhaps its own method is running.
+  if (exchange.handler != nullptr) ending_.push_back(std::move(exchange.handler));
   if (exchange.reply == Exchange::Reply::kNone) {
     Reject(exchange, status.code, std::move(status.message));
   } else {
@@ -119,8 +121,6 @@ void GrpcSession::OnFinish(Exchange& exchange, Status status) {
       nghttp2_session_resume_data(h2_, exchange.id);
     }
   }
-  // Perhaps its own method is running.
-  if (exchange.handler != nullptr) ending_.push_back(std::move(exchange.handler));
   Wake();
 }
 

@@ -88,16 +88,15 @@ Exchange* GrpcSession::OnStreamBegin(std::int32_t stream) {
   return exchange;
 }
 
-bool GrpcSession::OnHeader(Exchange& exchange, std::string_view name, std::string_view value) {
+void GrpcSession::OnHeader(Exchange& exchange, std::string_view name, std::string_view value) {
   exchange.header_bytes += static_cast<std::uint32_t>(name.size() + value.size() + kHeaderOverhead);
   if (exchange.header_bytes > options_.max_header_bytes) {
     exchange.header_fault = Exchange::HeaderFault::kTooLarge;
     // What is a little too large is refused politely. A bomb is not unpacked to its end.
-    if (exchange.header_bytes <= kBombFactor * options_.max_header_bytes) return true;
-    End(Abuse::kHeaderFlood);
-    return false;
+    if (exchange.header_bytes > kBombFactor * options_.max_header_bytes) End(Abuse::kHeaderFlood);
+    return;
   }
-  if (exchange.headed) return true;
+  if (exchange.headed) return;
   switch (name.size()) {
     case 5:
       if (name == ":path") Route(exchange, value);
@@ -121,7 +120,6 @@ bool GrpcSession::OnHeader(Exchange& exchange, std::string_view name, std::strin
     default:
       break;
   }
-  return true;
 }
 
 void GrpcSession::Route(Exchange& exchange, std::string_view path) {

@@ -71,6 +71,7 @@ TEST_F(Session, AStreamEndedBeforeItsFirstMessageIsTrailersOnly) {
   Exchange();
   EXPECT_TRUE(client->replies[stream].trailers.empty());
   EXPECT_EQ(client->replies[stream].status(), "5");
+  EXPECT_EQ(service.told, (Told{"open", "message finish", "destroyed"}));
 }
 
 TEST_F(Session, ACancelledStreamIsToldOnce) {
