@@ -23,10 +23,13 @@ Exchange* GrpcSession::Find(std::int32_t stream) const {
 }
 
 bool GrpcSession::OnFrame(const FrameScanner::Frame& frame) {
+  if (frame.type != NGHTTP2_CONTINUATION) cut_since_ = 0;
   switch (frame.type) {
     case NGHTTP2_CONTINUATION:
+      in_headers_ = (frame.flags & NGHTTP2_FLAG_END_HEADERS) == 0;
       return true;
     case NGHTTP2_HEADERS:
+      in_headers_ = (frame.flags & NGHTTP2_FLAG_END_HEADERS) == 0;
       return StreamTakes(frame);
     case NGHTTP2_DATA:
       if (!StreamTakes(frame)) return false;
@@ -160,6 +163,7 @@ void GrpcSession::OnHeadersWhole(Exchange& exchange) {
   if (!exchange.is_post || !exchange.is_grpc) {
     exchange.plain = exchange.is_post ? Exchange::Plain::kUnsupportedMediaType : Exchange::Plain::kMethodNotAllowed;
     exchange.timed = false;
+    if (!exchange.ended) begun_.push_back(&exchange);
     return;
   }
   if (exchange.method == nullptr) {
@@ -172,8 +176,8 @@ void GrpcSession::OnHeadersWhole(Exchange& exchange) {
   if (exchange.timed) {
     if (exchange.deadline == 0) return Reject(exchange, Code::kDeadlineExceeded, "the deadline had passed");
     exchange.deadline += Now();
-    timed_.push_back(&exchange);
   }
+  if (exchange.timed || (!exchange.ended && !exchange.method->open)) begun_.push_back(&exchange);
   if (exchange.method->open) NoteEvent(exchange);
 }
 
@@ -188,10 +192,10 @@ void GrpcSession::OnData(Exchange& exchange, std::string_view bytes) {
     return Reject(exchange, Code::kResourceExhausted,
                   "this connection's unanswered messages exceed " + std::to_string(MostReceived()) + " bytes");
   }
+  if (ComesTooSlowly(exchange)) return Reject(exchange, Code::kDeadlineExceeded, "the message came too slowly");
   exchange.in.append(bytes);
   received_ += bytes.size();
   if (exchange.method->open) return NoteEvent(exchange);
-  if (ComesInDrops(exchange)) return Reject(exchange, Code::kDeadlineExceeded, "the message came too slowly");
   if (exchange.in.size() < kPrefixBytes) return;
   const std::size_t size = MessageSize(exchange.in);
   if (size > options_.max_message_bytes) return RejectTooLarge(exchange, size);
@@ -200,16 +204,10 @@ void GrpcSession::OnData(Exchange& exchange, std::string_view bytes) {
   }
 }
 
-bool GrpcSession::ComesInDrops(Exchange& exchange) {
-  if (options_.message_timeout_ms == 0) return false;
-  const std::size_t needed = exchange.in.size() < kPrefixBytes ? kPrefixBytes : kPrefixBytes + MessageSize(exchange.in);
-  // The usual case: whole at once.
-  if (exchange.slow_since == 0 && exchange.in.size() >= needed) return false;
-  if (exchange.slow_since == 0) {
-    exchange.slow_since = Now();
-    connection_.WakeAfter(options_.message_timeout_ms);
-  }
-  return Now() - exchange.slow_since >= options_.message_timeout_ms * kMillisecond;
+// Usually nothing is waited for, and no clock is read.
+bool GrpcSession::ComesTooSlowly(const Exchange& exchange) {
+  return exchange.slow_since != 0 && options_.message_timeout_ms != 0 &&
+         Now() - exchange.slow_since >= MessageTimeout();
 }
 
 void GrpcSession::OnQuestionWhole(Exchange& exchange) {
