@@ -8,9 +8,11 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <set>
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "net/idle_wheel.h"
@@ -110,6 +112,10 @@ class Loop {
   void Forget(SocketConnection& connection);
   // Its OnReady(0) is called in the next turn, which comes at once.
   void Again(SocketConnection& connection);
+  // Its OnAlarm() is called at `at_ms` (of NowMs), a little late. A connection has one at most, and clears it with the
+  // time that it set.
+  void SetAlarm(SocketConnection& connection, std::int64_t at_ms) { alarms_.insert({at_ms, &connection}); }
+  void ClearAlarm(SocketConnection& connection, std::int64_t at_ms) { alarms_.erase({at_ms, &connection}); }
   // Runs `task` once `delay_ms` have passed, a little late. For rare things.
   void After(std::int64_t delay_ms, std::function<void()> task);
 
@@ -151,6 +157,7 @@ class Loop {
   std::vector<std::shared_ptr<SocketConnection>> connections_;
   std::vector<std::shared_ptr<SocketConnection>> again_;
   std::vector<std::shared_ptr<SocketConnection>> gone_;  // events of this turn may still name them
+  std::set<std::pair<std::int64_t, SocketConnection*>> alarms_;
   std::vector<Delayed> delayed_;
 };
 

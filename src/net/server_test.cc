@@ -174,6 +174,34 @@ TEST_F(ServerTest, WakesASession) {
   }
 }
 
+// Wheels turn once a second here; one that wakes often is woken often before another that waits for some of them.
+TEST_F(ServerTest, WakesASessionBetweenTheTicksOfItsWheel) {
+  options_.idle_timeout_ms = 0;
+  Start();
+  TestClient patient = Client();
+  patient.Send("wake 10000\n");
+  EXPECT_EQ(patient.ReceiveLine(), "wake 10000\n");
+  TestClient client = Client();
+  for (int i = 0; i < 40; ++i) {
+    client.Send("wake 10\n");
+    ASSERT_EQ(client.Receive(14), "wake 10\nwoken\n");
+  }
+  char byte = 0;
+  EXPECT_EQ(recv(patient.fd(), &byte, 1, MSG_DONTWAIT), -1) << "40 times 10 ms took 10 seconds";
+}
+
+TEST_F(ServerTest, ForgetsToWakeAConnectionThatHasGone) {
+  Start();
+  for (int i = 0; i < 20; ++i) {
+    TestClient client = Client();
+    client.Send("wake 10000\nwake 1000\nwake 20\n");
+    client.Receive(30);
+  }
+  TestClient client = Client();
+  client.Send("wake 30\n");
+  EXPECT_EQ(client.Receive(14), "wake 30\nwoken\n");
+}
+
 TEST_F(ServerTest, ASessionMayKeepItsSilentPeer) {
   options_.idle_timeout_ms = 30;
   stage_.patience = 2;
