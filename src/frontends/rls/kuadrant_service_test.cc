@@ -4,10 +4,10 @@
 #include <envoy/service/ratelimit/v3/rls.pb.h>
 #include <gtest/gtest.h>
 #include <kuadrant/service/ratelimit/v1/ratelimit.pb.h>
-#include <malloc.h>
 
 #include <string>
 
+#include "frontends/rls/heap_in_use.h"
 #include "frontends/rls/service_fixture.h"
 
 namespace weir::rls {
@@ -261,14 +261,10 @@ TEST_F(KuadrantServiceTest, ManyEntriesAreNotKeptInMemory) {
     auto* descriptor = commit.add_descriptors();
     for (std::size_t e = 0; e < kMostEntries; ++e) descriptor->add_entries();
   }
-  const auto in_use = [] {
-    const struct mallinfo2 memory = mallinfo2();
-    return memory.uordblks + memory.hblkhd;
-  };
   const std::vector<Asked> asked(100, {commit.SerializeAsString(), static_cast<std::uint32_t>(Form::kCommit)});
-  const std::size_t before = in_use();
+  const std::size_t before = HeapInUse();
   for (const UnaryCall& call : AnswerAll(asked)) EXPECT_EQ(call.status.code, Code::kOk) << call.status.message;
-  const std::size_t after = in_use();
+  const std::size_t after = HeapInUse();
   EXPECT_LT(after, before + (8 << 20));
 }
 
