@@ -112,7 +112,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     if ((choice & 8U) != 0) connection.StartDrain();
     if ((choice & 16U) != 0) connection.Idle();
     if ((choice & 64U) != 0) {
-      clock.Advance(100 * weir::kMillisecond);
+      clock.Advance(1'100 * weir::kMillisecond);  // also what a drain waits for
       connection.Wake();
     }
     connection.Receive(std::string_view(input).substr(cut));

@@ -69,6 +69,9 @@ class GrpcSession final : public net::Session, private BatchOwner, private Excha
   // What was received may end within a frame, or within a block of headers.
   void NoteCut();
   Nanos CutIsOverAt() const;
+  // What there is to say may wait for its reader.
+  void NoteUnread();
+  Nanos UnreadIsOverAt() const;
   void OnPong(std::span<const std::uint8_t> payload);
   void SayLastGoAway();
   const Clock& clock() const { return options_.clock != nullptr ? *options_.clock : MonotonicClock(); }
@@ -154,6 +157,7 @@ class GrpcSession final : public net::Session, private BatchOwner, private Excha
   std::size_t received_ = 0;  // bytes of messages held: arriving, or waiting for their answer
   std::size_t queued_ = 0;    // bytes of answers that nghttp2 has not taken
   std::size_t backlog_ = 0;   // bytes that the client had not taken when this turn began
+  Nanos unread_since_ = 0;    // when the last of queued_ bytes was taken, and some are left; 0: none are
   std::string unpacked_;
   std::string text_;
   FrameScanner scanner_;

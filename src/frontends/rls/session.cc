@@ -149,6 +149,15 @@ void GrpcSession::NoteCut() {
   }
 }
 
+void GrpcSession::NoteUnread() {
+  if (queued_ == 0) {
+    unread_since_ = 0;
+  } else if (unread_since_ == 0 && options_.message_timeout_ms != 0) {
+    unread_since_ = Now();
+    WakeAt(UnreadIsOverAt());
+  }
+}
+
 bool GrpcSession::Feed(std::string_view bytes) {
   const ssize_t read = nghttp2_session_mem_recv(h2_, reinterpret_cast<const std::uint8_t*>(bytes.data()), bytes.size());
   if (closing_) return false;
@@ -175,6 +184,7 @@ void GrpcSession::Settle() {
     Pump();
     Bury();
   } while (dirty_);
+  NoteUnread();
   if (!closing_ && backlog_ + queued_ > options_.max_queued_bytes) {
     End(Abuse::kSlowReader);
     Pump();
@@ -268,11 +278,13 @@ void GrpcSession::OnWake() {
   now_.reset();
   if (Now() >= CutIsOverAt()) {
     End(NGHTTP2_NO_ERROR);
+  } else if (Now() >= UnreadIsOverAt()) {
+    End(Abuse::kSlowReader);
   } else {
     if (draining_ && Now() >= drain_due_) SayLastGoAway();
     EndLate();
     WakeFor(live_);
-    WakeAt(CutIsOverAt());
+    WakeAt(std::min(CutIsOverAt(), UnreadIsOverAt()));
     if (draining_ && !drained_) WakeAt(drain_due_);
   }
   Turn();

@@ -28,7 +28,8 @@ struct GrpcOptions {
   // Answers that a slow reader leaves with us. A stream's answer may be as long as its message, and has to fit in.
   std::size_t max_queued_bytes = 4 << 20;
   // For a request to arrive: a unary call's message, from its headers on; each message of a stream, once it has begun;
-  // a frame, likewise. 0 = none. A stream without a message may last.
+  // a frame, likewise. And for some byte of the answers that wait to be taken. 0 = none. A stream without a message may
+  // last.
   std::uint32_t message_timeout_ms = 60'000;
   CallCounters* counters = nullptr;  // optional; outlives the sessions
 };

@@ -217,11 +217,15 @@ TEST_F(Abused, FloodsOfFramesThatCarryNoRequest) {
       {"unknown", Frame(0x77, 0, 0, "what")},
       {"empty DATA", Frame(NGHTTP2_DATA, 0, 1)},
       {"RST_STREAM", Reset(1)},
+      {"HEADERS of a stream that is over", Frame(NGHTTP2_HEADERS, NGHTTP2_FLAG_END_HEADERS, 1, "\x82")},
   };
   for (const auto& [name, frame] : floods) {
     told.clear();
     Greet();
-    Say(Open(1));
+    // Where it is not open, it was refused while its message travelled.
+    const bool open = name == std::string_view("empty DATA");
+    const std::string path = open ? "/test.Echo/Say" : "/no.such/Method";
+    Say(Frame(NGHTTP2_HEADERS, NGHTTP2_FLAG_END_HEADERS, 1, Block(Client::GrpcHeaders(path))));
     const int said = Until(frame, 10'000);
     EXPECT_LE(said, 2'001) << name;
     EXPECT_GE(said, 1'900) << name;
@@ -537,6 +541,33 @@ TEST_F(Unfinished, AFrameHasItsTimeHoweverManyThereAre) {
     clock.Advance(50 * kMillisecond);
     connection->Wake();
   }
+  EXPECT_FALSE(connection->closing());
+}
+
+TEST_F(Unfinished, AnswersThatNobodyTakesAreNotKept) {
+  Connect({{NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, 0}});
+  Exchange();
+  client->Call("hello");
+  PingForASecond();
+  EXPECT_TRUE(connection->closing());
+  ASSERT_EQ(client->goaways.size(), 1U);
+  EXPECT_EQ(client->goaways[0].error, std::uint32_t{kCalm});
+  EXPECT_EQ(counters->Ends(Abuse::kSlowReader), 1U);
+}
+
+TEST_F(Unfinished, AnswersThatAreTakenInDripsAreKept) {
+  Connect({{NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, 1}}, false);
+  Exchange();
+  const std::int32_t stream = client->Call("big 20");
+  for (int i = 0; i < 24; ++i) {
+    Exchange();
+    clock.Advance(900 * kMillisecond);
+    connection->Wake();
+    nghttp2_submit_window_update(client->h2, 0, stream, 1);
+  }
+  Exchange();
+  EXPECT_EQ(client->replies[stream].Message(), std::string(20, 'b'));
+  EXPECT_EQ(client->replies[stream].status(), "0");
   EXPECT_FALSE(connection->closing());
 }
 

@@ -288,6 +288,7 @@ void GrpcSession::NoteBegun() {
 }
 
 Nanos GrpcSession::CutIsOverAt() const { return cut_since_ == 0 ? kNever : cut_since_ + MessageTimeout(); }
+Nanos GrpcSession::UnreadIsOverAt() const { return unread_since_ == 0 ? kNever : unread_since_ + MessageTimeout(); }
 
 Nanos GrpcSession::TimeIsUpAt(const Exchange& exchange) const {
   const bool waits = exchange.slow_since != 0 && !exchange.ended && options_.message_timeout_ms != 0;
@@ -384,6 +385,7 @@ std::ptrdiff_t GrpcSession::ReadReply(Exchange& exchange, std::uint8_t* room, st
   std::memcpy(room, exchange.out.data() + exchange.out_sent, taken);
   exchange.Sent(taken);
   queued_ -= taken;
+  if (taken > 0) unread_since_ = 0;
   if (exchange.queued() > 0) return static_cast<std::ptrdiff_t>(taken);
   if (exchange.finished) {
     *flags |= NGHTTP2_DATA_FLAG_EOF;

@@ -28,9 +28,13 @@ bool GrpcSession::OnFrame(const FrameScanner::Frame& frame) {
     case NGHTTP2_CONTINUATION:
       in_headers_ = (frame.flags & NGHTTP2_FLAG_END_HEADERS) == 0;
       return true;
-    case NGHTTP2_HEADERS:
+    case NGHTTP2_HEADERS: {
       in_headers_ = (frame.flags & NGHTTP2_FLAG_END_HEADERS) == 0;
-      return StreamTakes(frame);
+      const bool begins = frame.stream > highest_stream_;
+      if (!StreamTakes(frame)) return false;
+      if (begins) return true;
+      break;
+    }
     case NGHTTP2_DATA:
       if (!StreamTakes(frame)) return false;
       if (frame.length > 0 || (frame.flags & NGHTTP2_FLAG_END_STREAM) != 0) return true;
