@@ -5,27 +5,17 @@
 
 #include <cstddef>
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define WEIR_HEAP_OF_A_SANITIZER
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer) || __has_feature(memory_sanitizer)
-#define WEIR_HEAP_OF_A_SANITIZER
-#endif
-#endif
-#ifdef WEIR_HEAP_OF_A_SANITIZER
-#include <sanitizer/allocator_interface.h>
-#endif
+// Of a sanitizer's own allocator, of which mallinfo2() knows nothing (sanitizer/allocator_interface.h, which g++ does
+// not bring). Not there in other programs.
+extern "C" [[gnu::weak]] std::size_t __sanitizer_get_current_allocated_bytes();  // NOLINT(bugprone-reserved-identifier)
 
 namespace weir::rls {
 
-// Bytes, of the whole program. Sanitizers bring an allocator of their own, of which mallinfo2() knows nothing.
+// Bytes, of the whole program.
 inline std::size_t HeapInUse() {
-#ifdef WEIR_HEAP_OF_A_SANITIZER
-  return __sanitizer_get_current_allocated_bytes();
-#else
+  if (__sanitizer_get_current_allocated_bytes != nullptr) return __sanitizer_get_current_allocated_bytes();
   const struct mallinfo2 info = mallinfo2();
   return info.uordblks + info.hblkhd;
-#endif
 }
 
 }  // namespace weir::rls
