@@ -95,6 +95,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   options.clock = &clock;
   options.max_message_bytes = 10'000;
   options.max_queued_bytes = 100'000;
+  // Low enough that a short input gets beyond them.
+  options.max_header_bytes = 1'000;
+  options.max_resets = 2;
   options.message_timeout_ms = 90;
   CallCounters counters(options.services);
   options.counters = &counters;
@@ -109,7 +112,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     if ((choice & 8U) != 0) connection.StartDrain();
     if ((choice & 16U) != 0) connection.Idle();
     if ((choice & 64U) != 0) {
-      clock.Advance(100 * weir::kMillisecond);
+      clock.Advance(1'100 * weir::kMillisecond);  // also what a drain waits for
       connection.Wake();
     }
     connection.Receive(std::string_view(input).substr(cut));

@@ -5,11 +5,12 @@
 namespace weir {
 namespace {
 
-class RealtimeClock final : public Clock {
+template <clockid_t kId>
+class MachineClock final : public Clock {
  public:
   Nanos Now() const override {
     timespec now{};
-    clock_gettime(CLOCK_REALTIME, &now);
+    clock_gettime(kId, &now);
     return now.tv_sec * kSecond + now.tv_nsec;
   }
 };
@@ -17,7 +18,12 @@ class RealtimeClock final : public Clock {
 }  // namespace
 
 const Clock& SystemClock() {
-  static const RealtimeClock clock;
+  static const MachineClock<CLOCK_REALTIME> clock;
+  return clock;
+}
+
+const Clock& MonotonicClock() {
+  static const MachineClock<CLOCK_MONOTONIC> clock;
   return clock;
 }
 

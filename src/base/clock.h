@@ -27,4 +27,8 @@ class Clock {
 // The machine's wall clock (CLOCK_REALTIME, read through the vDSO: no system call). Lives as long as the process.
 const Clock& SystemClock();
 
+// The machine's time since some point before (CLOCK_MONOTONIC): nobody sets it, so it is the one for deadlines and for
+// whatever else happens after so much time. Its values say nothing to another process. Lives as long as the process.
+const Clock& MonotonicClock();
+
 }  // namespace weir

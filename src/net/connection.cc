@@ -81,6 +81,7 @@ void SocketConnection::Close() {
   state_ = State::kClosed;
   IdleWheel::Cancel(*this);
   UncountBuffers();
+  ClearAlarm();
   fd_ = Descriptor();
   loop_.Forget(*this);
 }
@@ -89,6 +90,7 @@ void SocketConnection::Abandon() {
   state_ = State::kClosed;
   IdleWheel::Cancel(*this);
   UncountBuffers();
+  ClearAlarm();
   session_.reset();
   fd_ = Descriptor();
   ReturnOutput(output_);
@@ -126,18 +128,21 @@ void SocketConnection::OnDeadline(std::int64_t now_ms) {
     Settle();
     if (state_ == State::kClosed) return;
   }
-  if (wake_at_ms_ != 0 && now_ms >= wake_at_ms_) {
-    wake_at_ms_ = 0;
-    if (state_ == State::kOpen) {
-      Enter([this] { session_->OnWake(); });
-    }
-    Settle();
-    if (state_ == State::kClosed || state_ == State::kLingering) return;
-  }
-  std::int64_t next_ms = idle_ms != 0 ? last_activity_ms_ + idle_ms : wake_at_ms_;
-  if (wake_at_ms_ != 0) next_ms = std::min(next_ms, wake_at_ms_);
-  if (idle_ms != 0 && unsent_since_ms_ != 0) next_ms = std::min(next_ms, unsent_since_ms_ + idle_ms);
-  if (next_ms != 0) loop_.wheel().Schedule(*this, next_ms);
+  if (idle_ms == 0) return;
+  std::int64_t next_ms = last_activity_ms_ + idle_ms;
+  if (unsent_since_ms_ != 0) next_ms = std::min(next_ms, unsent_since_ms_ + idle_ms);
+  loop_.wheel().Schedule(*this, next_ms);
+}
+
+void SocketConnection::OnAlarm() {
+  wake_at_ms_ = 0;
+  if (state_ != State::kOpen) return;
+  Enter([this] { session_->OnWake(); });
+  Settle();
+}
+
+void SocketConnection::ClearAlarm() {
+  if (wake_at_ms_ != 0) loop_.ClearAlarm(*this, std::exchange(wake_at_ms_, 0));
 }
 
 // ---- the session's side ----
@@ -155,12 +160,11 @@ void SocketConnection::CloseAfterFlush() {
 }
 
 void SocketConnection::WakeAfter(std::uint32_t ms) {
-  const std::int64_t at_ms = Loop::NowMs() + ms;
+  const std::int64_t at_ms = Loop::NowMs() + std::max<std::int64_t>(ms, 1);
   if (state_ != State::kOpen || (wake_at_ms_ != 0 && wake_at_ms_ <= at_ms)) return;
+  ClearAlarm();
+  loop_.SetAlarm(*this, at_ms);
   wake_at_ms_ = at_ms;
-  const bool handshakes = tls_ != nullptr && !tls_->established();
-  // On the wheel for another reason already: whichever comes first.
-  if (!handshakes && (before == nullptr || deadline_ms > at_ms)) loop_.wheel().Schedule(*this, at_ms);
 }
 
 void SocketConnection::Post(std::function<void()> task) {

@@ -42,6 +42,8 @@ class SocketConnection final : public Connection,
   void Abandon();
   // The wheel reached this connection's deadline.
   void OnDeadline(std::int64_t now_ms);
+  // The time that the session asked for has come.
+  void OnAlarm();
   // Position in the loop's list.
   std::size_t slot = 0;
 
@@ -68,6 +70,7 @@ class SocketConnection final : public Connection,
   void RunPosted(const std::function<void()>& task);
   void ReadOnce();
   void CloseIdle();
+  void ClearAlarm();
   void ReceiveCipher(std::string_view cipher);
   void Deliver(std::string_view bytes);
   std::size_t Offer(std::string_view view);

@@ -151,6 +151,7 @@ void Loop::Stop() {
 
 void Loop::Turn() {
   std::int64_t wait_ms = again_.empty() ? std::max<std::int64_t>(next_tick_ms_ - NowMs(), 0) : 0;
+  if (!alarms_.empty()) wait_ms = std::clamp<std::int64_t>(alarms_.begin()->first - NowMs(), 0, wait_ms);
   for (const Delayed& delayed : delayed_) wait_ms = std::clamp<std::int64_t>(delayed.due_ms - NowMs(), 0, wait_ms);
   std::array<epoll_event, kEventsPerTurn> events;
   const int count = epoll_wait(epoll_.get(), events.data(), kEventsPerTurn, static_cast<int>(wait_ms));
@@ -263,6 +264,12 @@ void Loop::Tick() {
     wheel_.Advance(now_ms, [now_ms](IdleWheel::Node& node) {
       Guarded([&] { static_cast<SocketConnection&>(node).OnDeadline(now_ms); });
     });
+  }
+  // One that is set meanwhile is for later.
+  while (!alarms_.empty() && alarms_.begin()->first <= now_ms) {
+    SocketConnection& connection = *alarms_.begin()->second;
+    alarms_.erase(alarms_.begin());
+    Guarded([&connection] { connection.OnAlarm(); });
   }
   for (std::size_t i = 0; i < delayed_.size();) {
     if (delayed_[i].due_ms > now_ms) {

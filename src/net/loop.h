@@ -8,9 +8,11 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <set>
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "net/idle_wheel.h"
@@ -129,6 +131,10 @@ class Loop {
   // Counts bytes in a connection's buffers, over all loops. False: there would be too many, and these are not counted.
   bool TakeBuffer(std::size_t bytes);
   void GiveBuffer(std::size_t bytes);
+  // Its OnAlarm() is called at `at_ms` (of NowMs), a little late. A connection has one at most, and clears it with the
+  // time that it set.
+  void SetAlarm(SocketConnection& connection, std::int64_t at_ms) { alarms_.insert({at_ms, &connection}); }
+  void ClearAlarm(SocketConnection& connection, std::int64_t at_ms) { alarms_.erase({at_ms, &connection}); }
   // Runs `task` once `delay_ms` have passed, a little late. For rare things.
   void After(std::int64_t delay_ms, std::function<void()> task);
 
@@ -170,6 +176,7 @@ class Loop {
   std::vector<std::shared_ptr<SocketConnection>> connections_;
   std::vector<std::shared_ptr<SocketConnection>> again_;
   std::vector<std::shared_ptr<SocketConnection>> gone_;  // events of this turn may still name them
+  std::set<std::pair<std::int64_t, SocketConnection*>> alarms_;
   std::vector<Delayed> delayed_;
 };
 

@@ -28,7 +28,7 @@ class Connection {
   // Closes once everything in output() is sent; no more input is delivered.
   virtual void CloseAfterFlush() = 0;
 
-  // Session::OnWake() follows once, `ms` from now or up to a second later. The earliest of several stands.
+  // Session::OnWake() follows once, `ms` from now or a few milliseconds later. The earliest of several stands.
   virtual void WakeAfter(std::uint32_t ms) = 0;
 
   // Runs `task` on this connection's loop, if the connection still lives then. The only member callable from any thread

@@ -81,6 +81,13 @@ bool DeniesWithoutStore(const config::Snapshot& snapshot) {
          });
 }
 
+// More than a gRPC session lets its reader leave (GrpcFrontEnd), so that it is the session that ends it.
+std::uint32_t MostOutput(std::uint32_t max_request_bytes) {
+  const std::uint64_t most =
+      std::max<std::uint64_t>(net::ServerOptions().max_output_bytes, std::uint64_t{5} * max_request_bytes);
+  return static_cast<std::uint32_t>(std::min<std::uint64_t>(most, UINT32_MAX));
+}
+
 // The settings that only a restart changes, as far as they differ.
 std::vector<std::string> NeedRestart(const ServerConfig& now, const ServerConfig& then) {
   std::vector<std::string> names;
@@ -161,7 +168,7 @@ struct Daemon::Parts {
     at_most(resp.limits.max_command_bytes);
     at_most(resp.limits.max_bulk_bytes);
     at_most(resp.limits.max_inline_bytes);
-    grpc = std::make_unique<GrpcFrontEnd>(limiter->engine(), server_config, *clock, [this] {
+    grpc = std::make_unique<GrpcFrontEnd>(limiter->engine(), server_config, [this] {
       std::string why;
       return Ready(&why);
     });
@@ -234,7 +241,8 @@ Result<std::unique_ptr<Daemon>> Daemon::Start(DaemonOptions options) {
   auto server = net::Server::Start({.threads = parts->server_config.threads,
                                     .max_connections = parts->server_config.max_connections,
                                     .max_input_bytes = parts->server_config.max_request_bytes + 65'536,
-                                    .max_buffered_bytes = parts->server_config.max_buffered_bytes,
+                                     .max_output_bytes = MostOutput(parts->server_config.max_request_bytes),
+                                     .max_buffered_bytes = parts->server_config.max_buffered_bytes,
                                     .idle_timeout_ms = parts->server_config.idle_timeout_ms},
                                    std::move(*listeners));
   if (!server) return std::unexpected(server.error());

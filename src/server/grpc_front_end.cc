@@ -1,6 +1,8 @@
 #include "server/grpc_front_end.h"
 
+#include <algorithm>
 #include <chrono>
+#include <cstddef>
 #include <string>
 #include <utility>
 
@@ -8,8 +10,7 @@
 
 namespace weir::server {
 
-GrpcFrontEnd::GrpcFrontEnd(engine::Engine& engine, const ServerConfig& config, const Clock& clock,
-                           std::function<bool()> ready)
+GrpcFrontEnd::GrpcFrontEnd(engine::Engine& engine, const ServerConfig& config, std::function<bool()> ready)
     : engine_(engine) {
   const auto serve = [this](auto service) {
     auto* const served = service.get();
@@ -32,8 +33,8 @@ GrpcFrontEnd::GrpcFrontEnd(engine::Engine& engine, const ServerConfig& config, c
   for (const auto& service : services_) options_.services.push_back(service.get());
   counters_ = std::make_unique<rls::CallCounters>(options_.services);
   options_.counters = counters_.get();
-  options_.clock = &clock;
   options_.max_message_bytes = config.max_request_bytes;
+  options_.max_queued_bytes = std::max(options_.max_queued_bytes, std::size_t{4} * config.max_request_bytes);
   options_.message_timeout_ms = config.idle_timeout_ms;
 
   watching_ = std::jthread([this](const std::stop_token& stop) {

@@ -8,7 +8,6 @@
 #include <thread>
 #include <vector>
 
-#include "base/clock.h"
 #include "engine/engine.h"
 #include "frontends/rls/counters.h"
 #include "frontends/rls/health.h"
@@ -22,9 +21,10 @@ namespace weir::server {
 
 class GrpcFrontEnd {
  public:
-  // `ready` is called on any thread. `engine` and `clock` outlive its use; this outlives the sessions, and what the
-  // engine's store still has to answer them: destroy it after the engine.
-  GrpcFrontEnd(engine::Engine& engine, const ServerConfig& config, const Clock& clock, std::function<bool()> ready);
+  // `ready` is called on any thread. `engine` outlives its use; this outlives the sessions, and what the engine's store
+  // still has to answer them: destroy it after the engine. Limits go by the engine's clock; what has to end after some
+  // time (calls, assignments) goes by one that nobody sets.
+  GrpcFrontEnd(engine::Engine& engine, const ServerConfig& config, std::function<bool()> ready);
   GrpcFrontEnd(const GrpcFrontEnd&) = delete;
   GrpcFrontEnd& operator=(const GrpcFrontEnd&) = delete;
 

@@ -206,9 +206,11 @@ void AddGrpc(Page& page, const GrpcFrontEnd& grpc) {
   page.Gauge("weir_quota_members", "Their parts in these buckets: one for each data plane of each bucket.",
              static_cast<double>(quota.members));
   page.Counter("weir_quota_reports_total", "Usage reports, a bucket at a time.", quota.reports);
-  page.Counter("weir_quota_refused_total",
-               "Usage reports of buckets that were too many, too long or not UTF-8, and so given no assignments.",
-               quota.refused);
+  page.Counter(
+      "weir_quota_refused_total",
+      "Usage reports of buckets that were too many, too long, not UTF-8 or of too many data planes: they got no "
+      "assignments.",
+      quota.refused);
   page.Counter("weir_quota_unassigned_total", "Usage reports of buckets whose limits no data plane can carry out.",
                quota.unassigned);
   page.Counter("weir_quota_uncharged_total", "Usage reports that were not counted, as too many waited for the store.",

@@ -88,6 +88,13 @@ class Kuadrant(GrpcCase):
         self.assertFalse(self.commit(held.reservation_id, 10, descriptor(ALICE)))
         self.assertEqual(self.left(ALICE), 90)
 
+    def test_a_reservation_of_nothing_is_released(self):
+        nothing, unlimited = self.reserve(0, descriptor(ALICE)), self.reserve(5, descriptor(("unheard", "of")))
+        self.assertEqual((nothing.code, unlimited.code), (OK, OK))
+        self.assertTrue(self.commit(nothing.reservation_id, 7, descriptor(ALICE)))
+        self.assertEqual(self.left(ALICE), 93)
+        self.assertTrue(self.commit(unlimited.reservation_id, 7, descriptor(("unheard", "of"))))
+
     def test_what_is_no_reservation(self):
         self.assertFalse(self.commit("no-such", 1, descriptor(ALICE)))
         self.assertFalse(self.commit("", 1, descriptor(ALICE)))

@@ -99,6 +99,25 @@ class Rlqs(GrpcCase):
         path.write_text(path.read_text().replace("max_requests: 9000", "max_requests: 5000"))
         wait_until(lambda: plane.tokens() == 5000, "the second limit")
 
+    def test_as_many_buckets_as_there_may_be(self):
+        """The answer is longer than what a client may leave unread; one that reads is told everything."""
+        plane = self.plane()
+        usage = rlqs.RateLimitQuotaUsageReports.BucketQuotaUsage
+        report = rlqs.RateLimitQuotaUsageReports(domain="shop", bucket_quota_usages=[
+            usage(bucket_id=rlqs.BucketId(bucket={"plan": f"{i:065}", "area": "north"}), num_requests_allowed=1) for i in range(9_999)])
+        self.assertLess(report.ByteSize(), 1 << 20)
+        plane.reports.put(report)
+        wait_until(lambda: plane.count >= 9_999 or plane.ended, "the answer is whole")
+        self.assertEqual((plane.tokens(), plane.ended), (9000, None))
+        # And without a report, as much at a time as may be unread.
+        path = self.directory / "weir.yaml"
+        path.write_text(path.read_text().replace("max_requests: 9000", "max_requests: 5000"))
+        wait_until(lambda: plane.count >= 2 * 9_999 or plane.ended, "all are told of the new limit")
+        plane.reports.put(report)
+        plane.report(1)
+        wait_until(lambda: plane.told.bucket_id.bucket == BUCKET or plane.ended, "the stream goes on")
+        self.assertEqual((plane.tokens(), plane.ended), (5000, None))
+
     def test_without_a_rule_all_pass(self):
         plane = self.plane()
         plane.report(5, bucket={"unheard": "of"})

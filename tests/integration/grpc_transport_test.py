@@ -2,6 +2,7 @@
 import asyncio
 import re
 import signal
+import socket
 import subprocess
 import threading
 import unittest
@@ -15,6 +16,19 @@ from harness import PATIENCE, require, wait_until
 
 SERVING, NOT_SERVING = health_pb2.HealthCheckResponse.SERVING, health_pb2.HealthCheckResponse.NOT_SERVING
 CHECK = "/grpc.health.v1.Health/Check"
+
+
+class Scrape:
+    """GET /metrics, begun now and finished later: a weir that drains waits for it, and then tells how it ended."""
+
+    def __init__(self, weir):
+        self.socket = socket.create_connection(("127.0.0.1", weir.port_of("admin")), timeout=PATIENCE)
+        self.socket.sendall(b"GET /metrics HTTP/1.1\r\nHost: weir\r\nConnection: close\r\n")
+
+    def finish(self):
+        self.socket.sendall(b"\r\n")
+        with self.socket, self.socket.makefile("rb") as answer:
+            return answer.read().decode()
 
 
 class Transport(GrpcCase):
@@ -87,14 +101,17 @@ class Transport(GrpcCase):
 
     def test_metadata(self):
         """What a client sends beside its message is carried and ignored; what it may not send is refused."""
-        stub = health_pb2_grpc.HealthStub(self.channel(self.grpc_weir()))
+        weir = self.grpc_weir()
+        stub = health_pb2_grpc.HealthStub(self.channel(weir))
         metadata = [("x-request-id", "1"), ("x-request-id", "2"), ("trace-bin", bytes(range(256))), ("x-long", "y" * 4000)]
         reply, call = stub.Check.with_call(health_pb2.HealthCheckRequest(), metadata=metadata, timeout=PATIENCE)
         self.assertEqual((reply.status, call.code()), (SERVING, grpc.StatusCode.OK))
-        bomb = [(f"x-{i}", "z" * 1000) for i in range(100)]
-        with self.assertRaises(grpc.RpcError) as caught:
-            stub.Check(health_pb2.HealthCheckRequest(), metadata=bomb, timeout=PATIENCE)
-        self.assertIn(caught.exception.code(), (grpc.StatusCode.RESOURCE_EXHAUSTED, grpc.StatusCode.INTERNAL, grpc.StatusCode.UNAVAILABLE))
+        headers = lambda count: [(f"x-{i}", "z" * 1000) for i in range(count)]  # noqa: E731
+        # Somewhat too large is refused; far too large ends the connection: ENHANCE_YOUR_CALM.
+        ask = lambda count: stub.Check(health_pb2.HealthCheckRequest(), metadata=headers(count), timeout=PATIENCE)  # noqa: E731
+        self.assertEqual(self.fails(grpc.StatusCode.RESOURCE_EXHAUSTED, ask, 30), "the headers exceed 16384 bytes")
+        self.assertIn("GOAWAY received; Error code: 11", self.fails(grpc.StatusCode.UNAVAILABLE, ask, 100))
+        self.assertIn('weir_grpc_connections_ended_total{abuse="header_flood"} 1', Scrape(weir).finish())
         self.assertEqual(stub.Check(health_pb2.HealthCheckRequest(), timeout=PATIENCE, wait_for_ready=True).status, SERVING)
 
     def test_asyncio_many_at_once(self):
@@ -151,31 +168,41 @@ class Transport(GrpcCase):
             weir.stop()
 
     def test_drain_loses_no_answer(self):
-        """What was asked before the end is answered; what is asked after it is refused so that a client asks elsewhere."""
+        """What was asked before the end is answered; what is asked after it is refused so that a client asks elsewhere.
+
+        No call is cut off: each that weir counts as OK its client has the answer to, and each that failed was told that
+        the server goes (GOAWAY), or found nobody to connect to.
+        """
         weir = self.grpc_weir()
         channel = self.channel(weir, options=[("grpc.enable_retries", 0)])
         stub = health_pb2_grpc.HealthStub(channel)
-        wrong, asked, stop = [], [0], threading.Event()
+        scrape = Scrape(weir)
+        ends, answered, stop = [], [0] * 4, threading.Event()
 
-        def ask():
+        def ask(which):
             while not stop.is_set():
                 try:
                     stub.Check(health_pb2.HealthCheckRequest(), timeout=PATIENCE)
-                    asked[0] += 1
+                    answered[which] += 1
                 except grpc.RpcError as error:
-                    if error.code() != grpc.StatusCode.UNAVAILABLE:
-                        wrong.append(error)
+                    ends.append((error.code(), error.details()))
                     return
 
-        threads = [threading.Thread(target=ask) for _ in range(4)]
+        threads = [threading.Thread(target=ask, args=(which,)) for which in range(4)]
         for thread in threads:
             thread.start()
-        wait_until(lambda: asked[0] > 500, "some answers")
-        weir.stop()
+        wait_until(lambda: sum(answered) > 500, "some answers")
+        weir.signal(signal.SIGTERM)
         for thread in threads:
             thread.join(PATIENCE)
         stop.set()
-        self.assertEqual(wrong, [])
+        counted = re.search(r'weir_grpc_requests_total\{method="/grpc.health.v1.Health/Check",code="OK"\} (\d+)', scrape.finish())
+        self.assertEqual(sum(answered), int(counted[1]))
+        self.assertEqual(len(ends), 4)
+        for code, details in ends:
+            self.assertEqual(code, grpc.StatusCode.UNAVAILABLE, details)
+            self.assertRegex(details, "GOAWAY received; Error code: 0|failed to connect to all addresses")
+        weir.stop()
 
     def test_reflection_of_grpcio(self):
         database = ProtoReflectionDescriptorDatabase(self.channel(self.grpc_weir()))

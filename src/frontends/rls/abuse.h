@@ -58,8 +58,8 @@ class StreamSet {
 };
 
 // Frames that ask for work but carry no request (PING, SETTINGS, PRIORITY, WINDOW_UPDATE, RST_STREAM, empty DATA,
-// unknown types): so many at once and so many a second, and some with each message that is answered. A client's
-// keepalive and flow control stay far below.
+// HEADERS that begin none, unknown types): so many at once and so many a second, and some with each message that is
+// answered. A client's keepalive and flow control stay far below.
 class FrameBudget {
  public:
   static constexpr std::uint32_t kBurst = 2'000;

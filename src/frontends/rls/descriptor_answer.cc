@@ -41,6 +41,12 @@ Code CodeOf(ErrorCode code) {
   return Code::kInternal;
 }
 
+// What Reserve gives out where there was nothing to hold: a reservation of no amount, or of what no rule limits.
+bool NamesNothingHeld(std::string_view reservation_id) {
+  return !reservation_id.empty() && reservation_id.size() % kReservationDigits == 0 &&
+         reservation_id.find_first_not_of('0') == std::string_view::npos;
+}
+
 // The rule that a status tells of: the deciding one, else one that only tells (shadow, quota mode).
 const RuleOutcome* ToldOf(const Decision& decision) {
   if (const RuleOutcome* const decider = decision.decider()) return decider;
@@ -192,6 +198,8 @@ void DescriptorBatch::AnswerCommit(const Question& question) {
       released |= calls_[i].status.has_value();
     }
     if (!released) return late_.push_back(question.unary);
+  } else {
+    released = NamesNothingHeld(question.request.reservation_id);
   }
   question.unary->response.clear();
   AppendCommitResponse(released, question.unary->response);

@@ -28,8 +28,11 @@ enum class Form : std::uint8_t {
   kReport,           // count, whatever the limits say
   kReserve,
   kCommit,
-  kLateCommit,  // no method: a commit of what is reserved no more, counted as a report
+  kLateCommit,  // no method: a commit of what is not reserved (any more), counted as a report
 };
+
+// Of each descriptor in the name of a reservation.
+inline constexpr std::size_t kReservationDigits = 16;
 
 class DescriptorBatch final : public storage::Completion {
  public:
@@ -55,7 +58,6 @@ class DescriptorBatch final : public storage::Completion {
     std::uint32_t limit = kNone;  // in limits_
   };
   static constexpr std::uint32_t kNone = UINT32_MAX;
-  static constexpr std::size_t kReservationDigits = 16;
 
   // descriptor_batch.cc
   bool Go();

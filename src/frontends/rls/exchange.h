@@ -93,7 +93,7 @@ class Exchange final : public Stream {
   const Method* method = nullptr;
   std::uint32_t method_index = 0;  // CallCounters'
   Nanos deadline = 0;              // valid when `timed`; an offset until the headers are whole
-  Nanos slow_since = 0;            // when the first part of a message arrived without the rest; 0: not
+  Nanos slow_since = 0;            // since when the rest of a message is waited for; 0: it is not
   std::uint32_t header_bytes = 0;
   std::uint32_t dropped_bytes = 0;  // of a body that nobody reads
   std::string in;                   // received, not yet understood

@@ -27,6 +27,8 @@ class FrameScanner {
     position_ = 0;
     start_ = 0;
   }
+  // Whether what was fed, once Next() has no more, ends where a frame ends.
+  bool whole() const { return held_ == 0 && skip_ == 0; }
   std::optional<Frame> Next() {
     for (;;) {
       const std::size_t skipped = input_.size() - position_ < skip_ ? input_.size() - position_ : skip_;

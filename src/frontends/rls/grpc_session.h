@@ -50,18 +50,32 @@ class GrpcSession final : public net::Session, private BatchOwner, private Excha
   void Settle();
   void Pump();
   void Bury();
-  // Ends the connection with GOAWAY, at the end of this turn.
+  // Ends the connection with GOAWAY, at the end of this turn. Nothing of any exchange goes on: neither is more of a
+  // question looked at, nor is one asked or a handler told, but of the end.
   void End(std::uint32_t http2_error);
   void End(Abuse abuse);
   // There is something to write, noticed outside of nghttp2: now, or in a task of its own.
   void Wake();
   void OnWoken();
+  // What a turn is that no input begins.
+  void Turn();
   // Ends the calls whose time is up; asks to be woken for the next of those in `calls` that are still open.
   void EndLate();
   Nanos TimeIsUpAt(const Exchange& exchange) const;
   void WakeFor(const std::vector<Exchange*>& calls);
+  void WakeAt(Nanos time);
+  // Of the calls that began in this turn, some have a deadline, and some wait for their messages.
+  void NoteBegun();
+  // What was received may end within a frame, or within a block of headers.
+  void NoteCut();
+  Nanos CutIsOverAt() const;
+  // What there is to say may wait for its reader.
+  void NoteUnread();
+  Nanos UnreadIsOverAt() const;
   void OnPong(std::span<const std::uint8_t> payload);
-  const Clock& clock() const { return options_.clock != nullptr ? *options_.clock : SystemClock(); }
+  void SayLastGoAway();
+  const Clock& clock() const { return options_.clock != nullptr ? *options_.clock : MonotonicClock(); }
+  Nanos MessageTimeout() const { return options_.message_timeout_ms * kMillisecond; }
   // Read once a turn.
   Nanos Now();
 
@@ -71,11 +85,11 @@ class GrpcSession final : public net::Session, private BatchOwner, private Excha
   bool OnFrame(const FrameScanner::Frame& frame);
   bool StreamTakes(const FrameScanner::Frame& frame);
   Exchange* OnStreamBegin(std::int32_t stream);
-  bool OnHeader(Exchange& exchange, std::string_view name, std::string_view value);
+  void OnHeader(Exchange& exchange, std::string_view name, std::string_view value);
   void Route(Exchange& exchange, std::string_view path);
   void OnHeadersWhole(Exchange& exchange);
   void OnData(Exchange& exchange, std::string_view bytes);
-  bool ComesInDrops(Exchange& exchange);
+  bool ComesTooSlowly(const Exchange& exchange);
   void OnQuestionWhole(Exchange& exchange);
   void OnReset(Exchange& exchange);
   void OnStreamClosed(Exchange& exchange, std::uint32_t http2_error);
@@ -84,6 +98,8 @@ class GrpcSession final : public net::Session, private BatchOwner, private Excha
   // ---- session_answer.cc: services and answers ---------------------------------------------------------------------
   void TellHandlers();
   void TellHandler(Exchange& exchange);
+  // `progress`: a message before it was whole.
+  void NotePart(Exchange& exchange, bool progress);
   void AskServices();
   // Moves the message of a unary call into the batch; false: the call was rejected.
   bool TakeQuestion(Exchange& exchange, QuestionBatch& batch);
@@ -119,6 +135,7 @@ class GrpcSession final : public net::Session, private BatchOwner, private Excha
   bool woken_ = false;       // a task is posted
   bool drained_ = false;     // the last GOAWAY is submitted
   bool draining_ = false;    // the first one is
+  Nanos drain_due_ = 0;      // when the last one follows, whatever the client says
   bool pinged_ = false;      // since the client last said anything
   bool closing_ = false;     // nothing more is read
 
@@ -130,7 +147,7 @@ class GrpcSession final : public net::Session, private BatchOwner, private Excha
   std::uint32_t latest_method_index_ = 0;
   std::vector<Exchange*> events_;          // streaming calls with news
   std::vector<Exchange*> asked_;           // unary calls that are whole
-  std::vector<Exchange*> timed_;           // that began in this turn, with a deadline
+  std::vector<Exchange*> begun_;           // in this turn, with a deadline or without their message
   std::vector<Exchange*> asking_, later_;  // AskServices' own
   std::vector<Exchange*> closed_;          // gone, not yet forgotten
   // Destroyed where no handler is at work: those that have finished, and those that are told OnClose before.
@@ -140,9 +157,12 @@ class GrpcSession final : public net::Session, private BatchOwner, private Excha
   std::size_t received_ = 0;  // bytes of messages held: arriving, or waiting for their answer
   std::size_t queued_ = 0;    // bytes of answers that nghttp2 has not taken
   std::size_t backlog_ = 0;   // bytes that the client had not taken when this turn began
+  Nanos unread_since_ = 0;    // when the last of queued_ bytes was taken, and some are left; 0: none are
   std::string unpacked_;
   std::string text_;
   FrameScanner scanner_;
+  bool in_headers_ = false;  // CONTINUATION frames are to follow
+  Nanos cut_since_ = 0;      // when the frame or the headers began whose rest is still to come; 0: none
   std::int32_t highest_stream_ = 0;
   std::vector<std::int32_t> arriving_;  // ascending: nghttp2 has not seen their headers yet, or refused them
   StreamSet abandoned_;                 // streams that ended while their client was still sending

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "frontends/rls/descriptors.h"
+#include "frontends/rls/protobuf_fields.h"
 
 namespace weir::rls {
 namespace {
@@ -17,7 +18,7 @@ std::optional<std::string> ReadRequest(std::string_view message) {
     std::string service;
     protozero::pbf_reader reader(message.data(), message.size());
     while (reader.next()) {
-      if (reader.tag_and_type() == protozero::tag_and_type(1, protozero::pbf_wire_type::length_delimited)) {
+      if (reader.tag_and_type() == Field(1, kBytes)) {
         service = reader.get_string();
       } else {
         reader.skip();

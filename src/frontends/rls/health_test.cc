@@ -1,10 +1,10 @@
 #include "frontends/rls/health.h"
 
 #include <gtest/gtest.h>
-#include <malloc.h>
 
 #include <atomic>
 
+#include "frontends/rls/heap_in_use.h"
 #include "frontends/rls/session_fixture.h"
 
 namespace weir::rls {
@@ -106,20 +106,18 @@ TEST_F(HealthTest, WatchKeepsNoNames) {
     net::FakeConnection fake;
     std::vector<std::string> sent;
   } stream;
-  // Of the allocator; always 0 under a sanitizer.
-  const auto used = [] {
-    const struct mallinfo2 info = mallinfo2();
-    return info.uordblks + info.hblkhd;
-  };
   const std::string about = "\x0A\xA0\x8D\x06" + std::string(100'000, 'n');
-  const std::size_t before = used();
+  const std::size_t before = HeapInUse();
   std::vector<std::unique_ptr<StreamHandler>> watches;
   for (int i = 0; i < 50; ++i) {
     watches.push_back(health.methods().at(1).open(stream));
     watches.back()->OnMessage(about);
   }
   EXPECT_EQ(stream.sent, std::vector<std::string>(50, kServiceUnknown));
-  EXPECT_LT(used(), before + 1'000'000);
+  EXPECT_LT(HeapInUse(), before + 1'000'000);
+  // It would have been seen.
+  const std::string kept(1'000'000, 'n');
+  EXPECT_GE(HeapInUse(), before + kept.size());
 }
 
 TEST_F(HealthTest, WatchersThatHaveGoneAreForgotten) {

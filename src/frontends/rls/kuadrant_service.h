@@ -5,7 +5,8 @@
 //  - Reserve holds `amount` on every descriptor or on none. `ttl`: when it is over, what is held is given back; absent
 //    or 0, or longer than engine::Reservations::kLongestHold (59 minutes): that.
 //  - Commit settles with the actual amount. What is reserved no more is counted as by Report, and the answer says that
-//    no reservation was released.
+//    no reservation was released. Where there was nothing to hold (an `amount` of 0, or no rule), the actual amount is
+//    counted as by Report too, and the reservation is released as any other.
 #pragma once
 
 #include <string>

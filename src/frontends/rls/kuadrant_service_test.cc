@@ -4,10 +4,10 @@
 #include <envoy/service/ratelimit/v3/rls.pb.h>
 #include <gtest/gtest.h>
 #include <kuadrant/service/ratelimit/v1/ratelimit.pb.h>
-#include <malloc.h>
 
 #include <string>
 
+#include "frontends/rls/heap_in_use.h"
 #include "frontends/rls/service_fixture.h"
 
 namespace weir::rls {
@@ -171,7 +171,36 @@ TEST_F(KuadrantServiceTest, WhatNoRuleLimitsCanBeReserved) {
   const auto held = Reserve(10, {"unheard"});
   EXPECT_EQ(held.code(), RateLimitResponse::OK);
   EXPECT_NE(held.reservation_id(), "");
-  EXPECT_FALSE(Commit(held.reservation_id(), 3, {"unheard"}));
+  EXPECT_TRUE(Commit(held.reservation_id(), 3, {"unheard"}));
+}
+
+TEST_F(KuadrantServiceTest, AReservationOfNothingIsReleased) {
+  Serve(kTokens);
+  const auto held = Reserve(0);
+  EXPECT_EQ(held.code(), RateLimitResponse::OK);
+  EXPECT_TRUE(Commit(held.reservation_id(), 7));
+  EXPECT_EQ(Used(), 7U);
+  const auto both = Reserve(0, {"user", "model"});
+  EXPECT_TRUE(Commit(both.reservation_id(), 2, {"user", "model"}));
+  EXPECT_EQ(Used("user"), 9U);
+  EXPECT_EQ(Used("model"), 2U);
+  // What was held in part and is no more, is late as a whole.
+  const auto part = Reserve(5, {"user", "unheard"}, 1);
+  clock_.Advance(kSecond);
+  EXPECT_FALSE(Commit(part.reservation_id(), 1, {"user", "unheard"}));
+  EXPECT_FALSE(Commit("000", 1));
+  EXPECT_EQ(Used(), 11U);
+}
+
+TEST_F(KuadrantServiceTest, AHoldLastsAnHourLessAMinuteAtMost) {
+  Serve(kTokens);
+  clock_.Set(1'700'000'000 / 3'600 * 3'600 * kSecond);  // the hour begins
+  const auto held = Reserve(40, {"user"}, 7'200);
+  clock_.Advance(59 * kMinute - 1);
+  EXPECT_EQ(Used(), 40U);
+  clock_.Advance(1);
+  EXPECT_EQ(Used(), 0U);
+  EXPECT_FALSE(Commit(held.reservation_id(), 12));
 }
 
 TEST_F(KuadrantServiceTest, ManyCommitsOfOneRead) {
@@ -232,14 +261,10 @@ TEST_F(KuadrantServiceTest, ManyEntriesAreNotKeptInMemory) {
     auto* descriptor = commit.add_descriptors();
     for (std::size_t e = 0; e < kMostEntries; ++e) descriptor->add_entries();
   }
-  const auto in_use = [] {
-    const struct mallinfo2 memory = mallinfo2();
-    return memory.uordblks + memory.hblkhd;
-  };
   const std::vector<Asked> asked(100, {commit.SerializeAsString(), static_cast<std::uint32_t>(Form::kCommit)});
-  const std::size_t before = in_use();
+  const std::size_t before = HeapInUse();
   for (const UnaryCall& call : AnswerAll(asked)) EXPECT_EQ(call.status.code, Code::kOk) << call.status.message;
-  const std::size_t after = in_use();
+  const std::size_t after = HeapInUse();
   EXPECT_LT(after, before + (8 << 20));
 }
 

@@ -9,19 +9,13 @@
 #include <protozero/pbf_writer.hpp>
 
 #include "frontends/rls/protobuf_faults.h"
+#include "frontends/rls/protobuf_fields.h"
 
 namespace weir::rls {
 namespace {
 
 using protozero::pbf_reader;
-using protozero::pbf_wire_type;
 using protozero::pbf_writer;
-
-constexpr std::uint32_t Field(protozero::pbf_tag_type number, pbf_wire_type type) {
-  return protozero::tag_and_type(number, type);
-}
-constexpr auto kVarint = pbf_wire_type::varint;
-constexpr auto kBytes = pbf_wire_type::length_delimited;
 
 // Reads one message; remembers where it is, for whoever has to say what was wrong.
 class RequestReader {

@@ -5,11 +5,16 @@
 namespace weir::rls {
 
 // None of these throws: an exception cannot pass through C.
+//
+// Once a session is closing, nothing goes on that the client asks for: those that tell of its frames fail, which ends
+// nghttp2_session_mem_recv (Feed() knows why). nghttp2 can still send what it has to say.
 struct Callbacks {
   static GrpcSession& SessionOf(void* user_data) { return *static_cast<GrpcSession*>(user_data); }
+  static int GoOn(const GrpcSession& session) { return session.closing_ ? NGHTTP2_ERR_CALLBACK_FAILURE : 0; }
 
   static int BeginHeaders(nghttp2_session*, const nghttp2_frame* frame, void* user_data) noexcept {
     GrpcSession& session = SessionOf(user_data);
+    if (session.closing_) return GoOn(session);
     session.header_target_ = frame->headers.cat == NGHTTP2_HCAT_REQUEST ? session.OnStreamBegin(frame->hd.stream_id)
                                                                         : session.Find(frame->hd.stream_id);
     return 0;
@@ -18,14 +23,15 @@ struct Callbacks {
   static int Header(nghttp2_session*, const nghttp2_frame*, const std::uint8_t* name, std::size_t name_size,
                     const std::uint8_t* value, std::size_t value_size, std::uint8_t, void* user_data) noexcept {
     GrpcSession& session = SessionOf(user_data);
-    if (session.header_target_ == nullptr) return 0;
-    const bool goes_on = session.OnHeader(*session.header_target_, {reinterpret_cast<const char*>(name), name_size},
-                                          {reinterpret_cast<const char*>(value), value_size});
-    return goes_on ? 0 : NGHTTP2_ERR_CALLBACK_FAILURE;
+    if (session.header_target_ == nullptr || session.closing_) return GoOn(session);
+    session.OnHeader(*session.header_target_, {reinterpret_cast<const char*>(name), name_size},
+                     {reinterpret_cast<const char*>(value), value_size});
+    return GoOn(session);
   }
 
   static int FrameReceived(nghttp2_session*, const nghttp2_frame* frame, void* user_data) noexcept {
     GrpcSession& session = SessionOf(user_data);
+    if (session.closing_) return GoOn(session);
     const bool ends = (frame->hd.flags & NGHTTP2_FLAG_END_STREAM) != 0;
     switch (frame->hd.type) {
       case NGHTTP2_HEADERS: {
@@ -35,7 +41,7 @@ struct Callbacks {
           exchange->ended = ends;
           session.OnHeadersWhole(*exchange);
         }
-        if (ends) session.OnQuestionWhole(*exchange);
+        if (ends && !session.closing_) session.OnQuestionWhole(*exchange);
         break;
       }
       case NGHTTP2_DATA:
@@ -52,16 +58,17 @@ struct Callbacks {
       default:
         break;
     }
-    return 0;
+    return GoOn(session);
   }
 
   static int DataChunk(nghttp2_session*, std::uint8_t, std::int32_t stream, const std::uint8_t* data, std::size_t size,
                        void* user_data) noexcept {
     GrpcSession& session = SessionOf(user_data);
+    if (session.closing_) return GoOn(session);
     if (Exchange* const exchange = session.Find(stream)) {
       session.OnData(*exchange, {reinterpret_cast<const char*>(data), size});
     }
-    return 0;
+    return GoOn(session);
   }
 
   static int FrameSent(nghttp2_session* h2, const nghttp2_frame* frame, void* user_data) noexcept {

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "frontends/rls/descriptors.h"
+#include "frontends/rls/protobuf_fields.h"
 
 namespace weir::rls {
 namespace {
@@ -50,10 +51,10 @@ void WriteByExtension(pbf_writer& response, std::string_view question, const Des
   std::int32_t number = 0;
   pbf_reader reader(question.data(), question.size());
   while (reader.next()) {
-    if (reader.tag_and_type() == protozero::tag_and_type(1, protozero::pbf_wire_type::length_delimited)) {
+    if (reader.tag_and_type() == Field(1, kBytes)) {
       const protozero::data_view view = reader.get_view();
       extended = {view.data(), view.size()};
-    } else if (reader.tag_and_type() == protozero::tag_and_type(2, protozero::pbf_wire_type::varint)) {
+    } else if (reader.tag_and_type() == Field(2, kVarint)) {
       number = reader.get_int32();
     } else {
       reader.skip();

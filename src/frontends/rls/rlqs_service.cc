@@ -10,8 +10,11 @@ namespace weir::rls {
 namespace {
 
 constexpr std::size_t kMostBucketsOfAStream = 10'000;
-// What a data plane may leave unread before its stream is ended.
+// What a data plane may leave unread before the next report ends its stream, and before what others bring about has to
+// wait. The answer to a report is beside it, and about as long as the report.
 constexpr std::size_t kMostUnread = 1 << 20;
+// No message grows far beyond this.
+constexpr std::size_t kSlice = 256 << 10;
 constexpr std::size_t kChargedAtOnce = 64;
 
 // Domains that are told of in the log.
@@ -108,30 +111,42 @@ class RlqsService::Outbox final : public std::enable_shared_from_this<Outbox> {
  public:
   explicit Outbox(Stream& stream) : connection_(stream.connection().Share()), stream_(&stream) {}
 
-  void Add(std::span<const Attribute> bucket, const Assignment& assignment, Nanos ttl) {
+  // `answer`: to the stream's own report, on its loop. False: there is no room yet.
+  bool Add(std::span<const Attribute> bucket, const Assignment& assignment, Nanos ttl, bool answer) {
     const std::lock_guard lock(mutex_);
-    if (unsent_.size() <= kMostUnread) AppendBucketAction(bucket, assignment, ttl, unsent_);
-    if (posted_) return;
-    posted_ = true;
-    connection_->Post([self = shared_from_this()] { self->Send(); });
+    const bool room = answer || unsent_bytes_ <= kMostUnread;
+    if (room) {
+      if (unsent_.empty() || unsent_.back().size() >= kSlice) unsent_.emplace_back();
+      std::string& slice = unsent_.back();
+      unsent_bytes_ -= slice.size();
+      AppendBucketAction(bucket, assignment, ttl, slice);
+      unsent_bytes_ += slice.size();
+    }
+    if (!posted_) {
+      posted_ = true;
+      connection_->Post([self = shared_from_this()] { self->Send(false); });
+    }
+    return room;
   }
   // On the loop: nobody needs to be woken to send what comes until Send().
   void Hold() {
     const std::lock_guard lock(mutex_);
     posted_ = true;
   }
-  void Send() {
-    std::string message;
+  // `answer`: to a report. Who reports and does not read is let go; what else is to be told waits for its reader.
+  void Send(bool answer) {
+    std::vector<std::string> slices;
+    const bool unread = stream_ != nullptr && stream_->queued() > kMostUnread;
     {
       const std::lock_guard lock(mutex_);
-      message = std::exchange(unsent_, {});
       posted_ = false;
+      if (unread && !answer) return;
+      slices.swap(unsent_);
+      unsent_bytes_ = 0;
     }
-    if (stream_ == nullptr || message.empty()) return;
-    if (message.size() + stream_->queued() > kMostUnread) {
-      return Finish({Code::kResourceExhausted, "assignments are not read"});
-    }
-    stream_->Send(std::move(message));
+    if (stream_ == nullptr || slices.empty()) return;
+    if (unread) return Finish({Code::kResourceExhausted, "assignments are not read"});
+    for (std::string& slice : slices) stream_->Send(std::move(slice));
   }
   // On the loop.
   void Finish(Status status) {
@@ -144,7 +159,8 @@ class RlqsService::Outbox final : public std::enable_shared_from_this<Outbox> {
   const std::shared_ptr<net::Connection> connection_;
   Stream* stream_;  // on the loop only; nullptr: ended
   std::mutex mutex_;
-  std::string unsent_;   // guarded by mutex_, as is what follows
+  std::vector<std::string> unsent_;  // each a message; guarded by mutex_, as is what follows
+  std::size_t unsent_bytes_ = 0;
   bool posted_ = false;  // Send() will be called
 };
 
@@ -170,7 +186,7 @@ class RlqsService::Handler final : public StreamHandler {
     }
     outbox_->Hold();
     service_.Report(*this, *reports);
-    outbox_->Send();
+    outbox_->Send(true);
   }
   void OnHalfClose() override { Refuse({}); }
   void OnClose() override {
@@ -229,7 +245,11 @@ class RlqsService::Handler final : public StreamHandler {
 };
 
 RlqsService::RlqsService(engine::Engine& engine, const QuotaOptions& options)
-    : core_(engine), table_(options), ttl_(options.ttl), most_uncounted_bytes_(options.most_uncounted_bytes) {
+    : core_(engine),
+      clock_(options.clock != nullptr ? *options.clock : MonotonicClock()),
+      table_(options),
+      ttl_(options.ttl),
+      most_uncounted_bytes_(options.most_uncounted_bytes) {
   methods_.push_back({.path = "/envoy.service.rate_limit_quota.v3.RateLimitQuotaService/StreamRateLimitQuotas",
                       .number = 0,
                       .open = [this](Stream& stream) { return Open(stream); }});
@@ -255,24 +275,24 @@ std::unique_ptr<StreamHandler> RlqsService::Open(Stream& stream) {
 void RlqsService::Report(Handler& handler, const UsageReports& reports) {
   const auto snapshot = core_.engine().snapshot();
   const config::DomainEntry* const domain = snapshot->FindDomain(handler.domain());
-  const Nanos now = core_.engine().clock().Now();
+  const Moment at = Now();
   reports_.fetch_add(reports.usages.size() + reports.skipped, std::memory_order_relaxed);
   Charges charges(*this, handler.domain());
   std::uint64_t refused = reports.skipped, unassigned = 0;
   if (domain == nullptr) {
     ReportUnknownDomain(handler, reports, snapshot->document().envoy.unknown_domain, charges);
   } else {
-    const auto tell = [this](std::uint64_t stream, std::span<const Attribute> bucket, const Assignment& assignment,
-                             Nanos ttl) { Tell(stream, bucket, assignment, ttl); };
+    const auto tell = [&](std::uint64_t stream, std::span<const Attribute> bucket, const Assignment& assignment,
+                          Nanos ttl) { return Tell(handler.id(), stream, bucket, assignment, ttl); };
     for (const BucketUsage& usage : reports.usages) {
       const Key key = QuotaTable::KeyOf(handler.domain(), usage.bucket);
-      const QuotaTable::Held held = handler.HeldFor(key, now);
+      const QuotaTable::Held held = handler.HeldFor(key, at.now);
       if (held.buckets >= kMostBucketsOfAStream) {
         ++refused;
         continue;
       }
       const QuotaTable::Reported reported =
-          table_.Report(handler.id(), held, handler.domain(), key, usage, *snapshot, now, tell);
+          table_.Report(handler.id(), held, handler.domain(), key, usage, *snapshot, at, tell);
       refused += reported.known ? 0 : 1;
       unassigned += reported.unassigned ? 1 : 0;
       handler.Note(key, reported);
@@ -286,7 +306,7 @@ void RlqsService::Report(Handler& handler, const UsageReports& reports) {
   }
   if (refused > 0) {
     refused_.fetch_add(refused, std::memory_order_relaxed);
-    WarnOfRefused(handler.domain(), now);
+    WarnOfRefused(handler.domain(), at.now);
   }
 }
 
@@ -298,7 +318,8 @@ void RlqsService::ReportUnknownDomain(Handler& handler, const UsageReports& repo
   const Budget budget = BudgetOfUnknownDomain(policy);
   for (const BucketUsage& usage : reports.usages) {
     charges.Add(usage.bucket, std::span(kOrder).first(usage.bucket.size()), usage.allowed);
-    if (budget.kind != Budget::Kind::kUnknown) Tell(handler.id(), usage.bucket, PartOf(budget, 0), ttl_);
+    if (budget.kind == Budget::Kind::kUnknown) continue;
+    Tell(handler.id(), handler.id(), usage.bucket, PartOf(budget, 0), ttl_);
   }
   if (policy == UnknownDomain::kHierarchy) {
     unassigned_.fetch_add(reports.usages.size(), std::memory_order_relaxed);
@@ -311,8 +332,10 @@ void RlqsService::WarnOfRefused(std::string_view domain, Nanos now) {
   Nanos last = warned_.load(std::memory_order_relaxed);
   if (last != INT64_MIN && now >= last && now - last < kMinute) return;
   if (!warned_.compare_exchange_strong(last, now, std::memory_order_relaxed)) return;
-  log::Warn("reports of quota buckets that are too many, too long or not UTF-8; they get no assignments",
-            {{"domain", std::string(domain)}});
+  log::Warn(
+      "reports of quota buckets that are too many, too long, not UTF-8 or of too many data planes; they get no "
+      "assignments",
+      {{"domain", std::string(domain)}});
 }
 
 void RlqsService::WarnOfUnassigned(const std::string& domain) {
@@ -323,16 +346,16 @@ void RlqsService::WarnOfUnassigned(const std::string& domain) {
   log::Warn("data planes report buckets that quotas cannot limit; they are told nothing", {{"domain", domain}});
 }
 
-void RlqsService::Tell(std::uint64_t stream, std::span<const Attribute> bucket, const Assignment& assignment,
-                       Nanos ttl) {
+bool RlqsService::Tell(std::uint64_t reporter, std::uint64_t stream, std::span<const Attribute> bucket,
+                       const Assignment& assignment, Nanos ttl) {
   std::shared_ptr<Outbox> outbox;
   {
     const std::lock_guard lock(mutex_);
     const auto found = outboxes_.find(stream);
-    if (found == outboxes_.end()) return;
+    if (found == outboxes_.end()) return true;  // it has ended, and is about to leave its buckets
     outbox = found->second;
   }
-  outbox->Add(bucket, assignment, ttl);
+  return outbox->Add(bucket, assignment, ttl, stream == reporter);
 }
 
 void RlqsService::Close(Handler& handler) {
@@ -340,18 +363,18 @@ void RlqsService::Close(Handler& handler) {
     const std::lock_guard lock(mutex_);
     outboxes_.erase(handler.id());
   }
-  const Nanos now = core_.engine().clock().Now();
+  const Nanos now = clock_.Now();
   const auto tell = [this](std::uint64_t stream, std::span<const Attribute> bucket, const Assignment& assignment,
-                           Nanos ttl) { Tell(stream, bucket, assignment, ttl); };
+                           Nanos ttl) { return Tell(0, stream, bucket, assignment, ttl); };
   for (const auto& [key, bytes] : handler.held()) table_.Leave(handler.id(), key, now, tell);
   handler.Forget();
 }
 
 void RlqsService::Tick() {
   const auto snapshot = core_.engine().snapshot();
-  table_.Tick(*snapshot, core_.engine().clock().Now(),
+  table_.Tick(*snapshot, Now(),
               [this](std::uint64_t stream, std::span<const Attribute> bucket, const Assignment& assignment, Nanos ttl) {
-                Tell(stream, bucket, assignment, ttl);
+                return Tell(0, stream, bucket, assignment, ttl);
               });
 }
 

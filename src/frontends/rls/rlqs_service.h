@@ -29,7 +29,7 @@ namespace weir::rls {
 
 class RlqsService final : public Service {
  public:
-  // `engine` outlives the service; its clock is the service's.
+  // `engine` outlives the service; by its clock schedules are read. What lasts goes by `options.clock`.
   explicit RlqsService(engine::Engine& engine, const QuotaOptions& options = {});
   ~RlqsService() override;
 
@@ -61,10 +61,14 @@ class RlqsService final : public Service {
   void ReportUnknownDomain(Handler& handler, const UsageReports& reports, UnknownDomain policy, Charges& charges);
   void WarnOfRefused(std::string_view domain, Nanos now);
   void WarnOfUnassigned(const std::string& domain);
-  void Tell(std::uint64_t stream, std::span<const Attribute> bucket, const Assignment& assignment, Nanos ttl);
+  // `reporter`: the stream whose report is being answered, on its loop; 0: none. False: there is no room yet.
+  bool Tell(std::uint64_t reporter, std::uint64_t stream, std::span<const Attribute> bucket,
+            const Assignment& assignment, Nanos ttl);
+  Moment Now() { return {.now = clock_.Now(), .wall = core_.engine().clock().Now()}; }
   void Close(Handler& handler);
 
   DescriptorCore core_;
+  const Clock& clock_;
   QuotaTable table_;
   const Nanos ttl_;
   const std::size_t most_uncounted_bytes_;

@@ -4,6 +4,7 @@
 #include <envoy/service/rate_limit_quota/v3/rlqs.pb.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <map>
 #include <memory>
 #include <string>
@@ -36,6 +37,7 @@ class Plane final : public Stream {
     if (handler != nullptr) Close();
   }
   void Send(std::string message) override {
+    largest = std::max(largest, message.size());
     RateLimitQuotaResponse response;
     EXPECT_TRUE(response.ParseFromString(message));
     for (const auto& action : response.bucket_action()) actions.push_back(action);
@@ -69,15 +71,16 @@ class Plane final : public Stream {
   std::unique_ptr<StreamHandler> handler;
   std::vector<RateLimitQuotaResponse::BucketAction> actions;
   std::unique_ptr<Status> finished;
-  std::size_t unread = 0;
+  std::size_t unread = 0, largest = 0;
 };
 
 const Bucket kBucket = {{"name", "x"}, {"env", "prod"}};
 
 class RlqsServiceTest : public engine::EngineTest {
  protected:
-  void Serve(std::string_view yaml, Setup setup = {}, const QuotaOptions& options = {}) {
+  void Serve(std::string_view yaml, Setup setup = {}, QuotaOptions options = {}) {
     Start(yaml, std::move(setup));
+    options.clock = &time_;
     service_ = std::make_unique<RlqsService>(*engine_, options);
   }
   // What the rule's counter says.
@@ -92,8 +95,29 @@ class RlqsServiceTest : public engine::EngineTest {
     engine_->Run({&call, 1});
     return call.decision.rule_count == 0 ? 0 : call.decision.rules()[0].outcome.used;
   }
+  void Advance(Nanos by) {
+    clock_.Advance(by);
+    time_.Advance(by);
+  }
+  ManualClock time_;  // that nobody sets, beside the engine's
   std::unique_ptr<RlqsService> service_;
 };
+
+// A report of so many buckets, whose values are 86 bytes long.
+std::string ReportOf(int buckets) {
+  RateLimitQuotaUsageReports reports;
+  reports.set_domain("edge");
+  for (int i = 0; i < buckets; ++i) {
+    auto* usage = reports.add_bucket_quota_usages();
+    std::string name = std::to_string(i);
+    name.append(86 - name.size(), 'x');
+    auto& bucket = *usage->mutable_bucket_id()->mutable_bucket();
+    bucket["name"] = name;
+    bucket["env"] = "prod";
+    usage->set_num_requests_allowed(1);
+  }
+  return reports.SerializeAsString();
+}
 
 TEST_F(RlqsServiceTest, AReportIsAnsweredWithAnAssignment) {
   Serve(kLimits);
@@ -116,14 +140,14 @@ TEST_F(RlqsServiceTest, OthersAreToldOnTheirOwnConnections) {
   Serve(kLimits);
   Plane first(*service_), second(*service_);
   first.Report(kBucket, 1'000);
-  clock_.Advance(kSecond);
+  Advance(kSecond);
   second.Report(kBucket, 1'000);
   EXPECT_EQ(second.Tokens(), 3'000U);
   EXPECT_EQ(first.Tokens(), 6'000U);
   EXPECT_EQ(first.socket.RunPosted(), 1U);
   EXPECT_EQ(first.Tokens(), 3'000U);
   // And when one goes.
-  clock_.Advance(kSecond);
+  Advance(kSecond);
   second.Close();
   first.socket.RunPosted();
   EXPECT_EQ(first.Tokens(), 6'000U);
@@ -136,14 +160,14 @@ TEST_F(RlqsServiceTest, NothingReachesAStreamThatIsGone) {
   auto first = std::make_unique<Plane>(*service_);
   Plane second(*service_);
   first->Report(kBucket, 1'000);
-  clock_.Advance(kSecond);
+  Advance(kSecond);
   second.Report(kBucket, 1'000);
   const std::size_t told = first->actions.size();
   first->handler->OnClose();
   first->socket.RunPosted();
   EXPECT_EQ(first->actions.size(), told);
   first.reset();
-  clock_.Advance(kSecond);
+  Advance(kSecond);
   service_->Tick();
 }
 
@@ -151,7 +175,7 @@ TEST_F(RlqsServiceTest, NothingReachesAStreamWhoseHandlerIsGone) {
   Serve(kLimits);
   Plane first(*service_), second(*service_);
   first.Report(kBucket, 1'000);
-  clock_.Advance(kSecond);
+  Advance(kSecond);
   second.Report(kBucket, 1'000);
   const std::size_t told = first.actions.size();
   // As a session does that ends streams by itself, when it drains: no OnClose.
@@ -283,7 +307,7 @@ TEST_F(RlqsServiceTest, AStreamWhoseBucketsComeAndGoIsNotUsedUp) {
   Plane plane(*service_);
   for (int i = 0; i < 1'000; ++i) {
     plane.Report({{"name", std::to_string(i)}, {"env", "prod"}}, 1);
-    clock_.Advance(kSecond);
+    Advance(kSecond);
     service_->Tick();
   }
   EXPECT_EQ(service_->counts().refused, 0U);
@@ -354,6 +378,85 @@ TEST_F(RlqsServiceTest, WhoDoesNotReadIsLetGo) {
   EXPECT_EQ(plane.finished->code, Code::kResourceExhausted);
 }
 
+TEST_F(RlqsServiceTest, AReportOfAsManyBucketsAsThereMayBeIsAnsweredWhole) {
+  Serve(kLimits);
+  Plane plane(*service_);
+  const std::string report = ReportOf(10'000);
+  EXPECT_GT(report.size(), 1U << 20U);
+  plane.handler->OnMessage(report);
+  EXPECT_EQ(plane.finished, nullptr);
+  EXPECT_EQ(plane.actions.size(), 10'000U);
+  EXPECT_LT(plane.largest, 300U << 10U);
+  // Again, when all of them are to be renewed, and something is on its way to the client.
+  Advance(30 * kSecond);
+  plane.unread = 1 << 20;
+  plane.handler->OnMessage(report);
+  EXPECT_EQ(plane.finished, nullptr);
+  EXPECT_EQ(plane.actions.size(), 20'000U);
+}
+
+TEST_F(RlqsServiceTest, ManyBucketsAreToldOfANewConfigurationInTheEnd) {
+  Serve(kLimits);
+  Plane plane(*service_);
+  plane.handler->OnMessage(ReportOf(10'000));
+  std::string changed(kLimits);
+  changed.replace(changed.find("6000"), 4, "9000");
+  ASSERT_TRUE(engine_->Apply(engine::ParseOrDie(changed)));
+  plane.actions.clear();
+  std::size_t rounds = 0, most = 0;
+  for (; plane.actions.size() < 10'000 && rounds < 10; ++rounds) {
+    const std::size_t before = plane.actions.size();
+    Advance(kSecond);
+    service_->Tick();
+    plane.socket.RunPosted();
+    most = std::max(most, plane.actions.size() - before);
+  }
+  EXPECT_EQ(plane.actions.size(), 10'000U);
+  EXPECT_LT(most, 10'000U);  // a bounded amount waits
+  for (const auto& action : plane.actions) {
+    ASSERT_EQ(action.quota_assignment_action().rate_limit_strategy().token_bucket().tokens_per_fill().value(), 9'000U);
+  }
+}
+
+TEST_F(RlqsServiceTest, WhatOthersBringAboutWaitsForAReader) {
+  Serve(kLimits);
+  Plane first(*service_), second(*service_);
+  first.Report(kBucket, 1'000);
+  Advance(kSecond);
+  first.unread = 2 << 20;
+  second.Report(kBucket, 1'000);
+  first.socket.RunPosted();
+  EXPECT_EQ(first.finished, nullptr);
+  EXPECT_EQ(first.Tokens(), 6'000U);
+  first.unread = 0;
+  first.Report(kBucket, 1'000);
+  EXPECT_EQ(first.Tokens(), 3'000U);
+}
+
+TEST_F(RlqsServiceTest, AWallClockThatIsSetEndsNoAssignment) {
+  Serve(kLimits);
+  Plane first(*service_), second(*service_);
+  first.Report(kBucket, 1'000);
+  Advance(kSecond);
+  second.Report(kBucket, 1'000);
+  first.socket.RunPosted();
+  clock_.Advance(kDay);
+  time_.Advance(kSecond);
+  service_->Tick();
+  EXPECT_EQ(service_->counts().members, 2U);
+  EXPECT_EQ(first.actions.size() + second.actions.size(), 3U);
+}
+
+TEST_F(RlqsServiceTest, TooManyDataPlanesOfOneBucketAreCounted) {
+  Serve(kLimits, {}, {.most_members = 2});
+  Plane first(*service_), second(*service_), third(*service_);
+  for (Plane* plane : {&first, &second, &third}) plane->Report(kBucket, 1);
+  EXPECT_EQ(service_->counts().refused, 1U);
+  EXPECT_EQ(service_->counts().members, 2U);
+  EXPECT_EQ(third.finished, nullptr);
+  EXPECT_TRUE(third.actions.empty());
+}
+
 TEST_F(RlqsServiceTest, ManyBucketsOfOneReportAreCharged) {
   for (const engine::Delivery delivery : {engine::Delivery::kInline, engine::Delivery::kHeld}) {
     Setup setup;
@@ -393,7 +496,7 @@ TEST_F(RlqsServiceTest, ATickTellsOfANewConfiguration) {
   std::string changed(kLimits);
   changed.replace(changed.find("6000"), 4, "9000");
   ASSERT_TRUE(engine_->Apply(engine::ParseOrDie(changed)));
-  clock_.Advance(kSecond);
+  Advance(kSecond);
   service_->Tick();
   plane.socket.RunPosted();
   EXPECT_EQ(plane.Tokens(), 9'000U);

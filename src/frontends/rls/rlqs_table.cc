@@ -89,7 +89,7 @@ std::unique_ptr<QuotaTable::Bucket> QuotaTable::MakeBucket(std::string_view doma
   return bucket;
 }
 
-void QuotaTable::Resolve(Bucket& bucket, const config::Snapshot& snapshot, Nanos now) const {
+void QuotaTable::Resolve(Bucket& bucket, const config::Snapshot& snapshot, Nanos wall) const {
   if (bucket.version == snapshot.version() && !bucket.scheduled) return;
   bucket.version = snapshot.version();
   bucket.order.resize(bucket.entries.size());
@@ -99,7 +99,7 @@ void QuotaTable::Resolve(Bucket& bucket, const config::Snapshot& snapshot, Nanos
   if (const config::DomainEntry* const domain = snapshot.FindDomain(bucket.domain)) {
     const config::Rule* const rule = domain->FindInAnyOrder(bucket.entries, bucket.order);
     bucket.scheduled = rule != nullptr && rule->schedule != nullptr;
-    budget = BudgetOf(rule != nullptr && rule->InForce(now) ? rule : nullptr);
+    budget = BudgetOf(rule != nullptr && rule->InForce(wall) ? rule : nullptr);
     // What else limits it depends on more than the bucket; and of several rules no one token bucket can be made.
     const bool several = !domain->rules.empty() || (rule != nullptr && rule->descriptor->beside > 0);
     if (several || (domain->hierarchy && budget.kind == Budget::Kind::kAllowAll)) {
@@ -135,8 +135,9 @@ void QuotaTable::Note(Member& member, const Bucket& bucket, const BucketUsage& u
 }
 
 QuotaTable::Reported QuotaTable::Report(std::uint64_t stream, const Held& held, std::string_view domain, const Key& key,
-                                        const BucketUsage& usage, const config::Snapshot& snapshot, Nanos now,
+                                        const BucketUsage& usage, const config::Snapshot& snapshot, Moment at,
                                         Tell tell) {
+  const Nanos now = at.now;
   Shard& shard = ShardOf(key);
   const std::lock_guard lock(shard.mutex);
   auto found = shard.buckets.find(key);
@@ -147,18 +148,19 @@ QuotaTable::Reported QuotaTable::Report(std::uint64_t stream, const Held& held, 
     found = shard.buckets.emplace(key, MakeBucket(domain, usage.bucket)).first;
   } else if (found->second->domain != domain || !std::ranges::equal(found->second->entries, usage.bucket, Same)) {
     return {};  // two ids of one key
-  } else if (std::ranges::find(found->second->members, stream, &Member::stream) == found->second->members.end()) {
-    bytes = kMemberBytes;
-    if (!Take(held, 0, bytes)) return {};
   }
   Bucket& bucket = *found->second;
-  Resolve(bucket, snapshot, now);
   auto member = std::ranges::find(bucket.members, stream, &Member::stream);
   if (member == bucket.members.end()) {
+    if (bytes == 0) {
+      bytes = kMemberBytes;
+      if (bucket.members.size() >= options_.most_members || !Take(held, 0, bytes)) return {};
+    }
     bucket.members.push_back({.stream = stream});
     member = bucket.members.end() - 1;
     bucket.dirty = true;
   }
+  Resolve(bucket, snapshot, at.wall);
   const std::uint64_t before = member->demand;
   Note(*member, bucket, usage, now, options_);
   if (now - member->wanted_at >= options_.idle) {
@@ -219,20 +221,20 @@ void QuotaTable::DropSilent(Bucket& bucket, Nanos now) const {
   bucket.dirty |= gone > 0;
 }
 
-void QuotaTable::Tick(const config::Snapshot& snapshot, Nanos now, Tell tell) {
+void QuotaTable::Tick(const config::Snapshot& snapshot, Moment at, Tell tell) {
   for (Shard& shard : shards_) {
     const std::lock_guard lock(shard.mutex);
-    for (auto at = shard.buckets.begin(); at != shard.buckets.end();) {
-      Bucket& bucket = *at->second;
-      DropSilent(bucket, now);
+    for (auto next = shard.buckets.begin(); next != shard.buckets.end();) {
+      Bucket& bucket = *next->second;
+      DropSilent(bucket, at.now);
       if (bucket.members.empty()) {
         Return(1, bucket.bytes);
-        at = shard.buckets.erase(at);
+        next = shard.buckets.erase(next);
         continue;
       }
-      Resolve(bucket, snapshot, now);
-      Rebalance(bucket, now, tell);
-      ++at;
+      Resolve(bucket, snapshot, at.wall);
+      Rebalance(bucket, at.now, tell);
+      ++next;
     }
   }
 }
@@ -277,10 +279,14 @@ void QuotaTable::Rebalance(Bucket& bucket, Nanos now, Tell tell) const {
 }
 
 // Not beyond the time at which the member would be forgotten, and never less than was promised before.
-void QuotaTable::TellMember(const Bucket& bucket, Member& member, Nanos now, Tell tell) {
-  member.told = true;
-  member.told_until = std::max({member.told_until, member.reported + member.ttl, now + kSecond});
-  tell(member.stream, bucket.entries, member.assignment, member.told_until - now);
+void QuotaTable::TellMember(Bucket& bucket, Member& member, Nanos now, Tell tell) {
+  const Nanos until = std::max({member.told_until, member.reported + member.ttl, now + kSecond});
+  member.told = tell(member.stream, bucket.entries, member.assignment, until - now);
+  if (member.told) {
+    member.told_until = until;
+  } else {
+    bucket.dirty = true;
+  }
 }
 
 QuotaTable::Counts QuotaTable::counts() const {

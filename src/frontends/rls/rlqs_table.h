@@ -10,7 +10,8 @@
 // and its part is the others'. A member that asked for nothing for `idle` is told to abandon the bucket.
 //
 // Buckets and members are bounded in number and in bytes, and of what is free a stream may take no more than it holds
-// already would leave: however much some streams report, there is something left for another.
+// already would leave: however much some streams report, there is something left for another. The members of one bucket
+// are bounded too, as a report looks through them and their parts are made together, under a lock.
 //
 // Thread-safe. Who is told something is called under a lock, and must neither wait nor come back here.
 #pragma once
@@ -43,8 +44,16 @@ struct QuotaOptions {
   Nanos idle = 10 * kMinute;
   Nanos rebalance_every = kSecond;
   std::size_t most_buckets = 100'000;
+  std::size_t most_members = 1'000;             // of one bucket
   std::size_t most_bytes = 256 << 20;           // about what buckets and members take
   std::size_t most_uncounted_bytes = 64 << 20;  // of what was reported and waits for the store
+  const Clock* clock = nullptr;                 // the service's, for Moment::now; nullptr: MonotonicClock()
+};
+
+// One moment by two clocks: all that lasts for some time goes by `now`, of a clock that nobody sets, and what a
+// schedule says by `wall`.
+struct Moment {
+  Nanos now = 0, wall = 0;
 };
 
 struct KeyHash {
@@ -55,8 +64,9 @@ class QuotaTable {
  public:
   explicit QuotaTable(const QuotaOptions& options = {}) : options_(options) {}
 
-  // Tells the stream what holds for a bucket (its id as it was reported) for `ttl`.
-  using Tell = absl::FunctionRef<void(std::uint64_t stream, std::span<const Attribute> bucket,
+  // Tells the stream what holds for a bucket (its id as it was reported) for `ttl`. False: it cannot be told yet, and
+  // is when parts are made the next time. (Never of a stream's own report.)
+  using Tell = absl::FunctionRef<bool(std::uint64_t stream, std::span<const Attribute> bucket,
                                       const Assignment& assignment, Nanos ttl)>;
 
   // Names a bucket of a domain, as long as the process runs; what is equal names the same.
@@ -76,13 +86,13 @@ class QuotaTable {
   };
   // `held`: by the stream until now.
   Reported Report(std::uint64_t stream, const Held& held, std::string_view domain, const Key& key,
-                  const BucketUsage& usage, const config::Snapshot& snapshot, Nanos now, Tell tell);
+                  const BucketUsage& usage, const config::Snapshot& snapshot, Moment at, Tell tell);
   // Whether the stream is still a member: silent ones are forgotten.
   bool IsMember(std::uint64_t stream, const Key& key) const;
   // The stream has ended.
   void Leave(std::uint64_t stream, const Key& key, Nanos now, Tell tell);
   // What is due: silent members go, budgets follow the configuration, parts follow demand. About once a second.
-  void Tick(const config::Snapshot& snapshot, Nanos now, Tell tell);
+  void Tick(const config::Snapshot& snapshot, Moment at, Tell tell);
 
   struct Counts {
     std::size_t buckets = 0, members = 0, bytes = 0;
@@ -126,12 +136,12 @@ class QuotaTable {
   // False: there is not so much left, for one that holds so much.
   bool Take(const Held& held, std::size_t buckets, std::size_t bytes);
   void Return(std::size_t buckets, std::size_t bytes) const;
-  void Resolve(Bucket& bucket, const config::Snapshot& snapshot, Nanos now) const;
+  void Resolve(Bucket& bucket, const config::Snapshot& snapshot, Nanos wall) const;
   static void Note(Member& member, const Bucket& bucket, const BucketUsage& usage, Nanos now,
                    const QuotaOptions& options);
   void DropSilent(Bucket& bucket, Nanos now) const;
   void Rebalance(Bucket& bucket, Nanos now, Tell tell) const;
-  static void TellMember(const Bucket& bucket, Member& member, Nanos now, Tell tell);
+  static void TellMember(Bucket& bucket, Member& member, Nanos now, Tell tell);
 
   const QuotaOptions options_;
   std::array<Shard, 16> shards_;

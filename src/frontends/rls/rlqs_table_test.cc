@@ -42,24 +42,26 @@ class QuotaTableTest : public testing::Test {
     ASSERT_TRUE(next) << next.error().message;
     snapshot_ = *next;
   }
-  void Tell(std::uint64_t stream, std::span<const Attribute> bucket, const Assignment& assignment, Nanos ttl) {
+  bool Tell(std::uint64_t stream, std::span<const Attribute> bucket, const Assignment& assignment, Nanos ttl) {
+    if (deaf_) return false;
     std::string text;
     for (const Attribute& entry : bucket) text += std::string(entry.name) + "=" + std::string(entry.value) + ";";
     told_[stream] = {text, assignment, ttl};
     ++tellings_;
+    return true;
   }
   QuotaTable::Reported Report(std::uint64_t stream, std::uint64_t requests, Nanos elapsed = 5 * kSecond,
                               std::vector<Attribute> bucket = {{"env", "prod"}, {"name", "x"}}) {
     const BucketUsage usage{.bucket = bucket, .elapsed = elapsed, .allowed = requests, .denied = 0};
-    return table_.Report(stream, {}, "edge", QuotaTable::KeyOf("edge", bucket), usage, *snapshot_, now_,
-                         [this](auto... told) { Tell(told...); });
+    return table_.Report(stream, {}, "edge", QuotaTable::KeyOf("edge", bucket), usage, *snapshot_,
+                         {now_, now_ + wall_ahead_}, [this](auto... told) { return Tell(told...); });
   }
   void Leave(std::uint64_t stream, std::vector<Attribute> bucket = {{"env", "prod"}, {"name", "x"}}) {
     told_.erase(stream);
-    table_.Leave(stream, QuotaTable::KeyOf("edge", bucket), now_, [this](auto... told) { Tell(told...); });
+    table_.Leave(stream, QuotaTable::KeyOf("edge", bucket), now_, [this](auto... told) { return Tell(told...); });
   }
   void Tick() {
-    table_.Tick(*snapshot_, now_, [this](auto... told) { Tell(told...); });
+    table_.Tick(*snapshot_, {now_, now_ + wall_ahead_}, [this](auto... told) { return Tell(told...); });
   }
   std::uint32_t TokensOf(std::uint64_t stream) const {
     const auto found = told_.find(stream);
@@ -68,6 +70,8 @@ class QuotaTableTest : public testing::Test {
   }
 
   Nanos now_ = 1'700'000'000 * kSecond;
+  Nanos wall_ahead_ = 0;
+  bool deaf_ = false;  // nobody can be told
   QuotaTable table_;
   std::shared_ptr<const config::Snapshot> snapshot_;
   std::map<std::uint64_t, Told> told_;
@@ -208,6 +212,70 @@ TEST_F(QuotaTableTest, ARuleOutOfScheduleIsNone) {
   EXPECT_EQ(told_[1].assignment.kind, Kind::kAllowAll);
 }
 
+TEST_F(QuotaTableTest, AWallClockThatIsSetForgetsNobody) {
+  Report(1, 1'000);
+  now_ += kSecond;
+  Report(2, 1'000);
+  tellings_ = 0;
+  for (const Nanos step : {kDay, -2 * kDay}) {
+    wall_ahead_ += step;
+    now_ += kSecond;
+    Tick();
+    EXPECT_EQ(table_.counts().members, 2U);
+  }
+  EXPECT_EQ(tellings_, 0);
+  // Schedules go by it.
+  now_ += (86'400 - now_ / kSecond % 86'400) * kSecond;  // midnight
+  wall_ahead_ = 12 * kHour;
+  Report(3, 10, 5 * kSecond, {{"day", "x"}});
+  EXPECT_EQ(told_[3].assignment.kind, Kind::kTokens);
+  wall_ahead_ = 21 * kHour;
+  now_ += kSecond;
+  Tick();
+  EXPECT_EQ(told_[3].assignment.kind, Kind::kAllowAll);
+}
+
+TEST_F(QuotaTableTest, WhoCannotBeToldYetIsToldLater) {
+  Report(1, 1'000);
+  const Nanos until = now_ + told_[1].ttl;
+  now_ += kSecond;
+  std::string changed(kLimits);
+  changed.replace(changed.find("max_requests: 600"), 17, "max_requests: 900");
+  Configure(changed);
+  deaf_ = true;
+  for (int i = 0; i < 3; ++i) {
+    Tick();
+    now_ += kSecond;
+  }
+  EXPECT_EQ(TokensOf(1), 6'000U);
+  deaf_ = false;
+  Tick();
+  EXPECT_EQ(TokensOf(1), 9'000U);
+  EXPECT_EQ(now_ + told_[1].ttl, until);
+  tellings_ = 0;
+  now_ += kSecond;
+  Tick();
+  EXPECT_EQ(tellings_, 0);
+}
+
+TEST_F(QuotaTableTest, TheMembersOfABucketAreBounded) {
+  QuotaTable small({.most_members = 3});
+  const std::vector<Attribute> bucket = {{"env", "prod"}, {"name", "x"}}, other = {{"name", "y"}};
+  const auto report = [&](std::uint64_t stream, const std::vector<Attribute>& id) {
+    return small.Report(stream, {}, "edge", QuotaTable::KeyOf("edge", id), {.bucket = id}, *snapshot_, {now_, now_},
+                        [](auto...) { return true; });
+  };
+  for (std::uint64_t stream = 1; stream <= 3; ++stream) EXPECT_TRUE(report(stream, bucket).member);
+  const std::size_t bytes = small.counts().bytes;
+  EXPECT_FALSE(report(4, bucket).known);
+  EXPECT_EQ(small.counts().members, 3U);
+  EXPECT_EQ(small.counts().bytes, bytes);
+  EXPECT_TRUE(report(4, other).member);
+  EXPECT_TRUE(report(3, bucket).member);
+  small.Leave(2, QuotaTable::KeyOf("edge", bucket), now_, [](auto...) { return true; });
+  EXPECT_TRUE(report(4, bucket).member);
+}
+
 TEST_F(QuotaTableTest, BlanketRules) {
   Report(1, 10, 5 * kSecond, {{"none", "x"}});
   EXPECT_EQ(told_[1].assignment.kind, Kind::kDenyAll);
@@ -252,7 +320,9 @@ TEST_F(QuotaTableTest, BucketsAreBounded) {
   const auto report = [&](const std::string& name) {
     const std::vector<Attribute> bucket = {{"name", name}};
     const BucketUsage usage{.bucket = bucket};
-    return small.Report(1, {}, "edge", QuotaTable::KeyOf("edge", bucket), usage, *snapshot_, now_, [](auto...) {})
+    return small
+        .Report(1, {}, "edge", QuotaTable::KeyOf("edge", bucket), usage, *snapshot_, {now_, now_},
+                [](auto...) { return true; })
         .known;
   };
   EXPECT_TRUE(report("a"));
@@ -260,7 +330,7 @@ TEST_F(QuotaTableTest, BucketsAreBounded) {
   EXPECT_FALSE(report("c"));
   EXPECT_TRUE(report("a"));
   now_ += kHour;
-  small.Tick(*snapshot_, now_, [](auto...) {});
+  small.Tick(*snapshot_, {now_, now_}, [](auto...) { return true; });
   EXPECT_TRUE(report("c"));
 }
 
@@ -274,7 +344,7 @@ TEST_F(QuotaTableTest, EveryStreamLeavesSomethingForAnother) {
         const std::string name = std::to_string(stream) + "-" + std::to_string(i);
         const std::vector<Attribute> bucket = {{"name", name}};
         const auto reported = small.Report(stream, held, "edge", QuotaTable::KeyOf("edge", bucket), {.bucket = bucket},
-                                           *snapshot_, now_, [](auto...) {});
+                                           *snapshot_, {now_, now_}, [](auto...) { return true; });
         held.buckets += reported.member ? 1 : 0;
         held.bytes += reported.bytes;
       }
@@ -286,7 +356,7 @@ TEST_F(QuotaTableTest, EveryStreamLeavesSomethingForAnother) {
     EXPECT_LE(small.counts().buckets, by_bytes ? 200U : 100U);
     // What is taken is given back.
     now_ += kHour;
-    small.Tick(*snapshot_, now_, [](auto...) {});
+    small.Tick(*snapshot_, {now_, now_}, [](auto...) { return true; });
     EXPECT_EQ(small.counts().bytes, 0U);
   }
 }
@@ -304,6 +374,7 @@ TEST_F(QuotaTableTest, WhateverHappensThePartsFitTheBudget) {
     Nanos now = 1'700'000'000 * kSecond;
     const auto tell = [&](std::uint64_t stream, std::span<const Attribute>, const Assignment& assignment, Nanos ttl) {
       told[stream] = {"", assignment, now + ttl};
+      return true;
     };
     const std::vector<Attribute> bucket = {{"env", "prod"}, {"name", "x"}};
     const Key key = QuotaTable::KeyOf("edge", bucket);
@@ -316,13 +387,13 @@ TEST_F(QuotaTableTest, WhateverHappensThePartsFitTheBudget) {
           table.Leave(stream, key, now, tell);
           break;
         case 1:
-          table.Tick(*snapshot_, now, tell);
+          table.Tick(*snapshot_, {now, now}, tell);
           break;
         default: {
           const BucketUsage usage{.bucket = bucket,
                                   .elapsed = *rc::gen::element<Nanos>(0, kSecond, 5 * kSecond),
                                   .allowed = *rc::gen::inRange<std::uint64_t>(0, 3'000)};
-          table.Report(stream, {}, "edge", key, usage, *snapshot_, now, tell);
+          table.Report(stream, {}, "edge", key, usage, *snapshot_, {now, now}, tell);
         }
       }
       std::uint64_t tokens = 0;

@@ -22,6 +22,9 @@ constexpr std::array<std::uint8_t, 8> kDrainPing = {'w', 'e', 'i', 'r', ' ', 'e'
 // Asks a silent client whether it is still there.
 constexpr std::array<std::uint8_t, 8> kIdlePing = {'w', 'e', 'i', 'r', ' ', 'h', 'e', 'y'};
 
+// So long the last GOAWAY waits for it: a client that does not answer need not hold up the end.
+constexpr Nanos kDrainWait = kSecond;
+
 constexpr std::string_view kHttp1Answer =
     "HTTP/1.1 426 Upgrade Required\r\nUpgrade: h2c\r\nConnection: Upgrade, close\r\nContent-Type: text/plain\r\n"
     "Content-Length: 51\r\n\r\nThis port speaks gRPC: HTTP/2 with prior knowledge\n";
@@ -110,6 +113,7 @@ std::size_t GrpcSession::OnInput(std::string_view input) {
   now_.reset();
   backlog_ = connection_.output().size();
   Receive(slice);
+  NoteCut();
   Settle();
   inside_ = false;
   return slice.size();
@@ -136,6 +140,24 @@ void GrpcSession::Receive(std::string_view slice) {
   Feed(slice.substr(fed));
 }
 
+void GrpcSession::NoteCut() {
+  if (scanner_.whole() && !in_headers_) {
+    cut_since_ = 0;
+  } else if (cut_since_ == 0 && options_.message_timeout_ms != 0) {
+    cut_since_ = Now();
+    WakeAt(CutIsOverAt());
+  }
+}
+
+void GrpcSession::NoteUnread() {
+  if (queued_ == 0) {
+    unread_since_ = 0;
+  } else if (unread_since_ == 0 && options_.message_timeout_ms != 0) {
+    unread_since_ = Now();
+    WakeAt(UnreadIsOverAt());
+  }
+}
+
 bool GrpcSession::Feed(std::string_view bytes) {
   const ssize_t read = nghttp2_session_mem_recv(h2_, reinterpret_cast<const std::uint8_t*>(bytes.data()), bytes.size());
   if (closing_) return false;
@@ -151,17 +173,18 @@ bool GrpcSession::Feed(std::string_view bytes) {
 }
 
 void GrpcSession::Settle() {
+  if (closing_) {
+    for (std::vector<Exchange*>* const list : {&events_, &asked_, &begun_}) list->clear();
+  }
   TellHandlers();
   AskServices();
-  if (!timed_.empty()) {
-    WakeFor(timed_);
-    timed_.clear();
-  }
+  NoteBegun();
   do {
     dirty_ = false;
     Pump();
     Bury();
   } while (dirty_);
+  NoteUnread();
   if (!closing_ && backlog_ + queued_ > options_.max_queued_bytes) {
     End(Abuse::kSlowReader);
     Pump();
@@ -222,6 +245,10 @@ void GrpcSession::Wake() {
 void GrpcSession::OnWoken() {
   woken_ = false;
   if (closing_) return;
+  Turn();
+}
+
+void GrpcSession::Turn() {
   inside_ = true;
   now_.reset();
   backlog_ = connection_.output().size();
@@ -240,15 +267,27 @@ void GrpcSession::OnDrain() {
   // Two steps (RFC 9113, 6.8): requests that are on their way while the first GOAWAY travels are answered.
   nghttp2_submit_shutdown_notice(h2_);
   nghttp2_submit_ping(h2_, NGHTTP2_FLAG_NONE, kDrainPing.data());
+  now_.reset();
+  drain_due_ = Now() + kDrainWait;
+  WakeAt(drain_due_);
   OnWoken();
 }
 
 void GrpcSession::OnWake() {
   if (closing_ || h2_ == nullptr) return;
   now_.reset();
-  EndLate();
-  WakeFor(live_);
-  OnWoken();
+  if (Now() >= CutIsOverAt()) {
+    End(NGHTTP2_NO_ERROR);
+  } else if (Now() >= UnreadIsOverAt()) {
+    End(Abuse::kSlowReader);
+  } else {
+    if (draining_ && Now() >= drain_due_) SayLastGoAway();
+    EndLate();
+    WakeFor(live_);
+    WakeAt(std::min(CutIsOverAt(), UnreadIsOverAt()));
+    if (draining_ && !drained_) WakeAt(drain_due_);
+  }
+  Turn();
 }
 
 bool GrpcSession::OnIdle() {
@@ -268,8 +307,11 @@ bool GrpcSession::OnIdle() {
 }
 
 void GrpcSession::OnPong(std::span<const std::uint8_t> payload) {
-  if (!draining_ || drained_ || !std::equal(payload.begin(), payload.end(), kDrainPing.begin())) return;
-  drained_ = true;
+  if (draining_ && std::equal(payload.begin(), payload.end(), kDrainPing.begin())) SayLastGoAway();
+}
+
+void GrpcSession::SayLastGoAway() {
+  if (std::exchange(drained_, true)) return;
   nghttp2_submit_goaway(h2_, NGHTTP2_FLAG_NONE, nghttp2_session_get_last_proc_stream_id(h2_), NGHTTP2_NO_ERROR, nullptr,
                         0);
   // Calls that would never end by themselves.

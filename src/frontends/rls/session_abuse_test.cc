@@ -1,6 +1,7 @@
 // What a hostile or broken client can make a session do: each attack meets its bound here.
 #include <gtest/gtest.h>
 
+#include <map>
 #include <string>
 
 #include "frontends/rls/abuse.h"
@@ -142,17 +143,59 @@ TEST_F(Abused, AHeaderBombIsNotUnpacked) {
 
 TEST_F(Abused, TooManyHeadersTooOftenEndTheConnection) {
   options.max_resets = 20;
-  Greet();
-  int sent = 0;
-  for (std::int32_t stream = 1; !connection->closing() && sent < 1'000; stream += 2, ++sent) {
-    Say(Frame(NGHTTP2_HEADERS, NGHTTP2_FLAG_END_HEADERS | NGHTTP2_FLAG_END_STREAM, stream,
-              Bomb(Block(Client::GrpcHeaders()), 5)));
-    if (sent < 20) {
-      EXPECT_EQ(Counted("/test.Echo/Say", Code::kResourceExhausted), static_cast<std::uint64_t>(sent) + 1);
+  constexpr std::uint8_t kHeaders = NGHTTP2_FLAG_END_HEADERS, kWhole = kHeaders | NGHTTP2_FLAG_END_STREAM;
+  const std::map<std::string, std::string> method_of = {
+      {"/test.Echo/Say", "/test.Echo/Say"}, {"/test.Echo/Talk", "/test.Echo/Talk"}, {"/no.such/Method", "unknown"}};
+  // The last one's message may be there already, and more behind it.
+  for (const std::uint8_t flags : {kWhole, kHeaders}) {
+    for (const auto& [path, method] : method_of) {
+      told.clear();
+      Greet();
+      int sent = 0;
+      for (std::int32_t stream = 1; !connection->closing() && sent < 1'000; stream += 2, ++sent) {
+        Say(Frame(NGHTTP2_HEADERS, flags, stream, Bomb(Block(Client::GrpcHeaders(path)), 5)) +
+            (flags == kWhole ? "" : Frame(NGHTTP2_DATA, NGHTTP2_FLAG_END_STREAM, stream, Framed("x"))));
+        if (sent < 20) {
+          EXPECT_EQ(Counted(method, Code::kResourceExhausted), static_cast<std::uint64_t>(sent) + 1);
+        }
+      }
+      EXPECT_EQ(sent, 21) << path;
+      EXPECT_EQ(GoAwayError(), kCalm) << path;
+      EXPECT_EQ(counters->Ends(Abuse::kHeaderFlood), 1U) << path;
+      session.reset();
     }
   }
-  EXPECT_EQ(sent, 21);
+  EXPECT_TRUE(service.batches.empty());
+  EXPECT_TRUE(service.told.empty());
+}
+
+// What came whole in the same read as the end is not done any more: nobody would hear of it.
+TEST_F(Abused, NothingIsAskedOnceTheConnectionEnds) {
+  options.max_resets = 0;
+  Greet();
+  Say(Open(1) + Frame(NGHTTP2_DATA, NGHTTP2_FLAG_END_STREAM, 1, Framed("x")) +
+      Frame(NGHTTP2_HEADERS, NGHTTP2_FLAG_END_HEADERS, 3, Block(Client::GrpcHeaders("/test.Echo/Talk"))) +
+      Frame(NGHTTP2_DATA, 0, 3, Framed("one")) + Open(5) + Reset(5));
   EXPECT_EQ(GoAwayError(), kCalm);
+  EXPECT_TRUE(service.batches.empty());
+  EXPECT_TRUE(service.told.empty());
+}
+
+TEST_F(Abused, AStreamMaySendAndEndAfterTheConnectionDid) {
+  options.max_resets = 0;
+  Greet();
+  Say(Frame(NGHTTP2_HEADERS, NGHTTP2_FLAG_END_HEADERS, 1, Block(Client::GrpcHeaders("/test.Echo/Talk"))) +
+      Frame(NGHTTP2_DATA, 0, 1, Framed("quiet")));
+  Stream& open = *service.streams.at(0);
+  Say(Open(3) + Reset(3));
+  ASSERT_TRUE(connection->closing());
+  open.Send(std::string(100'000, 'x'));
+  EXPECT_EQ(open.queued(), 0U);
+  open.Finish({Code::kUnavailable, "gone"});
+  EXPECT_EQ(connection->RunPosted(), 0U);
+  EXPECT_EQ(connection->TakeOutput(), "");
+  session.reset();
+  EXPECT_EQ(service.told, (std::vector<std::string>{"open", "message quiet", "destroyed"}));
 }
 
 TEST_F(Abused, HeadersAsLargeAsAllowed) {
@@ -174,11 +217,15 @@ TEST_F(Abused, FloodsOfFramesThatCarryNoRequest) {
       {"unknown", Frame(0x77, 0, 0, "what")},
       {"empty DATA", Frame(NGHTTP2_DATA, 0, 1)},
       {"RST_STREAM", Reset(1)},
+      {"HEADERS of a stream that is over", Frame(NGHTTP2_HEADERS, NGHTTP2_FLAG_END_HEADERS, 1, "\x82")},
   };
   for (const auto& [name, frame] : floods) {
     told.clear();
     Greet();
-    Say(Open(1));
+    // Where it is not open, it was refused while its message travelled.
+    const bool open = name == std::string_view("empty DATA");
+    const std::string path = open ? "/test.Echo/Say" : "/no.such/Method";
+    Say(Frame(NGHTTP2_HEADERS, NGHTTP2_FLAG_END_HEADERS, 1, Block(Client::GrpcHeaders(path))));
     const int said = Until(frame, 10'000);
     EXPECT_LE(said, 2'001) << name;
     EXPECT_GE(said, 1'900) << name;
@@ -380,16 +427,155 @@ TEST_F(Abused, AMessageInDropsRunsOutOfTime) {
   EXPECT_EQ(client->replies[stream].status(), "4");
 }
 
-TEST_F(Abused, AMessageThatStopsRunsOutOfTime) {
-  options.message_timeout_ms = 1'000;
+// A client that says nothing but PING is there; what it began it has to finish all the same.
+class Unfinished : public Abused {
+ protected:
+  Unfinished() { options.message_timeout_ms = 1'000; }
+  // The session is woken when it asked to be; meanwhile the client pings. Ends when the time is over.
+  void PingForASecond() {
+    for (int i = 0; i < 10; ++i) {
+      nghttp2_submit_ping(client->h2, 0, nullptr);
+      Exchange();
+      EXPECT_FALSE(connection->closing());
+      clock.Advance(100 * kMillisecond);
+    }
+    EXPECT_LE(connection->wake_after().value_or(UINT32_MAX), 1'001U);
+    EXPECT_TRUE(connection->Wake());
+    EXPECT_FALSE(connection->unflushed());
+    Exchange();
+  }
+};
+
+TEST_F(Unfinished, AMessageThatStopsRunsOutOfTime) {
   Connect();
   const std::int32_t stream = client->Request(Client::GrpcHeaders(), Framed("hello").substr(0, 7), false);
-  Exchange();
-  EXPECT_EQ(connection->wake_after(), 1'000U);
-  clock.Advance(kSecond);
-  EXPECT_TRUE(connection->Wake());
-  Exchange();
+  PingForASecond();
   EXPECT_EQ(client->replies[stream].status(), "4");
+  EXPECT_EQ(client->replies[stream].Trailer("grpc-message"), "the message came too slowly");
+}
+
+TEST_F(Unfinished, AMessageThatNeverBeginsRunsOutOfTime) {
+  Connect();
+  const std::int32_t stream = client->Request(Client::GrpcHeaders(), "", false);
+  PingForASecond();
+  EXPECT_EQ(client->replies[stream].status(), "4");
+  EXPECT_TRUE(client->replies[stream].closed);
+}
+
+TEST_F(Unfinished, AMessageThatIsWholeButForItsEndRunsOutOfTime) {
+  Connect();
+  const std::int32_t stream = client->Request(Client::GrpcHeaders(), Framed("hello"), false);
+  PingForASecond();
+  EXPECT_EQ(client->replies[stream].status(), "4");
+  EXPECT_TRUE(service.batches.empty());
+}
+
+TEST_F(Unfinished, AMessageOfAStreamThatStopsRunsOutOfTime) {
+  Connect();
+  const std::int32_t stream =
+      client->Request(Client::GrpcHeaders("/test.Echo/Talk"), Framed("one").substr(0, 7), false);
+  PingForASecond();
+  EXPECT_EQ(client->replies[stream].status(), "4");
+  EXPECT_EQ(service.told, (std::vector<std::string>{"open", "close", "destroyed"}));
+}
+
+TEST_F(Unfinished, AStreamHasItsTimeForEachMessageAndNoneBetweenThem) {
+  Connect();
+  const std::int32_t stream = client->Request(Client::GrpcHeaders("/test.Echo/Talk"), "", false);
+  const std::string message = Framed("one");
+  for (int i = 0; i < 10; ++i) {
+    client->Continue(stream, message.substr(i == 0 ? 0 : 3) + message.substr(0, 3));
+    Exchange();
+    clock.Advance(900 * kMillisecond);
+    connection->Wake();
+    Exchange();
+  }
+  EXPECT_EQ(client->replies[stream].Messages().size(), 10U);
+  client->Continue(stream, message.substr(3));
+  Exchange();
+  for (int i = 0; i < 10; ++i) {
+    clock.Advance(kMinute);
+    connection->Wake();
+    Exchange();
+  }
+  client->Continue(stream, message);
+  Exchange();
+  EXPECT_EQ(client->replies[stream].Messages().size(), 12U);
+  EXPECT_FALSE(client->replies[stream].closed);
+}
+
+TEST_F(Unfinished, ABodyThatIsNotGrpcIsNotWaitedFor) {
+  Connect();
+  const std::int32_t stream = client->Request(Client::GrpcHeaders("/", {{"content-type", "text/plain"}}), "x", false);
+  PingForASecond();
+  EXPECT_EQ(client->replies[stream].Header(":status"), "415");
+  EXPECT_TRUE(client->replies[stream].closed);
+}
+
+TEST_F(Unfinished, AFrameThatStopsRunsOutOfTime) {
+  const std::string frames[] = {Frame(NGHTTP2_PING, 0, 0, "01234567").substr(0, 4), Open(1).substr(0, 20), Open(1, 0),
+                                Open(1) + Frame(NGHTTP2_DATA, 0, 1, Framed("x")).substr(0, 10)};
+  for (const std::string& frame : frames) {
+    told.clear();
+    Greet();
+    Say(frame);
+    clock.Advance(kSecond - 1);
+    EXPECT_TRUE(connection->Wake());
+    EXPECT_FALSE(connection->closing());
+    clock.Advance(1);
+    EXPECT_TRUE(connection->Wake());
+    EXPECT_FALSE(connection->unflushed());
+    EXPECT_TRUE(connection->closing());
+    told += connection->TakeOutput();
+    EXPECT_EQ(GoAwayError(), NGHTTP2_NO_ERROR);
+    session.reset();
+  }
+}
+
+TEST_F(Unfinished, AFrameHasItsTimeHoweverManyThereAre) {
+  Greet();
+  std::string frames;
+  for (int i = 0; i < 50; ++i) frames += Frame(NGHTTP2_PING, 0, 0, "01234567");
+  for (const char byte : frames) {
+    Say(std::string_view(&byte, 1));
+    clock.Advance(50 * kMillisecond);
+    connection->Wake();
+  }
+  EXPECT_FALSE(connection->closing());
+}
+
+TEST_F(Unfinished, AnswersThatNobodyTakesAreNotKept) {
+  Connect({{NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, 0}});
+  Exchange();
+  client->Call("hello");
+  PingForASecond();
+  EXPECT_TRUE(connection->closing());
+  ASSERT_EQ(client->goaways.size(), 1U);
+  EXPECT_EQ(client->goaways[0].error, std::uint32_t{kCalm});
+  EXPECT_EQ(counters->Ends(Abuse::kSlowReader), 1U);
+}
+
+TEST_F(Unfinished, AnswersThatAreTakenInDripsAreKept) {
+  Connect({{NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, 1}}, false);
+  Exchange();
+  const std::int32_t stream = client->Call("big 20");
+  for (int i = 0; i < 24; ++i) {
+    Exchange();
+    clock.Advance(900 * kMillisecond);
+    connection->Wake();
+    nghttp2_submit_window_update(client->h2, 0, stream, 1);
+  }
+  Exchange();
+  EXPECT_EQ(client->replies[stream].Message(), std::string(20, 'b'));
+  EXPECT_EQ(client->replies[stream].status(), "0");
+  EXPECT_FALSE(connection->closing());
+}
+
+TEST_F(Unfinished, WithoutATimeoutThereIsNone) {
+  options.message_timeout_ms = 0;
+  Greet();
+  Say(Open(1) + Open(3).substr(0, 20));
+  EXPECT_FALSE(connection->wake_after());
 }
 
 TEST_F(Abused, PaddingIsNoMessage) {

@@ -85,15 +85,24 @@ void GrpcSession::TellHandler(Exchange& exchange) {
   exchange.in.erase(0, position);
   Trim(exchange.in);
   received_ -= position;
-  if (!exchange.ended) return;
+  if (!exchange.ended) return NotePart(exchange, position > 0);
   if (!exchange.in.empty()) return Reject(exchange, Code::kInternal, "the last message is cut off");
   if (exchange.told_end) return;
   exchange.told_end = true;
   exchange.handler->OnHalfClose();
 }
 
+void GrpcSession::NotePart(Exchange& exchange, bool progress) {
+  if (exchange.in.empty()) {
+    exchange.slow_since = 0;
+  } else if (exchange.slow_since == 0 || progress) {
+    exchange.slow_since = Now();
+    WakeAt(TimeIsUpAt(exchange));
+  }
+}
+
 void GrpcSession::OnSend(Exchange& exchange, std::string_view message) {
-  if (exchange.closed || exchange.finished) return;
+  if (exchange.closed || exchange.finished || closing_) return;
   // What the client says about it (windows, pings) is our doing.
   frames_.Earn();
   AppendMessage(exchange, message);
@@ -108,6 +117,8 @@ void GrpcSession::OnSend(Exchange& exchange, std::string_view message) {
 
 void GrpcSession::OnFinish(Exchange& exchange, Status status) {
   if (exchange.closed || exchange.finished) return;
+  // Out of Reject's hands: it is told nothing more. And perhaps its own method is running.
+  if (exchange.handler != nullptr) ending_.push_back(std::move(exchange.handler));
   if (exchange.reply == Exchange::Reply::kNone) {
     Reject(exchange, status.code, std::move(status.message));
   } else {
@@ -119,8 +130,6 @@ void GrpcSession::OnFinish(Exchange& exchange, Status status) {
       nghttp2_session_resume_data(h2_, exchange.id);
     }
   }
-  // Perhaps its own method is running.
-  if (exchange.handler != nullptr) ending_.push_back(std::move(exchange.handler));
   Wake();
 }
 
@@ -243,6 +252,10 @@ void GrpcSession::OnAnswered(QuestionBatch& batch) {
 void GrpcSession::EndLate() {
   for (Exchange* const exchange : live_) {
     if (!exchange->headed || exchange->finished || Now() < TimeIsUpAt(*exchange)) continue;
+    if (exchange->plain != Exchange::Plain::kNone) {
+      AnswerPlain(*exchange);
+      continue;
+    }
     Reject(*exchange, Code::kDeadlineExceeded,
            exchange->timed && Now() >= exchange->deadline ? "the deadline has passed" : "the message came too slowly");
   }
@@ -255,15 +268,31 @@ void GrpcSession::WakeFor(const std::vector<Exchange*>& calls) {
       earliest = std::min(earliest, TimeIsUpAt(*exchange));
     }
   }
-  if (earliest == kNever) return;
-  const Nanos wait = std::clamp<Nanos>((earliest - Now()) / kMillisecond + 1, 1, kLongestWait);
+  WakeAt(earliest);
+}
+
+void GrpcSession::WakeAt(Nanos time) {
+  if (time == kNever) return;
+  const Nanos wait = std::clamp<Nanos>((time - Now()) / kMillisecond + 1, 1, kLongestWait);
   connection_.WakeAfter(static_cast<std::uint32_t>(wait));
 }
 
+void GrpcSession::NoteBegun() {
+  if (begun_.empty()) return;
+  for (Exchange* const exchange : begun_) {
+    const bool waits = !exchange->ended && !exchange->finished && !exchange->closed;
+    if (waits && (exchange->plain != Exchange::Plain::kNone || !exchange->method->open)) exchange->slow_since = Now();
+  }
+  WakeFor(begun_);
+  begun_.clear();
+}
+
+Nanos GrpcSession::CutIsOverAt() const { return cut_since_ == 0 ? kNever : cut_since_ + MessageTimeout(); }
+Nanos GrpcSession::UnreadIsOverAt() const { return unread_since_ == 0 ? kNever : unread_since_ + MessageTimeout(); }
+
 Nanos GrpcSession::TimeIsUpAt(const Exchange& exchange) const {
-  const Nanos message_due = exchange.slow_since == 0 || exchange.ended
-                                ? kNever
-                                : exchange.slow_since + options_.message_timeout_ms * kMillisecond;
+  const bool waits = exchange.slow_since != 0 && !exchange.ended && options_.message_timeout_ms != 0;
+  const Nanos message_due = waits ? exchange.slow_since + MessageTimeout() : kNever;
   return std::min(message_due, exchange.timed ? exchange.deadline : kNever);
 }
 
@@ -356,6 +385,7 @@ std::ptrdiff_t GrpcSession::ReadReply(Exchange& exchange, std::uint8_t* room, st
   std::memcpy(room, exchange.out.data() + exchange.out_sent, taken);
   exchange.Sent(taken);
   queued_ -= taken;
+  if (taken > 0) unread_since_ = 0;
   if (exchange.queued() > 0) return static_cast<std::ptrdiff_t>(taken);
   if (exchange.finished) {
     *flags |= NGHTTP2_DATA_FLAG_EOF;

@@ -23,11 +23,18 @@ Exchange* GrpcSession::Find(std::int32_t stream) const {
 }
 
 bool GrpcSession::OnFrame(const FrameScanner::Frame& frame) {
+  if (frame.type != NGHTTP2_CONTINUATION) cut_since_ = 0;
   switch (frame.type) {
     case NGHTTP2_CONTINUATION:
+      in_headers_ = (frame.flags & NGHTTP2_FLAG_END_HEADERS) == 0;
       return true;
-    case NGHTTP2_HEADERS:
-      return StreamTakes(frame);
+    case NGHTTP2_HEADERS: {
+      in_headers_ = (frame.flags & NGHTTP2_FLAG_END_HEADERS) == 0;
+      const bool begins = frame.stream > highest_stream_;
+      if (!StreamTakes(frame)) return false;
+      if (begins) return true;
+      break;
+    }
     case NGHTTP2_DATA:
       if (!StreamTakes(frame)) return false;
       if (frame.length > 0 || (frame.flags & NGHTTP2_FLAG_END_STREAM) != 0) return true;
@@ -88,16 +95,15 @@ Exchange* GrpcSession::OnStreamBegin(std::int32_t stream) {
   return exchange;
 }
 
-bool GrpcSession::OnHeader(Exchange& exchange, std::string_view name, std::string_view value) {
+void GrpcSession::OnHeader(Exchange& exchange, std::string_view name, std::string_view value) {
   exchange.header_bytes += static_cast<std::uint32_t>(name.size() + value.size() + kHeaderOverhead);
   if (exchange.header_bytes > options_.max_header_bytes) {
     exchange.header_fault = Exchange::HeaderFault::kTooLarge;
     // What is a little too large is refused politely. A bomb is not unpacked to its end.
-    if (exchange.header_bytes <= kBombFactor * options_.max_header_bytes) return true;
-    End(Abuse::kHeaderFlood);
-    return false;
+    if (exchange.header_bytes > kBombFactor * options_.max_header_bytes) End(Abuse::kHeaderFlood);
+    return;
   }
-  if (exchange.headed) return true;
+  if (exchange.headed) return;
   switch (name.size()) {
     case 5:
       if (name == ":path") Route(exchange, value);
@@ -121,7 +127,6 @@ bool GrpcSession::OnHeader(Exchange& exchange, std::string_view name, std::strin
     default:
       break;
   }
-  return true;
 }
 
 void GrpcSession::Route(Exchange& exchange, std::string_view path) {
@@ -162,6 +167,7 @@ void GrpcSession::OnHeadersWhole(Exchange& exchange) {
   if (!exchange.is_post || !exchange.is_grpc) {
     exchange.plain = exchange.is_post ? Exchange::Plain::kUnsupportedMediaType : Exchange::Plain::kMethodNotAllowed;
     exchange.timed = false;
+    if (!exchange.ended) begun_.push_back(&exchange);
     return;
   }
   if (exchange.method == nullptr) {
@@ -174,8 +180,8 @@ void GrpcSession::OnHeadersWhole(Exchange& exchange) {
   if (exchange.timed) {
     if (exchange.deadline == 0) return Reject(exchange, Code::kDeadlineExceeded, "the deadline had passed");
     exchange.deadline += Now();
-    timed_.push_back(&exchange);
   }
+  if (exchange.timed || (!exchange.ended && !exchange.method->open)) begun_.push_back(&exchange);
   if (exchange.method->open) NoteEvent(exchange);
 }
 
@@ -190,10 +196,10 @@ void GrpcSession::OnData(Exchange& exchange, std::string_view bytes) {
     return Reject(exchange, Code::kResourceExhausted,
                   "this connection's unanswered messages exceed " + std::to_string(MostReceived()) + " bytes");
   }
+  if (ComesTooSlowly(exchange)) return Reject(exchange, Code::kDeadlineExceeded, "the message came too slowly");
   exchange.in.append(bytes);
   received_ += bytes.size();
   if (exchange.method->open) return NoteEvent(exchange);
-  if (ComesInDrops(exchange)) return Reject(exchange, Code::kDeadlineExceeded, "the message came too slowly");
   if (exchange.in.size() < kPrefixBytes) return;
   const std::size_t size = MessageSize(exchange.in);
   if (size > options_.max_message_bytes) return RejectTooLarge(exchange, size);
@@ -202,16 +208,10 @@ void GrpcSession::OnData(Exchange& exchange, std::string_view bytes) {
   }
 }
 
-bool GrpcSession::ComesInDrops(Exchange& exchange) {
-  if (options_.message_timeout_ms == 0) return false;
-  const std::size_t needed = exchange.in.size() < kPrefixBytes ? kPrefixBytes : kPrefixBytes + MessageSize(exchange.in);
-  // The usual case: whole at once.
-  if (exchange.slow_since == 0 && exchange.in.size() >= needed) return false;
-  if (exchange.slow_since == 0) {
-    exchange.slow_since = Now();
-    connection_.WakeAfter(options_.message_timeout_ms);
-  }
-  return Now() - exchange.slow_since >= options_.message_timeout_ms * kMillisecond;
+// Usually nothing is waited for, and no clock is read.
+bool GrpcSession::ComesTooSlowly(const Exchange& exchange) {
+  return exchange.slow_since != 0 && options_.message_timeout_ms != 0 &&
+         Now() - exchange.slow_since >= MessageTimeout();
 }
 
 void GrpcSession::OnQuestionWhole(Exchange& exchange) {

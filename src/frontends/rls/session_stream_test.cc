@@ -71,6 +71,7 @@ TEST_F(Session, AStreamEndedBeforeItsFirstMessageIsTrailersOnly) {
   Exchange();
   EXPECT_TRUE(client->replies[stream].trailers.empty());
   EXPECT_EQ(client->replies[stream].status(), "5");
+  EXPECT_EQ(service.told, (Told{"open", "message finish", "destroyed"}));
 }
 
 TEST_F(Session, ACancelledStreamIsToldOnce) {
@@ -223,6 +224,46 @@ TEST_F(Session, DrainEndsStreams) {
   EXPECT_TRUE(connection->closing());
   // It did not end the call itself, so must be told that nothing can be sent any more.
   EXPECT_EQ(service.told, (Told{"open", "message one", "close", "destroyed"}));
+}
+
+// A client that answers no PING, or whose connection is dead.
+TEST_F(Session, ADrainDoesNotWaitForAClientThatDoesNotAnswer) {
+  Connect();
+  Ask("a");
+  connection->StartDrain();
+  client->Input(connection->TakeOutput());
+  ASSERT_EQ(client->goaways.size(), 1U);
+  EXPECT_LE(connection->wake_after().value_or(UINT32_MAX), 1'001U);
+  clock.Advance(kSecond - 1);
+  EXPECT_TRUE(connection->Wake());
+  EXPECT_FALSE(connection->closing());
+  clock.Advance(1);
+  EXPECT_TRUE(connection->Wake());
+  EXPECT_FALSE(connection->unflushed());
+  // Of stream 1, without an error. (nghttp2's client no longer reads: it has nothing to wait for.)
+  EXPECT_EQ(connection->TakeOutput(), Frame(NGHTTP2_GOAWAY, 0, 0, std::string_view("\0\0\0\x01\0\0\0\0", 8)));
+  EXPECT_TRUE(connection->closing());
+}
+
+TEST_F(Session, ADrainWithoutAnAnswerFinishesWhatIsInHand) {
+  Connect();
+  service.hold = true;
+  const std::int32_t stream = client->Call("before");
+  Exchange();
+  connection->StartDrain();
+  client->Input(connection->TakeOutput());
+  clock.Advance(kSecond);
+  EXPECT_TRUE(connection->Wake());
+  client->Input(connection->TakeOutput());
+  EXPECT_EQ(client->goaways.size(), 2U);
+  EXPECT_FALSE(connection->closing());
+  // Its late word changes nothing.
+  connection->Receive(client->Output());
+  service.Release();
+  Exchange();
+  EXPECT_EQ(client->goaways.size(), 2U);
+  EXPECT_EQ(client->replies[stream].Message(), "erofeb");
+  EXPECT_TRUE(connection->closing());
 }
 
 TEST_F(Session, DrainOfAnIdleConnection) {

@@ -1,0 +1,84 @@
+// The gRPC port's services with the options that the daemon gives to its sessions.
+#include "server/grpc_front_end.h"
+
+#include <gtest/gtest.h>
+
+#include <memory>
+#include <string>
+
+#include "engine/engine_fixture.h"
+#include "frontends/rls/session_fixture.h"
+#include "net/fake_connection.h"
+
+namespace weir::server {
+namespace {
+
+constexpr std::string_view kLimits = R"(
+global: {free_tier: unlimited}
+domains: {d: {descriptors: [{key: k, rule: {max_requests: 5, window_seconds: 60}}]}}
+)";
+
+class GrpcFrontEndTest : public engine::EngineTest {
+ protected:
+  void Serve(Setup setup = {}, const ServerConfig& config = {}) {
+    Stop();
+    Start(kLimits, std::move(setup));
+    front_ = std::make_unique<GrpcFrontEnd>(*engine_, config, [] { return true; });
+    session_ = rls::MakeGrpcSession(connection_, front_->options());
+    connection_.Attach(session_.get());
+  }
+  void Exchange() {
+    for (int i = 0; i < 10; ++i) {
+      connection_.Receive(client_.Output());
+      connection_.RunPosted();
+      client_.Input(connection_.TakeOutput());
+    }
+  }
+  void Stop() {
+    session_.reset();
+    if (front_ != nullptr) front_->StopWatching();
+    engine_.reset();
+    front_.reset();
+  }
+  ~GrpcFrontEndTest() override { Stop(); }
+
+  net::FakeConnection connection_;
+  rls::Client client_;
+  std::unique_ptr<GrpcFrontEnd> front_;
+  std::unique_ptr<net::Session> session_;
+};
+
+// The engine's clock is the machine's, which somebody or NTP sets.
+TEST_F(GrpcFrontEndTest, AClockThatIsSetEndsNoCall) {
+  Setup setup;
+  setup.delivery = engine::Delivery::kHeld;
+  Serve(std::move(setup));
+  const std::string question(
+      "\x0A\x01"
+      "d\x12\x08\x0A\x06\x0A\x01k\x12\x01v");
+  const std::int32_t whole =
+      client_.Call(question, "/envoy.service.ratelimit.v3.RateLimitService/ShouldRateLimit", {{"grpc-timeout", "1H"}});
+  const std::int32_t part =
+      client_.Request(rls::Client::GrpcHeaders("/grpc.health.v1.Health/Check"), rls::Framed("").substr(0, 3), false);
+  Exchange();
+  clock_.Advance(kDay);
+  EXPECT_TRUE(connection_.Wake());
+  Exchange();
+  EXPECT_FALSE(client_.replies[whole].closed);
+  store_->Release();
+  client_.Continue(part, rls::Framed("").substr(3), true);
+  Exchange();
+  EXPECT_EQ(client_.replies[whole].status(), "0");
+  EXPECT_EQ(client_.replies[part].status(), "0");
+}
+
+TEST_F(GrpcFrontEndTest, AnAnswerMayBeAsLongAsARequest) {
+  for (const std::uint32_t bytes : {1U << 20, 64U << 20, 1U << 30}) {
+    Serve({}, {.max_request_bytes = bytes});
+    EXPECT_EQ(front_->options().max_message_bytes, bytes);
+    EXPECT_GE(front_->options().max_queued_bytes, std::size_t{2} * bytes);
+  }
+}
+
+}  // namespace
+}  // namespace weir::server
