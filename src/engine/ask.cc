@@ -2,8 +2,10 @@
 #include <algorithm>
 #include <utility>
 
+#include "algorithms/adaptive.h"
 #include "engine/ask_rule.h"
 #include "engine/batch.h"
+#include "engine/count.h"
 #include "engine/explain.h"
 #include "engine/identify.h"
 
@@ -22,6 +24,7 @@ Op OpOf(CallKind kind) {
     case CallKind::kReset:
       return Op::kReset;
     case CallKind::kCharge:
+    case CallKind::kFeedback:
       return Op::kCharge;
     default:
       return Op::kCheck;
@@ -53,6 +56,7 @@ Batch::Question& Batch::Begin(Call& call) {
   question.call = &call;
   question.first_item = plans_.item_count();
   call.status = {};
+  call.heard = 0;
   return question;
 }
 
@@ -64,6 +68,7 @@ void Batch::Ask(Call& call) {
   if (!Resolve(call, resolved)) return;
   AskRules(question, resolved);
   if (question.plan != kNoPlan && !TakeReservations({&question, 1})) Refuse({&question, 1});
+  LookAtLearned(question);
 }
 
 // False: the call is decided already.
@@ -89,6 +94,8 @@ void Batch::AskRules(Question& question, const Resolved& resolved) {
 void Batch::AddRule(Question& question, const RuleUse& use, Identify& identify, Op op) {
   const config::Rule& rule = *use.rule;
   const Call& call = *question.call;
+  const bool feedback = call.kind == CallKind::kFeedback;
+  if (feedback && rule.limit.kind != algorithms::Kind::kAdaptive) return;
   // A slot is given back by its name, which a refund does not know; and one that is merely charged has none.
   const bool nameless = op == Op::kRefund || op == Op::kCharge;
   auto [subjects, limit] = AskRule(use, call, identify);
@@ -102,7 +109,9 @@ void Batch::AddRule(Question& question, const RuleUse& use, Identify& identify, 
   if (open_plan_ == kNoPlan) open_plan_ = plans_.Open(op);
   question.plan = open_plan_;
   for (const std::string_view subject : subjects.all()) {
-    CarryOver(rule.former.get(), plans_.Add(ItemOf(use, *limit, subject, call.request.cost, identify)));
+    Item& item = plans_.Add(ItemOf(use, *limit, subject, feedback ? 0 : call.request.cost, identify));
+    if (feedback) item.token = algorithms::adaptive::FeedbackToken(call.latency, call.failed);
+    CarryOver(rule.former.get(), item);
     parts_.push_back({.use = &use});
   }
 }
@@ -148,6 +157,24 @@ void Batch::AddBans(Question& question) {
     CarryOver(rule.penalty_former.get(), item);
     parts_.push_back({.use = part.use, .partner = i, .ban = true});
   }
+}
+
+// Of a decision that is to be explained: what its adaptive rules have learned is asked for in the same batch.
+void Batch::LookAtLearned(Question& question) {
+  const Call& call = *question.call;
+  if (call.trace == nullptr || question.plan == kNoPlan || !IsDecision(call.kind)) return;
+  std::size_t looked = 0;
+  for (std::uint32_t i = 0; i < question.rules; ++i) {
+    Item item = plans_.item(question.first_item + i);
+    if (item.limit->kind != algorithms::Kind::kAdaptive) continue;
+    item.cost = 0;
+    if (looked++ == 0) question.look = plans_.Open(Op::kPeek);
+    plans_.Add(item);
+    parts_.push_back({.use = parts_[question.first_item + i].use});
+  }
+  if (looked == 0) return;
+  question.copies = std::make_unique<storage::StateCopy[]>(looked);
+  plans_.plan(question.look).copies = question.copies.get();
 }
 
 // A reservation for a call that asks for one, and for one that takes a concurrency slot. False: refused.
