@@ -67,7 +67,7 @@ class Batch final : public Flight {
     bool admitted = true;          // and so it was
     std::uint64_t id = 0;          // kCheck, kReserve: of its reservation or slot, if there is to be one
     Reason failed = Reason::kOk;
-    std::optional<Reservation> settled;  // kCommit, kCancel
+    std::optional<Reservation> settled;            // kCommit, kCancel
     std::unique_ptr<storage::StateCopy[]> copies;  // of `look`
   };
 

@@ -59,9 +59,7 @@ std::string DescribeOutcome(const Outcome& outcome, std::uint64_t cost, bool cha
 }
 
 // "0.0213 ms", "21.3 ms", "2130 ms".
-std::string FormatLatency(double ms) {
-  return ms < 100 ? fmt::format("{:.3g} ms", ms) : fmt::format("{:.0f} ms", ms);
-}
+std::string FormatLatency(double ms) { return ms < 100 ? fmt::format("{:.3g} ms", ms) : fmt::format("{:.0f} ms", ms); }
 
 // What is normal and what follows from it: one sentence, in which the rule comes first.
 std::string DescribeNormal(const algorithms::Limit& limit, const algorithms::adaptive::View& view,

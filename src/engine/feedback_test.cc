@@ -241,18 +241,21 @@ TEST_F(FeedbackTest, AnExplanationTellsWhatWasLearned) {
   Start(kAdaptive);
   // Six minutes apart: not of one hour only.
   Use(12, 16, 6 * kMinute);
-  EXPECT_EQ(Learned()[0],
-            "global.free_tier has learned what \"192.0.2.1\" normally uses: 16.0 in a window, deviation 0.0; the "
-            "deviation is taken as 2.0; so its limit is 20, within 10 to 500. No recent feedback tells of the upstream, "
-            "so the limit is 20.");
+  EXPECT_EQ(
+      Learned()[0],
+      "global.free_tier has learned what \"192.0.2.1\" normally uses: 16.0 in a window, deviation 0.0; the "
+      "deviation is taken as 2.0; so its limit is 20, within 10 to 500. No recent feedback tells of the upstream, "
+      "so the limit is 20.");
   EXPECT_EQ(Limit(), 20U);
   TellOften(50, 20 * kMillisecond, false);
-  EXPECT_TRUE(Learned()[0].ends_with("The upstream answers in 20 ms, normally in 20 ms, and 0.0% of requests fail: its "
-                                     "health is 100.0%, so the limit is 20."))
+  EXPECT_TRUE(
+      Learned()[0].ends_with("The upstream answers in 20 ms, normally in 20 ms, and 0.0% of requests fail: its "
+                             "health is 100.0%, so the limit is 20."))
       << Learned()[0];
   TellOften(2, 20 * kMillisecond, true);
-  EXPECT_TRUE(Learned()[0].ends_with("The upstream answers in 20 ms, normally in 20 ms, and 12.1% of requests fail: its "
-                                     "health is 97.8%, so the limit is 19."))
+  EXPECT_TRUE(
+      Learned()[0].ends_with("The upstream answers in 20 ms, normally in 20 ms, and 12.1% of requests fail: its "
+                             "health is 97.8%, so the limit is 19."))
       << Learned()[0];
   EXPECT_EQ(Limit(), 19U);
   TellOften(60, 200 * kMillisecond, true);
