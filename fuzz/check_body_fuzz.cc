@@ -44,6 +44,14 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     return read;
   });
   Try(json, [](char* text, std::size_t length, std::string* error) {
+    http::ParsedRequest parsed;
+    weir::engine::Feedback feedback;
+    std::vector<weir::Attribute> pairs;
+    const bool read = http::ReadFeedbackBody(text, length, &parsed, &feedback, &pairs, error);
+    Require(feedback.latency >= 0);
+    return read;
+  });
+  Try(json, [](char* text, std::size_t length, std::string* error) {
     std::vector<http::ParsedRequest> parsed;
     std::vector<weir::Attribute> pairs;
     const bool read = http::ReadBatchBody(text, length, &parsed, &pairs, error);

@@ -27,6 +27,8 @@ weir::EnterpriseRateLimitConfig Config() {
   rule.identifier = weir::EnhancedIdentifier{weir::UserId{}};
   rule.algorithm = weir::TokenBucket{};
   config.global.free_tier = config.global.pro_tier = config.global.enterprise_tier = rule;
+  rule.algorithm = weir::Adaptive{};
+  config.endpoints["/learned"].rule = rule;
   return config;
 }
 

@@ -123,9 +123,9 @@ struct Decision {
 
 // One step of an explanation: what was looked at and what came of it.
 struct ExplainStep {
-  std::string
-      stage;  // "exemptions", "tier", "tenant", "user", "endpoint", "quota", "ip_rule", "identify", "apply", "decide"
-  std::string detail;  // one sentence
+  // "exemptions", "tier", "tenant", "user", "endpoint", "quota", "ip_rule", "identify", "learned", "apply", "decide"
+  std::string stage;
+  std::string detail;  // a sentence or two
 };
 
 }  // namespace weir

@@ -8,6 +8,7 @@
 // thread waits for the answer, at most the store's command timeout.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -67,6 +68,21 @@ class RateLimiter {
   Result<> Refund(const Request& request);
   // Forgets what the subjects of this request have used.
   Result<> Reset(const Request& request);
+
+  // Reports how the upstream fared with this request, to be called when its answer is there: every adaptive rule that
+  // applies to the request, in shadow or not, lowers its limit at once while the upstream is slow or failing, and
+  // raises it again as the reports get better. Other rules are not concerned. Nothing is charged or counted, and
+  // request.cost plays no part; describe the request as it was described to Check.
+  //   latency  how long the upstream took, also when it failed, held to the microsecond: below 1 us counts as 1 us,
+  //            above 2^27 us (134 s) as that. Negative: kInvalidArgument
+  //   failed   the upstream could not do it: no connection, no answer in time, a status of 500 or above. A request that
+  //            was wrong has not failed
+  // Returns how many rules were told: 0 when no adaptive rule applies (to an exempt request none does), or when the
+  // store is full and has no room for what one would learn.
+  // kUnavailable: the store does not answer; go on, the next report will do. Rules with on_store_failure local hear of
+  // it in their local state meanwhile. kNotFound: the document does not know request.domain, and is told to call that
+  // an error. From any thread; waits only for a remote store.
+  Result<std::uint32_t> Feedback(const Request& request, std::chrono::nanoseconds latency, bool failed);
 
   // Decides as Peek does and says why, step by step.
   Explanation Explain(const Request& request);

@@ -1,5 +1,6 @@
 // The second half of a batch: from what the store said to decisions.
 #include <algorithm>
+#include <utility>
 
 #include "base/intern.h"
 #include "engine/batch.h"
@@ -31,8 +32,19 @@ void Batch::Answer(Question& question) {
   if (question.id != 0) KeepReservation(question, plan);
   if (call.trace != nullptr) {
     plan.admitted = plan.admitted && question.admitted;
-    ExplainOutcomes(plan, PartsOf(question), core_->store->Name(), Counts(call), *call.trace);
+    ExplainAnswer(question, plan);
   }
+}
+
+void Batch::ExplainAnswer(const Question& question, const Plan& plan) {
+  const Call& call = *question.call;
+  const std::string_view store = core_->store->Name();
+  if (question.look != kNoPlan) {
+    const Plan& look = plans_.plan(question.look);
+    const auto parts = std::span(parts_).subspan(plans_.start_of(question.look), look.items.size());
+    ExplainLearned(look, parts, store, *call.trace);
+  }
+  ExplainOutcomes(plan, PartsOf(question), store, Counts(call), *call.trace);
 }
 
 // The policy decides a plan once, when the first of its calls is answered; each call is told what became of its part.
@@ -63,9 +75,25 @@ Plan Batch::StretchOf(const Question& question, const Plan& whole) const {
 }
 
 void Batch::AnswerChange(Question& question) {
+  Call& call = *question.call;
   Plan& plan = plans_.plan(question.plan);
-  if (plan.status != PlanStatus::kUnavailable || core_->failure.Change(plan, PartsOf(question), now_)) return;
-  question.call->status = Fail(ErrorCode::kUnavailable, "the store does not answer");
+  if (plan.status == PlanStatus::kUnavailable && !core_->failure.Change(plan, PartsOf(question), now_)) {
+    call.status = Fail(ErrorCode::kUnavailable, "the store does not answer");
+    return;
+  }
+  if (call.kind == CallKind::kFeedback) call.heard = HeardBy(question, plan);
+}
+
+// How many rules an item of the plan has told. A rule with several subjects has its items in a row.
+std::uint32_t Batch::HeardBy(const Question& question, const Plan& plan) const {
+  if (plan.status == PlanStatus::kFull) return 0;
+  std::uint32_t heard = 0;
+  const RuleUse* latest = nullptr;
+  for (const Part& part : PartsOf(question)) {
+    if (plan.status == PlanStatus::kUnavailable && !core_->failure.IsLocal(part)) continue;
+    if (std::exchange(latest, part.use) != part.use) ++heard;
+  }
+  return heard;
 }
 
 void Batch::AnswerSettlement(Question& question) {

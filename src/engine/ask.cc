@@ -2,8 +2,10 @@
 #include <algorithm>
 #include <utility>
 
+#include "algorithms/adaptive.h"
 #include "engine/ask_rule.h"
 #include "engine/batch.h"
+#include "engine/count.h"
 #include "engine/explain.h"
 #include "engine/identify.h"
 
@@ -22,6 +24,7 @@ Op OpOf(CallKind kind) {
     case CallKind::kReset:
       return Op::kReset;
     case CallKind::kCharge:
+    case CallKind::kFeedback:
       return Op::kCharge;
     default:
       return Op::kCheck;
@@ -59,6 +62,7 @@ Batch::Question& Batch::Begin(Call& call) {
   question.call = &call;
   question.first_item = plans_.item_count();
   call.status = {};
+  call.heard = 0;
   return question;
 }
 
@@ -70,6 +74,7 @@ void Batch::Ask(Call& call) {
   if (!Resolve(call, resolved)) return;
   AskRules(question, resolved);
   if (question.plan != kNoPlan && !TakeReservations({&question, 1})) Refuse({&question, 1});
+  LookAtLearned(question);
 }
 
 // False: the call is decided already.
@@ -97,6 +102,8 @@ void Batch::AskRules(Question& question, const Resolved& resolved) {
 void Batch::AddRule(Question& question, const RuleUse& use, const Resolution& resolution, Identify& identify, Op op) {
   const config::Rule& rule = *use.rule;
   const Call& call = *question.call;
+  const bool feedback = call.kind == CallKind::kFeedback;
+  if (feedback && rule.limit.kind != algorithms::Kind::kAdaptive) return;
   // A slot is given back by its name, which a refund does not know; and one that is merely charged has none.
   const bool nameless = op == Op::kRefund || op == Op::kCharge;
   auto [subjects, limit, counted] = AskRule(use, call, resolution, identify);
@@ -113,7 +120,10 @@ void Batch::AddRule(Question& question, const RuleUse& use, const Resolution& re
   if (open_plan_ == kNoPlan) open_plan_ = plans_.Open(op);
   question.plan = open_plan_;
   for (const std::string_view subject : subjects.all()) {
-    CarryOver(counted->former.get(), plans_.Add(ItemOf(use, *counted, *limit, subject, call.request.cost, identify)));
+    const std::uint64_t cost = feedback ? 0 : call.request.cost;
+    Item& item = plans_.Add(ItemOf(use, *counted, *limit, subject, cost, identify));
+    if (feedback) item.token = algorithms::adaptive::FeedbackToken(call.latency, call.failed);
+    CarryOver(counted->former.get(), item);
     parts_.push_back({.use = &use});
   }
 }
@@ -159,6 +169,24 @@ void Batch::AddBans(Question& question) {
     CarryOver(rule.penalty_former.get(), item);
     parts_.push_back({.use = part.use, .partner = i, .ban = true});
   }
+}
+
+// Of a decision that is to be explained: what its adaptive rules have learned is asked for in the same batch.
+void Batch::LookAtLearned(Question& question) {
+  const Call& call = *question.call;
+  if (call.trace == nullptr || question.plan == kNoPlan || !IsDecision(call.kind)) return;
+  std::size_t looked = 0;
+  for (std::uint32_t i = 0; i < question.rules; ++i) {
+    Item item = plans_.item(question.first_item + i);
+    if (item.limit->kind != algorithms::Kind::kAdaptive) continue;
+    item.cost = 0;
+    if (looked++ == 0) question.look = plans_.Open(Op::kPeek);
+    plans_.Add(item);
+    parts_.push_back({.use = parts_[question.first_item + i].use});
+  }
+  if (looked == 0) return;
+  question.copies = std::make_unique<storage::StateCopy[]>(looked);
+  plans_.plan(question.look).copies = question.copies.get();
 }
 
 // A reservation for a call that asks for one, and for one that takes a concurrency slot. False: refused.

@@ -61,12 +61,14 @@ class Batch final : public Flight {
     std::uint32_t first_item = 0;
     std::uint32_t rules = 0;  // items of rules; those of ban boxes follow
     std::uint32_t items = 0;
+    std::uint32_t look = kNoPlan;  // a peek at what its adaptive rules have learned, for its trace
     std::uint32_t plan = kNoPlan;  // settlements: the first of one a charge; kAllOrNothing: several have the same
     bool charges = true;           // whether anything is charged: not if a call joined to this one was refused already
     bool admitted = true;          // and so it was
     std::uint64_t id = 0;          // kCheck, kReserve: of its reservation or slot, if there is to be one
     Reason failed = Reason::kOk;
-    std::optional<Reservation> settled;  // kCommit, kCancel
+    std::optional<Reservation> settled;            // kCommit, kCancel
+    std::unique_ptr<storage::StateCopy[]> copies;  // of `look`
   };
 
   Batch() = default;
@@ -83,6 +85,7 @@ class Batch final : public Flight {
   void CarryOver(const config::FormerRule* former, storage::Item& item);
   void CarryAlong(const config::FormerRule& former, std::string_view subject);
   void AddBans(Question& question);
+  void LookAtLearned(Question& question);
   bool TakeReservation(Question& question);
   bool TakeReservations(std::span<Question> group);
 
@@ -101,6 +104,8 @@ class Batch final : public Flight {
   // answer.cc
   void Answer(Question& question);
   void AnswerChange(Question& question);
+  std::uint32_t HeardBy(const Question& question, const storage::Plan& plan) const;
+  void ExplainAnswer(const Question& question, const storage::Plan& plan);
   void AnswerSettlement(Question& question);
   void AnswerByPolicy(Question& question, storage::Plan& whole);
   storage::Plan StretchOf(const Question& question, const storage::Plan& whole) const;

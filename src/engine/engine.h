@@ -20,8 +20,10 @@
 namespace weir::engine {
 
 // kCharge counts whatever the limits say, and its decision tells whether it was within them;
-// retry_after_ns is then the time until all is restored. Concurrency slots are not taken so.
-enum class CallKind : std::uint8_t { kCheck, kPeek, kReserve, kCommit, kCancel, kRefund, kReset, kCharge };
+// retry_after_ns is then the time until all is restored. Concurrency slots are not taken so. kFeedback tells the
+// request's adaptive rules, those in shadow too, how its upstream fared; it charges and counts nothing, and is no
+// decision.
+enum class CallKind : std::uint8_t { kCheck, kPeek, kReserve, kCommit, kCancel, kRefund, kReset, kCharge, kFeedback };
 
 // How a call belongs to the one before it in the same Submit. kSameRequest: it is another descriptor of the same
 // request, so that `replaces` is heeded, but counts for itself. kAllOrNothing: and moreover either all that are so
@@ -34,9 +36,11 @@ enum class Join : std::uint8_t { kNone, kSameRequest, kAllOrNothing };
 // One question and its answer, in memory of the caller, which must stay until the batch is complete.
 struct Call {
   CallKind kind = CallKind::kCheck;
-  Request request;                // kCheck, kPeek, kReserve, kRefund, kReset
+  Request request;                // kCheck, kPeek, kReserve, kRefund, kReset, kCharge, kFeedback (its cost is ignored)
   std::uint64_t reservation = 0;  // kCommit, kCancel
   std::uint64_t actual_cost = 0;  // kCommit
+  Nanos latency = 0;              // kFeedback: of the upstream; bounded as algorithms::adaptive::FeedbackToken has it
+  bool failed = false;            // kFeedback: the upstream could not do it
   // kReserve: what is not settled after this is cancelled. At most Reservations::kLongestHold; 0: never, and after
   // Reservations::kLife it is forgotten, and stays charged.
   Nanos life = 0;
@@ -54,6 +58,9 @@ struct Call {
   // The others: done, or why not (kNotFound: no such reservation). Those above: why there is no true decision
   // (kNotFound: unknown domain; kResourceExhausted: too many open reservations); `decision` then refuses.
   Result<> status;
+  // kFeedback: how many rules were told, 0 when no adaptive rule holds for the request or the store has no room left
+  // for what it would teach. While the store does not answer: those that go on with a local state.
+  std::uint32_t heard = 0;
 };
 
 // A bucket whose numbers the client brings (CL.THROTTLE and its kin): no rules are consulted.

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 
+#include "algorithms/adaptive.h"
 #include "algorithms/algorithm.h"
 #include "base/address.h"
 
@@ -55,6 +56,41 @@ std::string DescribeOutcome(const Outcome& outcome, std::uint64_t cost, bool cha
     text += fmt::format("; all is restored in {}", FormatDuration(outcome.reset_after_ns));
   if (outcome.delay_ns > 0) text += fmt::format("; to be held for {}", FormatDuration(outcome.delay_ns));
   return text;
+}
+
+// "0.0213 ms", "21.3 ms", "2130 ms".
+std::string FormatLatency(double ms) { return ms < 100 ? fmt::format("{:.3g} ms", ms) : fmt::format("{:.0f} ms", ms); }
+
+// What is normal and what follows from it: one sentence, in which the rule comes first.
+std::string DescribeNormal(const algorithms::Limit& limit, const algorithms::adaptive::View& view,
+                           std::string_view subject) {
+  const std::string mean_and_deviation = fmt::format("{:.1f} in a window, deviation {:.1f}", view.mean, view.deviation);
+  if (view.learning) {
+    const std::string so_far = view.samples == 0 ? "" : fmt::format(" ({})", mean_and_deviation);
+    return fmt::format("still learns what {} normally uses, {} of {} windows so far{}; until then its limit is {}.",
+                       subject, view.samples, view.samples_needed, so_far, view.learned_limit);
+  }
+  std::string text = fmt::format("has learned what {} normally uses: {}", subject, mean_and_deviation);
+  if (view.seasonal) text += fmt::format("; at this hour of the day (UTC) {:.1f}, which is what counts", view.season);
+  // What never varied may vary all the same.
+  if (const double least = view.season / 8; view.deviation < least) {
+    text += fmt::format("; the deviation is taken as {:.1f}", least);
+  }
+  return text + fmt::format("; so its limit is {}, within {} to {}.", view.learned_limit, limit.min_capacity,
+                            limit.max_capacity);
+}
+
+// How its upstream fares, and the limit that results: another sentence.
+std::string DescribeHealth(const algorithms::Limit& limit, const algorithms::adaptive::View& view) {
+  if (view.latency_ms == 0) {
+    return fmt::format("No recent feedback tells of the upstream, so the limit is {}.", view.effective_limit);
+  }
+  return fmt::format(
+      "The upstream answers in {}, normally in {}, and {:.1f}% of requests fail: its health is {:.1f}%, so the limit "
+      "is {}{}.",
+      FormatLatency(view.latency_ms), FormatLatency(view.normal_latency_ms), 100 * view.error_share, 100 * view.health,
+      view.effective_limit,
+      view.effective_limit < view.learned_limit && view.effective_limit == limit.min_capacity ? ", the least" : "");
 }
 
 }  // namespace
@@ -120,6 +156,23 @@ void ExplainSubjects(const config::Rule& rule, std::span<const std::string_view>
     text += fmt::format(" Its quota_field sets the limit to {} for this request.", limit.capacity);
   }
   trace.push_back({"identify", std::move(text)});
+}
+
+void ExplainLearned(const storage::Plan& look, std::span<const Part> parts, std::string_view store, Trace& trace) {
+  for (std::size_t i = 0; i < look.items.size(); ++i) {
+    const storage::Item& item = look.items[i];
+    const std::string_view rule = parts[i].use->rule->path;
+    const std::string subject = QuoteForPeople(item.subject);
+    if (look.status != storage::PlanStatus::kOk) {
+      trace.push_back({"learned", fmt::format("What {} has learned of {} cannot be told: the {} store does not answer.",
+                                              rule, subject, store)});
+      continue;
+    }
+    const storage::StateCopy& copy = look.copies[i];
+    const auto view = algorithms::adaptive::Explain(*item.limit, copy.words, copy.now);
+    trace.push_back({"learned", fmt::format("{} {} {}", rule, DescribeNormal(*item.limit, view, subject),
+                                            DescribeHealth(*item.limit, view))});
+  }
 }
 
 void ExplainOutcomes(const storage::Plan& plan, std::span<const Part> parts, std::string_view store, bool changed,

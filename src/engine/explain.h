@@ -19,6 +19,8 @@ using Trace = std::vector<ExplainStep>;
 void ExplainFacts(const Request& request, const Facts& facts, Trace& trace);
 void ExplainSubjects(const config::Rule& rule, std::span<const std::string_view> subjects,
                      const algorithms::Limit& limit, Trace& trace);
+// `look`: a kPeek plan of adaptive items, with copies.
+void ExplainLearned(const storage::Plan& look, std::span<const Part> parts, std::string_view store, Trace& trace);
 // After the plan was answered. `changed`: allowed outcomes were charged, not only looked at.
 void ExplainOutcomes(const storage::Plan& plan, std::span<const Part> parts, std::string_view store, bool changed,
                      Trace& trace);

@@ -48,6 +48,7 @@ void Batch::AskJoined(std::span<Call> calls) {
     if (!IsSettlement(calls[i])) AskRules(questions[i], resolved_[i]);
   }
   CloseGroup(questions.subspan(start));
+  for (Question& question : questions) LookAtLearned(question);
 }
 
 // As the reference server has it: what is replaced still replaces, and so does a rule that is unlimited or in shadow.

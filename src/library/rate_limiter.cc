@@ -117,6 +117,18 @@ Result<> RateLimiter::Refund(const Request& request) { return parts_->Run(CallKi
 
 Result<> RateLimiter::Reset(const Request& request) { return parts_->Run(CallKind::kReset, request).status; }
 
+Result<std::uint32_t> RateLimiter::Feedback(const Request& request, std::chrono::nanoseconds latency, bool failed) {
+  if (latency.count() < 0) return Fail(ErrorCode::kInvalidArgument, "the latency must not be negative");
+  Call call;
+  call.kind = CallKind::kFeedback;
+  call.request = request;
+  call.latency = latency.count();
+  call.failed = failed;
+  parts_->engine->Run({&call, 1});
+  if (!call.status) return std::unexpected(std::move(call.status).error());
+  return call.heard;
+}
+
 Explanation RateLimiter::Explain(const Request& request) {
   Explanation explanation;
   Call call;

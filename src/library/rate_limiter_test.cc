@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <chrono>
 #include <cstdio>
 #include <fstream>
 #include <memory>
@@ -70,6 +71,31 @@ TEST_F(RateLimiterTest, EveryMethodDoesWhatItSays) {
   ASSERT_FALSE(explanation.steps.empty());
   EXPECT_EQ(explanation.steps.back().stage, "decide");
   EXPECT_EQ(CountAllowed(request, 6), 5) << "explaining counts nothing";
+}
+
+TEST_F(RateLimiterTest, FeedbackMovesAnAdaptiveLimitAndExplainTellsIt) {
+  EnterpriseRateLimitConfig config = Limits(5);
+  EndpointLimits& learned = config.endpoints["/learned"];
+  learned.rule.max_requests = 100;
+  learned.rule.window_seconds = 60;
+  learned.rule.algorithm = RateLimitAlgorithm(Adaptive{});
+  Start(config);
+  using std::chrono::milliseconds;
+  const Request request{.peer_ip = "192.0.2.1", .path = "/learned"};
+  for (int i = 0; i < 60; ++i) EXPECT_EQ(limiter_->Feedback(request, milliseconds(20), true).value(), 1U);
+  const Explanation bad = limiter_->Explain(request);
+  const std::uint64_t lowered = bad.decision.decider()->outcome.limit;
+  EXPECT_LT(lowered, 20U);
+  std::string told;
+  for (const ExplainStep& step : bad.steps) told += step.stage == "learned" ? step.detail : "";
+  EXPECT_NE(told.find(", so the limit is " + std::to_string(lowered)), std::string::npos) << told;
+  for (int i = 0; i < 200; ++i) EXPECT_TRUE(limiter_->Feedback(request, milliseconds(20), false));
+  EXPECT_EQ(limiter_->Peek(request).decider()->outcome.limit, 100U);
+  EXPECT_EQ(CountAllowed(request, 200), 100) << "feedback charges nothing";
+
+  EXPECT_EQ(limiter_->Feedback({.peer_ip = "192.0.2.1"}, milliseconds(20), true).value(), 0U) << "a bucket";
+  EXPECT_EQ(limiter_->Feedback(request, std::chrono::nanoseconds(-1), true).error().code, ErrorCode::kInvalidArgument);
+  EXPECT_EQ(limiter_->Feedback(request, std::chrono::hours(1000), false).value(), 1U) << "counts as 134 s";
 }
 
 TEST_F(RateLimiterTest, CheckBatchIsTheSameAsChecks) {

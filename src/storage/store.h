@@ -24,7 +24,9 @@
 //     allowed now (only an earlier item for the same subject can have been in its way) nothing of it is kept; its
 //     outcome is the first one. An enforced item that was allowed is not applied; its outcome is that of kPeek with
 //     cost 0, with the verdict kAllowed: what is left.
-//  d. kPeek: each item for itself, on the stored states. Nothing changes, and nothing is stored.
+//  d. kPeek: each item for itself, on the stored states. Nothing changes, and nothing is stored. With `copies`, what an
+//     adaptive item was decided on is handed out too: the state, carried over if that is due (b), when it is not
+//     absent.
 //  e. Other ops: each item applied for itself, in order; `shadow` plays no part; admitted is true.
 //  f. A state that is applied and is then the same as a fresh one (expires <= now) is removed.
 //  g. One key is only ever used with limits whose states have one shape. A list state of another kind than its limit's
@@ -69,12 +71,22 @@ enum class PlanStatus : std::uint8_t {
   kFull,         // a new state was needed, the store is full of live ones and its policy is to say so (deny_new)
 };
 
+// The state that an item of a kPeek plan was decided on. Of adaptive items only: no other kind has more to tell than
+// its outcome says.
+struct StateCopy {
+  algorithms::Words words;  // empty: absent, or an item of another kind
+  Nanos now = 0;            // when it was decided, by the clock that the store goes by; other kinds: 0
+  friend bool operator==(const StateCopy&, const StateCopy&) = default;
+};
+
 struct Plan {
   Op op = Op::kCheck;
   std::span<const Item> items;
   std::span<Outcome> outcomes;  // same length as items; written by the store
   PlanStatus status = PlanStatus::kOk;
   bool admitted = false;  // kCheck, kPeek: every enforced item allowed
+  // kPeek only: nullptr, or one for each item, written by the store. Meaningless with kUnavailable.
+  StateCopy* copies = nullptr;
 };
 
 // Told once when a batch that did not complete inline has completed, on the store's own thread.

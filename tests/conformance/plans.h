@@ -25,6 +25,7 @@ struct Answer {
   PlanStatus status = PlanStatus::kOk;
   bool admitted = false;
   std::vector<Outcome> outcomes;
+  std::vector<StateCopy> copies;  // kPeek
   friend bool operator==(const Answer&, const Answer&) = default;
 };
 
@@ -110,7 +111,8 @@ inline Item After(Item item, const Limit& previous, std::string_view rule) {
 inline Answer Do(Store& store, Op op, std::vector<Item> items, Nanos now) {
   Answer answer;
   answer.outcomes.resize(items.size());
-  Plan plan{op, items, answer.outcomes, PlanStatus::kOk, false};
+  if (op == Op::kPeek) answer.copies.resize(items.size());
+  Plan plan{op, items, answer.outcomes, PlanStatus::kOk, false, op == Op::kPeek ? answer.copies.data() : nullptr};
   ApplyAndWait(store, {&plan, 1}, now);
   answer.status = plan.status;
   answer.admitted = plan.admitted;

@@ -148,12 +148,21 @@ class ReferenceStore final : public Store {
     return Run(*item.limit, state, Op::kPeek, cost, now, item.token);
   }
 
+  static StateCopy CopyItem(const States& states, const Item& item, Nanos now) {
+    if (item.limit->kind != algorithms::Kind::kAdaptive) return {};
+    std::optional<State> state = Carried(states, item, now);
+    if (!state) state = Find(states, *item.limit, item.key, now);
+    if (!state || Expires(*item.limit, *state) <= now) return {.words = {}, .now = now};
+    return {.words = std::get<algorithms::Words>(state->value), .now = now};
+  }
+
   void Decide(Plan& plan, Nanos now) {
     plan.status = PlanStatus::kOk;
     plan.admitted = true;
     if (plan.op == Op::kPeek) {
       for (std::size_t i = 0; i < plan.items.size(); ++i) {
         plan.outcomes[i] = PeekItem(states_, plan.items[i], plan.items[i].cost, now);
+        if (plan.copies != nullptr) plan.copies[i] = CopyItem(states_, plan.items[i], now);
         if (!plan.items[i].shadow && plan.outcomes[i].verdict != Verdict::kAllowed) plan.admitted = false;
       }
       return;

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <array>
 #include <cstdint>
@@ -11,6 +12,7 @@
 #include <string>
 #include <vector>
 
+#include "algorithms/adaptive.h"
 #include "storage/store.h"
 
 namespace weir::storage::conformance {
@@ -135,6 +137,13 @@ inline std::uint64_t RandomCost(Dice& dice) {
   return dice.OneIn(8) ? dice.Of(kRare) : 1 + dice.Below(3);
 }
 
+// How an upstream fared, as an adaptive rule is told: at usual latencies, and beyond what is believed.
+inline std::uint64_t RandomFeedback(Dice& dice) {
+  static constexpr std::array<Nanos, 8> kLatencies = {
+      0, 999, 20 * kMillisecond, 21 * kMillisecond, 25 * kMillisecond, 500 * kMillisecond, 3 * kSecond, kDay};
+  return algorithms::adaptive::FeedbackToken(dice.Of(kLatencies), dice.OneIn(4));
+}
+
 // Mostly a little forward, sometimes not at all, by whole windows, or back.
 inline Nanos RandomAdvance(const ScenarioOptions& options, Dice& dice) {
   static constexpr std::array<Nanos, 12> kSteps = {
@@ -161,6 +170,10 @@ inline Part RandomPart(const Scenario& scenario, const ScenarioOptions& options,
   part.subject = static_cast<std::uint32_t>(dice.Below(options.subjects));
   part.cost = RandomCost(dice);
   part.token = dice.Below(6);
+  if (dice.OneIn(4)) {
+    part.token = RandomFeedback(dice);
+    if (dice.OneIn(2)) part.cost = 0;
+  }
   part.shadow = dice.OneIn(5);
   return part;
 }
@@ -213,6 +226,10 @@ inline std::string Describe(const Outcome& outcome) {
   return fmt::format("{} limit={} remaining={} used={} reset_after={} retry_after={} delay={}",
                      kVerdicts[static_cast<std::size_t>(outcome.verdict)], outcome.limit, outcome.remaining,
                      outcome.used, outcome.reset_after_ns, outcome.retry_after_ns, outcome.delay_ns);
+}
+
+inline std::string Describe(const StateCopy& copy) {
+  return fmt::format("[{}] at {}", fmt::join(copy.words, " "), copy.now);
 }
 
 inline std::string Describe(const Scenario& scenario) {

@@ -52,7 +52,11 @@ inline std::vector<Answer> Ask(Store& store, const Step& step, const Names& name
     items.emplace_back();
     for (const Part& part : step.plans[i].parts) items.back().push_back(names.ItemOf(part));
     answers[i].outcomes.resize(items.back().size());
-    plans.push_back(Plan{step.plans[i].op, items.back(), answers[i].outcomes, PlanStatus::kOk, false});
+    const bool peek = step.plans[i].op == Op::kPeek;
+    // Something left over from before, which must not stay.
+    if (peek) answers[i].copies.assign(items.back().size(), StateCopy{.words = {1, 2}, .now = 3});
+    StateCopy* const copies = peek ? answers[i].copies.data() : nullptr;
+    plans.push_back(Plan{step.plans[i].op, items.back(), answers[i].outcomes, PlanStatus::kOk, false, copies});
   }
   ApplyAndWait(store, plans, step.now);
   for (std::size_t i = 0; i < plans.size(); ++i) {
@@ -79,8 +83,12 @@ inline std::optional<std::string> FirstDifference(const StoreUnderTest& under_te
                       expected[plan].admitted, static_cast<int>(actual[plan].status));
       for (std::size_t item = 0; item < expected[plan].outcomes.size(); ++item) {
         text += fmt::format("  item {}: {}\n", item, Describe(actual[plan].outcomes[item]));
-        if (actual[plan].outcomes[item] == expected[plan].outcomes[item]) continue;
-        text += fmt::format("  expected {}\n", Describe(expected[plan].outcomes[item]));
+        if (actual[plan].outcomes[item] != expected[plan].outcomes[item]) {
+          text += fmt::format("  expected {}\n", Describe(expected[plan].outcomes[item]));
+        }
+        if (expected[plan].copies.empty() || actual[plan].copies[item] == expected[plan].copies[item]) continue;
+        text += fmt::format("  state {}\n  expected {}\n", Describe(actual[plan].copies[item]),
+                            Describe(expected[plan].copies[item]));
       }
       return text;
     }
@@ -500,6 +508,52 @@ TEST_P(StoreConformance, WhatWasLearnedStaysWhenTheNumbersChange) {
   Do(*store, Op::kCheck, {old}, time);
   const Answer back = Do(*store, Op::kCheck, {After(old, after, "rule@2")}, time);
   EXPECT_EQ(back.outcomes[0].limit, learned);
+}
+
+TEST_P(StoreConformance, FeedbackLowersWhatIsLearnedAndChargesNothing) {
+  const auto store = Make();
+  const Limit limit = LearnedOf(50);
+  const Item item = ItemOf(limit, "rule", "a");
+  const auto hear = [&](Nanos latency, bool failed, Nanos now) {
+    Item feedback = item;
+    feedback.cost = 0;
+    feedback.token = algorithms::adaptive::FeedbackToken(latency, failed);
+    return Do(*store, Op::kCharge, {feedback}, now).outcomes[0];
+  };
+  Do(*store, Op::kCheck, {item}, start());
+  EXPECT_EQ(hear(20 * kMillisecond, false, start()).limit, 50u) << "the first is what is usual";
+  Outcome after;
+  for (int i = 0; i < 40; ++i) after = hear(20 * kMillisecond, true, start() + 1);
+  EXPECT_LT(after.limit, 10u);
+  EXPECT_EQ(after.used, 1u);
+  EXPECT_EQ(Do(*store, Op::kPeek, {item}, start() + 1).outcomes[0].limit, after.limit);
+  EXPECT_EQ(Do(*store, Op::kPeek, {ItemOf(limit, "rule", "b")}, start() + 1).outcomes[0].limit, 50u) << "another's";
+  for (int i = 0; i < 200; ++i) after = hear(20 * kMillisecond, false, start() + 2);
+  EXPECT_EQ(after.limit, 50u);
+}
+
+TEST_P(StoreConformance, APeekHandsOutTheStateOfAnAdaptiveItemAndChangesNothing) {
+  const auto store = Make();
+  const Limit before = LearnedOf(50), after = LearnedOf(60), bucket = BucketOf(10), log = LogOf(10);
+  const Item old = ItemOf(before, "rule@1", "a", 3), other = ItemOf(bucket, "bucket", "a"),
+             listed = ItemOf(log, "log", "a");
+  const Item now = After(ItemOf(after, "rule@2", "a"), before, "rule@1");
+  const auto copies = [&](std::vector<Item> items, Nanos time) {
+    return Do(*store, Op::kPeek, std::move(items), time).copies;
+  };
+  EXPECT_EQ(copies({old}, start())[0], (StateCopy{.words = {}, .now = start()})) << "there is none yet";
+  for (int i = 0; i < 3; ++i) Do(*store, Op::kCheck, {old, other, listed}, start() + i * kMinute);
+  const Nanos time = start() + 2 * kMinute;
+  const std::vector<StateCopy> first = copies({other, old, listed, now}, time);
+  EXPECT_EQ(first[0], StateCopy{}) << "a bucket has nothing more to tell";
+  EXPECT_EQ(first[2], StateCopy{}) << "nor has a log";
+  const algorithms::adaptive::View view = algorithms::adaptive::Explain(before, first[1].words, first[1].now);
+  EXPECT_EQ(view.samples, 2u);
+  EXPECT_EQ(view.mean, 3);
+  EXPECT_EQ(view.effective_limit, Do(*store, Op::kPeek, {old}, time).outcomes[0].limit);
+  EXPECT_EQ(first[3].words, first[1].words) << "as it would be carried over";
+  EXPECT_EQ(copies({other, old, listed, now}, time), first) << "and it was not";
+  EXPECT_TRUE(copies({old}, time + 8 * kDay)[0].words.empty()) << "expired is as good as absent";
 }
 
 TEST_P(StoreConformance, ADeniedPlanMovesWhatWasUsedAllTheSame) {

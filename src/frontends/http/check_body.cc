@@ -14,9 +14,12 @@ namespace {
 using Kind = JsonReader::Kind;
 using Got = JsonReader::Got;
 
-constexpr std::array<std::string_view, 15> kRequestFields = {
-    "ip",      "user",   "path",    "method",     "tenant", "tier",    "api_key",         "cost",
-    "headers", "domain", "country", "attributes", "rules",  "explain", "status_on_denial"};
+// Of a request, and after them those that only feedback has.
+constexpr std::array<std::string_view, 17> kFeedbackFields = {
+    "ip",      "user",   "path",    "method",     "tenant", "tier",    "api_key",          "cost",
+    "headers", "domain", "country", "attributes", "rules",  "explain", "status_on_denial", "latency_ms",
+    "failed"};
+constexpr std::size_t kRequestFields = 15;
 constexpr std::array<std::string_view, 2> kCommitFields = {"reservation", "actual_cost"};
 constexpr std::array<std::string_view, 1> kCancelFields = {"reservation"};
 constexpr std::array<std::string_view, 1> kBatchFields = {"requests"};
@@ -39,7 +42,7 @@ std::size_t EditDistance(std::string_view a, std::string_view b) {
 
 // Other programs' names for the same things, and misspellings.
 std::string_view Suggest(std::string_view key, std::span<const std::string_view> fields) {
-  constexpr std::array<std::array<std::string_view, 2>, 12> kSynonyms = {{{"user_id", "user"},
+  constexpr std::array<std::array<std::string_view, 2>, 14> kSynonyms = {{{"user_id", "user"},
                                                                           {"tenant_id", "tenant"},
                                                                           {"ip_address", "ip"},
                                                                           {"address", "ip"},
@@ -50,6 +53,8 @@ std::string_view Suggest(std::string_view key, std::span<const std::string_view>
                                                                           {"descriptors", "attributes"},
                                                                           {"hits", "cost"},
                                                                           {"id", "reservation"},
+                                                                          {"latency", "latency_ms"},
+                                                                          {"error", "failed"},
                                                                           {"reservation_id", "reservation"}}};
   for (const auto& [theirs, ours] : kSynonyms) {
     if (key == theirs && std::ranges::find(fields, ours) != fields.end()) return ours;
@@ -138,12 +143,24 @@ bool ReadDenialStatus(JsonReader& reader, bool* deny_as_200) {
   return true;
 }
 
-bool ReadRequest(JsonReader& reader, ParsedRequest* parsed, std::vector<Attribute>* pairs) {
+bool ReadLatency(JsonReader& reader, Nanos* latency) {
+  double milliseconds = 0;
+  if (!reader.ReadNonNegative(&milliseconds)) return false;
+  *latency = engine::LatencyOf(milliseconds);
+  return true;
+}
+
+// `feedback`: nullptr, or where to put the fields that only feedback has.
+bool ReadRequest(JsonReader& reader, ParsedRequest* parsed, std::vector<Attribute>* pairs,
+                 engine::Feedback* feedback = nullptr) {
+  const std::span<const std::string_view> fields(kFeedbackFields.data(),
+                                                 feedback == nullptr ? kRequestFields : kFeedbackFields.size());
   Request& request = parsed->request;
   std::uint32_t seen = 0;
+  bool has_latency = false;
   std::string_view key;
   for (bool more = reader.EnterObject(&key); more; more = reader.NextMember(&key)) {
-    const int field = FieldIndex(reader, key, kRequestFields, &seen);
+    const int field = FieldIndex(reader, key, fields, &seen);
     if (field < 0) return false;
     if (reader.Peek() == Kind::kNull) {
       if (!reader.ReadNull()) return false;
@@ -193,13 +210,20 @@ bool ReadRequest(JsonReader& reader, ParsedRequest* parsed, std::vector<Attribut
       case 13:
         good = reader.ReadBool(&parsed->answer.explain);
         break;
-      default:
+      case 14:
         good = ReadDenialStatus(reader, &parsed->answer.deny_as_200);
+        break;
+      case 15:
+        good = has_latency = ReadLatency(reader, &feedback->latency);
+        break;
+      default:
+        good = reader.ReadBool(&feedback->failed);
         break;
     }
     if (!good) return false;
   }
   if (parsed->answer.explain) parsed->answer.rules = true;
+  if (feedback != nullptr && !has_latency) return reader.Fail("'latency_ms' is missing", Got::kOmit);
   return !reader.failed();
 }
 
@@ -257,6 +281,11 @@ bool ReadRequestBody(char* text, std::size_t size, ParsedRequest* parsed, std::v
                      std::string* error) {
   if (size == 0) return true;
   return ReadBody(text, size, error, [&](JsonReader& reader) { return ReadRequest(reader, parsed, pairs); });
+}
+
+bool ReadFeedbackBody(char* text, std::size_t size, ParsedRequest* parsed, engine::Feedback* feedback,
+                      std::vector<Attribute>* pairs, std::string* error) {
+  return ReadBody(text, size, error, [&](JsonReader& reader) { return ReadRequest(reader, parsed, pairs, feedback); });
 }
 
 bool ReadBatchBody(char* text, std::size_t size, std::vector<ParsedRequest>* parsed, std::vector<Attribute>* pairs,

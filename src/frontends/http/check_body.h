@@ -8,6 +8,7 @@
 #include <string_view>
 #include <vector>
 
+#include "engine/feedback.h"
 #include "weir/request.h"
 
 namespace weir::http {
@@ -49,6 +50,9 @@ struct Settlement {
 //  "explain", "rules", "status_on_denial"}, all optional; null is the same as absent.
 bool ReadRequestBody(char* text, std::size_t size, ParsedRequest* parsed, std::vector<Attribute>* pairs,
                      std::string* error);
+// The same and {"latency_ms": 12.5, "failed": false}, of which the latency is needed.
+bool ReadFeedbackBody(char* text, std::size_t size, ParsedRequest* parsed, engine::Feedback* feedback,
+                      std::vector<Attribute>* pairs, std::string* error);
 // {"requests": [...]} or [...]; at most kMaxBatch.
 bool ReadBatchBody(char* text, std::size_t size, std::vector<ParsedRequest>* parsed, std::vector<Attribute>* pairs,
                    std::string* error);

@@ -45,6 +45,16 @@ std::string CommitErrorOf(std::string_view json) {
              : error;
 }
 
+std::string FeedbackErrorOf(std::string_view json) {
+  Body body(json);
+  ParsedRequest parsed;
+  std::vector<Attribute> pairs;
+  engine::Feedback feedback;
+  std::string error;
+  if (!ReadFeedbackBody(body.text(), body.size(), &parsed, &feedback, &pairs, &error)) return error;
+  return std::string(parsed.request.user) + " " + std::to_string(feedback.latency) + (feedback.failed ? " failed" : "");
+}
+
 TEST(CheckBody, ReadsEveryField) {
   Body body(R"({"domain":"shop","ip":"192.0.2.1","user":"al\u0069ce","tenant":"acme","tier":"pro","api_key":"k1",
                 "country":"DE","method":"GET","path":"/a?b=c","headers":{"Accept":"x","Cookie":["a=1","b=2"]},
@@ -159,6 +169,22 @@ TEST(CheckBody, ReadsSettlements) {
   std::string error;
   EXPECT_TRUE(ReadCancelBody(body.text(), body.size(), &settlement, &error)) << error;
   EXPECT_EQ(settlement.reservation, 7U);
+}
+
+TEST(CheckBody, ReadsFeedback) {
+  EXPECT_EQ(FeedbackErrorOf(R"({"user":"a","latency_ms":12.5,"failed":true})"), "a 12500000 failed");
+  EXPECT_EQ(FeedbackErrorOf(R"({"failed":false,"latency_ms":0,"cost":3,"explain":true})"), " 0");
+  EXPECT_EQ(FeedbackErrorOf(R"({"latency_ms":1e-3,"failed":null})"), " 1000");
+  EXPECT_EQ(FeedbackErrorOf(R"({"user":"a","failed":true})"), "$: 'latency_ms' is missing");
+  EXPECT_EQ(FeedbackErrorOf(R"({"latency_ms":null})"), "$: 'latency_ms' is missing");
+  EXPECT_EQ(FeedbackErrorOf(""), "$: must be an object, got the end of the text");
+  EXPECT_EQ(FeedbackErrorOf(R"({"latency_ms":-1})"), "$.latency_ms: must be a number >= 0, got -1");
+  EXPECT_EQ(FeedbackErrorOf(R"({"latency_ms":"12"})"), "$.latency_ms: must be a number >= 0, got \"12\"");
+  EXPECT_EQ(FeedbackErrorOf(R"({"latency_ms":1,"failed":1})"), "$.failed: must be true or false, got 1");
+  EXPECT_EQ(FeedbackErrorOf(R"({"latency_ms":1,"latency_ms":2})"), "$.latency_ms: appears twice");
+  EXPECT_EQ(FeedbackErrorOf(R"({"latency":1})"), "$.latency: unknown field (did you mean 'latency_ms'?)");
+  EXPECT_EQ(FeedbackErrorOf(R"({"latency_ms":1,"error":true})"), "$.error: unknown field (did you mean 'failed'?)");
+  EXPECT_EQ(ErrorOf(R"({"latency_ms":1})"), "$.latency_ms: unknown field") << "not of a check";
 }
 
 }  // namespace

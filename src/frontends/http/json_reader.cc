@@ -357,6 +357,19 @@ bool JsonReader::ReadUnsigned(std::uint64_t* value) {
                                                       : "must be an integer >= 0");
 }
 
+bool JsonReader::ReadNonNegative(double* value) {
+  if (failed_) return false;
+  if (Peek() != Kind::kNumber) return Fail("must be a number >= 0");
+  char* const start = at_;
+  std::string_view text;
+  if (!SkipNumber(&text)) return false;
+  const auto [stop, fault] = std::from_chars(text.data(), text.data() + text.size(), *value);
+  if (stop == text.data() + text.size() && fault == std::errc{} && *value >= 0) return true;
+  at_ = start;
+  return Fail(fault == std::errc::result_out_of_range ? "must be a number that 64 bits can hold"
+                                                      : "must be a number >= 0");
+}
+
 bool JsonReader::SkipWord(std::string_view word) {
   if (static_cast<std::size_t>(end_ - at_) < word.size() || std::memcmp(at_, word.data(), word.size()) != 0) {
     return Syntax(word);

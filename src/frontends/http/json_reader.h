@@ -37,6 +37,8 @@ class JsonReader {
   bool ReadString(std::string_view* value);
   // A JSON number that is an integer of 0 to 2^64-1.
   bool ReadUnsigned(std::uint64_t* value);
+  // A JSON number >= 0, with or without a fraction or an exponent, that a double can hold.
+  bool ReadNonNegative(double* value);
   bool ReadBool(bool* value);
   bool ReadNull();
   // A string, a number or a boolean, as text.

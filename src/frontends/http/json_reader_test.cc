@@ -63,6 +63,13 @@ std::string ReadOneNumber(std::string_view json) {
   return reader.ReadUnsigned(&value) && reader.ReadEnd() ? std::to_string(value) : reader.error();
 }
 
+std::string ReadOneNonNegative(std::string_view json) {
+  Text text(json);
+  JsonReader reader = text.Read();
+  double value = 0;
+  return reader.ReadNonNegative(&value) && reader.ReadEnd() ? std::to_string(value) : reader.error();
+}
+
 TEST(JsonReader, AcceptsWhatTheGrammarAllows) {
   for (const std::string_view json :
        {"{}", "[]", " [ ] ", "\t{\r\n\"a\" : 1 , \"b\":[true,false,null]}", "0", "-0", "1.5e-3", "-12E+4", "\"\"",
@@ -143,6 +150,18 @@ TEST(JsonReader, ReadsUnsignedIntegersOnly) {
   EXPECT_EQ(ReadOneNumber("\"7\""), "$: must be an integer >= 0, got \"7\"");
   EXPECT_EQ(ReadOneNumber("null"), "$: must be an integer >= 0, got null");
   EXPECT_EQ(ReadOneNumber(""), "$: must be an integer >= 0, got the end of the text");
+}
+
+TEST(JsonReader, ReadsNumbersFromZeroOn) {
+  EXPECT_EQ(ReadOneNonNegative("0"), "0.000000");
+  EXPECT_EQ(ReadOneNonNegative(" 12.25 "), "12.250000");
+  EXPECT_EQ(ReadOneNonNegative("1.5e3"), "1500.000000");
+  EXPECT_EQ(ReadOneNonNegative("25E-2"), "0.250000");
+  EXPECT_EQ(ReadOneNonNegative("-0.5"), "$: must be a number >= 0, got -0.5");
+  EXPECT_EQ(ReadOneNonNegative("1e400"), "$: must be a number that 64 bits can hold, got 1e400");
+  EXPECT_EQ(ReadOneNonNegative("\"1\""), "$: must be a number >= 0, got \"1\"");
+  EXPECT_EQ(ReadOneNonNegative("NaN"), "$: must be a number >= 0, got something that is no JSON value");
+  EXPECT_EQ(ReadOneNonNegative("1."), "$: not valid JSON at byte 2: expected a digit, got the end of the text");
 }
 
 TEST(JsonReader, TellsWhereItFailed) {

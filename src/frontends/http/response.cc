@@ -186,9 +186,15 @@ int StatusOf(ErrorCode code) {
 void AppendSettledAnswer(const engine::Call& call, const Pending& pending, Nanos now, std::string* out) {
   Scratch body;
   if (call.status.has_value()) {
-    (*body)->append("{\"");
-    (*body)->append(pending.done);
-    (*body)->append("\":true}");
+    if (pending.form == AnswerForm::kHeard) {
+      (*body)->append("{\"heard\":");
+      AppendNumber(call.heard, *body);
+      (*body)->append("}");
+    } else {
+      (*body)->append("{\"");
+      (*body)->append(pending.done);
+      (*body)->append("\":true}");
+    }
     Begin(200, now, out);
     End(kJson, **body, FramingOf(pending), out);
     return;
@@ -242,6 +248,7 @@ void AppendAnswer(const Batch& batch, const Pending& pending, Nanos now, std::st
       AppendAuthAnswer(batch.call(pending.first_call).decision, pending, now, out);
       return;
     case AnswerForm::kSettled:
+    case AnswerForm::kHeard:
       AppendSettledAnswer(batch.call(pending.first_call), pending, now, out);
       return;
   }

@@ -5,7 +5,7 @@
 namespace weir::http {
 namespace {
 
-constexpr std::array<Route, 13> kRoutes = {{
+constexpr std::array<Route, 14> kRoutes = {{
     {"/v1/check", Endpoint::kCheck, Methods::kPost},
     {"/v1/auth", Endpoint::kAuth, Methods::kAny},
     {"/v1/check/batch", Endpoint::kBatch, Methods::kPost},
@@ -15,6 +15,7 @@ constexpr std::array<Route, 13> kRoutes = {{
     {"/v1/cancel", Endpoint::kCancel, Methods::kPost},
     {"/v1/refund", Endpoint::kRefund, Methods::kPost},
     {"/v1/reset", Endpoint::kReset, Methods::kPost},
+    {"/v1/feedback", Endpoint::kFeedback, Methods::kPost},
     {"/livez", Endpoint::kLive, Methods::kGet},
     {"/readyz", Endpoint::kReady, Methods::kGet},
     {"/metrics", Endpoint::kMetrics, Methods::kGet},

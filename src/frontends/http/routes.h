@@ -15,6 +15,7 @@ enum class Endpoint : std::uint8_t {
   kCancel,
   kRefund,
   kReset,
+  kFeedback,
   kAuth,
   kRoot,
   kLive,

@@ -30,6 +30,7 @@ constexpr std::string_view kRootText =
     "  curl -i -H 'X-Original-URI: /' -H 'X-User-Id: alice' http://ADDRESS/v1/auth\n"
     "\n"
     "POST /v1/check /v1/check/batch /v1/peek /v1/reserve /v1/commit /v1/cancel /v1/refund /v1/reset\n"
+    "     /v1/feedback\n"
     "ANY  /v1/auth\n"
     "GET  /livez /readyz /metrics\n";
 
@@ -59,6 +60,7 @@ class HttpSession final : public net::Session, private BatchOwner {
   std::optional<Plain> HandleRequest(Endpoint endpoint, Pending pending);
   std::optional<Plain> HandleBatch(Pending pending);
   std::optional<Plain> HandleSettlement(Endpoint endpoint, Pending pending);
+  std::optional<Plain> HandleFeedback(Pending pending);
   std::optional<Plain> HandleAuth(Pending pending);
   Plain HandleOperational(Endpoint endpoint);
   bool ReadDenialStatus(std::string_view query, AnswerOptions* answer, std::string* error);
@@ -216,6 +218,8 @@ std::optional<Plain> HttpSession::Handle(Pending pending) {
     case Endpoint::kCommit:
     case Endpoint::kCancel:
       return HandleSettlement(route->endpoint, pending);
+    case Endpoint::kFeedback:
+      return HandleFeedback(pending);
     case Endpoint::kAuth:
       return HandleAuth(pending);
     case Endpoint::kRoot:
@@ -309,6 +313,24 @@ std::optional<Plain> HttpSession::HandleSettlement(Endpoint endpoint, Pending pe
   engine::Call& call = batch().AddCall(commit ? engine::CallKind::kCommit : engine::CallKind::kCancel);
   call.reservation = settlement.reservation;
   call.actual_cost = settlement.actual_cost;
+  batch().AddPending(pending);
+  return std::nullopt;
+}
+
+std::optional<Plain> HttpSession::HandleFeedback(Pending pending) {
+  ParsedRequest parsed;
+  engine::Feedback feedback;
+  std::string error;
+  const std::string_view body = parser_.body();
+  if (!ReadFeedbackBody(batch().CopyText(body), body.size(), &parsed, &feedback, &batch().pairs(), &error)) {
+    return MakeProblem(400, error);
+  }
+  pending.form = AnswerForm::kHeard;
+  pending.first_call = batch().call_count();
+  pending.call_count = 1;
+  engine::Call& call = batch().AddCall(engine::CallKind::kFeedback, parsed);
+  call.latency = feedback.latency;
+  call.failed = feedback.failed;
   batch().AddPending(pending);
   return std::nullopt;
 }

@@ -44,6 +44,12 @@ EnterpriseRateLimitConfig Config() {
   by_address.rule.name = "by address";
   config.endpoints["/by-address"] = by_address;
   config.exemptions.paths = {"/free"};
+  EndpointLimits learned;
+  learned.rule.max_requests = 100;
+  learned.rule.window_seconds = 60;
+  learned.rule.algorithm = Adaptive{};
+  learned.rule.identifier = EnhancedIdentifier{UserId{}};
+  config.endpoints["/learned"] = learned;
   return config;
 }
 
@@ -61,11 +67,15 @@ class LateStore final : public storage::Store {
   storage::Health GetHealth() const override { return inner_->GetHealth(); }
   std::string_view Name() const override { return "late"; }
 
+  bool down = false;
   std::size_t waiting() const { return waiting_.size(); }
   void Answer() {
     const std::vector<Asked> asked = std::exchange(waiting_, {});
     for (const Asked& one : asked) {
       ASSERT_TRUE(inner_->Apply(one.plans, one.now, nullptr));
+      for (storage::Plan& plan : one.plans) {
+        if (down) plan.status = storage::PlanStatus::kUnavailable;
+      }
       one.done->Done();
     }
   }
@@ -302,6 +312,53 @@ TEST(HttpSession, Explains) {
   const Answer explained = f.Post("/v1/check", R"({"user":"al\"ice","explain":true})");
   EXPECT_FALSE(explained.Json().at("explain").as_array().empty());
   EXPECT_TRUE(explained.Json().at("explain").at(0).as_object().contains("stage"));
+}
+
+TEST(HttpSession, HearsHowUpstreamsFare) {
+  Fixture f;
+  const std::string_view bad = R"({"user":"alice","path":"/learned","latency_ms":20.5,"failed":true})";
+  const std::string_view peek = R"({"user":"alice","path":"/learned","cost":0,"explain":true})";
+  const Answer first = f.Post("/v1/feedback", bad);
+  EXPECT_EQ(first.status, 200);
+  EXPECT_EQ(first.Header("Content-Type"), "application/json");
+  EXPECT_EQ(first.body, R"({"heard":1})");
+  for (int i = 0; i < 60; ++i) f.Post("/v1/feedback", bad);
+  Answer peeked = f.Post("/v1/peek", peek);
+  EXPECT_LT(peeked.Json().at("limit").to_number<int>(), 20);
+  EXPECT_EQ(peeked.Json().at("rules").at(0).at("used"), 0);
+  EXPECT_NE(peeked.body.find("The upstream answers in 20.5 ms, normally in 20.5 ms, and 9"), std::string::npos)
+      << peeked.body;
+  for (int i = 0; i < 200; ++i) {
+    f.Post("/v1/feedback", R"({"user":"alice","path":"/learned","latency_ms":20.5,"failed":false})");
+  }
+  EXPECT_EQ(f.Post("/v1/peek", peek).Json().at("limit"), 100);
+  EXPECT_EQ(f.Post("/v1/feedback", R"({"user":"alice","latency_ms":1})").body, R"({"heard":0})") << "a bucket";
+
+  const Answer wrong = f.Post("/v1/feedback", R"({"user":"alice","latency_ms":-1})");
+  EXPECT_EQ(wrong.status, 400);
+  EXPECT_EQ(wrong.Json().at("detail"), "$.latency_ms: must be a number >= 0, got -1");
+  EXPECT_EQ(f.Get("/v1/feedback").status, 405);
+}
+
+TEST(HttpSession, HearsFeedbackThroughAStoreThatAnswersLater) {
+  EnterpriseRateLimitConfig config = Config();
+  config.storage.on_store_failure = StoreFailurePolicy::kDeny;
+  Fixture f(Fixture::StoreKind::kLate, config);
+  const std::string feedback =
+      Fixture::PostText("/v1/feedback", R"({"user":"alice","path":"/learned","latency_ms":1})");
+  f.connection.Receive(feedback);
+  EXPECT_EQ(f.connection.TakeOutput(), "");
+  f.late->Answer();
+  f.connection.RunPosted();
+  f.connection.Receive(feedback);
+  f.late->down = true;
+  f.late->Answer();
+  f.connection.RunPosted();
+  const std::vector<Answer> answers = Fixture::TakeAnswers(f.connection.TakeOutput());
+  ASSERT_EQ(answers.size(), 2U);
+  EXPECT_EQ(answers[0].body, R"({"heard":1})");
+  EXPECT_EQ(answers[1].status, 503);
+  EXPECT_EQ(answers[1].Header("Retry-After"), "1");
 }
 
 TEST(HttpSession, AnswersBatchesInOrder) {

@@ -165,8 +165,13 @@ void Batch::Render(std::string* out) const {
       case Kind::kCall: {
         ReplyWriter writer(*out, reply.protocol);
         const engine::Call& call = calls_[reply.begin];
-        reply.call_form == CallForm::kDecision ? AppendDecision(call.decision, call.trace, writer)
-                                               : AppendStatus(call.status, writer);
+        if (reply.call_form == CallForm::kDecision) {
+          AppendDecision(call.decision, call.trace, writer);
+        } else if (reply.call_form == CallForm::kHeard && call.status) {
+          writer.Integer(call.heard);
+        } else {
+          AppendStatus(call.status, writer);
+        }
         break;
       }
       case Kind::kText: {

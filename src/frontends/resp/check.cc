@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
+#include <cmath>
 #include <limits>
 
 #include "frontends/resp/commands.h"
@@ -78,6 +79,59 @@ std::int64_t LongestDelay(const Decision& decision) {
   return delay;
 }
 
+// A decimal number >= 0.
+bool ReadLatency(std::string_view text, Nanos* latency) {
+  double milliseconds = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), milliseconds);
+  // Neither "inf" nor "nan", which are numbers to from_chars.
+  const bool read = error == std::errc{} && end == text.data() + text.size() && std::isfinite(milliseconds);
+  if (!read || milliseconds < 0) return false;
+  *latency = engine::LatencyOf(milliseconds);
+  return true;
+}
+
+bool ReadBool(std::string_view text, bool* value) {
+  *value = text == "1" || EqualsIgnoreCase(text, "true");
+  return *value || text == "0" || EqualsIgnoreCase(text, "false");
+}
+
+// `feedback`: nullptr, or where to put the fields that only feedback has.
+bool ReadFields(std::span<const std::string_view> fields, engine::Arena* arena, Request* request,
+                std::vector<Attribute>* headers, std::vector<Attribute>* attributes, engine::Feedback* feedback,
+                std::string* error) {
+  if (fields.size() % 2 != 0) return Refuse("no value for field", fields.back(), error);
+  const std::size_t first_header = headers->size();
+  const std::size_t first_attribute = attributes->size();
+  bool has_latency = false;
+  for (std::size_t i = 0; i < fields.size(); i += 2) {
+    const std::string_view name = fields[i];
+    const std::string_view value = fields[i + 1];
+    const auto* text_field = std::ranges::find_if(
+        kTextFields, [name](const TextField& field) { return EqualsIgnoreCase(name, field.name); });
+    if (text_field != kTextFields.end()) {
+      request->*(text_field->member) = arena->Copy(value);
+    } else if (EqualsIgnoreCase(name, "cost")) {
+      if (!ReadUnsigned(value, &request->cost)) return Refuse("cost must be an integer >= 0, got", value, error);
+    } else if (StartsWithIgnoreCase(name, "header:")) {
+      if (!AddPair(name.substr(7), value, arena, first_header, headers, error)) return false;
+    } else if (StartsWithIgnoreCase(name, "attr:")) {
+      if (!AddPair(name.substr(5), value, arena, first_attribute, attributes, error)) return false;
+    } else if (feedback != nullptr && EqualsIgnoreCase(name, "latency_ms")) {
+      has_latency = ReadLatency(value, &feedback->latency);
+      if (!has_latency) return Refuse("latency_ms must be a number >= 0, got", value, error);
+    } else if (feedback != nullptr && EqualsIgnoreCase(name, "failed")) {
+      if (!ReadBool(value, &feedback->failed)) return Refuse("failed must be 0, 1, true or false, got", value, error);
+    } else {
+      return Refuse("unknown field", name, error);
+    }
+  }
+  if (feedback != nullptr && !has_latency) {
+    *error = "ERR latency_ms is missing";
+    return false;
+  }
+  return true;
+}
+
 std::string_view CodeName(ErrorCode code) {
   switch (code) {
     case ErrorCode::kNotFound:
@@ -101,27 +155,13 @@ bool ReadUnsigned(std::string_view text, std::uint64_t* value) {
 
 bool ReadRequest(std::span<const std::string_view> fields, engine::Arena* arena, Request* request,
                  std::vector<Attribute>* headers, std::vector<Attribute>* attributes, std::string* error) {
-  if (fields.size() % 2 != 0) return Refuse("no value for field", fields.back(), error);
-  const std::size_t first_header = headers->size();
-  const std::size_t first_attribute = attributes->size();
-  for (std::size_t i = 0; i < fields.size(); i += 2) {
-    const std::string_view name = fields[i];
-    const std::string_view value = fields[i + 1];
-    const auto* text_field = std::ranges::find_if(
-        kTextFields, [name](const TextField& field) { return EqualsIgnoreCase(name, field.name); });
-    if (text_field != kTextFields.end()) {
-      request->*(text_field->member) = arena->Copy(value);
-    } else if (EqualsIgnoreCase(name, "cost")) {
-      if (!ReadUnsigned(value, &request->cost)) return Refuse("cost must be an integer >= 0, got", value, error);
-    } else if (StartsWithIgnoreCase(name, "header:")) {
-      if (!AddPair(name.substr(7), value, arena, first_header, headers, error)) return false;
-    } else if (StartsWithIgnoreCase(name, "attr:")) {
-      if (!AddPair(name.substr(5), value, arena, first_attribute, attributes, error)) return false;
-    } else {
-      return Refuse("unknown field", name, error);
-    }
-  }
-  return true;
+  return ReadFields(fields, arena, request, headers, attributes, nullptr, error);
+}
+
+bool ReadFeedback(std::span<const std::string_view> fields, engine::Arena* arena, Request* request,
+                  std::vector<Attribute>* headers, std::vector<Attribute>* attributes, engine::Feedback* feedback,
+                  std::string* error) {
+  return ReadFields(fields, arena, request, headers, attributes, feedback, error);
 }
 
 void AppendDecision(const Decision& decision, const std::vector<ExplainStep>* trace, ReplyWriter& reply) {

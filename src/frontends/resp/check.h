@@ -10,6 +10,7 @@
 
 #include "engine/arena.h"
 #include "engine/engine.h"
+#include "engine/feedback.h"
 #include "frontends/resp/reply.h"
 
 namespace weir::resp {
@@ -22,6 +23,11 @@ inline constexpr std::size_t kMaxPairs = 128;
 // in `request` (the vectors still grow). False: `error` is the reply.
 bool ReadRequest(std::span<const std::string_view> fields, engine::Arena* arena, Request* request,
                  std::vector<Attribute>* headers, std::vector<Attribute>* attributes, std::string* error);
+
+// The same with the fields latency_ms, which is needed, and failed.
+bool ReadFeedback(std::span<const std::string_view> fields, engine::Arena* arena, Request* request,
+                  std::vector<Attribute>* headers, std::vector<Attribute>* attributes, engine::Feedback* feedback,
+                  std::string* error);
 
 // An integer of 64 bits without sign, decimal.
 bool ReadUnsigned(std::string_view text, std::uint64_t* value);

@@ -92,6 +92,26 @@ TEST_F(CheckTest, ExplainsEveryStep) {
   EXPECT_EQ(Say("WEIR.CHECK user u"), Decided(true, 4, 12'000, ":0\r\n", kNull)) << "explaining counts nothing";
 }
 
+TEST_F(CheckTest, HearsHowUpstreamsFare) {
+  const auto limit = [&] {
+    const std::string reply = Say("WEIR.EXPLAIN user u path /learned cost 0");
+    const std::string before = Bulk("limit") + ":";
+    return std::stoi(reply.substr(reply.find(before) + before.size()));
+  };
+  EXPECT_EQ(limit(), 100);
+  for (int i = 0; i < 60; ++i) EXPECT_EQ(Say("WEIR.FEEDBACK user u path /learned latency_ms 20.5 failed 1"), ":1\r\n");
+  EXPECT_LT(limit(), 20);
+  EXPECT_NE(
+      Say("WEIR.EXPLAIN user u path /learned").find("The upstream answers in 20.5 ms, normally in 20.5 ms, and 9"),
+      std::string::npos);
+  for (int i = 0; i < 200; ++i) Say("WEIR.FEEDBACK FAILED False user u path /learned LATENCY_MS 20.5");
+  EXPECT_EQ(limit(), 100);
+  EXPECT_EQ(Say("WEIR.FEEDBACK user u latency_ms 1"), ":0\r\n") << "a bucket";
+
+  engine_.store->down = true;
+  EXPECT_EQ(Say("WEIR.FEEDBACK user u path /learned latency_ms 1"), "-UNAVAILABLE the store does not answer\r\n");
+}
+
 TEST_F(CheckTest, WrongFieldsAreNamed) {
   const std::pair<std::string_view, std::string_view> cases[] = {
       {"WEIR.CHECK usr u", "-ERR unknown field 'usr'\r\n"},
@@ -100,6 +120,17 @@ TEST_F(CheckTest, WrongFieldsAreNamed) {
       {"WEIR.CHECK cost 1.5", "-ERR cost must be an integer >= 0, got '1.5'\r\n"},
       {"WEIR.CHECK cost 18446744073709551616", "-ERR cost must be an integer >= 0, got '18446744073709551616'\r\n"},
       {"WEIR.CHECK cost \"\"", "-ERR cost must be an integer >= 0, got ''\r\n"},
+      {"WEIR.CHECK latency_ms 1", "-ERR unknown field 'latency_ms'\r\n"},
+      {"WEIR.FEEDBACK", "-ERR latency_ms is missing\r\n"},
+      {"WEIR.FEEDBACK user u failed 1", "-ERR latency_ms is missing\r\n"},
+      {"WEIR.FEEDBACK latency_ms", "-ERR no value for field 'latency_ms'\r\n"},
+      {"WEIR.FEEDBACK latency_ms -1", "-ERR latency_ms must be a number >= 0, got '-1'\r\n"},
+      {"WEIR.FEEDBACK latency_ms 1ms", "-ERR latency_ms must be a number >= 0, got '1ms'\r\n"},
+      {"WEIR.FEEDBACK latency_ms inf", "-ERR latency_ms must be a number >= 0, got 'inf'\r\n"},
+      {"WEIR.FEEDBACK latency_ms nan", "-ERR latency_ms must be a number >= 0, got 'nan'\r\n"},
+      {"WEIR.FEEDBACK latency_ms \"\"", "-ERR latency_ms must be a number >= 0, got ''\r\n"},
+      {"WEIR.FEEDBACK latency_ms 1 failed 2", "-ERR failed must be 0, 1, true or false, got '2'\r\n"},
+      {"WEIR.FEEDBACK latency_ms 1 latency 2", "-ERR unknown field 'latency'\r\n"},
       {"WEIR.CHECK header: x", "-ERR a header or attribute needs a name before the value 'x'\r\n"},
       {"WEIR.CHECK attr: x", "-ERR a header or attribute needs a name before the value 'x'\r\n"},
   };

@@ -41,6 +41,8 @@ constexpr std::array kCommands = {
                 kLimits},
     CommandInfo{"weir.explain", kWeirExplain, -1, kAuthenticated, 0, false,
                 "Decides as WEIR.PEEK does, and says why, step by step.", kLimits},
+    CommandInfo{"weir.feedback", kWeirFeedback, -1, kAuthenticated, 0, true,
+                "Tells the request's adaptive rules how its upstream fared: field value ...", kLimits},
     CommandInfo{"weir.peek", kWeirPeek, -1, kAuthenticated, 0, false, "What WEIR.CHECK would answer; counts nothing.",
                 kLimits},
     CommandInfo{"weir.refund", kWeirRefund, -1, kAuthenticated, 0, true,
@@ -52,7 +54,7 @@ constexpr std::array kCommands = {
 };
 static_assert(std::ranges::is_sorted(kCommands, {}, &CommandInfo::name));
 
-constexpr std::size_t kLongestName = 12;
+constexpr std::size_t kLongestName = 13;
 
 constexpr const CommandInfo& kClThrottleInfo = *std::ranges::find(kCommands, kClThrottle, &CommandInfo::id);
 

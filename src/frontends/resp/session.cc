@@ -41,6 +41,7 @@ class RespSession final : public net::Session, private BatchOwner {
   void Throttle(Arguments arguments, ThrottleForm form);
   void Ask(engine::CallKind kind, Arguments arguments);
   void Settle(engine::CallKind kind, Arguments arguments);
+  void Feedback(Arguments arguments);
   void Error(std::string_view text) { ReplyWriter(batch_->AddText(), client_.protocol()).Error(text); }
   // batch_ is complete: writes its replies and gives it back.
   void Finish();
@@ -132,6 +133,8 @@ void RespSession::Answer(const CommandInfo& command, Arguments arguments) {
       return Ask(engine::CallKind::kReset, arguments);
     case kWeirCommit:
       return Settle(engine::CallKind::kCommit, arguments);
+    case kWeirFeedback:
+      return Feedback(arguments);
     case kWeirCancel:
       return Settle(engine::CallKind::kCancel, arguments);
     default:
@@ -198,6 +201,23 @@ void RespSession::Ask(engine::CallKind kind, Arguments arguments) {
   call.request = request;
   batch_->BindPairs(first_header, first_attribute);
   if (EqualsIgnoreCase(arguments[0], "weir.explain")) batch_->TraceCall();
+}
+
+void RespSession::Feedback(Arguments arguments) {
+  const std::size_t first_header = batch_->headers().size();
+  const std::size_t first_attribute = batch_->attributes().size();
+  Request request;
+  engine::Feedback feedback;
+  std::string error;
+  if (!ReadFeedback(arguments.subspan(1), &batch_->arena(), &request, &batch_->headers(), &batch_->attributes(),
+                    &feedback, &error)) {
+    return Error(error);
+  }
+  engine::Call& call = batch_->AddCall(engine::CallKind::kFeedback, CallForm::kHeard, client_.protocol());
+  call.request = request;
+  call.latency = feedback.latency;
+  call.failed = feedback.failed;
+  batch_->BindPairs(first_header, first_attribute);
 }
 
 void RespSession::Settle(engine::CallKind kind, Arguments arguments) {

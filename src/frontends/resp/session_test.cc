@@ -74,6 +74,7 @@ TEST_F(SessionTest, DescribesItsCommands) {
   EXPECT_TRUE(Say("COMMAND LIST").starts_with("*" + std::to_string(commands) + "\r\n$4\r\nauth\r\n"));
   EXPECT_TRUE(Say("COMMAND DOCS nothing PING").starts_with("*2\r\n$4\r\nping\r\n*8\r\n$7\r\nsummary\r\n"));
   EXPECT_TRUE(Say("COMMAND INFO nothing CL.throttle").starts_with("*2\r\n$-1\r\n*10\r\n$11\r\ncl.throttle\r\n:-1\r\n"));
+  EXPECT_TRUE(Say("COMMAND INFO WEIR.Feedback").starts_with("*1\r\n*10\r\n$13\r\nweir.feedback\r\n:-1\r\n"));
   EXPECT_EQ(Say("COMMAND GETKEYS CL.THROTTLE user 1 1 1"), "*1\r\n$4\r\nuser\r\n");
   EXPECT_EQ(Say("COMMAND GETKEYS PING"), "-ERR The command has no key arguments\r\n");
   EXPECT_EQ(Say("COMMAND FOO"), "-ERR unknown subcommand 'FOO'. Try COMMAND HELP.\r\n");

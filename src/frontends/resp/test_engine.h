@@ -63,7 +63,8 @@ class HeldStore final : public storage::Store {
   std::vector<Held> held_;
 };
 
-// Free tier: 5 requests a minute for each user, a bucket named "default"; user "vip" is unlimited.
+// Free tier: 5 requests a minute for each user, a bucket named "default"; user "vip" is unlimited. /learned: an
+// adaptive limit for each user, 100 a minute until it has learned.
 struct TestEngine {
   explicit TestEngine(StoreFailurePolicy on_store_failure = StoreFailurePolicy::kLocal) {
     EnterpriseRateLimitConfig config;
@@ -75,6 +76,10 @@ struct TestEngine {
     rule.name = "default";
     config.global.free_tier = config.global.pro_tier = config.global.enterprise_tier = rule;
     config.users["vip"].rule = RateLimitRule::Unlimited();
+    EndpointLimits& learned = config.endpoints["/learned"];
+    learned.rule = rule;
+    learned.rule.max_requests = 100;
+    learned.rule.algorithm = Adaptive{};
     config.storage.on_store_failure = on_store_failure;
     storage::memory::MemoryStoreOptions options;
     options.max_entries = 10'000;

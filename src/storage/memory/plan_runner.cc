@@ -30,7 +30,7 @@ void PlanRunner::RunOne(Plan& plan, Nanos now) {
     states_.WantLocks(item, false, locks);
     locks.Acquire();
     if (plan.op == Op::kPeek) {
-      states_.Peek(item, item.cost, now, outcome);
+      states_.Peek(item, item.cost, now, outcome, plan.copies);
     } else {
       applied = states_.Apply(item, plan.op, now, locks, Keep::kAlways, outcome);
     }
@@ -70,7 +70,8 @@ void PlanRunner::RunMany(Plan& plan, Nanos now) {
 
 void PlanRunner::Peek(Plan& plan, Nanos now) {
   for (std::size_t i = 0; i < plan.items.size(); ++i) {
-    states_.Peek(plan.items[i], plan.items[i].cost, now, plan.outcomes[i]);
+    StateCopy* const copy = plan.copies == nullptr ? nullptr : plan.copies + i;
+    states_.Peek(plan.items[i], plan.items[i].cost, now, plan.outcomes[i], copy);
     if (!plan.items[i].shadow && plan.outcomes[i].verdict != Verdict::kAllowed) plan.admitted = false;
   }
 }

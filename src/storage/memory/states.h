@@ -69,8 +69,9 @@ class States {
   bool MayCarryOver(const Item& item, Nanos now) const;
   void WantLocks(const Item& item, bool to_carry_over, ShardLocks& locks) const;
 
-  // What kPeek answers for `cost`, also when the state is still to be carried over. Writes nothing.
-  void Peek(const Item& item, std::uint64_t cost, Nanos now, Outcome& outcome);
+  // What kPeek answers for `cost`, also when the state is still to be carried over. Writes nothing. `copy`: nullptr, or
+  // where to hand out what it was decided on (Plan::copies).
+  void Peek(const Item& item, std::uint64_t cost, Nanos now, Outcome& outcome, StateCopy* copy = nullptr);
   // Does `op` to the item's state, whatever its shape. The outcome is filled in also when it is full: as for a new
   // state.
   Applied Apply(const Item& item, Op op, Nanos now, const ShardLocks& locks, Keep keep, Outcome& outcome) {

@@ -45,7 +45,8 @@ std::optional<Former> States::FormerOf(const Item& item, Nanos now) {
   return Former{.limit = *item.previous, .words = &state->words};
 }
 
-void States::Peek(const Item& item, std::uint64_t cost, Nanos now, Outcome& outcome) {
+void States::Peek(const Item& item, std::uint64_t cost, Nanos now, Outcome& outcome, StateCopy* copy) {
+  if (copy != nullptr) *copy = {};
   const Shape shape = ShapeOf(item.limit->kind);
   if (shape == Shape::kNone) {
     outcome = UnlimitedOutcome();
@@ -68,6 +69,9 @@ void States::Peek(const Item& item, std::uint64_t cost, Nanos now, Outcome& outc
   // kPeek changes nothing, so a state may be lent to it.
   Words& looked_at = former ? words : const_cast<Words&>(stored);
   Fill(outcome, [&] { return Of(item.limit->kind).apply_list(*item.limit, ask, looked_at); });
+  if (copy == nullptr || item.limit->kind != Kind::kAdaptive) return;
+  copy->now = now;
+  if (Of(item.limit->kind).expires_list(*item.limit, looked_at) > now) copy->words = looked_at;
 }
 
 void States::CarryOver(const Item& item, Nanos now, const ShardLocks& locks) {

@@ -233,12 +233,23 @@ std::optional<Words> ParseWords(std::string_view text) {
   return words;
 }
 
+// Hands out what a peek was decided on (Plan::copies).
+void CopyState(const Item& item, Nanos now, Words words, StateCopy* copy) {
+  copy->now = now;
+  if (algorithms::Of(item.limit->kind).expires_list(*item.limit, words) > now) copy->words = std::move(words);
+}
+
 // The outcome of an ask in the state that the script found, decided again: exactly what another store would answer.
-std::optional<Outcome> Redecide(const Item& item, const Ask& ask, std::string_view text) {
+// `copy`: nullptr, or where to hand out that state.
+std::optional<Outcome> Redecide(const Item& item, const Ask& ask, std::string_view text, StateCopy* copy = nullptr) {
   const algorithms::Algorithm& algorithm = algorithms::Of(item.limit->kind);
   auto words = ParseWords(text);
   if (!words) return std::nullopt;
-  if (algorithm.shape == Shape::kList) return algorithm.apply_list(*item.limit, ask, *words);
+  if (algorithm.shape == Shape::kList) {
+    const Outcome outcome = algorithm.apply_list(*item.limit, ask, *words);
+    if (copy != nullptr && item.limit->kind == Kind::kAdaptive) CopyState(item, ask.now, std::move(*words), copy);
+    return outcome;
+  }
   if (words->size() > 1) return std::nullopt;
   Word word = words->empty() ? 0 : words->front();
   return algorithm.apply_word(*item.limit, ask, word);
@@ -298,7 +309,8 @@ bool TellsSummary(const Limit& limit) {
   return letter == 's' || letter == 'l' || letter == 'c';
 }
 
-std::optional<Outcome> DecodeItem(const Plan& plan, const Item& item, bool admitted, Nanos now, std::string_view told) {
+std::optional<Outcome> DecodeItem(const Plan& plan, const Item& item, bool admitted, Nanos now, std::string_view told,
+                                  StateCopy* copy) {
   if (!told.starts_with('a') && !told.starts_with('d')) return std::nullopt;
   const bool allowed = told.starts_with('a');
   told.remove_prefix(1);
@@ -309,7 +321,7 @@ std::optional<Outcome> DecodeItem(const Plan& plan, const Item& item, bool admit
     if (outcome) outcome->verdict = Verdict::kAllowed;
     return outcome;
   }
-  auto outcome = Redecide(item, {plan.op, item.cost, now, item.token}, told);
+  auto outcome = Redecide(item, {plan.op, item.cost, now, item.token}, told, copy);
   if (outcome && (outcome->verdict == Verdict::kAllowed) != allowed) return std::nullopt;
   return outcome;
 }
@@ -328,6 +340,7 @@ bool NeedsStore(const Plan& plan) {
 
 void DecideWithoutStore(Plan& plan) {
   std::ranges::fill(plan.outcomes, Unlimited());
+  if (plan.copies != nullptr) std::fill_n(plan.copies, plan.items.size(), StateCopy{});
   plan.status = PlanStatus::kOk;
   plan.admitted = true;
 }
@@ -368,6 +381,7 @@ bool DecodePlan(const Reply& reply, Nanos now, Plan& plan) {
   const bool admitted = reply.elements[0].integer == 1;
   std::vector<Outcome> outcomes;
   outcomes.reserve(plan.items.size());
+  std::vector<StateCopy> copies(plan.copies == nullptr ? 0 : plan.items.size());
   std::size_t next = 1;
   for (const Item& item : plan.items) {
     if (!IsCounted(*item.limit)) {
@@ -375,12 +389,14 @@ bool DecodePlan(const Reply& reply, Nanos now, Plan& plan) {
       continue;
     }
     if (next == reply.elements.size() || reply.elements[next].type != ReplyType::kString) return false;
-    const auto outcome = DecodeItem(plan, item, admitted, now, reply.elements[next++].text);
+    StateCopy* const copy = copies.empty() ? nullptr : &copies[outcomes.size()];
+    const auto outcome = DecodeItem(plan, item, admitted, now, reply.elements[next++].text, copy);
     if (!outcome) return false;
     outcomes.push_back(*outcome);
   }
   if (next != reply.elements.size()) return false;
   std::ranges::copy(outcomes, plan.outcomes.begin());
+  std::ranges::move(copies, plan.copies);
   plan.status = PlanStatus::kOk;
   plan.admitted = admitted;
   return true;

@@ -32,7 +32,7 @@ enum class ScriptBy : std::uint8_t { kSha, kText };
 // Adds the whole command, EVALSHA or EVAL.
 void EncodePlan(const Plan& plan, Nanos now, const Encoding& encoding, ScriptBy by, Command& command);
 
-// Fills in outcomes, status and admitted. False, and the plan is untouched, when this is no answer to it.
+// Fills in outcomes, copies, status and admitted. False, and the plan is untouched, when this is no answer to it.
 [[nodiscard]] bool DecodePlan(const Reply& reply, Nanos now, Plan& plan);
 
 }  // namespace weir::storage::redis

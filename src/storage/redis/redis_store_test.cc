@@ -4,11 +4,13 @@
 
 #include <array>
 #include <atomic>
+#include <cstdlib>
 #include <deque>
 #include <memory>
 #include <string>
 #include <vector>
 
+#include "algorithms/adaptive.h"
 #include "storage/redis/courteous_server.h"
 
 namespace weir::storage::redis {
@@ -39,6 +41,41 @@ TEST_F(RedisStoreTest, ADenialIsDescribedFromTheStateThatComesBack) {
   EXPECT_FALSE(answered.admitted);
   EXPECT_EQ(answered.outcome.verdict, Verdict::kLater);
   EXPECT_EQ(answered.outcome.retry_after_ns, kSecond);
+}
+
+TEST_F(RedisStoreTest, ACopyOfAStateIsOfTheTimeThatTheServersClockShows) {
+  const Limit limit = algorithms::Sanitize({.kind = algorithms::Kind::kAdaptive,
+                                            .capacity = 50,
+                                            .window = kMinute,
+                                            .learning_window = kHour,
+                                            .min_capacity = 1,
+                                            .max_capacity = 500});
+  algorithms::Words state;
+  algorithms::adaptive::Feedback(limit, state, 20 * kMillisecond, true, kStart);
+  std::string told = "a";
+  for (const algorithms::Word word : state) told += (told.size() > 1 ? " " : "") + std::to_string(word);
+  const auto server = Serve(
+      [&told](const Words&) { return Answer{"*2\r\n:1\r\n$" + std::to_string(told.size()) + "\r\n" + told + "\r\n"}; });
+  RedisStoreOptions options = ImpatientOptions(server->url());
+  options.clock = ClockSource::kServer;
+  const auto store = MakeStore(options);
+  ASSERT_TRUE(Eventually([&] { return store->DetailedStats().clock_round_trip > 0; }));
+
+  // The server's clock stands at kStart: this machine's is far from it.
+  const std::vector<Item> items = {ItemOf(limit, "rule@1", "a", 0)};
+  std::array<Outcome, 1> outcomes;
+  std::array<StateCopy, 1> copies;
+  Plan plan{Op::kPeek, items, outcomes, PlanStatus::kOk, false, copies.data()};
+  Waiter waiter;
+  ASSERT_FALSE(store->Apply({&plan, 1}, SystemClock().Now(), &waiter));
+  waiter.Wait();
+  ASSERT_EQ(plan.status, PlanStatus::kOk);
+  const Words sent = server->Received("EVALSHA").at(0);
+  EXPECT_EQ(sent[4], "peek");
+  EXPECT_EQ(copies[0].now, std::stoll(sent[5]) * kSecond + std::stoll(sent[6]));
+  EXPECT_LT(std::abs(copies[0].now - kStart), kHour);
+  EXPECT_EQ(copies[0].words, state);
+  EXPECT_EQ(algorithms::adaptive::Explain(limit, copies[0].words, copies[0].now).effective_limit, outcomes[0].limit);
 }
 
 TEST_F(RedisStoreTest, ABatchIsPipelinedInOrder) {
