@@ -41,7 +41,7 @@ using weir::algorithms::Limit;
 using weir::algorithms::Op;
 using weir::algorithms::Word;
 
-constexpr std::size_t kPicks = 1 << 22;
+constexpr std::size_t kPicks = 1 << 21;
 constexpr Nanos kStart = 1'800'000'000 * weir::kSecond;
 
 Limit Bucket() {

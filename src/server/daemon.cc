@@ -241,8 +241,8 @@ Result<std::unique_ptr<Daemon>> Daemon::Start(DaemonOptions options) {
   auto server = net::Server::Start({.threads = parts->server_config.threads,
                                     .max_connections = parts->server_config.max_connections,
                                     .max_input_bytes = parts->server_config.max_request_bytes + 65'536,
-                                     .max_output_bytes = MostOutput(parts->server_config.max_request_bytes),
-                                     .max_buffered_bytes = parts->server_config.max_buffered_bytes,
+                                    .max_output_bytes = MostOutput(parts->server_config.max_request_bytes),
+                                    .max_buffered_bytes = parts->server_config.max_buffered_bytes,
                                     .idle_timeout_ms = parts->server_config.idle_timeout_ms},
                                    std::move(*listeners));
   if (!server) return std::unexpected(server.error());
