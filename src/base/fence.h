@@ -16,7 +16,8 @@ inline void LightFence() noexcept { std::atomic_signal_fence(std::memory_order_s
 
 // Every other thread of the process passes a full fence at some point between call and return. So of a LightFence and a
 // HeavyFence one comes first, as if both were sequentially consistent. Takes microseconds. Only after
-// HasAsymmetricFences() has returned true.
-void HeavyFence() noexcept;
+// HasAsymmetricFences() has returned true. False: the kernel refused after all (a sandbox that was entered since, no
+// memory), and nothing is ordered.
+[[nodiscard]] bool HeavyFence() noexcept;
 
 }  // namespace weir

@@ -33,7 +33,11 @@ TEST(Fence, OneSideSeesTheOther) {
   for (int round = 1; round <= kRounds; ++round) {
     meet(2 * round - 1);
     heavy.store(round, std::memory_order_relaxed);
-    asymmetric ? HeavyFence() : full();
+    if (asymmetric) {
+      EXPECT_TRUE(HeavyFence());
+    } else {
+      full();
+    }
     const int saw = light.load(std::memory_order_relaxed);
     meet(2 * round);
     if (saw != round && light_saw.load() != round) ++missed;

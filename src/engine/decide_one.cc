@@ -40,7 +40,7 @@ bool ArePlain(const Ruleset& rules, const Call& call, const Resolution& resoluti
 
 }  // namespace
 
-bool DecideOne(Core& core, const Ruleset& rules, Nanos now, Call& call) {
+bool DecideOne(Core& core, const Ruleset& rules, Nanos now, const HashedSubject& expected, Call& call) {
   Arena arena;
   Resolved resolved(rules, call, now, arena);
   ResolveCall(rules, call, resolved);
@@ -53,13 +53,13 @@ bool DecideOne(Core& core, const Ruleset& rules, Nanos now, Call& call) {
   std::uint32_t count = 0;
   if (asks) {
     Identify identify(rules.snapshot(), rules.extractors(), call.request, resolved.facts, resolved.resolution.tenant,
-                      arena, call.expected);
+                      arena, expected);
     for (const config::Rule* rule : resolved.resolution.rules) {
       const RuleUse& use = rules.UseOf(*rule);
       const auto add = [&](const algorithms::Limit& limit, std::string_view subject) {
         new (items.at(count)) Item(ItemOf(use, *rule, limit, subject, call.request.cost, identify));
         // The rest goes on while the line of another subject than the expected one comes.
-        if (subject.data() != call.expected.text.data()) core.store->Expect(items.at(count)->key);
+        if (subject.data() != expected.text.data()) core.store->Expect(items.at(count)->key);
         new (parts.at(count)) Part{.use = &use};
         new (outcomes.at(count)) Outcome;
         ++count;

@@ -162,6 +162,28 @@ TEST_F(DecideOneTest, DecidesAsABatchDoes) {
   EXPECT_GT(allowed, 2000U);
 }
 
+// Front ends read one request after another into the same memory, and keep their calls.
+TEST_F(DecideOneTest, MemoryThatIsUsedAgainIsAnotherSubject) {
+  for (const char* const identifier : {"user_id", "ip_address", "api_key"}) {
+    Start("global: {free_tier: {max_requests: 1, window_seconds: 60, algorithm: token_bucket, identifier: " +
+          std::string(identifier) + "}}\n");
+    ASSERT_TRUE(store_->CompletesInline());
+    std::string memory = "192.0.2.1";
+    Call call;
+    call.request.user = call.request.peer_ip = call.request.api_key = memory;
+    engine_->Run({&call, 1});
+    EXPECT_TRUE(call.decision.allowed);
+    engine_->Run({&call, 1});
+    EXPECT_FALSE(call.decision.allowed);
+    memory.back() = '2';
+    engine_->Run({&call, 1});
+    EXPECT_TRUE(call.decision.allowed) << identifier;
+    memory.back() = '1';
+    engine_->Run({&call, 1});
+    EXPECT_FALSE(call.decision.allowed) << identifier;
+  }
+}
+
 TEST_F(DecideOneTest, ReusedCallsCarryNothingOver) {
   Start(R"(
 global: {free_tier: {max_requests: 5, window_seconds: 60, algorithm: token_bucket, identifier: user_id}}

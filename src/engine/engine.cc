@@ -93,15 +93,16 @@ HashedSubject Engine::Expect(const Request& request) const {
   return expected;
 }
 
-bool Engine::Submit(std::span<Call> calls, storage::Completion* done) {
+bool Engine::Submit(std::span<Call> calls, storage::Completion* done, const HashedSubject& told) {
   Core& core = *parts_->core;
   const bool one = calls.size() == 1 && MayDecideOne(core, calls[0]);
-  if (one && calls[0].expected.text.empty()) calls[0].expected = Expect(calls[0].request);
+  // Never kept in the call: its memory may be used again for another subject of the same length.
+  const HashedSubject expected = !one ? HashedSubject() : told.text.empty() ? Expect(calls[0].request) : told;
   const auto rules = parts_->rules->Read();
   const Nanos now = core.clock.Now();
   if (core.reservations.AnyEnded(now)) [[unlikely]]
     CancelEnded(now);
-  if (one && DecideOne(core, *rules, now, calls[0])) return true;
+  if (one && DecideOne(core, *rules, now, expected, calls[0])) return true;
   return SubmitAt(now, calls, done);
 }
 
@@ -166,9 +167,9 @@ bool Engine::Submit(std::span<Throttle> throttles, storage::Completion* done) {
   return trip.party == nullptr || trip.party->Leave();
 }
 
-void Engine::Run(std::span<Call> calls) {
+void Engine::Run(std::span<Call> calls, const HashedSubject& expected) {
   Wait wait;
-  if (!Submit(calls, &wait)) wait.Await();
+  if (!Submit(calls, &wait, expected)) wait.Await();
 }
 
 Result<> Engine::Apply(const EnterpriseRateLimitConfig& config) {

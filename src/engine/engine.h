@@ -49,7 +49,6 @@ struct Call {
   // envoy.unknown_domain: kUnknownDomain in the decision, or (error) kNotFound in `status`.
   bool descriptor = false;
   Join join = Join::kNone;
-  HashedSubject expected;  // from Engine::Expect(request), by a caller who could ask early; else empty
   // descriptor: a limit that the client brings, instead of the domain's. Sanitized.
   const algorithms::Limit* brought = nullptr;
   std::vector<ExplainStep>* trace = nullptr;  // set: every step is written down (allocates)
@@ -98,16 +97,17 @@ class Engine {
   ~Engine();
 
   // Whom the request is probably counted for, whose states a store in memory now begins to fetch: they lie together, so
-  // that need not wait until it is known which rules apply. For Call::expected; Submit does it itself for one call that
-  // has none. Borrows from the request. No lock, no allocation.
+  // that need not wait until it is known which rules apply. For Submit of one call of this very request, which does it
+  // itself when it is not told. Borrows from the request. No lock, no allocation.
   HashedSubject Expect(const Request& request) const;
 
   // Runs the calls as one batch, in order. True: all complete on return. False: `done->Done()` follows, on a thread of
   // the store. `done` may be nullptr only when the store is known to complete inline.
-  [[nodiscard]] bool Submit(std::span<Call> calls, storage::Completion* done);
+  // `expected`: of the one call's request, by a caller who could ask early.
+  [[nodiscard]] bool Submit(std::span<Call> calls, storage::Completion* done, const HashedSubject& expected = {});
   [[nodiscard]] bool Submit(std::span<Throttle> throttles, storage::Completion* done);
   // The same for a caller that may wait: returns when complete.
-  void Run(std::span<Call> calls);
+  void Run(std::span<Call> calls, const HashedSubject& expected = {});
 
   // Swaps the configuration; readers never wait. An invalid one changes nothing. A change of `storage.kind` is refused
   // with kFailedPrecondition: it needs a restart. Must not be called by an observer.

@@ -79,7 +79,8 @@ class Identify {
   }
   // The hash of a subject that was found here.
   const SubjectHash& HashOf(std::string_view subject) {
-    if (subject.data() != hashed_.text.data() || subject.size() != hashed_.text.size()) {
+    const bool known = hashed_.text.data() != nullptr && subject.data() == hashed_.text.data();
+    if (!known || subject.size() != hashed_.text.size()) {
       hashed_ = {.text = subject, .hash = HashSubject(subject)};
     }
     return hashed_.hash;

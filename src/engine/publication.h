@@ -67,8 +67,12 @@ class Published {
   void Publish(std::shared_ptr<const T> next) {
     const std::lock_guard lock(writers_);
     Node* node = new Node{std::move(next)};
-    const std::unique_ptr<Node> former(current_.exchange(node, std::memory_order_seq_cst));
-    if (asymmetric_) HeavyFence();
+    std::unique_ptr<Node> former(current_.exchange(node, std::memory_order_seq_cst));
+    // Without the fence nobody can tell who still reads the former value: it stays for ever, which is only memory.
+    if (asymmetric_ && !HeavyFence()) {
+      (void)former.release();
+      return;
+    }
     for (int round = 0; round < 2; ++round) {
       const std::uint32_t left = epoch_.fetch_add(1, std::memory_order_seq_cst) & 1U;
       for (const Slot& slot : slots_) AwaitZero(slot.readers[left]);

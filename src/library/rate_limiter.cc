@@ -27,8 +27,7 @@ struct RateLimiter::Parts {
     Call call;
     call.kind = kind;
     call.request = request;
-    call.expected = expected;
-    engine->Run({&call, 1});
+    engine->Run({&call, 1}, expected);
     return call;
   }
 };

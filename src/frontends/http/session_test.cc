@@ -202,6 +202,7 @@ TEST(HttpSession, ChecksAndCounts) {
                 std::to_string(first.body.size()) + "\r\n");
   EXPECT_EQ(f.Post("/v1/check", kAlice).Json().at("remaining"), 0);
   EXPECT_EQ(f.Post("/v1/check", R"({"user":"bob"})").Json().at("remaining"), 1);
+  EXPECT_EQ(f.Post("/v1/check", R"({"user":"clara"})").Json().at("remaining"), 1) << "a name as long as alice's";
 }
 
 TEST(HttpSession, DeniesWithHeadersAndAProblem) {

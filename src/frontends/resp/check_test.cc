@@ -36,6 +36,7 @@ TEST_F(CheckTest, DecidesByTheRules) {
   EXPECT_EQ(Say("WEIR.CHECK user u"), Decided(false, 0, 60'000, ":12000\r\n", kNull));
   engine_.clock.Advance(500'000);  // half a millisecond: times are rounded up
   EXPECT_EQ(Say("WEIR.CHECK user u"), Decided(false, 0, 60'000, ":12000\r\n", kNull));
+  EXPECT_EQ(Say("WEIR.CHECK user v"), Decided(true, 4, 12'000, ":0\r\n", kNull)) << "a name as long as u";
   EXPECT_EQ(Say("WEIR.CHECK user other cost 2"), Decided(true, 3, 24'000, ":0\r\n", kNull));
   EXPECT_EQ(Say("WEIR.CHECK user third cost 6"), Decided(false, 5, 0, kNull, kNull));
 }

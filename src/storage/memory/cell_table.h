@@ -3,8 +3,9 @@
 //
 // Where a state may be: in the home line, which its subject's states under all rules have in common (base/hash.h), so
 // that a plan of several rules usually reads one line; then in two windows of four neighbouring lines each, chosen by
-// the whole fingerprint. All three depend on secrets of this table, so that nobody outside can aim subjects at one
-// place. At the fullest 94% sit in the home line when a subject has one state, 85% when it has two.
+// the whole fingerprint and secrets of this table, so that nobody outside can aim subjects at one place. (Who looks for
+// subjects that agree in the upper bits can aim at one home line; that costs those who share it a look at the windows.)
+// At the fullest 94% sit in the home line when a subject has one state, 85% when it has two.
 //
 // Invariants:
 //  1. At most one cell has a given owner and a word that is not pending: one subject, one state.

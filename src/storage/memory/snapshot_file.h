@@ -5,7 +5,7 @@
 // may be missing. Nothing waits for it: cells are read one by one, list states a few at a time under their shard's
 // lock.
 //
-// The format (little endian, version 1):
+// The format (little endian, version 2: the keys of version 1 were hashed otherwise):
 //   header   "weirSNAP", u32 version, u32 zero, i64 created at (ns since the epoch), u64 checksum
 //   blocks   u32 type, u32 count, u32 bytes of payload, u32 zero, u64 checksum, payload
 //     'W'    count of {u64 owner (fingerprint), i64 word}: buckets
@@ -25,7 +25,7 @@
 
 namespace weir::storage::memory {
 
-inline constexpr std::uint32_t kSnapshotVersion = 1;
+inline constexpr std::uint32_t kSnapshotVersion = 2;
 
 // The system calls of writing, so that tests can make them fail. Each as in POSIX.
 struct FileCalls {
