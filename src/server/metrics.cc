@@ -171,8 +171,8 @@ void AddConnections(Page& page, const net::ServerStats& stats) {
   page.Counter("weir_connections_overflow_closed_total", "Connections closed because a buffer of theirs was full.",
                stats.overflow_closed);
   page.Counter("weir_connections_crowded_closed_total",
-               "Connections closed because all connections' buffers together were full.", stats.crowded_closed);
-  page.Gauge("weir_buffered_bytes", "Bytes in all connections' buffers now.",
+               "Connections closed because all connections together held as much as they may.", stats.crowded_closed);
+  page.Gauge("weir_buffered_bytes", "Bytes that all connections together hold now.",
              static_cast<double>(stats.buffered_bytes));
   page.Gauge("weir_connections_open", "Connections open now.", static_cast<double>(stats.open));
   page.Counter("weir_received_bytes_total", "Bytes received.", stats.bytes_in);
