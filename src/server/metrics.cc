@@ -246,15 +246,27 @@ std::shared_ptr<const std::string> MetricsPage::Get() {
     second_ = now;
     rendered_ = 0;
   }
-  if (text_ != nullptr && (rendered_ >= (large ? 1 : kMostSmall) || (large && rendering_))) return text_;
+  if (text_ != nullptr && (rendered_ >= (large ? 1 : kMostSmall) || (large && rendering_ > 0))) return text_;
   ++rendered_;
-  rendering_ = true;
+  ++rendering_;
+  const std::uint64_t ticket = ++tickets_;
   lock.unlock();
-  auto text = std::make_shared<const std::string>(render_());
+  std::shared_ptr<const std::string> text;
+  try {
+    text = std::make_shared<const std::string>(render_());
+  } catch (...) {
+    lock.lock();
+    --rendering_;
+    throw;
+  }
   lock.lock();
-  rendering_ = false;
-  text_ = text;
-  return text;
+  --rendering_;
+  // Of small pages several may be rendered at once, and end in any order.
+  if (ticket > newest_) {
+    newest_ = ticket;
+    text_ = std::move(text);
+  }
+  return text_;
 }
 
 }  // namespace weir::server
