@@ -173,6 +173,8 @@ Result<SimulationReport> Simulate(EnterpriseRateLimitConfig config, std::istream
   MemoryStorage memory;
   if (const auto* written = std::get_if<MemoryStorage>(&config.storage.kind)) memory.max_entries = written->max_entries;
   config.storage.kind = memory;
+  // A denial of the past is no event.
+  config.analytics.event_logging = false;
   ManualClock clock(0);
   auto limiter = RateLimiter::Create(config, {.clock = &clock, .extractors = {}});
   if (!limiter) return std::unexpected(limiter.error());

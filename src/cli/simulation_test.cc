@@ -54,6 +54,18 @@ TEST(Simulation, ShadowRulesDenyNobodyAndAreCounted) {
   EXPECT_EQ(report->shadow_denied, 20u);
 }
 
+TEST(Simulation, WritesNoEventLog) {
+  EnterpriseRateLimitConfig config = TenPerMinute();
+  config.analytics.event_logging = true;
+  std::stringstream log;
+  for (int i = 0; i < 30; ++i) log << Line("192.0.2.1", i);
+  testing::internal::CaptureStderr();
+  const auto report = Simulate(config, log, {});
+  EXPECT_EQ(testing::internal::GetCapturedStderr(), "");
+  ASSERT_TRUE(report);
+  EXPECT_EQ(report->denied, 20u);
+}
+
 TEST(Simulation, CountsWhatItCannotReadAndGoesOn) {
   std::stringstream log;
   log << "hello\n" << Line("192.0.2.1", 0) << std::string(200'000, 'x') << "\n" << Line("192.0.2.1", 1);

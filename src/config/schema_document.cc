@@ -195,9 +195,8 @@ Ref<ServerConfig> ServerType() {
       .With("max_request_bytes", &ServerConfig::max_request_bytes, Count32({1024, 1 << 30}),
             "A larger request is refused.")
       .With("max_buffered_bytes", &ServerConfig::max_buffered_bytes, Count(),
-            "What all connections together may hold of requests that are not complete and answers that are not taken; "
-            "the "
-            "connection that would hold more is closed. 0: no bound.")
+            "What all connections together may hold of requests that are not complete or not answered and of answers "
+            "that are not taken; the connection that would hold more is closed. 0: no bound.")
       .With("max_header_count", &ServerConfig::max_header_count, Count32({1, 10'000}),
             "A request with more headers is refused.")
       .With(

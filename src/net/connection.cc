@@ -356,6 +356,7 @@ bool SocketConnection::SendSome() {
 bool SocketConnection::CountBuffers() {
   std::size_t held = input_.empty() ? 0 : input_.capacity();
   if (unsent() > 0) held += output_.capacity() + wire_.capacity();
+  held += session_->held();
   // What any connection may keep is not worth counting: nearly all never touch the shared sum.
   if (held <= kKeepInput) held = 0;
   if (held == counted_) [[likely]]

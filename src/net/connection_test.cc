@@ -137,6 +137,33 @@ TEST_F(ConnectionTest, AllConnectionsTogetherHoldNoMoreThanTheirBound) {
   wait_for([](const ServerStats& stats) { return stats.buffered_bytes == 0; });
 }
 
+TEST_F(ConnectionTest, WhatSessionsHoldCountsAmongIt) {
+  options_.max_buffered_bytes = 1'500'000;
+  Start();
+  const auto wait_for = [&](std::uint64_t bytes) {
+    for (int i = 0; i < 2'000 && server_->Stats().buffered_bytes != bytes; ++i) Rest(10);
+    EXPECT_EQ(server_->Stats().buffered_bytes, bytes);
+  };
+  TestClient first = Client(), second = Client();
+  first.Send("hold 700000\n");
+  EXPECT_EQ(first.ReceiveLine(), "hold 700000\n");
+  wait_for(700'000);
+  second.Send("hold 900000\n");
+  EXPECT_EQ(second.ReceiveLine(), "hold 900000\n");
+  EXPECT_TRUE(second.AtEnd());
+  EXPECT_EQ(server_->Stats().crowded_closed, 1U);
+  first.Send("hold 1400000\n");
+  EXPECT_EQ(first.ReceiveLine(), "hold 1400000\n");
+  wait_for(1'400'000);
+  first.Send("hold 0\n");
+  EXPECT_EQ(first.ReceiveLine(), "hold 0\n");
+  wait_for(0);
+  first.Send("hold 1000000\n");
+  wait_for(1'000'000);
+  first.Close();
+  wait_for(0);
+}
+
 TEST_F(ConnectionTest, DeliversNothingWhilePausedAndEverythingAfterwards) {
   Start();
   TestClient client = Client();

@@ -128,7 +128,7 @@ class Loop {
   void Forget(SocketConnection& connection);
   // Its OnReady(0) is called in the next turn, which comes at once.
   void Again(SocketConnection& connection);
-  // Counts bytes in a connection's buffers, over all loops. False: there would be too many, and these are not counted.
+  // Counts bytes that a connection holds, over all loops. False: there would be too many, and these are not counted.
   bool TakeBuffer(std::size_t bytes);
   void GiveBuffer(std::size_t bytes);
   // Its OnAlarm() is called at `at_ms` (of NowMs), a little late. A connection has one at most, and clears it with the

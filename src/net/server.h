@@ -33,7 +33,7 @@ struct ServerOptions {
   std::uint32_t max_connections = 10'000;              // over all listeners; more are closed at once and counted
   std::uint32_t max_input_bytes = (1 << 20) + 65'536;  // unconsumed input of one connection
   std::uint32_t max_output_bytes = 16 << 20;           // unsent output of one connection; a reader this slow is closed
-  std::uint64_t max_buffered_bytes = 1 << 30;          // in all connections' buffers; 0 = no bound
+  std::uint64_t max_buffered_bytes = 1 << 30;          // in all connections' buffers and sessions; 0 = no bound
   // Without a byte in either direction, with a request that does not become complete, or with an answer that its peer
   // does not take; 0 = none.
   std::uint32_t idle_timeout_ms = 60'000;
@@ -44,8 +44,8 @@ struct ServerStats {
   std::uint64_t idle_closed = 0;      // silent, or with a request that did not become complete
   std::uint64_t slow_closed = 0;      // its peer did not take what was answered
   std::uint64_t overflow_closed = 0;  // a buffer of its own was full
-  std::uint64_t crowded_closed = 0;   // all connections' buffers were, and its own grew
-  std::uint64_t buffered_bytes = 0;   // now, in all connections' buffers
+  std::uint64_t crowded_closed = 0;   // all connections together were full, and it would have held more
+  std::uint64_t buffered_bytes = 0;   // now, in all connections' buffers and sessions
 };
 
 class Server {

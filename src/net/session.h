@@ -62,6 +62,11 @@ class Session {
 
   // The time that the session asked for with WakeAfter() has come.
   virtual void OnWake() {}
+
+  // Bytes that the peer makes the session hold now: requests consumed and not answered, answers that are not in the
+  // connection's output yet. They count among what all connections together may hold (ServerOptions). Asked at the end
+  // of every turn that concerned the connection, so a session keeps a running total.
+  virtual std::size_t held() const { return 0; }
 };
 
 // Makes the session of a new connection. Called on the connection's loop. `connection` outlives the session.

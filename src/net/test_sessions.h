@@ -86,6 +86,7 @@ class LineSession final : public Session {
   }
 
   void OnWake() override { connection_.output().append("woken\n"); }
+  std::size_t held() const override { return held_; }
 
   // Ends "pause" with `answer`; on the loop.
   void Continue(std::string_view answer) {
@@ -114,6 +115,7 @@ class LineSession final : public Session {
       stopped_ = true;
       connection_.Pause();
     }
+    if (line.starts_with("hold ")) held_ = std::strtoul(std::string(line.substr(5)).c_str(), nullptr, 10);
     if (line.starts_with("wake "))
       connection_.WakeAfter(static_cast<std::uint32_t>(std::strtoul(std::string(line.substr(5)).c_str(), nullptr, 10)));
     if (line == "pause" || line == "share") stage_.Share({connection_.Share(), this});
@@ -122,6 +124,7 @@ class LineSession final : public Session {
   Connection& connection_;
   Stage& stage_;
   bool partial_ = false, stopped_ = false;
+  std::size_t held_ = 0;
 };
 
 }  // namespace weir::net

@@ -16,6 +16,7 @@
 #include "server/descriptors.h"
 #include "server/grpc_front_end.h"
 #include "server/metrics.h"
+#include "server/readiness.h"
 #include "server/systemd.h"
 
 namespace weir::server {
@@ -73,14 +74,6 @@ void ApplyOverrides(const DaemonOptions& options, ServerConfig& server) {
   Override(server.admin, options.admin);
 }
 
-// Whether anything is denied because the store does not answer.
-bool DeniesWithoutStore(const config::Snapshot& snapshot) {
-  return snapshot.document().storage.on_store_failure == StoreFailurePolicy::kDeny ||
-         std::ranges::any_of(snapshot.rules(), [](const config::Rule& rule) {
-           return !rule.unlimited && !rule.shadow && rule.on_store_failure == StoreFailurePolicy::kDeny;
-         });
-}
-
 // More than a gRPC session lets its reader leave (GrpcFrontEnd), so that it is the session that ends it.
 std::uint32_t MostOutput(std::uint32_t max_request_bytes) {
   const std::uint64_t most =
@@ -128,6 +121,7 @@ struct Daemon::Parts {
   std::atomic<std::uint64_t> reloads_ok{0}, reloads_failed{0};
   std::mutex reloading;
   std::vector<std::string> files;  // by `reloading`
+  mutable FactOfVersion denies_without_store;
 
   MetricsPage metrics{[this] { return Rendered(); }, [] { return SteadyNow(); }};
 
@@ -151,7 +145,8 @@ struct Daemon::Parts {
     if (store.GetHealth() != storage::Health::kDown) return true;
     *why = fmt::format("degraded: store {} is down, and rules decide by their on_store_failure", store.Name());
     const auto snapshot = limiter->engine().snapshot();
-    return snapshot->document().server.ready_when_degraded.value_or(!DeniesWithoutStore(*snapshot));
+    if (const auto& set = snapshot->document().server.ready_when_degraded) return *set;
+    return !denies_without_store.Get(snapshot->version(), [&] { return DeniesWithoutStore(*snapshot); });
   }
 
   void PrepareFrontEnds() {

@@ -171,8 +171,8 @@ void AddConnections(Page& page, const net::ServerStats& stats) {
   page.Counter("weir_connections_overflow_closed_total", "Connections closed because a buffer of theirs was full.",
                stats.overflow_closed);
   page.Counter("weir_connections_crowded_closed_total",
-               "Connections closed because all connections' buffers together were full.", stats.crowded_closed);
-  page.Gauge("weir_buffered_bytes", "Bytes in all connections' buffers now.",
+               "Connections closed because all connections together held as much as they may.", stats.crowded_closed);
+  page.Gauge("weir_buffered_bytes", "Bytes that all connections together hold now.",
              static_cast<double>(stats.buffered_bytes));
   page.Gauge("weir_connections_open", "Connections open now.", static_cast<double>(stats.open));
   page.Counter("weir_received_bytes_total", "Bytes received.", stats.bytes_in);
@@ -246,15 +246,27 @@ std::shared_ptr<const std::string> MetricsPage::Get() {
     second_ = now;
     rendered_ = 0;
   }
-  if (text_ != nullptr && (rendered_ >= (large ? 1 : kMostSmall) || (large && rendering_))) return text_;
+  if (text_ != nullptr && (rendered_ >= (large ? 1 : kMostSmall) || (large && rendering_ > 0))) return text_;
   ++rendered_;
-  rendering_ = true;
+  ++rendering_;
+  const std::uint64_t ticket = ++tickets_;
   lock.unlock();
-  auto text = std::make_shared<const std::string>(render_());
+  std::shared_ptr<const std::string> text;
+  try {
+    text = std::make_shared<const std::string>(render_());
+  } catch (...) {
+    lock.lock();
+    --rendering_;
+    throw;
+  }
   lock.lock();
-  rendering_ = false;
-  text_ = text;
-  return text;
+  --rendering_;
+  // Of small pages several may be rendered at once, and end in any order.
+  if (ticket > newest_) {
+    newest_ = ticket;
+    text_ = std::move(text);
+  }
+  return text_;
 }
 
 }  // namespace weir::server

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <mutex>
@@ -32,7 +33,8 @@ std::string RenderMetrics(const MetricsSources& sources);
 
 // The page as those who ask get it. It is asked for on loops that serve requests, and rendering costs a thousand times
 // what a decision does: so only so often a second, and a large page (hundreds of rules) once, and not while somebody
-// renders it anyway. Those who ask more often get the latest one. Thread-safe.
+// renders it anyway. Those who ask more often get the latest one; a page whose rendering began before that of the
+// latest one is given to nobody. Throws what `render` throws. Thread-safe.
 class MetricsPage {
  public:
   static constexpr std::size_t kLarge = 64 << 10;  // bytes
@@ -46,11 +48,13 @@ class MetricsPage {
  private:
   const std::function<std::string()> render_;
   const std::function<Nanos()> now_;
-  std::mutex mutex_;  // guards what follows
-  bool rendering_ = false;
+  std::mutex mutex_;   // guards what follows
+  int rendering_ = 0;  // how many are at it
+  std::uint64_t tickets_ = 0;
   std::shared_ptr<const std::string> text_;
-  Nanos second_ = 0;  // its beginning
-  int rendered_ = 0;  // in it
+  std::uint64_t newest_ = 0;  // the ticket of text_, taken before it was rendered
+  Nanos second_ = 0;          // its beginning
+  int rendered_ = 0;          // in it
 };
 
 }  // namespace weir::server

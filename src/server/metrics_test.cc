@@ -7,6 +7,8 @@
 #include <functional>
 #include <set>
 #include <sstream>
+#include <stdexcept>
+#include <string>
 #include <utility>
 
 #include "weir/rate_limiter.h"
@@ -131,6 +133,43 @@ TEST(MetricsPage, IsRenderedSoOftenASecondAndALargeOneOnce) {
   now += kSecond;
   EXPECT_EQ(page.Get()->size(), 100U);
   EXPECT_EQ(rendered, 2 + MetricsPage::kMostSmall);
+}
+
+TEST(MetricsPage, WhatBeganEarlierReplacesNothingNewer) {
+  int rendered = 0;
+  std::function<void()> while_rendering;
+  MetricsPage page(
+      [&] {
+        const std::string text = std::to_string(++rendered);
+        if (while_rendering) std::exchange(while_rendering, nullptr)();
+        return text;
+      },
+      [] { return 5 * kSecond; });
+  for (int i = 0; i < MetricsPage::kMostSmall - 2; ++i) page.Get();
+  const std::string newer = std::to_string(MetricsPage::kMostSmall);
+  // Another loop asks, and has its page first.
+  while_rendering = [&] { EXPECT_EQ(*page.Get(), newer); };
+  EXPECT_EQ(*page.Get(), newer);
+  EXPECT_EQ(rendered, MetricsPage::kMostSmall);
+  EXPECT_EQ(*page.Get(), newer);
+}
+
+TEST(MetricsPage, IsRenderedAgainAfterAFailure) {
+  Nanos now = 5 * kSecond;
+  int rendered = 0;
+  MetricsPage page(
+      [&] {
+        if (++rendered == 2) throw std::runtime_error("no memory");
+        return std::string(MetricsPage::kLarge + 1, 'x');
+      },
+      [&] { return now; });
+  const auto first = page.Get();
+  now += kSecond;
+  EXPECT_THROW(page.Get(), std::runtime_error);
+  EXPECT_TRUE(page.Get() == first);
+  now += kSecond;
+  EXPECT_TRUE(page.Get() != first);
+  EXPECT_EQ(rendered, 3);
 }
 
 }  // namespace

@@ -36,6 +36,7 @@ class GrpcSession final : public net::Session, private BatchOwner, private Excha
   void OnDrain() override;
   bool OnIdle() override;
   void OnWake() override;
+  std::size_t held() const override { return received_ + queued_; }
 
  private:
   friend struct Callbacks;

@@ -27,6 +27,15 @@ bool Matters(std::uint64_t before, std::uint64_t after) {
   return change > std::max<std::uint64_t>(std::max(before, after) / 10, 1);
 }
 
+// In the long run, or at once.
+bool GivesLess(const Assignment& part, const Assignment& held) {
+  using enum Assignment::Kind;
+  if (held.kind == kDenyAll || part.kind == kAllowAll) return false;
+  if (held.kind == kAllowAll || part.kind == kDenyAll) return part != held;
+  return part.max_tokens < held.max_tokens || std::uint64_t{part.tokens_per_fill} * held.interval_seconds <
+                                                  std::uint64_t{held.tokens_per_fill} * part.interval_seconds;
+}
+
 }  // namespace
 
 Key QuotaTable::KeyOf(std::string_view domain, std::span<const Attribute> bucket) {
@@ -179,7 +188,7 @@ QuotaTable::Reported QuotaTable::Report(std::uint64_t stream, const Held& held, 
   Rebalance(bucket, now, tell);
   member = std::ranges::find(bucket.members, stream, &Member::stream);
   const bool ages = member->told && member->told_until < member->reported + member->ttl - member->ttl / kRenewAfter;
-  if (ages) TellMember(bucket, *member, now, tell);
+  if (ages) TellMember(bucket, *member, Assignment(member->assignment), now, tell);
   return {.known = true,
           .member = true,
           .unassigned = bucket.budget.kind == Budget::Kind::kUnknown,
@@ -263,30 +272,35 @@ void QuotaTable::Rebalance(Bucket& bucket, Nanos now, Tell tell) const {
   // What a member that went has left is given to the others, however little it is to each.
   change |= given != bucket.budget.tokens;
   if (!change) return;
-  // First those that get less, so that they are told first.
+  // First those that get less. While one of them cannot be told, and so goes on with what it has, there is nothing for
+  // those that get more.
+  bool all_told = true;
   for (const bool less : {true, false}) {
+    if (!all_told) return;
     for (std::size_t i = 0; i < shares.size(); ++i) {
       Member& member = bucket.members[i];
-      const bool gets_less = member.told && shares[i] < member.share;
-      if (gets_less != less) continue;
       const Assignment part = PartOf(bucket.budget, shares[i]);
-      member.share = shares[i];
-      if (member.told && part == member.assignment) continue;
-      member.assignment = part;
-      TellMember(bucket, member, now, tell);
+      const bool holds = member.told_until != 0 && now <= member.told_until + kSecond;
+      const bool gets_less = holds && GivesLess(part, member.assignment);
+      if (gets_less != less) continue;
+      if (!member.told || part != member.assignment) all_told &= TellMember(bucket, member, part, now, tell);
+      if (member.told) member.share = shares[i];
     }
   }
 }
 
-// Not beyond the time at which the member would be forgotten, and never less than was promised before.
-void QuotaTable::TellMember(Bucket& bucket, Member& member, Nanos now, Tell tell) {
+// Not beyond the time at which the member would be forgotten, and never less than was promised before. A member that
+// cannot be told keeps what it has, and the bucket is looked at again.
+bool QuotaTable::TellMember(Bucket& bucket, Member& member, const Assignment& part, Nanos now, Tell tell) {
   const Nanos until = std::max({member.told_until, member.reported + member.ttl, now + kSecond});
-  member.told = tell(member.stream, bucket.entries, member.assignment, until - now);
+  member.told = tell(member.stream, bucket.entries, part, until - now);
   if (member.told) {
+    member.assignment = part;
     member.told_until = until;
   } else {
     bucket.dirty = true;
   }
+  return member.told;
 }
 
 QuotaTable::Counts QuotaTable::counts() const {

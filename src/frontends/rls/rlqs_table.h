@@ -2,8 +2,9 @@
 //
 // A stream of reports is a member of the buckets that it reports. Every report says how much was asked for since the
 // one before; from that, at most once a second a bucket, the parts are made anew (rlqs_shares.h), and whoever has
-// another part than before is told. Parts are left as they are while none would change by more than a tenth: a bucket
-// that Envoy is told anew begins full, so that each change lets a burst through.
+// another part than before is told: nobody gets more before those that get less have been told. Parts are left as they
+// are while none would change by more than a tenth: a bucket that Envoy is told anew begins full, so that each change
+// lets a burst through.
 //
 // An assignment ends at a time that the table knows too: `ttl` after the latest report, or three times as long as the
 // stream takes between reports, if that is longer. A member that has said nothing until a second after is forgotten,
@@ -106,8 +107,8 @@ class QuotaTable {
     std::uint64_t demand = 0;  // tokens an interval
     std::uint64_t share = 0;
     bool told = false;
-    Assignment assignment = {};
-    Nanos told_until = 0;
+    Assignment assignment = {};  // told last, and gone by until told_until
+    Nanos told_until = 0;        // 0: never
   };
   struct Bucket {
     std::string texts;  // what the entries point to
@@ -141,7 +142,7 @@ class QuotaTable {
                    const QuotaOptions& options);
   void DropSilent(Bucket& bucket, Nanos now) const;
   void Rebalance(Bucket& bucket, Nanos now, Tell tell) const;
-  static void TellMember(Bucket& bucket, Member& member, Nanos now, Tell tell);
+  static bool TellMember(Bucket& bucket, Member& member, const Assignment& part, Nanos now, Tell tell);
 
   const QuotaOptions options_;
   std::array<Shard, 16> shards_;

@@ -43,7 +43,7 @@ class QuotaTableTest : public testing::Test {
     snapshot_ = *next;
   }
   bool Tell(std::uint64_t stream, std::span<const Attribute> bucket, const Assignment& assignment, Nanos ttl) {
-    if (deaf_) return false;
+    if (deaf_ || deaf_streams_.contains(stream)) return false;
     std::string text;
     for (const Attribute& entry : bucket) text += std::string(entry.name) + "=" + std::string(entry.value) + ";";
     told_[stream] = {text, assignment, ttl};
@@ -72,6 +72,7 @@ class QuotaTableTest : public testing::Test {
   Nanos now_ = 1'700'000'000 * kSecond;
   Nanos wall_ahead_ = 0;
   bool deaf_ = false;  // nobody can be told
+  std::set<std::uint64_t> deaf_streams_;
   QuotaTable table_;
   std::shared_ptr<const config::Snapshot> snapshot_;
   std::map<std::uint64_t, Told> told_;
@@ -258,6 +259,36 @@ TEST_F(QuotaTableTest, WhoCannotBeToldYetIsToldLater) {
   EXPECT_EQ(tellings_, 0);
 }
 
+TEST_F(QuotaTableTest, NobodyGetsMoreWhileWhoGetsLessCannotBeTold) {
+  Report(1, 1'000);
+  EXPECT_EQ(TokensOf(1), 6'000U);
+  deaf_streams_ = {1};
+  for (int i = 0; i < 3; ++i) {
+    now_ += kSecond;
+    Report(2, 1'000);
+    Tick();
+    EXPECT_LE(TokensOf(1) + TokensOf(2), 6'000U);
+  }
+  deaf_streams_.clear();
+  now_ += kSecond;
+  Tick();
+  EXPECT_EQ(TokensOf(1), 3'000U);
+  EXPECT_EQ(TokensOf(2), 3'000U);
+}
+
+TEST_F(QuotaTableTest, WhoCannotBeToldHoldsTheOthersUpNoLongerThanItHasTokens) {
+  Report(1, 1'000);
+  const Nanos until = now_ + told_[1].ttl;
+  deaf_streams_ = {1};
+  for (; now_ <= until; now_ += kSecond) {
+    Report(2, 1'000);
+    ASSERT_EQ(TokensOf(2), 0U);
+  }
+  now_ += kSecond;
+  Report(2, 1'000);
+  EXPECT_EQ(TokensOf(2), 6'000U);
+}
+
 TEST_F(QuotaTableTest, TheMembersOfABucketAreBounded) {
   QuotaTable small({.most_members = 3});
   const std::vector<Attribute> bucket = {{"env", "prod"}, {"name", "x"}}, other = {{"name", "y"}};
@@ -372,7 +403,10 @@ TEST_F(QuotaTableTest, WhateverHappensThePartsFitTheBudget) {
     QuotaTable table;
     std::map<std::uint64_t, Told> told;
     Nanos now = 1'700'000'000 * kSecond;
+    std::set<std::uint64_t> deaf;  // cannot be told but of their own reports
+    std::uint64_t reporter = 0;
     const auto tell = [&](std::uint64_t stream, std::span<const Attribute>, const Assignment& assignment, Nanos ttl) {
+      if (deaf.contains(stream) && stream != reporter) return false;
       told[stream] = {"", assignment, now + ttl};
       return true;
     };
@@ -381,7 +415,13 @@ TEST_F(QuotaTableTest, WhateverHappensThePartsFitTheBudget) {
     for (int step = 0; step < 60; ++step) {
       now += *rc::gen::element<Nanos>(0, kSecond / 2, kSecond, 20 * kSecond, 70 * kSecond);
       const std::uint64_t stream = *rc::gen::inRange<std::uint64_t>(1, 6);
-      switch (*rc::gen::inRange(0, 6)) {
+      switch (*rc::gen::inRange(0, 8)) {
+        case 2:
+          deaf.insert(stream);
+          break;
+        case 3:
+          deaf.erase(stream);
+          break;
         case 0:
           told.erase(stream);
           table.Leave(stream, key, now, tell);
@@ -393,7 +433,9 @@ TEST_F(QuotaTableTest, WhateverHappensThePartsFitTheBudget) {
           const BucketUsage usage{.bucket = bucket,
                                   .elapsed = *rc::gen::element<Nanos>(0, kSecond, 5 * kSecond),
                                   .allowed = *rc::gen::inRange<std::uint64_t>(0, 3'000)};
+          reporter = stream;
           table.Report(stream, {}, "edge", key, usage, *snapshot_, {now, now}, tell);
+          reporter = 0;
         }
       }
       std::uint64_t tokens = 0;

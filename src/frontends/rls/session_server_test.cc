@@ -1,5 +1,6 @@
 // Sessions on real sockets and loops, with a service that answers on a thread of its own.
 #include <gtest/gtest.h>
+#include <poll.h>
 #include <sys/socket.h>
 
 #include <array>
@@ -96,6 +97,23 @@ class OnSockets : public ::testing::Test {
     }
   }
 
+  // The same for what the client is not told of: `done` is asked also while nothing comes.
+  template <typename Done>
+  static void TalkOrWait(net::TestClient& socket, Client& client, Done&& done) {
+    std::array<char, 16'384> bytes{};
+    std::string up;
+    for (int i = 0; i < 20'000 && !done(); ++i) {
+      // What the socket does not take now waits: the server may have closed.
+      up += client.Output();
+      const ssize_t sent = send(socket.fd(), up.data(), up.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
+      if (sent > 0) up.erase(0, static_cast<std::size_t>(sent));
+      const ssize_t got = recv(socket.fd(), bytes.data(), bytes.size(), MSG_DONTWAIT);
+      if (got > 0) client.Input({bytes.data(), static_cast<std::size_t>(got)});
+      if (sent <= 0 && got <= 0) poll(nullptr, 0, 1);
+    }
+    socket.Send(up);
+  }
+
   OtherThread service;
   GrpcOptions options;
   std::unique_ptr<net::Server> server;
@@ -142,6 +160,31 @@ TEST_F(OnSockets, AnswersForConnectionsThatHaveGone) {
   const std::int32_t stream = client.Call("here");
   Talk(socket, client, [&] { return client.replies[stream].closed; });
   EXPECT_EQ(client.replies[stream].Message(), "127.0.0.1 here");
+}
+
+TEST_F(OnSockets, WhatCallsHoldCountsAmongWhatAllConnectionsMayHold) {
+  Start({.max_buffered_bytes = 1'000'000, .idle_timeout_ms = 0});
+  service.Hold(true);
+  const auto buffered = [&] { return server->Stats().buffered_bytes; };
+  const std::string framed = Framed(std::string(600'000, 'm'));
+  net::TestClient first(server->addresses()[0]), second(server->addresses()[0]);
+  Client one, two;
+  const std::int32_t stream = one.Request(Client::GrpcHeaders(), framed.substr(0, 400'000), false);
+  TalkOrWait(first, one, [&] { return buffered() >= 400'000; });
+  EXPECT_EQ(buffered(), 400'000U);
+  // Also while it waits for its answer.
+  one.Continue(stream, framed.substr(400'000), true);
+  TalkOrWait(first, one, [&] { return buffered() >= framed.size(); });
+  EXPECT_EQ(buffered(), framed.size());
+  two.Request(Client::GrpcHeaders(), framed, false);
+  TalkOrWait(second, two, [&] { return server->Stats().crowded_closed > 0; });
+  EXPECT_EQ(server->Stats().crowded_closed, 1U);
+  EXPECT_EQ(buffered(), framed.size());
+  service.Hold(false);
+  TalkOrWait(first, one, [&] { return one.replies[stream].closed; });
+  EXPECT_EQ(one.replies[stream].Message().size(), 600'000 + std::string_view("127.0.0.1 ").size());
+  TalkOrWait(first, one, [&] { return buffered() == 0; });
+  EXPECT_EQ(buffered(), 0U);
 }
 
 TEST_F(OnSockets, ADrainWaitsForAnswersThatAreOnTheirWay) {

@@ -163,6 +163,39 @@ TEST_F(Session, AnAnswerWaitsForTheClientsWindow) {
   for (const std::size_t size : reply.data_frames) EXPECT_LE(size, 10U);
 }
 
+TEST_F(Session, TellsHowMuchItHolds) {
+  Connect({{NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, 10}}, false);
+  Exchange();
+  EXPECT_EQ(session->held(), 0U);
+  service.hold = true;
+  const std::string framed = Framed("big 95");
+  const std::int32_t stream = client->Request(Client::GrpcHeaders(), framed.substr(0, 8), false);
+  Exchange();
+  EXPECT_EQ(session->held(), 8U);
+  // Whole, and waiting for its answer.
+  client->Continue(stream, framed.substr(8), true);
+  Exchange();
+  EXPECT_EQ(session->held(), framed.size());
+  // Answered, and 10 bytes of that taken.
+  service.Release();
+  Exchange();
+  EXPECT_EQ(session->held(), 90U);
+  nghttp2_submit_window_update(client->h2, 0, stream, 1'000);
+  Exchange();
+  EXPECT_EQ(client->replies[stream].Message(), std::string(95, 'b'));
+  EXPECT_EQ(session->held(), 0U);
+  // A call that is given up, and one that is refused.
+  const std::int32_t given_up = client->Request(Client::GrpcHeaders(), framed.substr(0, 8), false);
+  const std::int32_t refused = client->Request(Client::GrpcHeaders(), framed.substr(0, 8), false);
+  Exchange();
+  EXPECT_EQ(session->held(), 16U);
+  nghttp2_submit_rst_stream(client->h2, 0, given_up, NGHTTP2_CANCEL);
+  client->Continue(refused, "", true);
+  Exchange();
+  EXPECT_EQ(client->replies[refused].status(), "13");
+  EXPECT_EQ(session->held(), 0U);
+}
+
 TEST_F(Session, AClosedWindowHoldsOneAnswerAndNothingElse) {
   Connect({{NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, 0}});
   Exchange();
