@@ -221,19 +221,19 @@ bool Batch::TakeReservations(std::span<Question> group) {
   return true;
 }
 
-// Charges of the fallback store are settled there and then.
+// Charges of the fallback store are settled there and then, whatever their rules say by now: they are nowhere else.
 void Batch::SettleLocally(std::vector<Charge>& charges, std::uint64_t id, std::uint64_t actual) {
+  PlanSet set;
   for (const Charge& charge : charges) {
     if (!charge.local) continue;
-    const RuleUse* const use = rules_->FindRule(charge.rule);
-    if (use == nullptr || use->rule->generation != charge.generation) continue;
-    PlanSet set;
     set.Open(SettlingOp(charge, actual));
-    FillSettlement(charge, id, actual, set.Add());
-    set.Seal();
-    const Part part{.use = use};
-    (void)core_->failure.Change(set.plan(0), {&part, 1}, now_);
+    Item& item = set.Add();
+    FillSettlement(charge, id, actual, item);
+    item.limit = set.Own(ShareOf(charge.limit, rules_->instances()));
   }
+  if (set.empty()) return;
+  set.Seal();
+  (void)core_->failure.ApplyLocal(set.plans(), now_);
   std::erase_if(charges, [](const Charge& charge) { return charge.local; });
 }
 

@@ -463,6 +463,26 @@ TEST_F(BroughtTest, ItKeepsTheCountWhenTheRuleChanges) {
   EXPECT_EQ(Left(user), 3U) << "5 now, and 2 used";
 }
 
+TEST_F(BroughtTest, WhatIsReservedLocallyIsGivenBackWhateverTheTreesRuleSays) {
+  for (const std::string policy : {"deny", "allow", "local"}) {
+    const std::string rule = "rule: {max_requests: 3, window_seconds: 60, on_store_failure: ";
+    Start("global: {free_tier: unlimited}\ndomains: {d: {descriptors: [{key: user, " + rule + policy + "}}]}}");
+    const Entries user{{"user", "bob"}};
+    const algorithms::Limit ten = Window(10);
+    store_->Cut(true);
+    const Call reserved = AskWith(ten, user, 6, CallKind::kReserve);
+    EXPECT_EQ(reserved.decision.reason, Reason::kStoreLocal) << "the limit that is brought has a policy of its own";
+    ASSERT_NE(reserved.decision.reservation, 0U);
+    EXPECT_EQ(UsedWith(ten, user), 6U);
+    EXPECT_TRUE(Settle(CallKind::kCancel, reserved.decision.reservation));
+    EXPECT_EQ(UsedWith(ten, user), 0U) << policy;
+
+    const Call other = AskWith(ten, user, 6, CallKind::kReserve);
+    EXPECT_TRUE(Settle(CallKind::kCommit, other.decision.reservation, 8));
+    EXPECT_EQ(UsedWith(ten, user), 8U) << policy;
+  }
+}
+
 TEST_F(BroughtTest, ItExplainsWhoseCountItIs) {
   Start(kTree);
   const Entries user{{"user", "bob"}};
