@@ -71,15 +71,16 @@ void Batch::Ask(Call& call) {
   open_plan_ = kNoPlan;
   if (call.kind == CallKind::kCommit || call.kind == CallKind::kCancel) return AskSettlement(question);
   Resolved resolved;
-  if (!Resolve(call, resolved)) return;
+  if (!Resolve(call, resolved, false)) return;
   AskRules(question, resolved);
   if (question.plan != kNoPlan && !TakeReservations({&question, 1})) Refuse({&question, 1});
   LookAtLearned(question);
 }
 
 // False: the call is decided already.
-bool Batch::Resolve(Call& call, Resolved& to) {
+bool Batch::Resolve(Call& call, Resolved& to, bool domain_counted) {
   to.facts = FactsOf(*rules_, call, now_, arena_);
+  to.facts.domain_counted = domain_counted;
   ResolveCall(*rules_, call, to);
   return BeginDecision(*core_, *rules_, call, to);
 }

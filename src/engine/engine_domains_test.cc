@@ -330,6 +330,55 @@ TEST_F(DomainsTest, TheDomainsOwnRulesCountARequestOnce) {
   EXPECT_EQ(call.decision.rule_count, 2U);
 }
 
+TEST_F(DomainsTest, AnExemptDescriptorDoesNotTakeTheDomainsOwnRulesAway) {
+  for (const Join join : {Join::kAllOrNothing, Join::kSameRequest}) {
+    for (const bool exempt_first : {true, false}) {
+      Start(R"(
+global: {free_tier: unlimited}
+exemptions: {users: [root]}
+ip_rules: {rules: [{name: bad, cidrs: [203.0.113.0/24], action: block}]}
+domains:
+  d:
+    hierarchy: true
+    rules: [{max_requests: 2, window_seconds: 60}]
+    descriptors: [{key: user, rule: {max_requests: 100, window_seconds: 60}}]
+)");
+      const auto ask = [&](std::initializer_list<std::string_view> users, CallKind kind = CallKind::kCheck) {
+        std::vector<Entries> entries;
+        for (const std::string_view user : users) entries.push_back({{"user", user}});
+        std::vector<Call> calls;
+        for (const Entries& one : entries) {
+          Call& call = calls.emplace_back(Of(one));
+          call.kind = kind;
+          call.request.user = one[0].value;
+          if (calls.size() > 1) call.join = join;
+        }
+        engine_->Run(calls);
+        return calls;
+      };
+      const auto both = [&] {
+        return exempt_first ? ask({"root", "mallory", "eve"}) : ask({"mallory", "root", "eve"});
+      };
+      const std::size_t mallory = exempt_first ? 1 : 0;
+      for (std::uint64_t n = 1; n <= 2; ++n) {
+        const std::vector<Call> calls = both();
+        EXPECT_EQ(calls[1 - mallory].decision.reason, Reason::kExempt);
+        const Decision& decision = calls[mallory].decision;
+        EXPECT_TRUE(decision.allowed);
+        ASSERT_EQ(decision.rule_count, 2U);
+        EXPECT_EQ(decision.rules()[1].rule, "domains.d.rules.0");
+        EXPECT_EQ(decision.rules()[1].outcome.used, n) << "once a request";
+        EXPECT_EQ(calls[2].decision.rule_count, 1U);
+      }
+      const std::vector<Call> third = both();
+      EXPECT_TRUE(third[1 - mallory].decision.allowed);
+      EXPECT_FALSE(third[mallory].decision.allowed);
+      EXPECT_EQ(third[mallory].decision.decider()->rule, "domains.d.rules.0");
+      EXPECT_TRUE(ask({"root", "root"})[1].decision.allowed);
+    }
+  }
+}
+
 class BroughtTest : public DomainsTest {
  protected:
   static algorithms::Limit Window(std::uint64_t requests, Nanos length = 60 * kSecond) {
