@@ -254,7 +254,7 @@ void Batch::AskSettlement(Question& question) {
     plans_.Open(SettlingOp(charge, actual));
     Item& item = plans_.Add();
     FillSettlement(charge, call.reservation, actual, item);
-    const RuleUse* const use = rules_->FindRule(charge.rule);
+    const RuleUse* const use = rules_->FindCounting(charge.generation);
     parts_.push_back({.use = use});
     if (use == nullptr || use->rule->generation == charge.generation || IsBrought(*use->rule)) continue;
     // The rule has changed since: what was used has moved, or is about to move, to its new state.

@@ -330,6 +330,76 @@ TEST_F(DomainsTest, TheDomainsOwnRulesCountARequestOnce) {
   EXPECT_EQ(call.decision.rule_count, 2U);
 }
 
+TEST_F(DomainsTest, ACountStaysWithItsRuleWhenAListIsRearranged) {
+  const auto document = [](std::string_view rules) {
+    return "global: {free_tier: unlimited}\ndomains: {d: {descriptors: [{key: user, " + std::string(rules) + "}]}}";
+  };
+  const std::string ten = "{max_requests: 10, window_seconds: 3600}";
+  const std::string many = "{max_requests: 100, window_seconds: 7200}";
+  const Entries bob{{"user", "bob"}};
+  const auto used = [&] {
+    Call call = Of(bob);
+    call.kind = CallKind::kPeek;
+    call.request.cost = 0;
+    engine_->Run({&call, 1});
+    std::vector<std::pair<std::uint64_t, std::uint64_t>> all;
+    for (std::uint32_t i = 0; i < call.decision.rule_count; ++i) {
+      const Outcome& outcome = call.decision.rules()[i].outcome;
+      all.emplace_back(outcome.limit, outcome.used);
+    }
+    return all;
+  };
+  using Used = std::vector<std::pair<std::uint64_t, std::uint64_t>>;
+  Start(document("rule: " + many));
+  for (int i = 0; i < 3; ++i) Ask(bob);
+  ASSERT_TRUE(engine_->Apply(ParseOrDie(document("rules: [" + many + ", " + ten + "]"))));
+  EXPECT_EQ(used(), (Used{{100, 3}, {10, 0}})) << "a second one beside it";
+  for (int i = 0; i < 4; ++i) Ask(bob);
+  EXPECT_EQ(used(), (Used{{100, 7}, {10, 4}}));
+  ASSERT_TRUE(engine_->Apply(ParseOrDie(document("rules: [" + ten + ", " + many + "]"))));
+  EXPECT_EQ(used(), (Used{{10, 4}, {100, 7}})) << "swapped";
+  ASSERT_TRUE(engine_->Apply(
+      ParseOrDie(document("rules: [{max_requests: 50, window_seconds: 60}, " + ten + ", " + many + "]"))));
+  Ask(bob);
+  EXPECT_EQ(used(), (Used{{50, 1}, {10, 5}, {100, 8}})) << "one more in front";
+  ASSERT_TRUE(engine_->Apply(ParseOrDie(document("rules: [" + many + ", " + ten + "]"))));
+  Ask(bob);
+  EXPECT_EQ(used(), (Used{{100, 9}, {10, 6}})) << "and back";
+}
+
+TEST_F(DomainsTest, AReservationIsSettledWithTheRuleThatItWasMadeBy) {
+  const auto document = [](std::string_view rules) {
+    return "global: {free_tier: unlimited}\ndomains: {d: {descriptors: [{key: user, rules: [" + std::string(rules) +
+           "]}]}}";
+  };
+  const std::string ten = "{max_requests: 10, window_seconds: 3600}";
+  const std::string many = "{max_requests: 100, window_seconds: 7200, mode: shadow}";
+  const Entries bob{{"user", "bob"}};
+  for (const bool asked : {true, false}) {
+    Start(document(ten));
+    Call call = Of(bob);
+    call.request.cost = 2;
+    engine_->Run({&call, 1});
+    ASSERT_TRUE(engine_->Apply(ParseOrDie(document(ten + ", " + many))));
+    call.kind = CallKind::kReserve;
+    call.request.cost = 4;
+    engine_->Run({&call, 1});
+    ASSERT_NE(call.decision.reservation, 0U);
+    ASSERT_TRUE(engine_->Apply(ParseOrDie(document(many + ", " + ten))));
+    Call peek = Of(bob);
+    peek.kind = CallKind::kPeek;
+    peek.request.cost = 0;
+    if (asked) engine_->Run({&peek, 1});
+    EXPECT_TRUE(Settle(CallKind::kCommit, call.decision.reservation, 1));
+    engine_->Run({&peek, 1});
+    ASSERT_EQ(peek.decision.rule_count, 2U);
+    EXPECT_EQ(peek.decision.rules()[0].outcome.limit, 100U);
+    EXPECT_EQ(peek.decision.rules()[0].outcome.used, 1U) << asked;
+    EXPECT_EQ(peek.decision.rules()[1].outcome.limit, 10U);
+    EXPECT_EQ(peek.decision.rules()[1].outcome.used, 3U) << asked;
+  }
+}
+
 TEST_F(DomainsTest, AnExemptDescriptorDoesNotTakeTheDomainsOwnRulesAway) {
   for (const Join join : {Join::kAllOrNothing, Join::kSameRequest}) {
     for (const bool exempt_first : {true, false}) {
