@@ -107,12 +107,28 @@ RuleCompiler::RuleCompiler(const EnterpriseRateLimitConfig& document,
   for (const Rule& rule : former->rules()) before_.emplace(rule.path, &rule);
 }
 
+const Rule* RuleCompiler::Before(std::string_view path) const {
+  const auto known = before_.find(path);
+  return known == before_.end() ? nullptr : known->second;
+}
+
 const Rule& RuleCompiler::Add(std::string_view path, Level level, const RateLimitRule& inherited,
                               std::unique_ptr<const DescriptorPath> descriptor) {
-  const RateLimitRule complete = WithDefaults(inherited, document_);
-  const auto known = before_.find(path);
-  const Rule* const before = known == before_.end() ? nullptr : known->second;
+  const Rule* const before = Before(path);
+  Rule& rule = Append(path, level, inherited, std::move(descriptor), before);
+  SetFormer(rule, before);
+  return rule;
+}
 
+const Rule& RuleCompiler::AddToList(std::string_view path, Level level, const RateLimitRule& inherited,
+                                    std::unique_ptr<const DescriptorPath> descriptor) {
+  return Append(path, level, inherited, std::move(descriptor), Before(path));
+}
+
+// `before`: what had its path. Only for texts that are interned already.
+Rule& RuleCompiler::Append(std::string_view path, Level level, const RateLimitRule& inherited,
+                           std::unique_ptr<const DescriptorPath> descriptor, const Rule* before) {
+  const RateLimitRule complete = WithDefaults(inherited, document_);
   Rule& rule = rules_.emplace_back();
   rule.index = static_cast<std::uint32_t>(rules_.size() - 1);
   rule.path = before != nullptr ? before->path : Intern(path);
@@ -128,7 +144,6 @@ const Rule& RuleCompiler::Add(std::string_view path, Level level, const RateLimi
   SetSchedule(rule, complete);
   SetNames(rule, complete, before);
   SetPenalty(rule, complete.penalties.value_or(PenaltyConfig{}), before);
-  SetFormer(rule, before);
   return rule;
 }
 
@@ -234,10 +249,12 @@ struct Shortening {
 // looked up and carried over.
 std::shared_ptr<const FormerRule> RuleCompiler::FormerOf(const FormerRule& before, std::string_view path,
                                                          std::string_view generation) {
-  if (before.generation == generation) return before.before && before.before->until > now_ ? before.before : nullptr;
-  Shortening shortening{.now = now_, .newer = {generation, before.generation}};
+  // What another of its list counts by is that one's: each request would move it away.
+  Shortening shortening{.now = now_, .newer = list_};
+  const bool taken = before.generation != generation && std::ranges::find(list_, before.generation) != list_.end();
+  shortening.newer.insert(shortening.newer.end(), {generation, before.generation});
   std::shared_ptr<const FormerRule> chain;
-  if (before.limit.kind == Kind::kUnlimited) {
+  if (before.limit.kind == Kind::kUnlimited || before.generation == generation || taken) {
     chain = shortening.Of(before.before, kMostFormers);
   } else {
     FormerRule former = before;
@@ -266,6 +283,39 @@ void RuleCompiler::SetFormer(Rule& rule, const Rule* before) {
                                   .generation = before->penalty_generation,
                                   .before = before->penalty_former},
                                  rule.path, rule.penalty_generation);
+}
+
+void RuleCompiler::FollowList(std::size_t first, std::span<const Rule> before) {
+  if (before.empty()) return;
+  const std::span<Rule> rules = std::span(rules_).subspan(first);
+  std::vector<const Rule*> followed(rules.size(), nullptr);
+  std::vector<bool> taken(before.size(), false);
+  const auto match = [&](auto matches) {
+    for (std::size_t i = 0; i < rules.size(); ++i) {
+      for (std::size_t j = 0; j < before.size() && followed[i] == nullptr; ++j) {
+        if (taken[j] || !matches(i, j)) continue;
+        followed[i] = &before[j];
+        taken[j] = true;
+      }
+    }
+  };
+  const auto same_subjects = [&](std::size_t i, std::size_t j) {
+    return rules[i].unlimited || rules[i].identifier_hash == before[j].identifier_hash;
+  };
+  match([&](std::size_t i, std::size_t j) { return rules[i].generation == before[j].generation; });
+  match([&](std::size_t i, std::size_t j) {
+    return MeaningOfGeneration(rules[i].generation) == MeaningOfGeneration(before[j].generation);
+  });
+  match([&](std::size_t i, std::size_t j) { return same_subjects(i, j) && rules[i].path == before[j].path; });
+  match([&](std::size_t i, std::size_t j) { return same_subjects(i, j) && i == j; });
+
+  list_.clear();
+  for (const Rule& rule : rules) {
+    list_.push_back(rule.generation);
+    if (rule.penalty != nullptr) list_.push_back(rule.penalty_generation);
+  }
+  for (std::size_t i = 0; i < rules.size(); ++i) SetFormer(rules[i], followed[i]);
+  list_.clear();
 }
 
 std::vector<Rule> RuleCompiler::TakeRules() {

@@ -64,6 +64,12 @@ class RuleCompiler {
   // Level kDomain: without an identifier of its own its subject is the descriptor that `descriptor` tells of.
   const Rule& Add(std::string_view path, Level level, const RateLimitRule& inherited,
                   std::unique_ptr<const DescriptorPath> descriptor = nullptr);
+  // The same of one of a list, whose path has its place in the list and so says little: once all are added, FollowList
+  // finds their former selves. `before` is the list as it was; there a rule follows the one that meant the same,
+  // wherever it was, and else the one of its path or place, if that meant the same subjects and nobody follows it.
+  const Rule& AddToList(std::string_view path, Level level, const RateLimitRule& inherited,
+                        std::unique_ptr<const DescriptorPath> descriptor);
+  void FollowList(std::size_t first, std::span<const Rule> before);
   std::size_t size() const { return rules_.size(); }
   std::span<const Rule> Since(std::size_t first) const { return std::span(rules_).subspan(first); }
 
@@ -72,6 +78,9 @@ class RuleCompiler {
   std::vector<std::string> TakeExtractors() { return identifiers_.TakeExtractors(); }
 
  private:
+  const Rule* Before(std::string_view path) const;
+  Rule& Append(std::string_view path, Level level, const RateLimitRule& inherited,
+               std::unique_ptr<const DescriptorPath> descriptor, const Rule* before);
   void SetIdentifier(Rule& rule, const RateLimitRule& inherited, const RateLimitRule& complete);
   void SetLimit(Rule& rule, const RateLimitRule& complete);
   void SetSchedule(Rule& rule, const RateLimitRule& complete);
@@ -89,9 +98,10 @@ class RuleCompiler {
   IdentifierCompiler identifiers_;
   absl::flat_hash_map<std::string_view, const Rule*> before_;  // by path
   std::vector<Rule> rules_;
-  std::size_t cut_chains_ = 0;  // rules (and penalties) whose former selves are more than kMostFormers
-  std::string_view cut_path_;   // of one of them
-  std::string text_;            // being built; kept for its room
+  std::size_t cut_chains_ = 0;          // rules (and penalties) whose former selves are more than kMostFormers
+  std::string_view cut_path_;           // of one of them
+  std::vector<std::string_view> list_;  // in FollowList: the generations of the list, also of penalties
+  std::string text_;                    // being built; kept for its room
 };
 
 // Time after which no state of this limit says more than a fresh one, whatever happened until now; of buckets,

@@ -34,6 +34,7 @@ class SnapshotCompiler {
         document_(*(tables_->source = document->templates.empty() ? document
                                                                   : std::make_shared<const EnterpriseRateLimitConfig>(
                                                                         ExpandTemplates(*document)))),
+        former_(former),
         rules_(document_, registered_extractors, former, now, CountRules(document_), faults_) {
     tables_->document = std::move(document);
     tables_->version = former == nullptr ? 1 : former->version() + 1;
@@ -46,7 +47,7 @@ class SnapshotCompiler {
     CompileEndpoints();
     CompileIpRules();
     CompileExemptions();
-    tables_->domains.Build(document_.domains, document_.envoy.count_all, rules_, faults_);
+    tables_->domains.Build(document_.domains, document_.envoy.count_all, former_, rules_, faults_);
     if (!document_.envoy.files.empty()) {
       faults_.Add("envoy.files", "was not loaded", "LoadConfigFile loads what it names");
     }
@@ -81,6 +82,7 @@ class SnapshotCompiler {
   FaultList faults_;
   std::unique_ptr<SnapshotTables> tables_;
   const EnterpriseRateLimitConfig& document_;  // templates expanded
+  const Snapshot* const former_;
   RuleCompiler rules_;
   std::string path_;
   absl::flat_hash_map<std::string_view, std::unique_ptr<const RateLimitRule>> tiers_;

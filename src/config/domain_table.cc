@@ -82,6 +82,12 @@ const DescriptorNode* DescriptorValues::Find(std::string_view value) const {
   return node != nullptr ? node : any_;
 }
 
+const DescriptorNode* DescriptorValues::At(std::string_view value) const {
+  if (value.empty()) return any_;
+  const auto found = values_.find(value);
+  return found == values_.end() ? nullptr : found->second;
+}
+
 // What `value` begins with sorts before it, and the longest of that is its neighbour or above its neighbour.
 const DescriptorNode* DescriptorValues::FindPrefix(std::string_view value) const {
   const auto after = std::ranges::upper_bound(prefixes_, value, {}, &Prefix::text);
@@ -138,12 +144,13 @@ const Rule* DomainEntry::FindInAnyOrder(std::span<const Attribute> entries, std:
 
 class DomainTable::Builder {
  public:
-  Builder(DomainTable& table, bool count_denied, RuleCompiler& rules, FaultList& faults)
-      : table_(table), count_denied_(count_denied), rules_(rules), faults_(faults) {}
+  Builder(DomainTable& table, bool count_denied, const Snapshot* former, RuleCompiler& rules, FaultList& faults)
+      : table_(table), count_denied_(count_denied), former_(former), rules_(rules), faults_(faults) {}
 
   DomainEntry Domain(std::string_view name, const DomainLimits& limits) {
     DomainEntry entry;
     entry.name = name;
+    const DomainEntry* const former = former_ == nullptr ? nullptr : former_->FindDomain(name);
     entry.hierarchy = limits.hierarchy.value_or(limits.descriptors.empty());
     const Where domain{.plain = fmt::format("domains.{}", name), .escaped = Escaped("domains", name, {})};
     const Where brought{.plain = domain.plain + ".brought", .escaped = domain.escaped + ".brought"};
@@ -155,13 +162,14 @@ class DomainTable::Builder {
     entry.brought = &rules_.Add(Unique(brought), Level::kDomain, DescriptorRule(rule, count_denied_));
     const std::size_t first = rules_.size();
     for (std::size_t i = 0; i < limits.rules.size(); ++i) {
-      rules_.Add(Unique(Numbered(domain, i)), Level::kDomain, DomainRule(limits.rules[i], count_denied_),
-                 std::make_unique<DescriptorPath>());
+      rules_.AddToList(Unique(Numbered(domain, i)), Level::kDomain, DomainRule(limits.rules[i], count_denied_),
+                       std::make_unique<DescriptorPath>());
     }
+    rules_.FollowList(first, former == nullptr ? std::span<const Rule>() : former->rules);
     entry.rules = rules_.Since(first);
     if (!limits.descriptors.empty()) {
       DescriptorNode& root = table_.nodes_.emplace_back();
-      Descend(limits.descriptors, domain, root);
+      Descend(limits.descriptors, domain, former == nullptr ? nullptr : former->root, root);
       entry.root = &root;
     }
     return entry;
@@ -195,7 +203,15 @@ class DomainTable::Builder {
     return *taken.first;
   }
 
-  void Descend(const std::vector<DescriptorLimits>& descriptors, const Where& above, DescriptorNode& parent) {
+  static const DescriptorNode* Child(const DescriptorNode* node, const DescriptorLimits& of) {
+    if (node == nullptr) return nullptr;
+    const auto values = node->next.find(of.key);
+    return values == node->next.end() ? nullptr : values->second.At(of.value);
+  }
+
+  // `former`: the node of `parent` in the tree as it was; nullptr = it is new.
+  void Descend(const std::vector<DescriptorLimits>& descriptors, const Where& above, const DescriptorNode* former,
+               DescriptorNode& parent) {
     if (steps_.size() == kMostDescriptorDepth) {
       faults_.Add(above.plain, fmt::format("descriptors are nested more than {} deep", kMostDescriptorDepth));
       return;
@@ -213,15 +229,16 @@ class DomainTable::Builder {
       steps_.push_back({.by_value = !one.value.empty(),
                         .value_to_metric = one.value_to_metric,
                         .shared = shared ? one.value : std::string()});
-      node.rule = AddRules(one, here);
-      if (!one.descriptors.empty()) Descend(one.descriptors, here, node);
+      const DescriptorNode* const before = Child(former, one);
+      node.rule = AddRules(one, here, before == nullptr ? nullptr : before->rule);
+      if (!one.descriptors.empty()) Descend(one.descriptors, here, before, node);
       steps_.pop_back();
     }
     for (auto& [key, values] : parent.next) values.Finish();
   }
 
-  // The first; nullptr: there is none.
-  const Rule* AddRules(const DescriptorLimits& limits, const Where& where) {
+  // The first; nullptr: there is none. `former`: the first of those that the node had.
+  const Rule* AddRules(const DescriptorLimits& limits, const Where& where, const Rule* former) {
     const std::size_t first = rules_.size();
     std::size_t left = limits.rules.size() + (limits.rule ? 1 : 0);
     if (left == 0) return nullptr;
@@ -232,15 +249,17 @@ class DomainTable::Builder {
       path->quota = limits.quota_mode;
       path->detailed_metric = limits.detailed_metric;
       path->beside = static_cast<std::uint32_t>(--left);
-      rules_.Add(Unique(here), Level::kDomain, DescriptorRule(rule, count_denied_), std::move(path));
+      rules_.AddToList(Unique(here), Level::kDomain, DescriptorRule(rule, count_denied_), std::move(path));
     };
     if (limits.rule) add(*limits.rule, where);
     for (std::size_t i = 0; i < limits.rules.size(); ++i) add(limits.rules[i], Numbered(where, i));
+    rules_.FollowList(first, former == nullptr ? std::span<const Rule>() : TogetherWith(*former));
     return &rules_.Since(first).front();
   }
 
   DomainTable& table_;
   const bool count_denied_;
+  const Snapshot* const former_;
   RuleCompiler& rules_;
   FaultList& faults_;
   absl::flat_hash_set<std::string> taken_;
@@ -253,11 +272,11 @@ std::size_t DomainTable::CountRules(const std::map<std::string, DomainLimits>& d
   return count;
 }
 
-void DomainTable::Build(const std::map<std::string, DomainLimits>& domains, bool count_denied, RuleCompiler& rules,
-                        FaultList& faults) {
+void DomainTable::Build(const std::map<std::string, DomainLimits>& domains, bool count_denied, const Snapshot* former,
+                        RuleCompiler& rules, FaultList& faults) {
   names_ = StringMap(domains.size());
   entries_.reserve(domains.size());
-  Builder builder(*this, count_denied, rules, faults);
+  Builder builder(*this, count_denied, former, rules, faults);
   for (const auto& [name, limits] : domains) {
     names_.Insert(name, static_cast<std::uint32_t>(entries_.size()));
     entries_.push_back(builder.Domain(name, limits));

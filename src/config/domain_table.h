@@ -37,6 +37,8 @@ class DescriptorValues {
   // After the last Insert, before the first Find.
   void Finish();
   const DescriptorNode* Find(std::string_view value) const;
+  // The one that was inserted with just this value, also of a prefix; nullptr = none.
+  const DescriptorNode* At(std::string_view value) const;
 
  private:
   static constexpr std::uint32_t kNone = UINT32_MAX;
@@ -64,9 +66,9 @@ class DomainTable {
   static std::size_t CountRules(const std::map<std::string, DomainLimits>& domains);
 
   // `domains` must outlive the table, and `rules` keep its rules where they are. `count_denied`:
-  // EnvoyConfig::count_all.
-  void Build(const std::map<std::string, DomainLimits>& domains, bool count_denied, RuleCompiler& rules,
-             FaultList& faults);
+  // EnvoyConfig::count_all. `former`: how all was until now, for what lists of rules follow; nullptr = none.
+  void Build(const std::map<std::string, DomainLimits>& domains, bool count_denied, const Snapshot* former,
+             RuleCompiler& rules, FaultList& faults);
   const DomainEntry* Find(std::string_view name) const;
 
  private:

@@ -90,6 +90,10 @@ struct SnapshotTables;    // snapshot_tables.h
 constexpr std::string_view PathOfGeneration(std::string_view generation) {
   return generation.substr(0, generation.rfind('@'));
 }
+// What comes behind the path: the same for all rules whose states mean the same.
+constexpr std::string_view MeaningOfGeneration(std::string_view generation) {
+  return generation.substr(generation.rfind('@') + 1);
+}
 
 struct Rule {
   // What resolving reads of a rule lies together.

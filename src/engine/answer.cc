@@ -120,8 +120,7 @@ void Batch::KeepReservation(Question& question, const Plan& plan) {
     const bool local = question.failed == Reason::kStoreLocal && core_->failure.IsLocal(part);
     const bool charged = question.failed == Reason::kOk ? plan.status == PlanStatus::kOk : local;
     if (!charged || (item.shadow && plan.outcomes[i].verdict != Verdict::kAllowed)) continue;
-    reservation.charges.push_back({.rule = config::PathOfGeneration(item.rule),
-                                   .generation = item.rule,
+    reservation.charges.push_back({.generation = item.rule,
                                    .key = item.key,
                                    .limit = *item.limit,
                                    .subject = std::string(item.subject),

@@ -71,15 +71,16 @@ void Batch::Ask(Call& call) {
   open_plan_ = kNoPlan;
   if (call.kind == CallKind::kCommit || call.kind == CallKind::kCancel) return AskSettlement(question);
   Resolved resolved;
-  if (!Resolve(call, resolved)) return;
+  if (!Resolve(call, resolved, false)) return;
   AskRules(question, resolved);
   if (question.plan != kNoPlan && !TakeReservations({&question, 1})) Refuse({&question, 1});
   LookAtLearned(question);
 }
 
 // False: the call is decided already.
-bool Batch::Resolve(Call& call, Resolved& to) {
+bool Batch::Resolve(Call& call, Resolved& to, bool domain_counted) {
   to.facts = FactsOf(*rules_, call, now_, arena_);
+  to.facts.domain_counted = domain_counted;
   ResolveCall(*rules_, call, to);
   return BeginDecision(*core_, *rules_, call, to);
 }
@@ -221,19 +222,19 @@ bool Batch::TakeReservations(std::span<Question> group) {
   return true;
 }
 
-// Charges of the fallback store are settled there and then.
+// Charges of the fallback store are settled there and then, whatever their rules say by now: they are nowhere else.
 void Batch::SettleLocally(std::vector<Charge>& charges, std::uint64_t id, std::uint64_t actual) {
+  PlanSet set;
   for (const Charge& charge : charges) {
     if (!charge.local) continue;
-    const RuleUse* const use = rules_->FindRule(charge.rule);
-    if (use == nullptr || use->rule->generation != charge.generation) continue;
-    PlanSet set;
     set.Open(SettlingOp(charge, actual));
-    FillSettlement(charge, id, actual, set.Add());
-    set.Seal();
-    const Part part{.use = use};
-    (void)core_->failure.Change(set.plan(0), {&part, 1}, now_);
+    Item& item = set.Add();
+    FillSettlement(charge, id, actual, item);
+    item.limit = set.Own(ShareOf(charge.limit, rules_->instances()));
   }
+  if (set.empty()) return;
+  set.Seal();
+  (void)core_->failure.ApplyLocal(set.plans(), now_);
   std::erase_if(charges, [](const Charge& charge) { return charge.local; });
 }
 
@@ -253,7 +254,7 @@ void Batch::AskSettlement(Question& question) {
     plans_.Open(SettlingOp(charge, actual));
     Item& item = plans_.Add();
     FillSettlement(charge, call.reservation, actual, item);
-    const RuleUse* const use = rules_->FindRule(charge.rule);
+    const RuleUse* const use = rules_->FindCounting(charge.generation);
     parts_.push_back({.use = use});
     if (use == nullptr || use->rule->generation == charge.generation || IsBrought(*use->rule)) continue;
     // The rule has changed since: what was used has moved, or is about to move, to its new state.

@@ -76,7 +76,7 @@ class Batch final : public Flight {
 
   // ask.cc
   Question& Begin(Call& call);
-  bool Resolve(Call& call, Resolved& to);
+  bool Resolve(Call& call, Resolved& to, bool domain_counted);
   void AskRules(Question& question, const Resolved& resolved);
   void AskSettlement(Question& question);
   void SettleLocally(std::vector<Charge>& charges, std::uint64_t id, std::uint64_t actual);

@@ -330,6 +330,125 @@ TEST_F(DomainsTest, TheDomainsOwnRulesCountARequestOnce) {
   EXPECT_EQ(call.decision.rule_count, 2U);
 }
 
+TEST_F(DomainsTest, ACountStaysWithItsRuleWhenAListIsRearranged) {
+  const auto document = [](std::string_view rules) {
+    return "global: {free_tier: unlimited}\ndomains: {d: {descriptors: [{key: user, " + std::string(rules) + "}]}}";
+  };
+  const std::string ten = "{max_requests: 10, window_seconds: 3600}";
+  const std::string many = "{max_requests: 100, window_seconds: 7200}";
+  const Entries bob{{"user", "bob"}};
+  const auto used = [&] {
+    Call call = Of(bob);
+    call.kind = CallKind::kPeek;
+    call.request.cost = 0;
+    engine_->Run({&call, 1});
+    std::vector<std::pair<std::uint64_t, std::uint64_t>> all;
+    for (std::uint32_t i = 0; i < call.decision.rule_count; ++i) {
+      const Outcome& outcome = call.decision.rules()[i].outcome;
+      all.emplace_back(outcome.limit, outcome.used);
+    }
+    return all;
+  };
+  using Used = std::vector<std::pair<std::uint64_t, std::uint64_t>>;
+  Start(document("rule: " + many));
+  for (int i = 0; i < 3; ++i) Ask(bob);
+  ASSERT_TRUE(engine_->Apply(ParseOrDie(document("rules: [" + many + ", " + ten + "]"))));
+  EXPECT_EQ(used(), (Used{{100, 3}, {10, 0}})) << "a second one beside it";
+  for (int i = 0; i < 4; ++i) Ask(bob);
+  EXPECT_EQ(used(), (Used{{100, 7}, {10, 4}}));
+  ASSERT_TRUE(engine_->Apply(ParseOrDie(document("rules: [" + ten + ", " + many + "]"))));
+  EXPECT_EQ(used(), (Used{{10, 4}, {100, 7}})) << "swapped";
+  ASSERT_TRUE(engine_->Apply(
+      ParseOrDie(document("rules: [{max_requests: 50, window_seconds: 60}, " + ten + ", " + many + "]"))));
+  Ask(bob);
+  EXPECT_EQ(used(), (Used{{50, 1}, {10, 5}, {100, 8}})) << "one more in front";
+  ASSERT_TRUE(engine_->Apply(ParseOrDie(document("rules: [" + many + ", " + ten + "]"))));
+  Ask(bob);
+  EXPECT_EQ(used(), (Used{{100, 9}, {10, 6}})) << "and back";
+}
+
+TEST_F(DomainsTest, AReservationIsSettledWithTheRuleThatItWasMadeBy) {
+  const auto document = [](std::string_view rules) {
+    return "global: {free_tier: unlimited}\ndomains: {d: {descriptors: [{key: user, rules: [" + std::string(rules) +
+           "]}]}}";
+  };
+  const std::string ten = "{max_requests: 10, window_seconds: 3600}";
+  const std::string many = "{max_requests: 100, window_seconds: 7200, mode: shadow}";
+  const Entries bob{{"user", "bob"}};
+  for (const bool asked : {true, false}) {
+    Start(document(ten));
+    Call call = Of(bob);
+    call.request.cost = 2;
+    engine_->Run({&call, 1});
+    ASSERT_TRUE(engine_->Apply(ParseOrDie(document(ten + ", " + many))));
+    call.kind = CallKind::kReserve;
+    call.request.cost = 4;
+    engine_->Run({&call, 1});
+    ASSERT_NE(call.decision.reservation, 0U);
+    ASSERT_TRUE(engine_->Apply(ParseOrDie(document(many + ", " + ten))));
+    Call peek = Of(bob);
+    peek.kind = CallKind::kPeek;
+    peek.request.cost = 0;
+    if (asked) engine_->Run({&peek, 1});
+    EXPECT_TRUE(Settle(CallKind::kCommit, call.decision.reservation, 1));
+    engine_->Run({&peek, 1});
+    ASSERT_EQ(peek.decision.rule_count, 2U);
+    EXPECT_EQ(peek.decision.rules()[0].outcome.limit, 100U);
+    EXPECT_EQ(peek.decision.rules()[0].outcome.used, 1U) << asked;
+    EXPECT_EQ(peek.decision.rules()[1].outcome.limit, 10U);
+    EXPECT_EQ(peek.decision.rules()[1].outcome.used, 3U) << asked;
+  }
+}
+
+TEST_F(DomainsTest, AnExemptDescriptorDoesNotTakeTheDomainsOwnRulesAway) {
+  for (const Join join : {Join::kAllOrNothing, Join::kSameRequest}) {
+    for (const bool exempt_first : {true, false}) {
+      Start(R"(
+global: {free_tier: unlimited}
+exemptions: {users: [root]}
+ip_rules: {rules: [{name: bad, cidrs: [203.0.113.0/24], action: block}]}
+domains:
+  d:
+    hierarchy: true
+    rules: [{max_requests: 2, window_seconds: 60}]
+    descriptors: [{key: user, rule: {max_requests: 100, window_seconds: 60}}]
+)");
+      const auto ask = [&](std::initializer_list<std::string_view> users, CallKind kind = CallKind::kCheck) {
+        std::vector<Entries> entries;
+        for (const std::string_view user : users) entries.push_back({{"user", user}});
+        std::vector<Call> calls;
+        for (const Entries& one : entries) {
+          Call& call = calls.emplace_back(Of(one));
+          call.kind = kind;
+          call.request.user = one[0].value;
+          if (calls.size() > 1) call.join = join;
+        }
+        engine_->Run(calls);
+        return calls;
+      };
+      const auto both = [&] {
+        return exempt_first ? ask({"root", "mallory", "eve"}) : ask({"mallory", "root", "eve"});
+      };
+      const std::size_t mallory = exempt_first ? 1 : 0;
+      for (std::uint64_t n = 1; n <= 2; ++n) {
+        const std::vector<Call> calls = both();
+        EXPECT_EQ(calls[1 - mallory].decision.reason, Reason::kExempt);
+        const Decision& decision = calls[mallory].decision;
+        EXPECT_TRUE(decision.allowed);
+        ASSERT_EQ(decision.rule_count, 2U);
+        EXPECT_EQ(decision.rules()[1].rule, "domains.d.rules.0");
+        EXPECT_EQ(decision.rules()[1].outcome.used, n) << "once a request";
+        EXPECT_EQ(calls[2].decision.rule_count, 1U);
+      }
+      const std::vector<Call> third = both();
+      EXPECT_TRUE(third[1 - mallory].decision.allowed);
+      EXPECT_FALSE(third[mallory].decision.allowed);
+      EXPECT_EQ(third[mallory].decision.decider()->rule, "domains.d.rules.0");
+      EXPECT_TRUE(ask({"root", "root"})[1].decision.allowed);
+    }
+  }
+}
+
 class BroughtTest : public DomainsTest {
  protected:
   static algorithms::Limit Window(std::uint64_t requests, Nanos length = 60 * kSecond) {
@@ -461,6 +580,26 @@ TEST_F(BroughtTest, ItKeepsTheCountWhenTheRuleChanges) {
   EXPECT_TRUE(Settle(CallKind::kCancel, reserved.decision.reservation));
   EXPECT_EQ(UsedWith(ten, user), 2U);
   EXPECT_EQ(Left(user), 3U) << "5 now, and 2 used";
+}
+
+TEST_F(BroughtTest, WhatIsReservedLocallyIsGivenBackWhateverTheTreesRuleSays) {
+  for (const std::string policy : {"deny", "allow", "local"}) {
+    const std::string rule = "rule: {max_requests: 3, window_seconds: 60, on_store_failure: ";
+    Start("global: {free_tier: unlimited}\ndomains: {d: {descriptors: [{key: user, " + rule + policy + "}}]}}");
+    const Entries user{{"user", "bob"}};
+    const algorithms::Limit ten = Window(10);
+    store_->Cut(true);
+    const Call reserved = AskWith(ten, user, 6, CallKind::kReserve);
+    EXPECT_EQ(reserved.decision.reason, Reason::kStoreLocal) << "the limit that is brought has a policy of its own";
+    ASSERT_NE(reserved.decision.reservation, 0U);
+    EXPECT_EQ(UsedWith(ten, user), 6U);
+    EXPECT_TRUE(Settle(CallKind::kCancel, reserved.decision.reservation));
+    EXPECT_EQ(UsedWith(ten, user), 0U) << policy;
+
+    const Call other = AskWith(ten, user, 6, CallKind::kReserve);
+    EXPECT_TRUE(Settle(CallKind::kCommit, other.decision.reservation, 8));
+    EXPECT_EQ(UsedWith(ten, user), 8U) << policy;
+  }
 }
 
 TEST_F(BroughtTest, ItExplainsWhoseCountItIs) {

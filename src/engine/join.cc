@@ -23,12 +23,16 @@ void AddReplaced(const config::Rule& rule, Names& names) {
 void Batch::AskJoined(std::span<Call> calls) {
   const std::size_t first = questions_.size();
   resolved_.clear();
+  bool counted = false;  // the domain's own rules, for which the request is one
   for (Call& call : calls) {
     Question& question = Begin(call);
     Resolved& resolved = resolved_.emplace_back();
     if (IsSettlement(call)) {
       AskSettlement(question);
-    } else if (!Resolve(call, resolved)) {
+    } else if (Resolve(call, resolved, counted)) {
+      // One that is exempt or blocked counts nothing, so they go to the next.
+      counted = true;
+    } else {
       resolved.resolution.rules.clear();
       resolved.resolution.domain_rules.clear();
     }

@@ -23,8 +23,7 @@ namespace weir::engine {
 
 // One counter that was charged, told so that it can be found again after the configuration has changed.
 struct Charge {
-  std::string_view rule;        // its path, interned
-  std::string_view generation;  // interned
+  std::string_view generation;  // of its rule, interned
   Key key;
   algorithms::Limit limit;
   std::string subject;

@@ -251,6 +251,21 @@ TEST_F(EngineTest, ReservationMadeLocallyIsSettledLocally) {
   EXPECT_EQ(Peek({.peer_ip = "192.0.2.1", .cost = 100}).allowed, true);
 }
 
+TEST_F(EngineTest, ReservationMadeLocallyIsSettledThoughItsRuleIsNotLocalAnyMore) {
+  const auto document = [](std::string_view policy) {
+    return "storage: {instances: 2}\nglobal: {free_tier: {max_requests: 100, window_seconds: 3600, on_store_failure: " +
+           std::string(policy) + "}}";
+  };
+  Start(document("local"));
+  store_->Cut(true);
+  const Decision reserved = Reserve({.peer_ip = "192.0.2.1", .cost = 40});
+  ASSERT_NE(reserved.reservation, 0U);
+  ASSERT_TRUE(engine_->Apply(ParseOrDie(document("deny"))));
+  EXPECT_TRUE(Settle(CallKind::kCancel, reserved.reservation));
+  ASSERT_TRUE(engine_->Apply(ParseOrDie(document("local"))));
+  EXPECT_TRUE(Peek({.peer_ip = "192.0.2.1", .cost = 50}).allowed) << "this instance's share";
+}
+
 constexpr std::string_view kSlots = R"(
 global:
   free_tier: {max_requests: 3, window_seconds: 60, algorithm: {concurrency: {lease_seconds: 30}}}

@@ -118,7 +118,7 @@ bool Resolver::FindDomain() {
     if (!hierarchy) result_.kind = Resolution::Kind::kUnknownDomain;
     return hierarchy;
   }
-  if (!facts_.joined) domain_ = domain;
+  if (!facts_.domain_counted) domain_ = domain;
   const Rule* const first = domain->Find(facts_.entries);
   if (first == nullptr) Tell("domain", "no rule of domains.{} ends at these entries", facts_.domain);
   for (const Rule& rule : first == nullptr ? std::span<const Rule>() : config::TogetherWith(*first)) {

@@ -46,7 +46,7 @@ struct Facts {
   std::span<const Attribute> entries = {};
   bool descriptor = false;
   const algorithms::Limit* brought = nullptr;  // the client's limit, which stands for the tree's rules; nullptr = none
-  bool joined = false;  // another descriptor of a request whose first has counted the domain's own rules
+  bool domain_counted = false;                 // another descriptor of the request counts the domain's own rules
 };
 
 struct Resolution {

@@ -31,7 +31,6 @@ Facts FactsOf(const Ruleset& rules, const Call& call, Nanos now, Arena& arena) {
     facts.entries = call.request.attributes;
     facts.descriptor = call.descriptor;
     facts.brought = call.descriptor ? call.brought : nullptr;
-    facts.joined = call.join != Join::kNone;
   }
   if (call.trace != nullptr) [[unlikely]] {
     ExplainFacts(call.request, facts, *call.trace);

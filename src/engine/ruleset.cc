@@ -125,6 +125,9 @@ Result<std::shared_ptr<const Ruleset>> Ruleset::Create(std::shared_ptr<const con
                            .instances = made->instances_,
                            .share = ShareOf(rule.limit, made->instances_)});
     made->by_path_.emplace(rule.path, rule.index);
+    for (const config::FormerRule* one = rule.former.get(); one != nullptr; one = one->before.get()) {
+      if (config::PathOfGeneration(one->generation) != rule.path) made->moved_.emplace(one->generation, rule.index);
+    }
     CollectTierFields(rule.identifier, made->tier_fields_);
   }
   const config::Rule& base = *made->snapshot_->FindTier({});
@@ -132,9 +135,15 @@ Result<std::shared_ptr<const Ruleset>> Ruleset::Create(std::shared_ptr<const con
   return made;
 }
 
-const RuleUse* Ruleset::FindRule(std::string_view path) const {
-  const auto found = by_path_.find(path);
-  return found == by_path_.end() ? nullptr : &uses_[found->second];
+const RuleUse* Ruleset::FindCounting(std::string_view generation) const {
+  if (const auto moved = moved_.find(generation); moved != moved_.end()) return &uses_[moved->second];
+  const auto found = by_path_.find(config::PathOfGeneration(generation));
+  if (found == by_path_.end()) return nullptr;
+  const RuleUse& use = uses_[found->second];
+  if (use.rule->generation == generation) return &use;
+  const config::FormerRule* one = use.rule->former.get();
+  while (one != nullptr && one->generation != generation) one = one->before.get();
+  return one == nullptr ? nullptr : &use;
 }
 
 Facts Ruleset::FactsOf(const Request& request, Nanos now, Arena& arena) const {

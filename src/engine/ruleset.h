@@ -68,8 +68,9 @@ class Ruleset {
         return {};
     }
   }
-  // The rule that now has this path; nullptr when there is none any more.
-  const RuleUse* FindRule(std::string_view path) const;
+  // The rule that goes on with what was counted in this generation: its own or of a former self, perhaps at another
+  // place of a list. nullptr when there is none.
+  const RuleUse* FindCounting(std::string_view generation) const;
   std::uint32_t instances() const { return instances_; }
   StoreFailurePolicy on_store_failure() const { return on_store_failure_; }
 
@@ -87,6 +88,7 @@ class Ruleset {
   Extractors extractors_;
   std::vector<RuleUse> uses_;  // by Rule::index
   std::unordered_map<std::string_view, std::uint32_t> by_path_;
+  std::unordered_map<std::string_view, std::uint32_t> moved_;  // by generation: former selves that had another path
   std::vector<std::string> tier_fields_;
   config::Identifier::Kind likely_ = config::Identifier::Kind::kGlobal;
   std::uint32_t instances_ = 1;
