@@ -15,8 +15,8 @@ inline bool MayDecideOne(const Core& core, const Call& call) {
          call.trace == nullptr;
 }
 
-// `expected`: from Engine::Expect of this request. False: not such a call, and nothing has happened. Takes no lock, makes no system call, and allocates nothing for a
-// store in memory.
+// `expected`: from Engine::Expect of this request. False: not such a call, and nothing has happened. Takes no lock,
+// makes no system call, and allocates nothing for a store in memory.
 bool DecideOne(Core& core, const Ruleset& rules, Nanos now, const HashedSubject& expected, Call& call);
 
 }  // namespace weir::engine
