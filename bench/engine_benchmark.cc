@@ -275,7 +275,7 @@ std::array<std::int64_t, 3> Percentiles(Contestant& contestant, const std::vecto
     allowed += contestant.Run(&picks[i], 1, kStart + weir::kSecond);
     samples.push_back(std::max<std::int64_t>(ReadClock() - begin - cost, 0));
   }
-  if (allowed == 0) std::abort();
+  __asm__ volatile("" : : "r"(allowed));  // is needed, as far as the compiler knows
   std::sort(samples.begin(), samples.end());
   return {at(samples, 0.5), at(samples, 0.99), at(samples, 0.999)};
 }

@@ -106,7 +106,7 @@ ConfigBuilder& ConfigBuilder::Storage(StorageConfig storage) {
   return *this;
 }
 ConfigBuilder& ConfigBuilder::Analytics(AnalyticsConfig analytics) {
-  config_.analytics = std::move(analytics);
+  config_.analytics = analytics;
   return *this;
 }
 ConfigBuilder& ConfigBuilder::Domain(std::string name, DomainLimits limits) {

@@ -191,7 +191,7 @@ void RuleCompiler::SetSchedule(Rule& rule, const RateLimitRule& complete) {
     faults_.Add(fmt::format("{}.schedule", rule.path), schedule.error().message);
     return;
   }
-  rule.schedule = std::make_shared<const CompiledSchedule>(std::move(*schedule));
+  rule.schedule = std::make_shared<const CompiledSchedule>(*schedule);
 }
 
 void RuleCompiler::SetNames(Rule& rule, const RateLimitRule& complete, const Rule* before) {

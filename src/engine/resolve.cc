@@ -44,9 +44,7 @@ class Resolver {
   void Run() {
     FindWho();
     const bool in_domain = facts_.descriptor || !facts_.domain.empty();
-    if (!in_domain) [[likely]] {
-      RunHierarchy();
-    } else if (FindDomain()) {
+    if (!in_domain || FindDomain()) [[likely]] {
       RunHierarchy();
     } else if (result_.kind == Resolution::Kind::kRules) {
       AddDomainRules();

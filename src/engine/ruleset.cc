@@ -59,9 +59,10 @@ algorithms::Limit WithQuota(algorithms::Limit limit, std::uint64_t quota) {
   if (limit.capacity > 0 && limit.rate_count > 0 && quota > 0) {
     // rate * quota / capacity, with the fraction shortened so that it fits.
     const std::uint64_t common = std::gcd(quota, limit.capacity);
-    long double count = static_cast<long double>(limit.rate_count) * static_cast<long double>(quota / common);
-    long double period =
-        static_cast<long double>(limit.rate_period) * static_cast<long double>(limit.capacity / common);
+    const std::uint64_t more = quota / common;
+    const std::uint64_t longer = limit.capacity / common;
+    const long double count = static_cast<long double>(limit.rate_count) * static_cast<long double>(more);
+    const long double period = static_cast<long double>(limit.rate_period) * static_cast<long double>(longer);
     const long double most = static_cast<long double>(algorithms::kMaxCount);
     const long double shrink = std::max({1.0L, count / most, period / most});
     limit.rate_count = std::max<std::uint64_t>(1, static_cast<std::uint64_t>(count / shrink));
