@@ -17,7 +17,7 @@ std::vector<InheritedSocket> InheritedSockets() {
     sockets.push_back({name == "unknown" ? "" : name, SD_LISTEN_FDS_START + i});
   }
   for (char** name = names; name != nullptr && *name != nullptr; ++name) std::free(*name);
-  std::free(names);
+  std::free(static_cast<void*>(names));
   return sockets;
 }
 
