@@ -21,6 +21,22 @@ struct Refused {
 
 std::uint32_t LineOf(const YAML::Mark& mark) { return mark.line < 0 ? 0 : static_cast<std::uint32_t>(mark.line) + 1; }
 
+// yaml-cpp writes the escapes `\N` and `\_` as the Latin-1 bytes 85 and A0. The source is UTF-8, so a byte that is not can
+// only come from there.
+std::string WholeUtf8(std::string_view value) {
+  std::string whole;
+  std::size_t invalid = FindInvalidUtf8(value);
+  while (invalid != std::string_view::npos) {
+    whole.append(value.substr(0, invalid));
+    whole += '\xC2';
+    whole += value[invalid];
+    value.remove_prefix(invalid + 1);
+    invalid = FindInvalidUtf8(value);
+  }
+  whole.append(value);
+  return whole;
+}
+
 class TreeBuilder final : public YAML::EventHandler {
  public:
   Node TakeRoot() { return std::move(root_); }
@@ -46,7 +62,7 @@ class TreeBuilder final : public YAML::EventHandler {
       throw Refused{node.line, "tags are not supported: '" + tag.substr(0, 60) + "'"};
     }
     Count(1, value.size(), node.line);
-    node.text = value;
+    node.text = WholeUtf8(value);
     Put(std::move(node), anchor);
   }
 
