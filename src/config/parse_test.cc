@@ -99,8 +99,7 @@ TEST(ParseYaml, RefusesWhatItDoesNotUnderstand) {
 TEST(ParseYaml, EveryEscapeGivesUtf8) {
   const ParsedTree parsed = ParseYamlTree(R"(a: "\_é\N\L\P\x85\xa0\u00a0\U0001f600\_\_")");
   ASSERT_TRUE(parsed.faults.empty()) << FaultOf(parsed);
-  EXPECT_EQ(parsed.root.children.at(0).text,
-            "\u00A0\u00E9\u0085\u2028\u2029\u0085\u00A0\u00A0\U0001F600\u00A0\u00A0");
+  EXPECT_EQ(parsed.root.children.at(0).text, "\u00A0\u00E9\u0085\u2028\u2029\u0085\u00A0\u00A0\U0001F600\u00A0\u00A0");
 }
 
 TEST(ParseYaml, IsBounded) {

@@ -21,8 +21,8 @@ struct Refused {
 
 std::uint32_t LineOf(const YAML::Mark& mark) { return mark.line < 0 ? 0 : static_cast<std::uint32_t>(mark.line) + 1; }
 
-// yaml-cpp writes the escapes `\N` and `\_` as the Latin-1 bytes 85 and A0. The source is UTF-8, so a byte that is not can
-// only come from there.
+// yaml-cpp writes the escapes `\N` and `\_` as the Latin-1 bytes 85 and A0. The source is UTF-8, so a byte that is not
+// can only come from there.
 std::string WholeUtf8(std::string_view value) {
   std::string whole;
   std::size_t invalid = FindInvalidUtf8(value);
