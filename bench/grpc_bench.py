@@ -1,5 +1,5 @@
 """Envoy's rate limit service over gRPC: weir beside grpc++ with the same engine behind it, and beside its peers."""
-import re
+import json
 import struct
 import time
 
@@ -66,21 +66,14 @@ def gubernator_question():
     return framed(limit(b"remote_address", b"192.0.2.7") + limit(b"route", b"items"))
 
 
-def h2load(peer, pids, directory, path, question, shape):
-    """One run: every answer must be a 200 with a message in it, which a refusal has not."""
+def ask(peer, pids, directory, path, question, shape):
+    """One run. The load generator accepts no answer without a message in it, which a refusal has not."""
     clients, streams = shape
     (directory / "question").write_bytes(question)
-    log = directory / "latencies"
-    log.unlink(missing_ok=True)
-    out, cpu = loaded([need("h2load"), "-D", SECONDS, "-c", clients, "-m", streams, "-d", directory / "question", f"--log-file={log}",
-                       "-H", "content-type: application/grpc", "-H", "te: trailers", f"http://127.0.0.1:{peer.port}{path}"], pids)
-    done, failed, errored = (int(n) for n in re.search(r"(\d+) done, \d+ succeeded, (\d+) failed, (\d+) errored", out).groups())
-    data = int(re.search(r"\((\d+)\) data", out)[1])
-    if done == 0 or failed or errored or data < done * 6:
-        raise SystemExit(f"{peer.name}: {out}")
-    times = sorted(int(line.split("\t")[2]) for line in log.read_text().splitlines())
-    share = lambda part: float(times[min(len(times) - 1, int(len(times) * part))])  # noqa: E731
-    return {"rate": done / SECONDS, "cpu_us": cpu / done * 1e6, "p50": share(0.50), "p99": share(0.99), "p999": share(0.999)}
+    out, cpu = loaded([BUILD / "bench" / "weir_bench_grpc_load", peer.port, path, directory / "question", clients, streams, SECONDS], pids)
+    got = json.loads(out)
+    return {"rate": got["done"] / got["seconds"], "cpu_us": cpu / got["done"] * 1e6, "p50": got["p50_us"], "p99": got["p99_us"],
+            "p999": got["p999_us"], "bytes": got["bytes"] / got["done"]}
 
 
 def start_all(start, directory):
@@ -134,17 +127,20 @@ def section(directory):
         results = {}
         for title, shape in SHAPES.items():
             say(f"gRPC, {title}")
-            results[title] = in_turns({name: lambda s=server, x=shape: h2load(s[0], s[1], directory, s[2], s[3], x)
+            results[title] = in_turns({name: lambda s=server, x=shape: ask(s[0], s[1], directory, s[2], s[3], x)
                                        for name, server in servers.items()})
+            if abs(results[title]["weir"]["bytes"] - results[title][GRPCPP]["bytes"]) > 3:
+                raise SystemExit(f"weir and grpc++ do not answer the same: {results[title]}")
     one, sixteen, many = (results[title] for title in SHAPES)
     against = lambda taken, key: taken[GRPCPP][key] / taken["weir"][key]  # noqa: E731
     verdict = lambda value, floor: f"{value:.1f} times, {'met' if value >= floor else 'MISSED'}"  # noqa: E731
     tables = "\n\n".join(f"### {title}\n{table(result, 'weir')}" for title, result in results.items())
     absent = "\n".join(f"- {name}: {why}" for name, why in missing.items())
-    return f"""## gRPC, Envoy's ShouldRateLimit with two descriptors; server on one core, load (h2load) on the other
+    return f"""## gRPC, Envoy's ShouldRateLimit with two descriptors; server on one core, load on the other
 Floors, against the same contract on grpc++ with the same engine behind it: 5 times less CPU a request multiplexed:
 {verdict(against(many, 'cpu_us'), 5)}; 2 times less unmultiplexed: {verdict(against(sixteen, 'cpu_us'), 2)} with 16 callers, {verdict(against(one, 'cpu_us'), 2)} with one; a quarter of its p99 with 16 callers: {verdict(against(sixteen, 'p99'), 4)}.
 CPU is the server's, user and system, by the kernel's books; that of envoyproxy/ratelimit counts its Redis. All callers ask the same question: one hot key.
+The load is bench/grpc_load.cc's: h2load needs more time for a call on a connection of its own than weir needs to answer it.
 
 {tables}
 

@@ -1,5 +1,5 @@
 // The rate limit service of Envoy on Google's grpc++ (its callback API, its fastest), with weir's own engine behind it:
-// beside weir in one run it tells what a front end costs.
+// beside weir in one run it tells what a front end costs. It answers what weir answers, the rate limit headers too.
 //   weir_bench_grpc_peer CONFIG ADDRESS
 #include <grpcpp/grpcpp.h>
 
@@ -11,7 +11,9 @@
 #include <string>
 #include <vector>
 
+#include "engine/decide.h"
 #include "engine/engine.h"
+#include "engine/rate_limit_headers.h"
 #include "envoy/service/ratelimit/v3/rls.grpc.pb.h"
 #include "weir/config.h"
 #include "weir/rate_limiter.h"
@@ -38,6 +40,17 @@ Response::RateLimit::Unit UnitOf(std::uint64_t seconds) {
   }
 }
 
+void AddHeaders(const weir::Decision& told, weir::Nanos now, Response& response) {
+  thread_local std::string lines;
+  lines.clear();
+  weir::engine::AppendRateLimitHeaders(told, now, &lines);
+  weir::engine::ForEachHeader(lines, [&](std::string_view name, std::string_view value) {
+    auto& header = *response.add_response_headers_to_add();
+    header.set_key(name.data(), name.size());
+    header.set_value(value.data(), value.size());
+  });
+}
+
 void Describe(const weir::Decision& decision, Response::DescriptorStatus& status) {
   status.set_code(decision.allowed ? Response::OK : Response::OVER_LIMIT);
   const weir::RuleOutcome* rule = decision.decider();
@@ -45,7 +58,7 @@ void Describe(const weir::Decision& decision, Response::DescriptorStatus& status
   auto& limit = *status.mutable_current_limit();
   limit.set_requests_per_unit(Clamp(rule->outcome.limit));
   limit.set_unit(UnitOf(rule->window_seconds));
-  limit.set_name(std::string(rule->policy));
+  if (rule->policy != rule->rule) limit.set_name(std::string(rule->policy));
   status.set_limit_remaining(Clamp(rule->outcome.remaining));
   status.mutable_duration_until_reset()->set_seconds(rule->outcome.reset_after_ns / 1'000'000'000);
 }
@@ -78,10 +91,13 @@ class Service final : public rls::RateLimitService::CallbackService {
     const auto batch = std::span(calls).first(asked);
     if (!engine_.Submit(batch, nullptr)) std::abort();
     bool allowed = true;
+    const weir::Decision* told = nullptr;
     for (const auto& call : batch) {
       allowed = allowed && call.decision.allowed;
+      if (told == nullptr || weir::engine::Outranks(call.decision, *told)) told = &call.decision;
       Describe(call.decision, *response->add_statuses());
     }
+    if (told != nullptr) AddHeaders(*told, engine_.clock().Now(), *response);
     response->set_overall_code(allowed ? Response::OK : Response::OVER_LIMIT);
     auto* reactor = context->DefaultReactor();
     reactor->Finish(grpc::Status::OK);
