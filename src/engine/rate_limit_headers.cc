@@ -24,7 +24,11 @@ void AppendLine(std::string_view name, std::uint64_t value, std::string* out) {
 void AppendQuoted(std::string_view name, std::string* out) {
   constexpr std::string_view kHex = "0123456789ABCDEF";
   out->push_back('"');
-  for (const char c : name) {
+  // As a rule nothing is left after this.
+  const auto is_plain = [](char c) { return c >= 0x20 && c <= 0x7e && c != '"' && c != '\\'; };
+  const auto* const special = std::ranges::find_if_not(name, is_plain);
+  out->append(name.begin(), special);
+  for (const char c : std::string_view(special, name.end())) {
     const auto byte = static_cast<unsigned char>(c);
     if (byte < 0x20 || byte > 0x7e) {
       out->push_back('%');
@@ -49,7 +53,9 @@ void AppendPartitionKey(std::uint64_t hash, std::string* out) {
 
 void AppendIetf(const RuleOutcome& rule, std::uint64_t t, std::string* out) {
   out->append("RateLimit-Policy: ");
+  const std::size_t name = out->size();
   AppendQuoted(rule.policy, out);
+  const std::size_t name_size = out->size() - name;
   out->append(";q=");
   AppendBounded(rule.outcome.limit, out);
   if (rule.window_seconds > 0) {
@@ -58,7 +64,7 @@ void AppendIetf(const RuleOutcome& rule, std::uint64_t t, std::string* out) {
   }
   if (rule.headers.partition_key) AppendPartitionKey(rule.subject_hash, out);
   out->append("\r\nRateLimit: ");
-  AppendQuoted(rule.policy, out);
+  out->append(*out, name, name_size);
   out->append(";r=");
   AppendBounded(rule.outcome.remaining, out);
   out->append(";t=");

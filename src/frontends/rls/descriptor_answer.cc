@@ -168,7 +168,8 @@ void DescriptorBatch::AddHeaders(const Question& question, ResponseWriter& write
     if (told == nullptr || engine::Outranks(decision, *told)) told = &decision;
   }
   if (told == nullptr) return;
-  if (now_ == 0) now_ = core_->engine().clock().Now();
+  const RuleOutcome* const rule = told->decider();
+  if (now_ == 0 && rule != nullptr && rule->headers.reset_as_epoch) now_ = core_->engine().clock().Now();
   headers_.clear();
   engine::AppendRateLimitHeaders(*told, now_, &headers_);
   engine::ForEachHeader(

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cstring>
 #include <iterator>
 #include <protozero/pbf_reader.hpp>
 #include <protozero/pbf_writer.hpp>
@@ -228,6 +229,39 @@ class RequestReader {
   std::string_view field_;
 };
 
+// What a field takes whose number is below 16, so that its tag is one byte.
+std::size_t NumberSize(std::uint64_t value) { return 1 + static_cast<std::size_t>(protozero::length_of_varint(value)); }
+std::size_t BytesSize(std::size_t size) { return NumberSize(size) + size; }
+
+// Fields written straight into room that was measured for them. protozero's writer does not know sizes beforehand, so
+// moves each nested message when it ends; the statuses and headers of an answer are most of what it costs.
+class FieldWriter {
+ public:
+  // Makes `out` longer by `size`, which what is written must fill.
+  FieldWriter(std::string& out, std::size_t size) {
+    const std::size_t had = out.size();
+    out.resize(had + size);
+    at_ = out.data() + had;
+  }
+  void Number(char field, std::uint64_t value) {
+    *at_++ = static_cast<char>(field << 3);
+    at_ += protozero::write_varint(at_, value);
+  }
+  // The head of a message of `size` bytes, which follow.
+  void Message(char field, std::size_t size) {
+    *at_++ = static_cast<char>(field << 3 | 2);
+    at_ += protozero::write_varint(at_, size);
+  }
+  void Bytes(char field, std::string_view text) {
+    Message(field, text.size());
+    std::memcpy(at_, text.data(), text.size());
+    at_ += text.size();
+  }
+
+ private:
+  char* at_ = nullptr;
+};
+
 void AppendEscaped(std::string_view text, std::string& out) {
   for (std::size_t bad = 0; (bad = FindInvalidUtf8(text)) != std::string_view::npos; text.remove_prefix(bad + 1)) {
     out.append(text.substr(0, bad));
@@ -305,28 +339,38 @@ ResponseWriter::ResponseWriter(std::string& out) : out_(out), start_(out.size())
 }
 
 void ResponseWriter::AddStatus(const DescriptorStatus& status) {
-  pbf_writer response(out_);
-  pbf_writer to(response, 2);
-  if (status.code != Answer::kUnknown) to.add_enum(1, static_cast<std::int32_t>(status.code));
+  // The limit's message itself is what tells that there is a limit, so it is written even if it is a limit of nothing.
+  std::size_t limit = 0;
   if (status.has_limit) {
-    pbf_writer limit(to, 2);
-    // The message itself is what tells that there is a limit, so it is written even if it is a limit of nothing.
-    limit.add_uint32(1, status.requests_per_unit);
-    if (status.unit != Unit::kUnknown) limit.add_enum(2, static_cast<std::int32_t>(status.unit));
-    if (!status.name.empty()) limit.add_string(3, status.name.data(), status.name.size());
+    limit = NumberSize(status.requests_per_unit) + (status.unit != Unit::kUnknown ? 2 : 0) +
+            (status.name.empty() ? 0 : BytesSize(status.name.size()));
   }
-  if (status.limit_remaining != 0) to.add_uint32(3, status.limit_remaining);
+  const std::size_t duration = status.seconds_until_reset ? NumberSize(*status.seconds_until_reset) : 0;
+  const std::size_t size = (status.code != Answer::kUnknown ? 2 : 0) + (status.has_limit ? BytesSize(limit) : 0) +
+                           (status.limit_remaining != 0 ? NumberSize(status.limit_remaining) : 0) +
+                           (status.seconds_until_reset ? BytesSize(duration) : 0);
+  FieldWriter to(out_, BytesSize(size));
+  to.Message(2, size);
+  if (status.code != Answer::kUnknown) to.Number(1, static_cast<std::uint64_t>(status.code));
+  if (status.has_limit) {
+    to.Message(2, limit);
+    to.Number(1, status.requests_per_unit);
+    if (status.unit != Unit::kUnknown) to.Number(2, static_cast<std::uint64_t>(status.unit));
+    if (!status.name.empty()) to.Bytes(3, status.name);
+  }
+  if (status.limit_remaining != 0) to.Number(3, status.limit_remaining);
   if (status.seconds_until_reset) {
-    pbf_writer duration(to, 4);
-    duration.add_uint64(1, *status.seconds_until_reset);
+    to.Message(4, duration);
+    to.Number(1, *status.seconds_until_reset);
   }
 }
 
 void ResponseWriter::AddResponseHeader(std::string_view name, std::string_view value) {
-  pbf_writer response(out_);
-  pbf_writer header(response, 3);
-  header.add_string(1, name.data(), name.size());
-  header.add_string(2, value.data(), value.size());
+  const std::size_t size = BytesSize(name.size()) + BytesSize(value.size());
+  FieldWriter to(out_, BytesSize(size));
+  to.Message(3, size);
+  to.Bytes(1, name);
+  to.Bytes(2, value);
 }
 
 void ResponseWriter::SetDynamicMetadata(const Metadata& metadata) {
