@@ -14,6 +14,8 @@ namespace {
 
 // Per readiness event, so that established connections get their turn during a storm of new ones.
 constexpr int kAcceptsPerTurn = 64;
+// As many as the kernel keeps waiting, and some that come meanwhile.
+constexpr int kAcceptsAtEnd = 8'192;
 constexpr std::int64_t kRestMs = 100;
 
 // It is about the one connection, which was lost before it was accepted (accept(2) names these).
@@ -37,8 +39,13 @@ bool LostBefore(int error) {
 
 }  // namespace
 
-Acceptor::Acceptor(Loop& loop, Descriptor fd, std::string listener, std::function<void(Descriptor)> accepted)
-    : loop_(loop), fd_(std::move(fd)), listener_(std::move(listener)), accepted_(std::move(accepted)) {}
+Acceptor::Acceptor(Loop& loop, Descriptor fd, bool inherited, std::string listener,
+                   std::function<void(Descriptor)> accepted)
+    : loop_(loop),
+      fd_(std::move(fd)),
+      inherited_(inherited),
+      listener_(std::move(listener)),
+      accepted_(std::move(accepted)) {}
 
 // Told again in each turn while clients wait, so a turn may leave some of them for the next.
 void Acceptor::Start() {
@@ -46,6 +53,9 @@ void Acceptor::Start() {
 }
 
 void Acceptor::Stop() {
+  for (int i = 0; i < kAcceptsAtEnd && fd_.valid() && !inherited_; ++i) {
+    if (AcceptOne() != Accepted::kOne) break;
+  }
   // Not by closing alone: an inherited socket stays open elsewhere, and epoll would go on telling of it.
   if (fd_.valid()) loop_.Unwatch(fd_.get());
   fd_ = Descriptor();
@@ -53,17 +63,30 @@ void Acceptor::Stop() {
 
 void Acceptor::OnReady(std::uint32_t) {
   for (int i = 0; i < kAcceptsPerTurn && fd_.valid(); ++i) {
+    switch (AcceptOne()) {
+      case Accepted::kOne:
+        break;
+      case Accepted::kNone:
+        return;
+      case Accepted::kFailed: {
+        // Out of descriptors or memory, or forbidden: it may pass.
+        const int reason = errno;
+        loop_.Unwatch(fd_.get());
+        return Rest(reason);
+      }
+    }
+  }
+}
+
+Acceptor::Accepted Acceptor::AcceptOne() {
+  while (true) {
     Descriptor fd(accept4(fd_.get(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC));
     if (fd.valid()) {
       accepted_(std::move(fd));
-      continue;
+      return Accepted::kOne;
     }
-    if (errno == EAGAIN || errno == EWOULDBLOCK) return;
-    if (LostBefore(errno)) continue;
-    // Out of descriptors or memory, or forbidden: it may pass.
-    const int reason = errno;
-    loop_.Unwatch(fd_.get());
-    return Rest(reason);
+    if (errno == EAGAIN || errno == EWOULDBLOCK) return Accepted::kNone;
+    if (!LostBefore(errno)) return Accepted::kFailed;
   }
 }
 

@@ -15,18 +15,24 @@ namespace weir::net {
 class Acceptor final : public Watcher {
  public:
   // `accepted` gets every new socket, non-blocking and close-on-exec, and owns it.
-  Acceptor(Loop& loop, Descriptor fd, std::string listener, std::function<void(Descriptor)> accepted);
+  // `inherited`: the socket is somebody else's too, who goes on listening.
+  Acceptor(Loop& loop, Descriptor fd, bool inherited, std::string listener, std::function<void(Descriptor)> accepted);
 
   void Start();
+  // Accepts first who waits already: they would be reset with the socket, unless it is inherited.
   void Stop();
 
   void OnReady(std::uint32_t events) override;
 
  private:
+  enum class Accepted : std::uint8_t { kOne, kNone, kFailed };
+  // kFailed: errno says why.
+  Accepted AcceptOne();
   void Rest(int error);
 
   Loop& loop_;
   Descriptor fd_;
+  const bool inherited_;
   const std::string listener_;
   const std::function<void(Descriptor)> accepted_;
 };

@@ -97,16 +97,18 @@ Result<> Server::Parts::OpenListeners(std::vector<ListenerOptions> listeners) {
     auto opened = Open(options, count);
     if (!opened) return Fail(opened.error().code, "listener '" + options.name + "': " + opened.error().message);
 
+    const bool inherited = !options.inherited_fds.empty();
     for (unsigned i = 0; i < opened->per_loop.size(); ++i) {
       Loop& loop = *loops[i];
       acceptors[i].push_back(
-          std::make_unique<Acceptor>(loop, std::move(opened->per_loop[i]), state->name,
+          std::make_unique<Acceptor>(loop, std::move(opened->per_loop[i]), inherited, state->name,
                                      [&loop, state](Descriptor fd) { loop.Adopt(std::move(fd), state); }));
     }
     for (Descriptor& fd : opened->shared) {
       const unsigned home = next_shared++ % count;
       acceptors[home].push_back(std::make_unique<Acceptor>(
-          *loops[home], std::move(fd), state->name, [this, state, home, next = home](Descriptor accepted) mutable {
+          *loops[home], std::move(fd), inherited, state->name,
+          [this, state, home, next = home](Descriptor accepted) mutable {
             Loop& loop = *loops[next];
             const bool is_home = next == home;
             next = (next + 1) % static_cast<unsigned>(loops.size());
@@ -186,11 +188,12 @@ std::uint64_t Server::Drain(std::uint32_t timeout_ms) {
   Parts& parts = *parts_;
   // While we still listen, so that the file is surely ours.
   parts.RemoveUnixFiles();
-  parts.shared.draining = true;
   parts.OnEveryLoop([&parts](unsigned i) {
     for (auto& acceptor : parts.acceptors[i]) acceptor->Stop();
-    parts.loops[i]->StartDrain();
   });
+  parts.shared.draining = true;
+  // In a round of its own: the last that one loop accepted for another is there by then.
+  parts.OnEveryLoop([&parts](unsigned i) { parts.loops[i]->StartDrain(); });
   std::unique_lock lock(parts.shared.mutex);
   parts.shared.all_closed.wait_for(lock, std::chrono::milliseconds(timeout_ms),
                                    [&parts] { return parts.shared.open.load() == 0; });

@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <future>
+#include <latch>
 #include <string>
 #include <thread>
 #include <vector>
@@ -355,6 +356,29 @@ TEST_F(ServerTest, DrainAnswersWhatHasArrived) {
   for (TestClient& client : clients) client.Send("second\n");
   EXPECT_EQ(server_->Drain(20'000), 0U);
   for (TestClient& client : clients) EXPECT_EQ(client.ReceiveAll(), "second\n");
+}
+
+TEST_F(ServerTest, DrainAnswersThoseWhoWaitToBeAccepted) {
+  options_.threads = 2;
+  Start("unix:" + Path("s.sock"));
+  std::vector<TestClient> first;
+  std::vector<Stage::Shared> shared;
+  for (std::size_t i = 0; i < 2; ++i) {
+    first.push_back(Client());
+    first.back().Send("share\n");
+    shared.push_back(stage_.WaitForShared(i));
+  }
+  // Both loops are busy while others come.
+  std::latch go(1);
+  for (const Stage::Shared& one : shared) one.connection->Post([&go] { go.wait(); });
+  std::vector<TestClient> waiting;
+  for (int i = 0; i < 20; ++i) waiting.push_back(Client());
+  for (TestClient& client : waiting) client.Send("late\n");
+  auto drained = std::async(std::launch::async, [&] { return server_->Drain(20'000); });
+  while (std::filesystem::exists(Path("s.sock"))) std::this_thread::yield();
+  go.count_down();
+  for (TestClient& client : waiting) EXPECT_EQ(client.ReceiveAll(), "late\n");
+  EXPECT_EQ(drained.get(), 0U);
 }
 
 TEST_F(ServerTest, DrainWaitsForWhatIsInHand) {
