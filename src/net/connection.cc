@@ -192,7 +192,20 @@ void SocketConnection::OnReady(std::uint32_t events) {
     return eof_ ? Close() : Continue();
   }
   if (MayRead()) ReadOnce();
-  Settle();
+  loop_.SettleLater(*this);
+}
+
+void SocketConnection::Ask() {
+  if (session_owes_ != Owed::kAsk || entered_ > 0 || state_ == State::kClosed || broken_) return;
+  session_owes_ = Owed::kAnswer;
+  Enter([this] { session_->OnAsk(); });
+}
+
+void SocketConnection::Answer() {
+  Ask();
+  if (session_owes_ != Owed::kAnswer || entered_ > 0 || state_ == State::kClosed || broken_) return;
+  session_owes_ = Owed::kNothing;
+  Enter([this] { session_->OnAnswer(); });
 }
 
 // While paused the bytes keep.
@@ -221,7 +234,7 @@ void SocketConnection::ReadOnce() {
     eof_ = true;
     return;
   }
-  last_activity_ms_ = Loop::NowMs();
+  last_activity_ms_ = loop_.turn_ms();
   loop_.counters().bytes_in.Add(static_cast<std::uint64_t>(got));
   const std::string_view bytes(scratch.data(), static_cast<std::size_t>(got));
   if (tls_ == nullptr) {
@@ -279,12 +292,14 @@ std::size_t SocketConnection::Offer(std::string_view view) {
   std::size_t total = 0;
   waiting_input_ = false;
   while (total < view.size()) {
+    Answer();
     if (!MayDeliver()) {
       waiting_input_ = state_ == State::kOpen && !broken_;
       break;
     }
     std::size_t consumed = 0;
     const std::string_view rest = view.substr(total);
+    session_owes_ = Owed::kAsk;
     Enter([&] { consumed = session_->OnInput(rest); });
     if (consumed == 0) break;
     total += std::min(consumed, rest.size());
@@ -301,6 +316,7 @@ bool SocketConnection::MayDeliver() const {
 void SocketConnection::Settle() {
   if (entered_ > 0 || state_ == State::kClosed) return;
   for (;;) {
+    Answer();
     if (broken_ || !SendSome()) return Close();
     if (!waiting_input_ || !MayDeliver()) break;
     OfferAgain();
@@ -345,7 +361,7 @@ bool SocketConnection::SendSome() {
     }
     sent_ += static_cast<std::size_t>(sent);
     owed_ -= std::min(owed_, static_cast<std::size_t>(sent));
-    last_activity_ms_ = Loop::NowMs();
+    last_activity_ms_ = loop_.turn_ms();
     loop_.counters().bytes_out.Add(static_cast<std::uint64_t>(sent));
   }
   sent_ = 0;

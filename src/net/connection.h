@@ -22,7 +22,8 @@ namespace weir::net {
 //  1. The session is entered by one call at a time, and destroyed in none (entered_ guards both).
 //  2. The socket is watched once, edge-triggered: what the kernel has told is kept in readable_ and writable_ until a
 //     call has found the end of it. Who may read and does not do so now asks the loop for another turn.
-//  3. What was appended is sent by Settle(), which ends every turn of the loop that concerned this connection.
+//  3. What was appended is sent by Settle(), which ends every turn of the loop that concerned this connection. The
+//     session has asked and answered by then.
 class SocketConnection final : public Connection,
                                public std::enable_shared_from_this<SocketConnection>,
                                public IdleWheel::Node,
@@ -34,7 +35,12 @@ class SocketConnection final : public Connection,
   // ---- the loop's side ---------------------------------------------------------------------------------------------
   bool Watch();
   void Start(const ListenerState& listener);
+  // Reads; Ask(), Answer() and Settle() follow within this turn, of all that were read together at a time.
   void OnReady(std::uint32_t events) override;
+  void Ask();
+  void Answer();
+  // Sends what was appended, and closes when that is due.
+  void Settle();
   void StartDrain();
   // At once, whatever is unsent.
   void Close();
@@ -80,7 +86,6 @@ class SocketConnection final : public Connection,
   // Calls the session, which must not destroy itself meanwhile; an exception closes the connection.
   template <typename Call>
   void Enter(Call&& call);
-  void Settle();
   bool SendSome();
   void Discard();
   void FinishClosing();
@@ -105,8 +110,10 @@ class SocketConnection final : public Connection,
   bool readable_ = false;       // there may be something to read ...
   bool hung_up_ = false;        // ... and the end behind it
   bool writable_ = true;
-  bool again_ = false;   // in the loop's list for the next turn
-  bool broken_ = false;  // to be closed at once: the session threw, or the stream cannot be written
+  bool again_ = false;  // in the loop's list for the next turn
+  enum class Owed : std::uint8_t { kNothing, kAnswer, kAsk };
+  Owed session_owes_ = Owed::kNothing;  // what follows its last OnInput
+  bool broken_ = false;                 // to be closed at once: the session threw, or the stream cannot be written
   std::uint8_t entered_ = 0;
   std::int64_t last_activity_ms_ = 0;
   std::int64_t unfinished_since_ms_ = 0;  // the session waits for the rest of what is in input_; 0: it does not

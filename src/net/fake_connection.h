@@ -153,6 +153,8 @@ class FakeConnection final : public Connection {
       // The session sees exactly-sized memory, so that sanitizers notice a read beyond the end.
       const std::vector<char> exact(input_.begin(), input_.end());
       const std::size_t consumed = session_->OnInput(std::string_view(exact.data(), exact.size()));
+      session_->OnAsk();
+      session_->OnAnswer();
       input_.erase(0, consumed);
       if (consumed == 0) break;
     }

@@ -27,6 +27,8 @@ namespace {
 
 constexpr std::size_t kScratchBytes = 64 << 10;
 constexpr std::size_t kEventsPerTurn = 256;
+// Enough to gain by it, and so few that the first of them hardly waits (docs/decisions/0018).
+constexpr std::size_t kReadTogether = 16;
 
 Descriptor OrThrow(int fd, const char* what) {
   if (fd < 0) throw std::system_error(errno, std::generic_category(), what);
@@ -155,6 +157,7 @@ void Loop::Turn() {
   for (const Delayed& delayed : delayed_) wait_ms = std::clamp<std::int64_t>(delayed.due_ms - NowMs(), 0, wait_ms);
   std::array<epoll_event, kEventsPerTurn> events;
   const int count = epoll_wait(epoll_.get(), events.data(), kEventsPerTurn, static_cast<int>(wait_ms));
+  turn_ms_ = NowMs();
   for (int i = 0; i < count; ++i) {
     const epoll_event& event = events[static_cast<std::size_t>(i)];
     Guarded([&event] { static_cast<Watcher*>(event.data.ptr)->OnReady(event.events); });
@@ -164,12 +167,25 @@ void Loop::Turn() {
       Guarded([&connection] { connection->OnReady(0); });
     }
   }
+  SettleAll();
   Tick();
   Bury();
 }
 
+void Loop::SettleLater(SocketConnection& connection) {
+  unsettled_.push_back(&connection);
+  if (unsettled_.size() >= kReadTogether) SettleAll();
+}
+
+void Loop::SettleAll() {
+  for (SocketConnection* const connection : unsettled_) Guarded([connection] { connection->Ask(); });
+  for (SocketConnection* const connection : unsettled_) Guarded([connection] { connection->Answer(); });
+  for (SocketConnection* const connection : unsettled_) Guarded([connection] { connection->Settle(); });
+  unsettled_.clear();
+}
+
 void Loop::Adopt(Descriptor fd, const std::shared_ptr<const ListenerState>& listener) {
-  if (shared_.open.fetch_add(1) >= options().max_connections + std::uint64_t{listener->reserve} || draining()) {
+  if (shared_.open.fetch_add(1) >= options().max_connections + std::uint64_t{listener->reserve}) {
     ReleasePlace();
     counters_.refused.Add(1);
     return;

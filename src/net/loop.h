@@ -128,6 +128,8 @@ class Loop {
   void Forget(SocketConnection& connection);
   // Its OnReady(0) is called in the next turn, which comes at once.
   void Again(SocketConnection& connection);
+  // Its Settle() is called within this turn, together with those of others that were read.
+  void SettleLater(SocketConnection& connection);
   // Counts bytes that a connection holds, over all loops. False: there would be too many, and these are not counted.
   bool TakeBuffer(std::size_t bytes);
   void GiveBuffer(std::size_t bytes);
@@ -145,6 +147,8 @@ class Loop {
   IdleWheel& wheel() { return wheel_; }
   // Coarse monotonic time.
   static std::int64_t NowMs();
+  // NowMs() as this turn began: for what happens with each read and write, and need not be exact.
+  std::int64_t turn_ms() const { return turn_ms_; }
   // Where reads land before a session sees them; shared by all connections, so that idle ones hold no buffer.
   std::span<char> scratch() { return scratch_; }
   std::string& plain_scratch() { return plain_scratch_; }
@@ -153,6 +157,7 @@ class Loop {
 
  private:
   void Turn();
+  void SettleAll();
   void Tick();
   void Bury();
   void ReleasePlace();
@@ -169,12 +174,14 @@ class Loop {
   std::shared_ptr<Mailbox> mailbox_;
   IdleWheel wheel_;
   std::int64_t next_tick_ms_;
+  std::int64_t turn_ms_ = NowMs();
   LoopCounters counters_;
   std::vector<char> scratch_;
   std::string plain_scratch_;
   std::string spare_output_;
   std::vector<std::shared_ptr<SocketConnection>> connections_;
   std::vector<std::shared_ptr<SocketConnection>> again_;
+  std::vector<SocketConnection*> unsettled_;             // one that closes meanwhile is in gone_
   std::vector<std::shared_ptr<SocketConnection>> gone_;  // events of this turn may still name them
   std::set<std::pair<std::int64_t, SocketConnection*>> alarms_;
   std::vector<Delayed> delayed_;

@@ -16,8 +16,8 @@ class Connection {
  public:
   virtual ~Connection() = default;
 
-  // Answers are appended here; all that one OnInput appended goes out with one write when it returns. From elsewhere
-  // (a completion that ran on the loop) call Flush().
+  // Answers are appended here; all that was appended since OnInput goes out with one write after OnAnswer(). From
+  // elsewhere (a completion that ran on the loop) call Flush().
   virtual std::string& output() = 0;
   virtual void Flush() = 0;
 
@@ -51,6 +51,12 @@ class Session {
   // While it consumes, it is shown the rest at once; so a session whose answers are larger than its questions consumes
   // little at a time, and the connection can stop to wait for a slow reader in between.
   virtual std::size_t OnInput(std::string_view input) = 0;
+
+  // What follows OnInput: OnAsk() asks what it brought, then OnAnswer() appends what is said to it. Both come before
+  // the session is shown more, and before anything is sent. A session may do all in OnInput, but one that takes many
+  // instructions gains by this: the loop does each for all that were shown input at a time (docs/decisions/0018).
+  virtual void OnAsk() {}
+  virtual void OnAnswer() {}
 
   // The server starts to drain: sessions in the middle of nothing call CloseAfterFlush().
   virtual void OnDrain() = 0;

@@ -1,8 +1,9 @@
 // The session behind session.h. Internal to rls.
 //
-// One turn: bytes go into nghttp2, whose callbacks only note what arrived (session_receive.cc); then streaming handlers
-// are told, unary calls are asked, a batch a service (session_answer.cc), and all that nghttp2 has to say is appended
-// to the connection's output (session.cc). Handlers and services are therefore never entered from within nghttp2.
+// One turn: bytes go into nghttp2, whose callbacks only note what arrived (OnInput: session_receive.cc); then streaming
+// handlers are told and unary calls are asked, a batch a service (OnAsk: session_answer.cc), and all that nghttp2 has
+// to say is appended to the connection's output (OnAnswer: session.cc). Handlers and services are therefore never
+// entered from within nghttp2.
 #pragma once
 
 #include <nghttp2/nghttp2.h>
@@ -33,6 +34,8 @@ class GrpcSession final : public net::Session, private BatchOwner, private Excha
   GrpcSession& operator=(const GrpcSession&) = delete;
 
   std::size_t OnInput(std::string_view input) override;
+  void OnAsk() override;
+  void OnAnswer() override;
   void OnDrain() override;
   bool OnIdle() override;
   void OnWake() override;
@@ -47,8 +50,10 @@ class GrpcSession final : public net::Session, private BatchOwner, private Excha
   bool Introduce(std::string_view input);
   void Receive(std::string_view slice);
   bool Feed(std::string_view bytes);
-  // What follows everything that entered the session: answers what is whole, writes, forgets what ended.
-  void Settle();
+  // What follows everything that entered the session: asks what is whole and tells handlers; then writes what there is
+  // to say, and forgets what ended.
+  void AskAll();
+  void Say();
   void Pump();
   void Bury();
   // Ends the connection with GOAWAY, at the end of this turn. Nothing of any exchange goes on: neither is more of a
@@ -106,7 +111,7 @@ class GrpcSession final : public net::Session, private BatchOwner, private Excha
   bool TakeQuestion(Exchange& exchange, QuestionBatch& batch);
   // The message behind the prefix at the front of `framed`, which is whole; unpacked into `unpacked_` when compressed.
   std::optional<std::string_view> Message(Exchange& exchange, std::string_view framed);
-  void Answer(Exchange& exchange, UnaryCall& call);
+  void AnswerCall(Exchange& exchange, UnaryCall& call);
   void Reject(Exchange& exchange, Code code, std::string message);
   void AnswerPlain(Exchange& exchange);
   void AppendMessage(Exchange& exchange, std::string_view message);

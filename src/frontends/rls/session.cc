@@ -114,9 +114,21 @@ std::size_t GrpcSession::OnInput(std::string_view input) {
   backlog_ = connection_.output().size();
   Receive(slice);
   NoteCut();
-  Settle();
   inside_ = false;
   return slice.size();
+}
+
+void GrpcSession::OnAsk() {
+  inside_ = true;
+  AskAll();
+  inside_ = false;
+}
+
+void GrpcSession::OnAnswer() {
+  if (h2_ == nullptr) return;
+  inside_ = true;
+  Say();
+  inside_ = false;
 }
 
 void GrpcSession::Receive(std::string_view slice) {
@@ -172,13 +184,16 @@ bool GrpcSession::Feed(std::string_view bytes) {
   return false;
 }
 
-void GrpcSession::Settle() {
+void GrpcSession::AskAll() {
   if (closing_) {
     for (std::vector<Exchange*>* const list : {&events_, &asked_, &begun_}) list->clear();
   }
   TellHandlers();
   AskServices();
   NoteBegun();
+}
+
+void GrpcSession::Say() {
   do {
     dirty_ = false;
     Pump();
@@ -252,7 +267,8 @@ void GrpcSession::Turn() {
   inside_ = true;
   now_.reset();
   backlog_ = connection_.output().size();
-  Settle();
+  AskAll();
+  Say();
   inside_ = false;
   connection_.Flush();
 }

@@ -154,7 +154,7 @@ void GrpcSession::AskServices() {
       QuestionBatch::Release(std::move(batch));
     } else if (batch->Ask(*service, connection_, this)) {
       received_ -= batch->bytes();
-      for (std::size_t i = 0; i < asking_.size(); ++i) Answer(*asking_[i], batch->call(i));
+      for (std::size_t i = 0; i < asking_.size(); ++i) AnswerCall(*asking_[i], batch->call(i));
       QuestionBatch::Release(std::move(batch));
     } else {
       waiting_ += batch->size();
@@ -218,7 +218,7 @@ std::optional<std::string_view> GrpcSession::Message(Exchange& exchange, std::st
   return std::nullopt;
 }
 
-void GrpcSession::Answer(Exchange& exchange, UnaryCall& call) {
+void GrpcSession::AnswerCall(Exchange& exchange, UnaryCall& call) {
   frames_.Earn();
   if (call.status.code != Code::kOk) return Reject(exchange, call.status.code, std::move(call.status.message));
   Count(exchange, Code::kOk);
@@ -242,7 +242,7 @@ void GrpcSession::OnAnswered(QuestionBatch& batch) {
     if (origin.deadline != 0 && Now() >= origin.deadline) {
       Reject(*exchange, Code::kDeadlineExceeded, "the answer came too late");
     } else {
-      Answer(*exchange, batch.call(i));
+      AnswerCall(*exchange, batch.call(i));
     }
   }
   QuestionBatch::Release(mine);

@@ -1,0 +1,137 @@
+// The order in which sessions are called when they leave work for after OnInput.
+#include <gtest/gtest.h>
+
+#include <latch>
+#include <mutex>
+#include <stdexcept>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "net/server_fixture.h"
+
+namespace weir::net {
+namespace {
+
+// Takes one line at a time, and answers it in OnAnswer.
+class PhasedSession final : public Session {
+ public:
+  struct Log {
+    void Add(std::string entry) {
+      const std::lock_guard lock(mutex);
+      entries.push_back(std::move(entry));
+    }
+    std::vector<std::string> Taken() {
+      const std::lock_guard lock(mutex);
+      return std::exchange(entries, {});
+    }
+    std::mutex mutex;
+    std::vector<std::string> entries;
+  };
+
+  PhasedSession(Connection& connection, Log& log, Stage& stage) : connection_(connection), log_(log), stage_(stage) {}
+
+  std::size_t OnInput(std::string_view input) override {
+    const std::size_t end = input.find('\n');
+    if (end == std::string_view::npos) return 0;
+    line_.assign(input.substr(0, end));
+    log_.Add("in");
+    if (line_ == "share") stage_.Share({connection_.Share(), nullptr});
+    return end + 1;
+  }
+  void OnAsk() override {
+    if (line_.empty()) return;
+    if (line_ == "throw") throw std::runtime_error("as asked");
+    log_.Add("ask");
+  }
+  void OnAnswer() override {
+    if (line_.empty()) return;
+    log_.Add("answer");
+    connection_.output().append(line_ == "big" ? std::string(1 << 20, 'x') : line_).append("\n");
+    line_.clear();
+  }
+  void OnDrain() override { connection_.CloseAfterFlush(); }
+
+ private:
+  Connection& connection_;
+  Log& log_;
+  Stage& stage_;
+  std::string line_;
+};
+
+class Phases : public ServerTest {
+ protected:
+  void StartPhased() {
+    ListenerOptions listener = Listener("127.0.0.1:0");
+    listener.sessions = [this](Connection& connection) {
+      return std::make_unique<PhasedSession>(connection, log_, stage_);
+    };
+    Start(std::move(listener));
+  }
+  // Of `count` in turn.
+  static std::vector<std::string> Each(std::size_t count) {
+    std::vector<std::string> all;
+    for (const char* const phase : {"in", "ask", "answer"}) all.insert(all.end(), count, phase);
+    return all;
+  }
+  PhasedSession::Log log_;
+};
+
+TEST_F(Phases, AreOverBeforeASessionIsShownMore) {
+  StartPhased();
+  TestClient client = Client();
+  client.Send("a\nb\n");
+  EXPECT_EQ(client.ReceiveLine(), "a\n");
+  EXPECT_EQ(client.ReceiveLine(), "b\n");
+  std::vector<std::string> twice = Each(1);
+  for (const std::string& phase : Each(1)) twice.push_back(phase);
+  EXPECT_EQ(log_.Taken(), twice);
+}
+
+TEST_F(Phases, AreThoseOfAllThatAreReadTogether) {
+  StartPhased();
+  std::vector<TestClient> clients;
+  for (int i = 0; i < 5; ++i) clients.push_back(Client());
+  for (TestClient& client : clients) {
+    client.Send("x\n");
+    EXPECT_EQ(client.ReceiveLine(), "x\n");
+  }
+  clients[0].Send("share\n");
+  EXPECT_EQ(clients[0].ReceiveLine(), "share\n");
+  std::latch held(1), go(1);
+  stage_.WaitForShared(0).connection->Post([&] {
+    held.count_down();
+    go.wait();
+  });
+  held.wait();
+  log_.Taken();
+  for (TestClient& client : clients) client.Send("y\n");
+  go.count_down();
+  for (TestClient& client : clients) EXPECT_EQ(client.ReceiveLine(), "y\n");
+  EXPECT_EQ(log_.Taken(), Each(5));
+}
+
+TEST_F(Phases, AFaultInOneConcernsNoOther) {
+  StartPhased();
+  TestClient other = Client(), faulty = Client();
+  faulty.Send("throw\n");
+  EXPECT_TRUE(faulty.AtEnd());
+  other.Send("x\n");
+  EXPECT_EQ(other.ReceiveLine(), "x\n");
+}
+
+TEST_F(Phases, StopForAPeerThatDoesNotRead) {
+  StartPhased();
+  TestClient client = Client();
+  std::string lines;
+  for (int i = 0; i < 64; ++i) lines += "big\n";
+  client.Send(lines);
+  // What is unsent holds back the next line, so that no more than some of it is ever waiting.
+  std::size_t received = 0;
+  for (int i = 0; i < 64; ++i) received += client.Receive((1 << 20) + 1).size();
+  EXPECT_EQ(received, 64U * ((1 << 20) + 1));
+  EXPECT_EQ(server_->Stats().overflow_closed, 0U);
+}
+
+}  // namespace
+}  // namespace weir::net
