@@ -68,7 +68,7 @@ class RuleCompiler {
   // finds their former selves. `before` is the list as it was; there a rule follows the one that meant the same,
   // wherever it was, and else the one of its path or place, if that meant the same subjects and nobody follows it.
   const Rule& AddToList(std::string_view path, Level level, const RateLimitRule& inherited,
-                        std::unique_ptr<const DescriptorPath> descriptor);
+                        std::unique_ptr<const DescriptorPath> descriptor = nullptr);
   void FollowList(std::size_t first, std::span<const Rule> before);
   std::size_t size() const { return rules_.size(); }
   std::span<const Rule> Since(std::size_t first) const { return std::span(rules_).subspan(first); }

@@ -147,10 +147,14 @@ void SnapshotCompiler::CompileTenants() {
     if (tenant.aggregate) {
       rules_.Add(Path({"tenants", name, "aggregate"}), Level::kTenant, AggregateRule(*tenant.aggregate));
     }
+    const TenantEntry* const former = former_ == nullptr ? nullptr : former_->FindTenant(name);
+    const std::size_t first_quota = rules_.size();
     for (std::size_t i = 0; i < tenant.quotas.size(); ++i) {
-      rules_.Add(Path({"tenants", name, "quotas", std::to_string(i)}), Level::kTenant,
-                 QuotaRule(tenant.quotas[i], {TenantId{}}));
+      rules_.AddToList(Path({"tenants", name, "quotas", std::to_string(i)}), Level::kTenant,
+                       QuotaRule(tenant.quotas[i], {TenantId{}}));
     }
+    rules_.FollowList(first_quota, former == nullptr ? std::span<const Rule>() : former->quotas);
+    entry.quotas = rules_.Since(first_quota);
     entry.stacked = rules_.Since(first_stacked);
     tables_->tenants.Insert(name, static_cast<std::uint32_t>(tables_->tenant_entries.size()));
     tables_->tenant_entries.push_back(entry);
@@ -183,10 +187,13 @@ std::uint32_t SnapshotCompiler::CompileUser(const std::string& name, const UserL
   if (user.rule) {
     entry.rule = &rules_.Add(Path({"users", name, "rule"}), Level::kUser, Inherit(*user.rule, UserBase(user)));
   }
+  const UserEntry* const former = former_ == nullptr ? nullptr : former_->FindUser(name);
   const std::size_t first_stacked = rules_.size();
   for (std::size_t i = 0; i < user.quotas.size(); ++i) {
-    rules_.Add(Path({"users", name, "quotas", std::to_string(i)}), Level::kUser, QuotaRule(user.quotas[i], {UserId{}}));
+    rules_.AddToList(Path({"users", name, "quotas", std::to_string(i)}), Level::kUser,
+                     QuotaRule(user.quotas[i], {UserId{}}));
   }
+  rules_.FollowList(first_stacked, former == nullptr ? std::span<const Rule>() : former->stacked);
   entry.stacked = rules_.Since(first_stacked);
   tables_->user_entries.push_back(entry);
   return next;

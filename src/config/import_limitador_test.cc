@@ -415,7 +415,8 @@ TEST(ImportLimitador, TheLimitsThatHoldAreThoseWhoseConditionsHold) {
     for (int asked = 0; asked < 20; ++asked) {
       std::vector<std::string> keys, values;
       std::vector<Attribute> entries;
-      for (std::uint64_t i = below(3); i > 0; --i) keys.push_back(std::string(1, "ab"[(keys.size() + turn) % 2]));
+      for (std::uint64_t i = below(3); i > 0; --i)
+        keys.push_back(std::string(1, "ab"[(keys.size() + static_cast<std::size_t>(turn)) % 2]));
       for (std::size_t i = 0; i < keys.size(); ++i) values.push_back(text());
       for (std::size_t i = 0; i < keys.size(); ++i) entries.push_back({keys[i], values[i]});
       std::set<std::uint64_t> expected, found;

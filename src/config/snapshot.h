@@ -150,6 +150,7 @@ struct TenantEntry {
   const Rule* tier_rule = nullptr;  // FindTier(tier); nullptr when it names none
   const Rule* rule = nullptr;       // nullptr = none: its tier's rule holds
   std::span<const Rule> stacked;    // aggregate and quotas
+  std::span<const Rule> quotas;     // the latter
 };
 // Users that say the same share one entry, so that one that only names a tier or tenant costs its name and 24 bytes.
 struct UserEntry {

@@ -142,6 +142,48 @@ TEST_F(DomainsTest, ACountStaysWithItsRuleWhenAListIsRearranged) {
   EXPECT_EQ(used(), (Used{{100, 9}, {10, 6}})) << "and back";
 }
 
+TEST_F(DomainsTest, ACountStaysWithItsQuotaWhenQuotasAreRearranged) {
+  const auto document = [](std::string_view quotas) {
+    return "global: {free_tier: unlimited}\ntenants: {acme: {aggregate: {max_requests: 1000, window_seconds: 60}, "
+           "quotas: [" +
+           std::string(quotas) + "]}}\nusers: {bob: {quotas: [" + std::string(quotas) + "]}}\n";
+  };
+  const std::string daily = "{max_requests: 10, period: day}";
+  const std::string monthly = "{max_requests: 100, period: month}";
+  const auto ask = [&](CallKind kind) {
+    Call call;
+    call.kind = kind;
+    call.request.tenant = "acme";
+    call.request.user = "bob";
+    call.request.cost = kind == CallKind::kPeek ? 0 : 1;
+    engine_->Run({&call, 1});
+    return call;
+  };
+  // By the limit, of the tenant's and of the user's.
+  const auto used = [&](std::uint64_t limit) {
+    const Call call = ask(CallKind::kPeek);
+    std::vector<std::uint64_t> counts;
+    for (std::uint32_t i = 0; i < call.decision.rule_count; ++i) {
+      const Outcome& outcome = call.decision.rules()[i].outcome;
+      if (outcome.limit == limit) counts.push_back(outcome.used);
+    }
+    return counts;
+  };
+  using Counts = std::vector<std::uint64_t>;
+  Start(document(daily));
+  for (int i = 0; i < 3; ++i) ask(CallKind::kCheck);
+  ASSERT_TRUE(engine_->Apply(ParseOrDie(document(monthly + ", " + daily))));
+  ask(CallKind::kCheck);
+  EXPECT_EQ(used(10), (Counts{4, 4}));
+  EXPECT_EQ(used(100), (Counts{1, 1})) << "the new one in front begins with nothing";
+  ASSERT_TRUE(engine_->Apply(ParseOrDie(document(daily + ", " + monthly))));
+  EXPECT_EQ(used(10), (Counts{4, 4}));
+  EXPECT_EQ(used(100), (Counts{1, 1}));
+  EXPECT_EQ(used(1000), (Counts{4})) << "the aggregate is no part of it";
+  ASSERT_TRUE(engine_->Apply(ParseOrDie(document("{max_requests: 20, period: day}, " + monthly))));
+  EXPECT_EQ(used(20), (Counts{4, 4})) << "a number that changes";
+}
+
 TEST_F(DomainsTest, AReservationIsSettledWithTheRuleThatItWasMadeBy) {
   const auto document = [](std::string_view rules) {
     return "global: {free_tier: unlimited}\ndomains: {d: {descriptors: [{key: user, rules: [" + std::string(rules) +
