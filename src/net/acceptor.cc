@@ -53,8 +53,16 @@ void Acceptor::Start() {
 }
 
 void Acceptor::Stop() {
-  for (int i = 0; i < kAcceptsAtEnd && fd_.valid() && !inherited_; ++i) {
-    if (AcceptOne() != Accepted::kOne) break;
+  try {
+    for (int i = 0; i < kAcceptsAtEnd && fd_.valid() && !inherited_; ++i) {
+      const Accepted accepted = AcceptOne();
+      if (accepted == Accepted::kNone) break;
+      if (accepted == Accepted::kFailed) {
+        throw std::system_error(errno, std::generic_category());
+      }
+    }
+  } catch (const std::exception& error) {
+    log::Warn("connections that waited to be accepted are reset", {{"listener", listener_}, {"reason", error.what()}});
   }
   // Not by closing alone: an inherited socket stays open elsewhere, and epoll would go on telling of it.
   if (fd_.valid()) loop_.Unwatch(fd_.get());
@@ -65,6 +73,7 @@ void Acceptor::OnReady(std::uint32_t) {
   for (int i = 0; i < kAcceptsPerTurn && fd_.valid(); ++i) {
     switch (AcceptOne()) {
       case Accepted::kOne:
+      case Accepted::kLost:
         break;
       case Accepted::kNone:
         return;
@@ -79,15 +88,13 @@ void Acceptor::OnReady(std::uint32_t) {
 }
 
 Acceptor::Accepted Acceptor::AcceptOne() {
-  while (true) {
-    Descriptor fd(accept4(fd_.get(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC));
-    if (fd.valid()) {
-      accepted_(std::move(fd));
-      return Accepted::kOne;
-    }
-    if (errno == EAGAIN || errno == EWOULDBLOCK) return Accepted::kNone;
-    if (!LostBefore(errno)) return Accepted::kFailed;
+  Descriptor fd(accept4(fd_.get(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC));
+  if (fd.valid()) {
+    accepted_(std::move(fd));
+    return Accepted::kOne;
   }
+  if (errno == EAGAIN || errno == EWOULDBLOCK) return Accepted::kNone;
+  return LostBefore(errno) ? Accepted::kLost : Accepted::kFailed;
 }
 
 void Acceptor::Rest(int error) {

@@ -25,7 +25,7 @@ class Acceptor final : public Watcher {
   void OnReady(std::uint32_t events) override;
 
  private:
-  enum class Accepted : std::uint8_t { kOne, kNone, kFailed };
+  enum class Accepted : std::uint8_t { kOne, kLost, kNone, kFailed };
   // kFailed: errno says why.
   Accepted AcceptOne();
   void Rest(int error);

@@ -15,9 +15,9 @@ namespace {
 
 // No more is read from a peer that has this much of its answers still to take.
 constexpr std::size_t kHighWater = 256 << 10;
-// Lent buffers above this are not kept.
-constexpr std::size_t kKeepOutput = 1 << 20;
 constexpr std::size_t kKeepInput = 4 << 10;
+// What a string holds without a buffer.
+constexpr std::size_t kInlineBytes = std::string().capacity();
 // How long a closing connection waits for the peer's end, so that a reset does not overtake the last answer.
 constexpr std::int64_t kLingerMs = 1'000;
 constexpr std::int64_t kHandshakeMs = 10'000;
@@ -256,7 +256,7 @@ void SocketConnection::ReceiveCipher(std::string_view cipher) {
   if (progress == TlsStream::Progress::kClosedByPeer) eof_ = true;
   if (progress == TlsStream::Progress::kFailed) {
     // Only the alert in wire_ is still worth sending.
-    output_.clear();
+    cipher_broken_ = true;
     waiting_input_ = false;
     if (state_ == State::kOpen) state_ = State::kClosing;
   }
@@ -321,6 +321,7 @@ void SocketConnection::Settle() {
     if (!waiting_input_ || !MayDeliver()) break;
     OfferAgain();
   }
+  if (output_.empty()) ReturnOutput(output_);
   const bool output_overflows = unsent() > loop_.options().max_output_bytes;
   if (output_overflows || input_.size() > loop_.options().max_input_bytes) {
     loop_.counters().overflow_closed.Add(1);
@@ -344,7 +345,8 @@ void SocketConnection::Settle() {
 bool SocketConnection::SendSome() {
   if (!writable_) return true;
   if (tls_ != nullptr && !output_.empty()) {
-    if (!tls_->Send(output_, wire_)) return false;
+    if (wire_.empty() && wire_.capacity() <= kInlineBytes) wire_ = loop_.TakeSpare();
+    if (!cipher_broken_ && !tls_->Send(output_, wire_)) return false;
     ReturnOutput(output_);
   }
   std::string& bytes = tls_ == nullptr ? output_ : wire_;
@@ -404,18 +406,12 @@ void SocketConnection::NoteUnsent() {
 }
 
 void SocketConnection::BorrowOutput() {
-  std::string& spare = loop_.spare_output();
-  if (output_.empty() && output_.capacity() < spare.capacity()) output_.swap(spare);
+  if (output_.empty() && output_.capacity() <= kInlineBytes) output_ = loop_.TakeSpare();
 }
 
 void SocketConnection::ReturnOutput(std::string& sent) {
   sent.clear();
-  std::string& spare = loop_.spare_output();
-  if (sent.capacity() > spare.capacity() && sent.capacity() <= kKeepOutput) {
-    sent.swap(spare);
-  } else if (sent.capacity() > kKeepInput) {
-    std::string().swap(sent);
-  }
+  if (sent.capacity() > kInlineBytes) loop_.GiveSpare(std::exchange(sent, std::string()));
 }
 
 void SocketConnection::Discard() {

@@ -92,6 +92,7 @@ class SocketConnection final : public Connection,
   bool MayRead() const;
   void Continue();
   void BorrowOutput();
+  // A connection that has nothing to send holds no buffer.
   void ReturnOutput(std::string& sent);
   // Counts what the buffers hold now. False: all connections together hold too much, and this one more than before.
   bool CountBuffers();
@@ -112,6 +113,7 @@ class SocketConnection final : public Connection,
   bool writable_ = true;
   bool again_ = false;  // in the loop's list for the next turn
   enum class Owed : std::uint8_t { kNothing, kAnswer, kAsk };
+  bool cipher_broken_ = false;          // nothing can be encrypted any more: only what is in wire_ goes out
   Owed session_owes_ = Owed::kNothing;  // what follows its last OnInput
   bool broken_ = false;                 // to be closed at once: the session threw, or the stream cannot be written
   std::uint8_t entered_ = 0;

@@ -29,6 +29,9 @@ constexpr std::size_t kScratchBytes = 64 << 10;
 constexpr std::size_t kEventsPerTurn = 256;
 // Enough to gain by it, and so few that the first of them hardly waits (docs/decisions/0018).
 constexpr std::size_t kReadTogether = 16;
+constexpr std::size_t kBytesTogether = 16 << 10;
+// Of all lent buffers that a loop keeps.
+constexpr std::size_t kSpareBytes = 1 << 20;
 
 Descriptor OrThrow(int fd, const char* what) {
   if (fd < 0) throw std::system_error(errno, std::generic_category(), what);
@@ -174,7 +177,8 @@ void Loop::Turn() {
 
 void Loop::SettleLater(SocketConnection& connection) {
   unsettled_.push_back(&connection);
-  if (unsettled_.size() >= kReadTogether) SettleAll();
+  const std::uint64_t read = counters_.bytes_in.value() - settled_bytes_;
+  if (unsettled_.size() >= kReadTogether || read >= kBytesTogether) SettleAll();
 }
 
 void Loop::SettleAll() {
@@ -182,6 +186,22 @@ void Loop::SettleAll() {
   for (SocketConnection* const connection : unsettled_) Guarded([connection] { connection->Answer(); });
   for (SocketConnection* const connection : unsettled_) Guarded([connection] { connection->Settle(); });
   unsettled_.clear();
+  settled_bytes_ = counters_.bytes_in.value();
+}
+
+std::string Loop::TakeSpare() {
+  if (spares_.empty()) return {};
+  std::string spare = std::move(spares_.back());
+  spares_.pop_back();
+  spare_bytes_ -= spare.capacity();
+  return spare;
+}
+
+void Loop::GiveSpare(std::string buffer) {
+  if (spares_.size() >= kReadTogether || spare_bytes_ + buffer.capacity() > kSpareBytes) return;
+  buffer.clear();
+  spare_bytes_ += buffer.capacity();
+  spares_.push_back(std::move(buffer));
 }
 
 void Loop::Adopt(Descriptor fd, const std::shared_ptr<const ListenerState>& listener) {
@@ -236,7 +256,8 @@ void Loop::Bury() {
 
 void Loop::Again(SocketConnection& connection) { again_.push_back(connections_[connection.slot]); }
 
-// Relaxed: a sum that orders nothing; what other loops add meanwhile may pass the bound by one read each.
+// Relaxed: a sum that orders nothing. What other loops add meanwhile, and what those that are read together append
+// before the first of them counts, may pass the bound.
 bool Loop::TakeBuffer(std::size_t bytes) {
   const std::uint64_t all = shared_.buffered.fetch_add(bytes, std::memory_order_relaxed) + bytes;
   if (options().max_buffered_bytes == 0 || all <= options().max_buffered_bytes) return true;

@@ -152,8 +152,10 @@ class Loop {
   // Where reads land before a session sees them; shared by all connections, so that idle ones hold no buffer.
   std::span<char> scratch() { return scratch_; }
   std::string& plain_scratch() { return plain_scratch_; }
-  // Connections write into this buffer while they have the turn: lent with its capacity, given back when all is sent.
-  std::string& spare_output() { return spare_output_; }
+  // Connections write into these buffers while they have the turn: lent with their capacity, given back when all is
+  // sent. Empty when none is at hand; what is given back beyond what is kept is freed.
+  std::string TakeSpare();
+  void GiveSpare(std::string buffer);
 
  private:
   void Turn();
@@ -178,10 +180,12 @@ class Loop {
   LoopCounters counters_;
   std::vector<char> scratch_;
   std::string plain_scratch_;
-  std::string spare_output_;
+  std::vector<std::string> spares_;
+  std::size_t spare_bytes_ = 0;
   std::vector<std::shared_ptr<SocketConnection>> connections_;
   std::vector<std::shared_ptr<SocketConnection>> again_;
   std::vector<SocketConnection*> unsettled_;             // one that closes meanwhile is in gone_
+  std::uint64_t settled_bytes_ = 0;                      // bytes_in when they were last all settled
   std::vector<std::shared_ptr<SocketConnection>> gone_;  // events of this turn may still name them
   std::set<std::pair<std::int64_t, SocketConnection*>> alarms_;
   std::vector<Delayed> delayed_;

@@ -5,9 +5,11 @@
 #include <mutex>
 #include <stdexcept>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
+#include "base/heap_in_use.h"
 #include "net/server_fixture.h"
 
 namespace weir::net {
@@ -47,7 +49,11 @@ class PhasedSession final : public Session {
   void OnAnswer() override {
     if (line_.empty()) return;
     log_.Add("answer");
-    connection_.output().append(line_ == "big" ? std::string(1 << 20, 'x') : line_).append("\n");
+    std::size_t size = 0;
+    if (line_ == "big") size = 1 << 20;
+    if (line_ == "half") size = 500'000;
+    if (line_ == "two") size = 2'000;
+    connection_.output().append(size > 0 ? std::string(size, 'x') : line_).append("\n");
     line_.clear();
   }
   void OnDrain() override { connection_.CloseAfterFlush(); }
@@ -109,6 +115,44 @@ TEST_F(Phases, AreThoseOfAllThatAreReadTogether) {
   go.count_down();
   for (TestClient& client : clients) EXPECT_EQ(client.ReceiveLine(), "y\n");
   EXPECT_EQ(log_.Taken(), Each(5));
+}
+
+TEST_F(Phases, LeaveNoBufferWithAnIdleConnection) {
+  StartPhased();
+  std::vector<TestClient> clients;
+  for (int i = 0; i < 200; ++i) clients.push_back(Client());
+  const auto all = [&](std::string_view line, std::size_t size) {
+    for (TestClient& client : clients) client.Send(line);
+    for (TestClient& client : clients) EXPECT_EQ(client.Receive(size).size(), size);
+  };
+  all("x\n", 2);
+  clients[0].Send("share\n");
+  EXPECT_EQ(clients[0].ReceiveLine(), "share\n");
+  const std::size_t before = HeapInUse();
+  std::latch go(1);
+  stage_.WaitForShared(0).connection->Post([&go] { go.wait(); });
+  for (TestClient& client : clients) client.Send("two\n");
+  go.count_down();
+  for (TestClient& client : clients) EXPECT_EQ(client.Receive(2'001).size(), 2'001U);
+  EXPECT_LT(HeapInUse(), before + (std::size_t{100} << 10)) << "those of the loop itself";
+}
+
+TEST_F(Phases, ALargeBufferDoesNotStayWithWhoSaysNothing) {
+  StartPhased();
+  TestClient large = Client();
+  std::vector<TestClient> clients;
+  for (int i = 0; i < 50; ++i) clients.push_back(Client());
+  const auto ask = [&] {
+    large.Send("half\n");
+    EXPECT_EQ(large.Receive(500'001).size(), 500'001U);
+  };
+  ask();
+  const std::size_t before = HeapInUse();
+  for (TestClient& client : clients) {
+    client.Send("p");  // no line yet
+    ask();
+  }
+  EXPECT_LT(HeapInUse(), before + (std::size_t{4} << 20));
 }
 
 TEST_F(Phases, AFaultInOneConcernsNoOther) {

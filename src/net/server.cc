@@ -1,5 +1,6 @@
 #include "net/server.h"
 
+#include <absl/cleanup/cleanup.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
@@ -158,8 +159,8 @@ void Server::Parts::OnEveryLoop(const std::function<void(unsigned)>& task) {
   std::latch done(static_cast<std::ptrdiff_t>(loops.size()));
   for (unsigned i = 0; i < loops.size(); ++i) {
     loops[i]->mailbox().Push([&, i] {
+      const absl::Cleanup counts = [&done] { done.count_down(); };
       task(i);
-      done.count_down();
     });
   }
   done.wait();
@@ -185,6 +186,7 @@ Server::~Server() = default;
 const std::vector<std::string>& Server::addresses() const { return parts_->addresses; }
 
 std::uint64_t Server::Drain(std::uint32_t timeout_ms) {
+  const auto end = std::chrono::steady_clock::now() + std::chrono::milliseconds(timeout_ms);
   Parts& parts = *parts_;
   // While we still listen, so that the file is surely ours.
   parts.RemoveUnixFiles();
@@ -195,8 +197,7 @@ std::uint64_t Server::Drain(std::uint32_t timeout_ms) {
   // In a round of its own: the last that one loop accepted for another is there by then.
   parts.OnEveryLoop([&parts](unsigned i) { parts.loops[i]->StartDrain(); });
   std::unique_lock lock(parts.shared.mutex);
-  parts.shared.all_closed.wait_for(lock, std::chrono::milliseconds(timeout_ms),
-                                   [&parts] { return parts.shared.open.load() == 0; });
+  parts.shared.all_closed.wait_until(lock, end, [&parts] { return parts.shared.open.load() == 0; });
   lock.unlock();
   const std::uint64_t remaining = parts.shared.open.load();
   if (remaining != 0) parts.OnEveryLoop([&parts](unsigned i) { parts.loops[i]->CloseAll(); });

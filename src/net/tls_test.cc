@@ -1,6 +1,8 @@
 #include "net/tls.h"
 
 #include <gtest/gtest.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 
@@ -8,6 +10,8 @@
 #include <future>
 #include <memory>
 #include <string>
+#include <string_view>
+#include <utility>
 
 #include "net/server_fixture.h"
 #include "net/test_certificates.h"
@@ -77,6 +81,16 @@ class TlsClient {
     const int got = SSL_read(ssl_.get(), &byte, 1);
     return got == 0 && SSL_get_error(ssl_.get(), got) == SSL_ERROR_ZERO_RETURN;
   }
+  // What the server's alert says, once all that came before it is read.
+  std::string Alert() {
+    ERR_clear_error();
+    char byte;
+    while (SSL_read(ssl_.get(), &byte, 1) > 0) {
+    }
+    const char* const reason = ERR_reason_error_string(ERR_peek_last_error());
+    return reason == nullptr ? "" : reason;
+  }
+  TestClient& socket() { return socket_; }
   void Shutdown() { SSL_shutdown(ssl_.get()); }
   std::string Alpn() const {
     const unsigned char* name = nullptr;
@@ -85,13 +99,28 @@ class TlsClient {
     return {reinterpret_cast<const char*>(name), size};
   }
   std::string Version() const { return SSL_get_version(ssl_.get()); }
-  TestClient& socket() { return socket_; }
 
  private:
   TestClient socket_;
   std::unique_ptr<SSL_CTX, decltype(&SSL_CTX_free)> context_;
   std::unique_ptr<SSL, decltype(&SSL_free)> ssl_;
   bool connected_ = false;
+};
+
+// Answers after OnInput.
+class LateSession final : public Session {
+ public:
+  explicit LateSession(Connection& connection) : connection_(connection) {}
+  std::size_t OnInput(std::string_view input) override {
+    text_ += input;
+    return input.size();
+  }
+  void OnAnswer() override { connection_.output().append(std::exchange(text_, {})); }
+  void OnDrain() override { connection_.CloseAfterFlush(); }
+
+ private:
+  Connection& connection_;
+  std::string text_;
 };
 
 class TlsTest : public ServerTest {
@@ -266,6 +295,25 @@ TEST_F(TlsTest, FilesThatCannotBeUsedAreNamed) {
     ASSERT_FALSE(server) << named;
     EXPECT_EQ(server.error().code, ErrorCode::kInvalidArgument);
     EXPECT_NE(server.error().message.find(named), std::string::npos) << server.error().message;
+  }
+}
+
+TEST_F(TlsTest, TellsOfABrokenRecordAlsoBehindARequest) {
+  for (const bool late : {false, true}) {
+    ListenerOptions listener = Listener("127.0.0.1:0");
+    if (late) listener.sessions = [](Connection& connection) { return std::make_unique<LateSession>(connection); };
+    listener.tls = std::make_unique<TlsOptions>(
+        TlsOptions{server_certificate_.certificate_file, server_certificate_.key_file, "", {}});
+    Start(std::move(listener));
+    TlsClient client = Connect();
+    ASSERT_TRUE(client.connected());
+    // In one segment, so that they are read together.
+    const int on = 1, off = 0;
+    setsockopt(client.socket().fd(), IPPROTO_TCP, TCP_CORK, &on, sizeof(on));
+    client.Send("x\n");
+    client.socket().Send(std::string("\x17\x03\x03\x00\x20", 5) + std::string(32, 'z'));
+    setsockopt(client.socket().fd(), IPPROTO_TCP, TCP_CORK, &off, sizeof(off));
+    EXPECT_NE(client.Alert().find("bad record mac"), std::string::npos) << "late: " << late;
   }
 }
 

@@ -4,7 +4,7 @@
 
 #include <atomic>
 
-#include "frontends/rls/heap_in_use.h"
+#include "base/heap_in_use.h"
 #include "frontends/rls/session_fixture.h"
 
 namespace weir::rls {

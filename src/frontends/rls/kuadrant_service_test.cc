@@ -7,7 +7,7 @@
 
 #include <string>
 
-#include "frontends/rls/heap_in_use.h"
+#include "base/heap_in_use.h"
 #include "frontends/rls/service_fixture.h"
 
 namespace weir::rls {

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cassert>
 #include <cstring>
 #include <iterator>
 #include <protozero/pbf_reader.hpp>
@@ -242,7 +243,12 @@ class FieldWriter {
     const std::size_t had = out.size();
     out.resize(had + size);
     at_ = out.data() + had;
+    end_ = at_ + size;
   }
+  ~FieldWriter() { assert(at_ == end_); }
+  FieldWriter(const FieldWriter&) = delete;
+  FieldWriter& operator=(const FieldWriter&) = delete;
+
   void Number(char field, std::uint64_t value) {
     *at_++ = static_cast<char>(field << 3);
     at_ += protozero::write_varint(at_, value);
@@ -254,12 +260,13 @@ class FieldWriter {
   }
   void Bytes(char field, std::string_view text) {
     Message(field, text.size());
-    std::memcpy(at_, text.data(), text.size());
+    if (!text.empty()) std::memcpy(at_, text.data(), text.size());
     at_ += text.size();
   }
 
  private:
   char* at_ = nullptr;
+  char* end_ = nullptr;
 };
 
 void AppendEscaped(std::string_view text, std::string& out) {

@@ -120,6 +120,8 @@ std::size_t GrpcSession::OnInput(std::string_view input) {
 
 void GrpcSession::OnAsk() {
   inside_ = true;
+  // Others were read since, who may have taken their time.
+  now_.reset();
   AskAll();
   inside_ = false;
 }

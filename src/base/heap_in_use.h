@@ -9,7 +9,7 @@
 // not bring). Not there in other programs.
 extern "C" [[gnu::weak]] std::size_t __sanitizer_get_current_allocated_bytes();  // NOLINT(bugprone-reserved-identifier)
 
-namespace weir::rls {
+namespace weir {
 
 // Bytes, of the whole program.
 inline std::size_t HeapInUse() {
@@ -18,4 +18,4 @@ inline std::size_t HeapInUse() {
   return info.uordblks + info.hblkhd;
 }
 
-}  // namespace weir::rls
+}  // namespace weir
