@@ -17,7 +17,7 @@ namespace {
 constexpr std::size_t kHighWater = 256 << 10;
 constexpr std::size_t kKeepInput = 4 << 10;
 // What a string holds without a buffer.
-constexpr std::size_t kInlineBytes = std::string().capacity();
+const std::size_t kInlineBytes = std::string().capacity();
 // How long a closing connection waits for the peer's end, so that a reset does not overtake the last answer.
 constexpr std::int64_t kLingerMs = 1'000;
 constexpr std::int64_t kHandshakeMs = 10'000;
