@@ -256,6 +256,16 @@ TEST_F(DomainsTest, QuotaAndShadowTellAndNeverDeny) {
   EXPECT_EQ(CountsOf("domains.d.soft", "").shadow_denied, 1U);
 }
 
+TEST_F(DomainsTest, InBothModesARuleIsInShadow) {
+  Start(R"(
+global: {free_tier: unlimited}
+domains: {d: {descriptors: [{key: k, quota_mode: true, rule: {max_requests: 1, window_seconds: 60, mode: shadow}}]}}
+)");
+  const Call call = Ask({{"k", "x"}});
+  EXPECT_TRUE(call.decision.rules()[0].shadow);
+  EXPECT_FALSE(call.decision.rules()[0].quota);
+}
+
 TEST_F(DomainsTest, AChargeCountsWhateverTheLimitSays) {
   Start(kTree);
   const Entries path{{"path", "/a"}}, slot{{"slot", "x"}};
@@ -379,9 +389,12 @@ TEST(UnknownDomainsTest, EachIsToldOnceAndNotTooOften) {
   UnknownDomains domains;
   EXPECT_TRUE(domains.Tell("a", 0));
   EXPECT_FALSE(domains.Tell("a", kHour));
-  EXPECT_TRUE(domains.Tell("b", kHour));
+  for (std::uint32_t i = 0; i < UnknownDomains::kMostAtOnce; ++i) {
+    EXPECT_TRUE(domains.Tell("b" + std::to_string(i), kHour)) << "some at once";
+  }
   EXPECT_FALSE(domains.Tell("c", kHour + kSecond - 1));
   EXPECT_TRUE(domains.Tell("c", kHour + kSecond)) << "what was too soon is told later";
+  EXPECT_TRUE(domains.Tell("d", kHour)) << "the clock was set back";
   int told = 0;
   for (int i = 0; i < 5000; ++i) told += domains.Tell("x" + std::to_string(i), kDay + i * kSecond) ? 1 : 0;
   EXPECT_LE(told, 1024);

@@ -113,7 +113,8 @@ Result<std::shared_ptr<const Ruleset>> Ruleset::Create(std::shared_ptr<const con
       return Fail(ErrorCode::kInvalidArgument,
                   fmt::format("{}.identifier: counts more than {} subjects a request", rule.path, kMostSubjects));
     }
-    const bool quota = rule.descriptor != nullptr && rule.descriptor->quota;
+    // In both modes it is in shadow, as with envoyproxy/ratelimit.
+    const bool quota = rule.descriptor != nullptr && rule.descriptor->quota && !rule.shadow;
     made->uses_.push_back({.rule = &rule,
                            .headers = PlanHeaders(rule.headers),
                            .shadow = rule.shadow || quota,

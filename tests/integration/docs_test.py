@@ -57,8 +57,11 @@ class Page:
             path.write_text(path.read_text().replace("window_seconds: 60", "window_seconds: 31536000"))
             self.daemon.stop()
             self.daemon = self.case.weir(path)
-        elif command.startswith("python3 -m http.server 9000"):
-            self.others[9000] = self.case.site().port
+        elif found := re.fullmatch(r"(?:(.*) && )?python3 -m http.server 9000 (.*)", command):
+            if found[1]:
+                self.run(found[1]).check_returncode()
+            self.others[9000] = free_port()
+            self.case.start(["python3", "-m", "http.server", self.others[9000], *found[2].split()], self.others[9000], cwd=self.directory)
         elif found := re.fullmatch(r"envoy -c (\S+)", command):
             self.others[8000] = free_port()
             path = self.directory / found[1]
