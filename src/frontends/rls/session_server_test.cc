@@ -179,6 +179,8 @@ TEST_F(OnSockets, WhatCallsHoldCountsAmongWhatAllConnectionsMayHold) {
   two.Request(Client::GrpcHeaders(), framed, false);
   TalkOrWait(second, two, [&] { return server->Stats().crowded_closed > 0; });
   EXPECT_EQ(server->Stats().crowded_closed, 1U);
+  // It is counted, then closed.
+  TalkOrWait(first, one, [&] { return buffered() == framed.size(); });
   EXPECT_EQ(buffered(), framed.size());
   service.Hold(false);
   TalkOrWait(first, one, [&] { return one.replies[stream].closed; });
