@@ -1,12 +1,26 @@
 #include <CLI/CLI.hpp>
+#include <charconv>
+#include <cstdint>
 #include <exception>
 #include <functional>
 #include <string>
+#include <system_error>
 
 #include "cli/commands.h"
 
 namespace weir::cli {
 namespace {
+
+// What CLI11 reads into an unsigned number: it would take "-1" for a very large one.
+CLI::Validator WholeNumber() {
+  return {[](const std::string& text) -> std::string {
+            std::uint64_t number = 0;
+            const auto [end, fault] = std::from_chars(text.data(), text.data() + text.size(), number);
+            const bool whole = fault == std::errc() && end == text.data() + text.size();
+            return whole ? "" : "must be an integer >= 0, got '" + text + "'";
+          },
+          "INTEGER >= 0"};
+}
 
 void AddRequestFlags(CLI::App& command, RequestOptions& options) {
   command.add_option("-c,--config", options.config_file, "configuration (YAML or JSON); default: the built-in sample");
@@ -23,7 +37,9 @@ void AddRequestFlags(CLI::App& command, RequestOptions& options) {
   command.add_option("-a,--attribute", options.attributes, "a free descriptor, name=value; may be repeated");
   command.add_option("-d,--descriptor", options.descriptor,
                      "an entry, key=value, of a descriptor of --domain, as Envoy would send it; may be repeated");
-  command.add_option("--cost", options.cost, "weight of the request; 0 only looks")->capture_default_str();
+  command.add_option("--cost", options.cost, "weight of the request; 0 only looks")
+      ->check(WholeNumber())
+      ->capture_default_str();
   command.add_flag("--json", options.json, "print JSON");
 }
 

@@ -8,14 +8,20 @@ namespace {
 
 // The scripts ask `weir` itself for its flags, so that they cannot fall behind it.
 constexpr const char* kBash = R"sh(_weir() {
-  local current=${COMP_WORDS[COMP_CWORD]} command=${COMP_WORDS[1]} words
+  local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]} command=${COMP_WORDS[1]} words
   if [ "$COMP_CWORD" -eq 1 ]; then
     words=$(weir --help 2>/dev/null | awk '/^Subcommands:/{on=1;next} on&&/^  [a-z]/{print $1}')
-  else
+  elif [ "$previous" = --from ]; then
+    words="basic envoy-ratelimit limitador"
+  elif [ "$previous" = completion ]; then
+    words="bash zsh fish"
+  elif [[ $current == -* ]]; then
     words=$(weir "$command" --help 2>/dev/null | grep -oE -- '--[a-z-]+')
+  else
+    COMPREPLY=($(compgen -f -- "$current"))
+    return
   fi
   COMPREPLY=($(compgen -W "$words" -- "$current"))
-  if [ ${#COMPREPLY[@]} -eq 0 ]; then COMPREPLY=($(compgen -f -- "$current")); fi
 }
 complete -o filenames -F _weir weir
 )sh";

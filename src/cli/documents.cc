@@ -5,12 +5,16 @@
 #include <boost/json/array.hpp>
 #include <boost/json/object.hpp>
 #include <boost/json/serialize.hpp>
+#include <cstdint>
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
 #include <iostream>
 #include <iterator>
 #include <optional>
+#include <string_view>
+#include <system_error>
+#include <vector>
 
 #include "cli/commands.h"
 #include "cli/terminal.h"
@@ -18,6 +22,7 @@
 #include "config/import_limitador.h"
 #include "config/load.h"
 #include "config/snapshot.h"
+#include "engine/extractors.h"
 #include "weir/config.h"
 
 namespace weir::cli {
@@ -27,6 +32,10 @@ constexpr std::size_t kMaxDocumentBytes = 16u << 20;
 
 Result<std::string> ReadAll(const std::string& file) {
   std::ifstream opened;
+  std::error_code ignored;
+  if (file != "-" && std::filesystem::is_directory(file, ignored)) {
+    return Fail(ErrorCode::kInvalidArgument, fmt::format("'{}' is a directory", file));
+  }
   if (file != "-") {
     opened.open(file, std::ios::binary);
     if (!opened) return Fail(ErrorCode::kNotFound, fmt::format("cannot read '{}'", file));
@@ -40,11 +49,36 @@ Result<std::string> ReadAll(const std::string& file) {
   return text;
 }
 
+// What only their own languages know: Lua, regular expressions, keys in PEM. All at once.
+void AddExtractorFaults(const config::Snapshot& snapshot, const std::string& text, const std::string& file,
+                        std::vector<config::FileFault>& faults) {
+  const auto line_of = [&text](std::string_view what) -> std::uint32_t {
+    const std::size_t at = text.find(what);
+    if (at == std::string::npos) return 0;
+    return static_cast<std::uint32_t>(1 +
+                                      std::count(text.begin(), text.begin() + static_cast<std::ptrdiff_t>(at), '\n'));
+  };
+  const JwtConfig& jwt = snapshot.document().jwt;
+  if (const auto made = engine::Extractors::Create({}, jwt, {}); !made) {
+    faults.push_back({file, {Severity::kError, "jwt", line_of("jwt"), made.error().message, ""}});
+  }
+  for (const std::string& spec : snapshot.extractors()) {
+    const auto made = engine::Extractors::Create({&spec, 1}, {}, {});
+    if (made) continue;
+    // By its name: several rules may share it.
+    const std::string_view first_line = std::string_view(spec).substr(0, spec.find('\n'));
+    faults.push_back({file, {Severity::kError, "identifier.extractor", line_of(first_line), made.error().message, ""}});
+  }
+}
+
 // The reader's faults, those of the files that it names, and behind them what only compiling can see.
 std::vector<config::FileFault> AllFaults(const std::string& text, const std::string& file) {
   config::LoadedDocument loaded = config::LoadDocument(text, file);
   if (loaded.ok()) {
-    if (auto compiled = config::Snapshot::Compile(loaded.config, nullptr, 0); !compiled) {
+    const auto compiled = config::Snapshot::Compile(loaded.config, nullptr, 0);
+    if (compiled) {
+      AddExtractorFaults(**compiled, text, file, loaded.faults);
+    } else {
       loaded.faults.push_back({file, {Severity::kError, "", 0, compiled.error().message, ""}});
     }
   }

@@ -7,6 +7,7 @@
 #include <boost/json/serialize.hpp>
 #include <cstdio>
 
+#include "base/address.h"
 #include "cli/terminal.h"
 
 namespace weir::cli {
@@ -43,6 +44,9 @@ std::int64_t Millis(std::int64_t nanos) { return nanos / kMillisecond + (nanos %
 Result<FlaggedRequest> FlaggedRequest::Create(const RequestOptions& options) {
   FlaggedRequest flagged;
   flagged.options_ = &options;
+  if (!options.ip.empty() && !ParseAddress(options.ip)) {
+    return Fail(ErrorCode::kInvalidArgument, fmt::format("--ip must be an IP address, got '{}'", options.ip));
+  }
   for (const std::string& text : options.headers) {
     auto header = Split(text, ':', "Name: value");
     if (!header) return std::unexpected(header.error());

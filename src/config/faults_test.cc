@@ -305,6 +305,12 @@ TEST(Faults, ThingsThatAreAllowedButOdd) {
         "rate decides (leave the rate out to derive it from max_requests and window_seconds)",
         "line 2: warning: users.a.rule.algorithm: its capacity of 1000 is far above max_requests of 10: the capacity "
         "decides"}},
+      {"users: {a: {rule: {window_seconds: 315360000, max_requests: 1000000, algorithm: {token_bucket: {refill_rate: "
+       "0.00001}}}}}\n",
+       {"line 2: warning: users.a.rule.algorithm: at its rate a bucket would be full after more than 36 years: 11529 "
+        "are kept of it (write a higher rate or a smaller capacity)",
+        "line 2: warning: users.a.rule.algorithm: its rate admits about 3154 requests in 315360000 s, but max_requests "
+        "says 1000000: the rate decides (leave the rate out to derive it from max_requests and window_seconds)"}},
       {"users: {a: {rule: {window_seconds: 86400, algorithm: {sliding_window: {precision: second}}}}}\n",
        {"line 2: warning: users.a.rule.algorithm: more than 3600 sub-windows: the precision is coarsened (write a "
         "longer "

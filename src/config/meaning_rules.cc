@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <array>
 
+#include "algorithms/gcra.h"
 #include "config/inherit.h"
 #include "config/meaning.h"
 #include "config/schedule.h"
@@ -129,16 +130,25 @@ void RuleCheck::CheckBucket(const Place& place, const RateLimitRule& complete) {
     return;
   }
   double rate = 0;
-  double capacity = 0;
+  double capacity = 0, holds = 0;
   if (const auto* bucket = std::get_if<TokenBucket>(&*complete.algorithm)) {
     rate = bucket->refill_rate;
-    capacity = static_cast<double>(bucket->burst_capacity);
+    capacity = holds = static_cast<double>(bucket->burst_capacity);
   } else if (const auto* leaky = std::get_if<LeakyBucket>(&*complete.algorithm)) {
     rate = leaky->leak_rate;
     // A shaping bucket's capacity is the length of its queue.
-    if (!leaky->shape) capacity = static_cast<double>(leaky->capacity);
+    holds = static_cast<double>(leaky->capacity);
+    if (!leaky->shape) capacity = holds;
+  } else {
+    return;
   }
   if (max <= 0 || window <= 0) return;
+  const double kept = (rate > 0 ? rate : max / window) * static_cast<double>(algorithms::gcra::kLongestBurst) / kSecond;
+  if ((holds > 0 ? holds : max) > kept) {
+    faults_.Warn(
+        place, fmt::format("at its rate a bucket would be full after more than 36 years: {:.0f} are kept of it", kept),
+        "write a higher rate or a smaller capacity");
+  }
   const double admitted = rate * window;
   if (rate > 0 && (admitted > max * kGross || admitted < max / kGross)) {
     faults_.Warn(

@@ -68,19 +68,20 @@ Ref<WindowAlignment> AlignmentType() {
 Ref<TokenBucket> TokenBucketType() {
   auto type = std::make_shared<Record<TokenBucket>>(
       "token_bucket", "A bucket that starts full; each request takes a token, and tokens come back at a steady rate.");
-  type->With("refill_rate", &TokenBucket::refill_rate, Real({}), "Tokens restored per second.",
+  type->With("refill_rate", &TokenBucket::refill_rate, Real({}), "Tokens restored per second. 0 is as if unwritten.",
              "max_requests / window_seconds")
       .With("burst_capacity", &TokenBucket::burst_capacity, Count(),
-            "The most tokens the bucket holds: the largest burst.", "max_requests");
+            "The most tokens the bucket holds: the largest burst. 0 is as if unwritten.", "max_requests");
   return type;
 }
 
 Ref<LeakyBucket> LeakyBucketType() {
   auto type = std::make_shared<Record<LeakyBucket>>(
       "leaky_bucket", "A bucket that fills with requests and leaks at a constant rate; what does not fit is denied.");
-  type->With("leak_rate", &LeakyBucket::leak_rate, Real({}), "Requests leaked per second.",
+  type->With("leak_rate", &LeakyBucket::leak_rate, Real({}), "Requests leaked per second. 0 is as if unwritten.",
              "max_requests / window_seconds")
-      .With("capacity", &LeakyBucket::capacity, Count(), "How much the bucket holds.", "max_requests")
+      .With("capacity", &LeakyBucket::capacity, Count(), "How much the bucket holds. 0 is as if unwritten.",
+            "max_requests")
       .With("shape", &LeakyBucket::shape, Bool(),
             "Spread requests out: admit each with a delay to hold it for, instead of only counting.");
   return type;

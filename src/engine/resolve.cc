@@ -261,7 +261,7 @@ bool Resolver::AddEndpoints(std::string_view path) {
     if (!match.rule->unlimited) Add(*match.rule);
     return Snapshot::Visit::kStop;
   });
-  if (!any) Tell("endpoint", "no endpoint matches '{}'", path);
+  if (!any) Tell("endpoint", "no endpoint for this method, tenant, user and time matches '{}'", path);
   return replaced;
 }
 

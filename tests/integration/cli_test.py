@@ -36,6 +36,10 @@ class CommandLine(Case):
         self.assertEqual((answer["allowed"], answer["reason"], answer["rules"][0]["limit"]), (False, "over_limit", 3))
         self.assertIn("Name: value", self.run_weir("check", "-c", self.config, "-H", "nonsense", code=2))
         self.run_weir("check", "--no-such-flag", code=2)
+        # Neither is taken for something that limits nobody.
+        self.assertIn("banana", self.run_weir("check", "-c", self.config, "--ip", "banana", code=2))
+        for cost in ("-1", "1.5", "99999999999999999999"):
+            self.assertIn("integer >= 0", self.run_weir("check", "-c", self.config, f"--cost={cost}", code=2))
 
     def test_check_on_the_sample(self):
         self.run_weir("check", "--ip", "192.0.2.1")
@@ -59,6 +63,19 @@ class CommandLine(Case):
         self.assertFalse(faults["valid"])
         self.assertGreaterEqual(len(faults["faults"]), 2)
         self.run_weir("validate", self.directory / "none.yaml", code=2)
+
+    def test_validate_asks_the_languages_within(self):
+        self.config.write_text(CONFIG + """endpoints:
+  /lua:
+    rule: {max_requests: 1, window_seconds: 1, identifier: {custom: {extractor: 'lua:return (('}}}
+  /more:
+    rule: {max_requests: 1, window_seconds: 1, identifier: {custom: {extractor: 'lua:end'}}}
+jwt: {rs256_public_key_pem: xx}
+""")
+        faults = json.loads(self.run_weir("validate", "--json", self.config, code=1))["faults"]
+        self.assertEqual([(fault["line"], fault["path"]) for fault in faults],
+                         [(10, "jwt"), (7, "identifier.extractor"), (9, "identifier.extractor")], faults)
+        self.assertIn("is a directory", self.run_weir("validate", self.directory, code=2))
 
     def test_schema_agrees_with_the_examples(self):
         import jsonschema
@@ -263,10 +280,15 @@ descriptors:
             self.assertIn("weir", self.run_weir("completion", shell))
         script = self.run_weir("completion", "bash") + (
             "\nCOMP_WORDS=(weir va); COMP_CWORD=1; _weir; echo \"${COMPREPLY[@]}\"; "
-            "COMP_WORDS=(weir check --use); COMP_CWORD=2; _weir; echo \"${COMPREPLY[@]}\"")
-        done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, timeout=PATIENCE,
+            "COMP_WORDS=(weir check --use); COMP_CWORD=2; _weir; echo \"${COMPREPLY[@]}\"; "
+            "COMP_WORDS=(weir validate ''); COMP_CWORD=2; _weir; echo \"${COMPREPLY[@]}\"; "
+            "COMP_WORDS=(weir convert --from l); COMP_CWORD=3; _weir; echo \"${COMPREPLY[@]}\"")
+        done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, timeout=PATIENCE, cwd=self.config.parent,
                               env={"PATH": f"{pathlib.Path(WEIR).parent}:/usr/bin:/bin"})
-        self.assertEqual(done.stdout.split("\n")[:2], ["validate", "--user"], done.stderr)
+        first, second, files, kinds = done.stdout.splitlines()
+        self.assertEqual((first, second, kinds), ("validate", "--user", "limitador"), done.stderr)
+        self.assertIn("weir.yaml", files.split())
+        self.assertNotIn("--", files)
 
 
 if __name__ == "__main__":

@@ -5,7 +5,9 @@
 #include <charconv>
 #include <cmath>
 #include <limits>
+#include <utility>
 
+#include "base/address.h"
 #include "frontends/resp/commands.h"
 
 namespace weir::resp {
@@ -27,6 +29,11 @@ constexpr std::array kTextFields = {
 
 bool StartsWithIgnoreCase(std::string_view text, std::string_view lower) {
   return text.size() >= lower.size() && EqualsIgnoreCase(text.substr(0, lower.size()), lower);
+}
+
+bool IsCountryCode(std::string_view text) {
+  const auto letter = [](char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); };
+  return text.size() == 2 && letter(text[0]) && letter(text[1]);
 }
 
 bool Refuse(std::string_view what, std::string_view field, std::string* error) {
@@ -102,15 +109,27 @@ bool ReadFields(std::span<const std::string_view> fields, engine::Arena* arena, 
   if (fields.size() % 2 != 0) return Refuse("no value for field", fields.back(), error);
   const std::size_t first_header = headers->size();
   const std::size_t first_attribute = attributes->size();
-  bool has_latency = false;
+  bool has_latency = false, has_cost = false;
+  std::uint32_t seen = 0;  // of kTextFields
   for (std::size_t i = 0; i < fields.size(); i += 2) {
     const std::string_view name = fields[i];
     const std::string_view value = fields[i + 1];
     const auto* text_field = std::ranges::find_if(
         kTextFields, [name](const TextField& field) { return EqualsIgnoreCase(name, field.name); });
     if (text_field != kTextFields.end()) {
+      const std::uint32_t bit = 1U << static_cast<unsigned>(text_field - kTextFields.begin());
+      if ((seen & bit) != 0) return Refuse("the field appears twice:", name, error);
+      seen |= bit;
+      // As over HTTP: a client that cannot be told would be counted by no rule.
+      if (text_field->name == "ip" && !value.empty() && !ParseAddress(value)) {
+        return Refuse("ip must be an IP address, got", value, error);
+      }
+      if (text_field->name == "country" && !value.empty() && !IsCountryCode(value)) {
+        return Refuse("country must be an ISO 3166-1 code of two letters, got", value, error);
+      }
       request->*(text_field->member) = arena->Copy(value);
     } else if (EqualsIgnoreCase(name, "cost")) {
+      if (std::exchange(has_cost, true)) return Refuse("the field appears twice:", name, error);
       if (!ReadUnsigned(value, &request->cost)) return Refuse("cost must be an integer >= 0, got", value, error);
     } else if (StartsWithIgnoreCase(name, "header:")) {
       if (!AddPair(name.substr(7), value, arena, first_header, headers, error)) return false;
