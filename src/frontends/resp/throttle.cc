@@ -66,9 +66,10 @@ bool ReadCrabNumbers(std::span<const std::string_view> arguments, std::array<std
   for (std::size_t i = 2; i < arguments.size(); ++i) {
     if (!ReadInteger(arguments[i], &(*numbers)[i - 2])) return CrabError(kNames[i - 2], error);
   }
-  if ((*numbers)[3] < 0) return CrabError("negative quantity: " + std::to_string((*numbers)[3]), error);
+  if ((*numbers)[3] < 0)
+    return CrabError("Rate limit check failed: negative quantity: " + std::to_string((*numbers)[3]), error);
   if ((*numbers)[0] <= 0 || (*numbers)[1] <= 0 || (*numbers)[2] <= 0) {
-    return CrabError("invalid rate limit parameters", error);
+    return CrabError("Rate limit check failed: invalid rate limit parameters", error);
   }
   return true;
 }
@@ -80,6 +81,18 @@ std::int64_t CellSeconds(std::int64_t nanoseconds) {
 
 std::int64_t CeilSeconds(std::int64_t nanoseconds) {
   return nanoseconds / kSecond + (nanoseconds % kSecond > 0 ? 1 : 0);
+}
+
+// Its server counts from a bucket that was last full an interval ago, and adds the whole burst's time to what is left.
+std::int64_t CrabReset(const engine::Throttle& throttle, std::int64_t burst) {
+  if (throttle.limit.rate_count == 0) return 0;
+  const Nanos interval = throttle.limit.rate_period / static_cast<Nanos>(throttle.limit.rate_count);
+  Nanos more = 0, all = 0;
+  if (__builtin_mul_overflow(interval, burst - 2, &more) ||
+      __builtin_add_overflow(throttle.outcome.reset_after_ns, more, &all)) {
+    return kMost / kSecond;
+  }
+  return std::max<Nanos>(all, 0) / kSecond;
 }
 
 char* AppendInteger(char* at, std::int64_t value) {
@@ -144,7 +157,7 @@ void AppendThrottleReply(const engine::Throttle& throttle, ThrottleForm form, st
     at = AppendInteger(at, allowed ? 1 : 0);
     at = AppendInteger(at, reported_limit);
     at = AppendInteger(at, remaining);
-    at = AppendInteger(at, CeilSeconds(outcome.reset_after_ns));
+    at = AppendInteger(at, CrabReset(throttle, reported_limit));
     at = AppendInteger(at, outcome.verdict == Verdict::kLater ? CeilSeconds(outcome.retry_after_ns) : 0);
   }
   out->append(line.data(), static_cast<std::size_t>(at - line.data()));

@@ -39,7 +39,9 @@ class ThrottleReader {
 };
 
 // The reply to a completed throttle. Seconds are whole. redis-cell's are rounded up where milliseconds remain, as it
-// does it; throttlecrab's are rounded up (it cuts them off, so that a client that waits as told is denied again).
+// does it. Of throttlecrab's, reset_after is what its server tells (time until the bucket is full, and `burst` - 2
+// intervals, fractions cut off); retry_after is rounded up, for who waits no longer than that server tells is denied
+// again.
 void AppendThrottleReply(const engine::Throttle& throttle, ThrottleForm form, std::int64_t reported_limit,
                          std::string* out);
 

@@ -99,13 +99,16 @@ TEST_F(ThrottleTest, ExtremeNumbersAreAnswered) {
 
 TEST_F(ThrottleTest, AnswersAsThrottlecrabDoes) {
   // allowed, limit, remaining, reset_after, retry_after; the limit is the burst itself.
-  EXPECT_EQ(Say("THROTTLE k 3 10 60"), Integers({1, 3, 2, 6, 0}));
-  EXPECT_EQ(Say("THROTTLE k 3 10 60 2"), Integers({1, 3, 0, 18, 0}));
-  EXPECT_EQ(Say("THROTTLE k 3 10 60"), Integers({0, 3, 0, 18, 6}));
+  // reset_after as the server of version 0.4 answers it.
+  EXPECT_EQ(Say("THROTTLE k 3 10 60"), Integers({1, 3, 2, 12, 0}));
+  EXPECT_EQ(Say("THROTTLE k 3 10 60 2"), Integers({1, 3, 0, 24, 0}));
+  EXPECT_EQ(Say("THROTTLE k 3 10 60"), Integers({0, 3, 0, 24, 6}));
   engine_.clock.Advance(100 * kMillisecond);
-  EXPECT_EQ(Say("THROTTLE k 3 10 60"), Integers({0, 3, 0, 18, 6})) << "rounded up: who waits 5 s is denied again";
-  EXPECT_EQ(Say("THROTTLE k 3 10 60 0"), Integers({1, 3, 0, 18, 0}));
-  EXPECT_EQ(Say("THROTTLE fresh 3 10 60 4"), Integers({0, 3, 3, 0, 0})) << "never fits";
+  EXPECT_EQ(Say("THROTTLE k 3 10 60"), Integers({0, 3, 0, 23, 6})) << "rounded up: who waits 5 s is denied again";
+  EXPECT_EQ(Say("THROTTLE k 3 10 60 0"), Integers({1, 3, 0, 23, 0}));
+  EXPECT_EQ(Say("THROTTLE fresh 3 10 60 4"), Integers({0, 3, 3, 6, 0})) << "never fits";
+  EXPECT_EQ(Say("THROTTLE n 10 100 60 0"), Integers({1, 10, 10, 4, 0}));
+  EXPECT_EQ(Say("THROTTLE o 1 1 60"), Integers({1, 1, 0, 0, 0}));
 }
 
 TEST_F(ThrottleTest, ThrottleDoesNotLetABurstThroughTwice) {
@@ -125,10 +128,10 @@ TEST_F(ThrottleTest, ErrorsAreThrottlecrabs) {
       {"THROTTLE k 1 x 1", "-ERR invalid count_per_period\r\n"},
       {"THROTTLE k 1 1 x", "-ERR invalid period\r\n"},
       {"THROTTLE k 1 1 1 x", "-ERR invalid quantity\r\n"},
-      {"THROTTLE k 1 1 1 -1", "-ERR negative quantity: -1\r\n"},
-      {"THROTTLE k 0 1 1", "-ERR invalid rate limit parameters\r\n"},
-      {"THROTTLE k 1 0 1", "-ERR invalid rate limit parameters\r\n"},
-      {"THROTTLE k 1 1 -1", "-ERR invalid rate limit parameters\r\n"},
+      {"THROTTLE k 1 1 1 -1", "-ERR Rate limit check failed: negative quantity: -1\r\n"},
+      {"THROTTLE k 0 1 1", "-ERR Rate limit check failed: invalid rate limit parameters\r\n"},
+      {"THROTTLE k 1 0 1", "-ERR Rate limit check failed: invalid rate limit parameters\r\n"},
+      {"THROTTLE k 1 1 -1", "-ERR Rate limit check failed: invalid rate limit parameters\r\n"},
   };
   for (const auto& [line, reply] : cases) EXPECT_EQ(Say(line), reply) << line;
 }
