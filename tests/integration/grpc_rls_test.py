@@ -5,7 +5,7 @@ import unittest
 import grpc
 
 from grpc_harness import OK, OVER_LIMIT, YEAR, GrpcCase, Unit, descriptor, question, rls_grpc, tool
-from harness import PATIENCE, check, request, wait_until
+from harness import PATIENCE, check, free_port, request, require, wait_until
 
 SHOP = f"""
 domains:
@@ -265,6 +265,33 @@ endpoints:
             told = self.run_tool(tool("grpcurl"), "-plaintext", "-d", asked, f"127.0.0.1:{weir.port_of('grpc')}",
                                  "envoy.service.ratelimit.v3.RateLimitService/ShouldRateLimit")
             self.assertIn(f'"overallCode": "{code}"', told)
+
+
+class OverRedis(GrpcCase):
+    """The same service with its counts in Redis: two instances are one limiter."""
+
+    def setUp(self):
+        super().setUp()
+        port = free_port()
+        self.redis = self.start([require("redis-server"), "--port", port, "--save", "", "--appendonly", "no"], port, cwd=self.directory)
+        self.storage = f"storage: {{redis: {{url: 'redis://127.0.0.1:{port}'}}}}\n"
+
+    def test_instances_share_and_descriptors_are_all_or_nothing(self):
+        first, second = (self.rls(self.grpc_weir(SHOP, extra=self.storage)) for _ in range(2))
+        login = descriptor(("route", "/login"))
+        self.assertEqual(first("shop", descriptor(CLIENT), login).overall_code, OK)
+        self.assertEqual(second("shop", descriptor(CLIENT), login).overall_code, OK)
+        reply = first("shop", descriptor(CLIENT), login)
+        self.assertEqual([status.code for status in reply.statuses], [OK, OVER_LIMIT])
+        # What was denied took nothing of the client's five.
+        self.assertEqual(second("shop", descriptor(CLIENT)).statuses[0].limit_remaining, 2)
+
+    def test_each_counts_for_itself_with_count_all(self):
+        ask = self.rls(self.grpc_weir(SHOP, extra=self.storage + "envoy: {count_all: true}\n"))
+        login = descriptor(("route", "/login"))
+        for _ in range(4):
+            ask("shop", descriptor(CLIENT), login)
+        self.assertEqual(ask("shop", descriptor(CLIENT)).statuses[0].limit_remaining, 0)
 
 
 if __name__ == "__main__":
