@@ -20,6 +20,8 @@ constexpr std::size_t kKeepInput = 4 << 10;
 const std::size_t kInlineBytes = std::string().capacity();
 // How long a closing connection waits for the peer's end, so that a reset does not overtake the last answer.
 constexpr std::int64_t kLingerMs = 1'000;
+// The same while the server drains, which waits for it.
+constexpr std::int64_t kDrainLingerMs = 250;
 constexpr std::int64_t kHandshakeMs = 10'000;
 
 }  // namespace
@@ -65,7 +67,10 @@ void SocketConnection::Start(const ListenerState& listener) {
 }
 
 void SocketConnection::StartDrain() {
-  if (state_ == State::kLingering) return Close();
+  if (state_ == State::kLingering) {
+    draining_ = true;
+    return CloseSoon();
+  }
   if (state_ != State::kOpen) return;
   // Requests that have arrived are in hand, though this loop has not seen them yet.
   if (!paused_ && !eof_ && unsent() < kHighWater) ReadOnce();
@@ -136,6 +141,7 @@ void SocketConnection::OnDeadline(std::int64_t now_ms) {
 
 void SocketConnection::OnAlarm() {
   wake_at_ms_ = 0;
+  if (state_ == State::kLingering) return Close();
   if (state_ != State::kOpen) return;
   Enter([this] { session_->OnWake(); });
   Settle();
@@ -433,13 +439,22 @@ void SocketConnection::FinishClosing() {
     if (!SendSome() || unsent() > 0) return Close();
   }
   Discard();
-  if (eof_ || draining_) return Close();
+  // Who has been silent for long has the last answer.
+  const bool silent = Loop::NowMs() - last_activity_ms_ > kLingerMs;
+  if (eof_ || (draining_ && silent)) return Close();
   shutdown(fd_.get(), SHUT_WR);
   state_ = State::kLingering;
   std::string().swap(input_);
   UncountBuffers();
   loop_.wheel().Schedule(*this, Loop::NowMs() + kLingerMs);
+  if (draining_) CloseSoon();
   Continue();
+}
+
+void SocketConnection::CloseSoon() {
+  ClearAlarm();
+  wake_at_ms_ = Loop::NowMs() + kDrainLingerMs;
+  loop_.SetAlarm(*this, wake_at_ms_);
 }
 
 }  // namespace weir::net

@@ -89,6 +89,8 @@ class SocketConnection final : public Connection,
   bool SendSome();
   void Discard();
   void FinishClosing();
+  // At the end of the time for which a lingering connection is waited for in a drain.
+  void CloseSoon();
   bool MayRead() const;
   void Continue();
   void BorrowOutput();

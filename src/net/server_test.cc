@@ -385,6 +385,26 @@ TEST_F(ServerTest, DrainAnswersThoseWhoWaitToBeAccepted) {
   EXPECT_EQ(drained.get(), 0U);
 }
 
+// A client that is reset while it has an answer to read may never look at it.
+TEST_F(ServerTest, DrainDoesNotResetWhoIsStillSending) {
+  Start();
+  TestClient client = Client();
+  client.Send("x\n");
+  pollfd answered{.fd = client.fd(), .events = POLLIN, .revents = 0};
+  ASSERT_EQ(poll(&answered, 1, 20'000), 1);
+  auto drained = std::async(std::launch::async, [&] { return server_->Drain(20'000); });
+  pollfd ended{.fd = client.fd(), .events = POLLRDHUP, .revents = 0};
+  ASSERT_EQ(poll(&ended, 1, 20'000), 1);
+  client.Send("more\n");
+  int error = 0;
+  socklen_t size = sizeof(error);
+  ASSERT_EQ(getsockopt(client.fd(), SOL_SOCKET, SO_ERROR, &error, &size), 0);
+  EXPECT_EQ(error, 0) << "which it has been told once it is reset";
+  EXPECT_EQ(client.ReceiveLine(), "x\n");
+  EXPECT_TRUE(client.AtEnd());
+  EXPECT_EQ(drained.get(), 0U);
+}
+
 TEST_F(ServerTest, DrainWaitsForWhatIsInHand) {
   Start();
   TestClient client = Client();
