@@ -8,12 +8,12 @@
 #include <cstdint>
 #include <cstdio>
 #include <filesystem>
-#include <fstream>
 #include <iostream>
 #include <iterator>
 #include <optional>
 #include <string_view>
 #include <system_error>
+#include <utility>
 #include <vector>
 
 #include "cli/commands.h"
@@ -21,6 +21,7 @@
 #include "config/import_envoy.h"
 #include "config/import_limitador.h"
 #include "config/load.h"
+#include "config/node.h"
 #include "config/snapshot.h"
 #include "engine/extractors.h"
 #include "weir/config.h"
@@ -28,23 +29,18 @@
 namespace weir::cli {
 namespace {
 
-constexpr std::size_t kMaxDocumentBytes = 16u << 20;
-
 Result<std::string> ReadAll(const std::string& file) {
-  std::ifstream opened;
-  std::error_code ignored;
-  if (file != "-" && std::filesystem::is_directory(file, ignored)) {
-    return Fail(ErrorCode::kInvalidArgument, fmt::format("'{}' is a directory", file));
+  std::string text;
+  if (file == "-") {
+    text.resize(config::kMaxDocumentBytes + 1);
+    std::cin.read(text.data(), static_cast<std::streamsize>(text.size()));
+    text.resize(static_cast<std::size_t>(std::cin.gcount()));
+  } else {
+    auto read = config::ReadTextFile(file);
+    if (!read) return read;
+    text = std::move(*read);
   }
-  if (file != "-") {
-    opened.open(file, std::ios::binary);
-    if (!opened) return Fail(ErrorCode::kNotFound, fmt::format("cannot read '{}'", file));
-  }
-  std::istream& in = file == "-" ? std::cin : opened;
-  std::string text(kMaxDocumentBytes + 1, '\0');
-  in.read(text.data(), static_cast<std::streamsize>(text.size()));
-  text.resize(static_cast<std::size_t>(in.gcount()));
-  if (text.size() > kMaxDocumentBytes)
+  if (text.size() > config::kMaxDocumentBytes)
     return Fail(ErrorCode::kInvalidArgument, fmt::format("'{}' is larger than 16 MiB", file));
   return text;
 }

@@ -9,6 +9,7 @@
 
 #include "base/address.h"
 #include "cli/terminal.h"
+#include "config/country_code.h"
 
 namespace weir::cli {
 namespace {
@@ -46,6 +47,10 @@ Result<FlaggedRequest> FlaggedRequest::Create(const RequestOptions& options) {
   flagged.options_ = &options;
   if (!options.ip.empty() && !ParseAddress(options.ip)) {
     return Fail(ErrorCode::kInvalidArgument, fmt::format("--ip must be an IP address, got '{}'", options.ip));
+  }
+  if (!options.country.empty() && config::CountryCode(options.country) == 0) {
+    return Fail(ErrorCode::kInvalidArgument,
+                fmt::format("--country must be an ISO 3166-1 code of two letters, got '{}'", options.country));
   }
   for (const std::string& text : options.headers) {
     auto header = Split(text, ':', "Name: value");

@@ -8,6 +8,7 @@
 #include <tuple>
 #include <utility>
 
+#include "config/country_code.h"
 #include "config/inherit.h"
 #include "config/snapshot_tables.h"
 

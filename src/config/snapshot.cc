@@ -4,6 +4,7 @@
 #include <array>
 #include <utility>
 
+#include "config/country_code.h"
 #include "config/snapshot_tables.h"
 
 namespace weir::config {
@@ -92,14 +93,5 @@ bool Snapshot::ExemptPath(std::string_view path) const { return tables_->exempt_
 bool Snapshot::ExemptAddress(const Address& address) const { return tables_->exempt_networks.Contains(address); }
 bool Snapshot::ExemptUser(std::string_view user) const { return tables_->exempt_users.Contains(user); }
 bool Snapshot::ExemptApiKey(std::string_view key) const { return tables_->exempt_api_keys.Contains(key); }
-
-std::uint16_t CountryCode(std::string_view country) {
-  const auto upper = [](char c) { return c >= 'a' && c <= 'z' ? static_cast<char>(c - 'a' + 'A') : c; };
-  if (country.size() != 2) return 0;
-  const char first = upper(country[0]);
-  const char second = upper(country[1]);
-  if (first < 'A' || first > 'Z' || second < 'A' || second > 'Z') return 0;
-  return static_cast<std::uint16_t>(first * 256 + second);
-}
 
 }  // namespace weir::config

@@ -46,7 +46,4 @@ struct SnapshotTables {
   StringMap exempt_api_keys;
 };
 
-// The two letters of a country in one number, whatever their case; 0 when they are not two letters.
-std::uint16_t CountryCode(std::string_view country);
-
 }  // namespace weir::config

@@ -38,6 +38,7 @@ class CommandLine(Case):
         self.run_weir("check", "--no-such-flag", code=2)
         # Neither is taken for something that limits nobody.
         self.assertIn("banana", self.run_weir("check", "-c", self.config, "--ip", "banana", code=2))
+        self.assertIn("xx1", self.run_weir("check", "-c", self.config, "--country", "xx1", code=2))
         for cost in ("-1", "1.5", "99999999999999999999"):
             self.assertIn("integer >= 0", self.run_weir("check", "-c", self.config, f"--cost={cost}", code=2))
 

@@ -6,6 +6,7 @@
 #include <span>
 
 #include "base/address.h"
+#include "config/country_code.h"
 #include "frontends/http/json_reader.h"
 
 namespace weir::http {
@@ -130,8 +131,7 @@ bool ReadAddress(JsonReader& reader, std::string_view* ip) {
 
 bool ReadCountry(JsonReader& reader, std::string_view* country) {
   if (!reader.ReadString(country)) return false;
-  const auto letter = [](char c) { return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z'); };
-  if (country->empty() || (country->size() == 2 && letter((*country)[0]) && letter((*country)[1]))) return true;
+  if (country->empty() || config::CountryCode(*country) != 0) return true;
   return reader.Fail("must be an ISO 3166-1 country code of two letters", Got::kOmit);
 }
 

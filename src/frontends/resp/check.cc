@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "base/address.h"
+#include "config/country_code.h"
 #include "frontends/resp/commands.h"
 
 namespace weir::resp {
@@ -29,11 +30,6 @@ constexpr std::array kTextFields = {
 
 bool StartsWithIgnoreCase(std::string_view text, std::string_view lower) {
   return text.size() >= lower.size() && EqualsIgnoreCase(text.substr(0, lower.size()), lower);
-}
-
-bool IsCountryCode(std::string_view text) {
-  const auto letter = [](char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); };
-  return text.size() == 2 && letter(text[0]) && letter(text[1]);
 }
 
 bool Refuse(std::string_view what, std::string_view field, std::string* error) {
@@ -124,7 +120,7 @@ bool ReadFields(std::span<const std::string_view> fields, engine::Arena* arena, 
       if (text_field->name == "ip" && !value.empty() && !ParseAddress(value)) {
         return Refuse("ip must be an IP address, got", value, error);
       }
-      if (text_field->name == "country" && !value.empty() && !IsCountryCode(value)) {
+      if (text_field->name == "country" && !value.empty() && config::CountryCode(value) == 0) {
         return Refuse("country must be an ISO 3166-1 code of two letters, got", value, error);
       }
       request->*(text_field->member) = arena->Copy(value);
