@@ -1,12 +1,14 @@
 #include "net/server.h"
 
+#include <dlfcn.h>
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <poll.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 
 #include <algorithm>
+#include <atomic>
+#include <cerrno>
 #include <future>
 #include <latch>
 #include <string>
@@ -14,6 +16,21 @@
 #include <vector>
 
 #include "net/server_fixture.h"
+
+namespace {
+std::atomic<bool> refuse_accepts{false};
+std::atomic<int> refused_accepts{0};
+}  // namespace
+
+// In front of libc's, which is a sanitizer's where there is one: the process has no descriptors left when a test says
+// so.
+extern "C" int accept4(int fd, sockaddr* address, socklen_t* size, int flags) {
+  static const auto real = reinterpret_cast<decltype(&accept4)>(dlsym(RTLD_NEXT, "accept4"));
+  if (!refuse_accepts) return real(fd, address, size, flags);
+  ++refused_accepts;
+  errno = EMFILE;
+  return -1;
+}
 
 namespace weir::net {
 namespace {
@@ -235,29 +252,21 @@ TEST_F(ServerTest, ASessionMayKeepItsSilentPeer) {
   EXPECT_TRUE(client.AtEnd());
 }
 
+// Not by a limit on the process: sanitizers need descriptors as well, and report what they cannot look at without.
 TEST_F(ServerTest, SurvivesRunningOutOfDescriptors) {
   Start();
-  // UBSan needs descriptors of its own to look at a class that it has not seen: it has seen them all after this.
-  TestClient first = Client();
-  first.Send("x\n");
-  EXPECT_EQ(first.ReceiveLine(), "x\n");
-  rlimit before{};
-  ASSERT_EQ(getrlimit(RLIMIT_NOFILE, &before), 0);
-  const int next = dup(0);
-  close(next);
-  // Room for the clients' ends, not for the server's.
-  rlimit tight{static_cast<rlim_t>(next + 4), before.rlim_max};
-  ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &tight), 0);
+  refused_accepts = 0;
+  refuse_accepts = true;
   std::vector<TestClient> clients;
   for (int i = 0; i < 4; ++i) clients.push_back(Client());
-  const auto connected = std::ranges::count_if(clients, [](const TestClient& client) { return client.connected(); });
-  ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &before), 0);
-  EXPECT_GE(connected, 2);
   for (TestClient& client : clients) {
-    if (!client.connected()) continue;
+    ASSERT_TRUE(client.connected()) << "the kernel's queue takes it";
     client.Send("x\n");
-    EXPECT_EQ(client.ReceiveLine(), "x\n");
   }
+  while (refused_accepts == 0) std::this_thread::yield();
+  refuse_accepts = false;
+  for (TestClient& client : clients) EXPECT_EQ(client.ReceiveLine(), "x\n");
+  EXPECT_LT(refused_accepts, 100) << "it rests in between";
 }
 
 // ---- binding ----
