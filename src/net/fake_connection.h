@@ -47,6 +47,17 @@ class FakeConnection final : public Connection {
     Deliver();
     return input_.size();
   }
+  // As a loop does that reads several connections together: from now on Receive() shows input once and leaves the rest
+  // to Ask() and Answer(), between which other sessions, and other calls of this one, may have their turn.
+  void ReadTogether() { phased_ = true; }
+  void Ask() {
+    if (owed_ == Owed::kAsk) Owe(Owed::kAnswer, [this] { session_->OnAsk(); });
+  }
+  void Answer() {
+    Ask();
+    if (owed_ == Owed::kAnswer) Owe(Owed::kNothing, [this] { session_->OnAnswer(); });
+    Deliver();
+  }
   // Runs what was posted until now, in order; returns how many tasks ran. Tasks posted meanwhile wait for the next
   // call.
   std::size_t RunPosted() {
@@ -145,17 +156,32 @@ class FakeConnection final : public Connection {
     std::string unused_;
   };
 
+  enum class Owed : std::uint8_t { kNothing, kAsk, kAnswer };
+  template <typename Call>
+  void Owe(Owed next, Call&& call) {
+    owed_ = next;
+    if (session_ == nullptr) return;
+    delivering_ = true;
+    call();
+    delivering_ = false;
+    flushed_ = true;
+  }
+
   // A session may call Resume() from within OnInput; input is then shown again after it returns, never nested.
   void Deliver() {
-    if (delivering_) return;
+    if (delivering_ || owed_ != Owed::kNothing) return;
     delivering_ = true;
     while (session_ != nullptr && !paused_ && !closing_ && !input_.empty()) {
       // The session sees exactly-sized memory, so that sanitizers notice a read beyond the end.
       const std::vector<char> exact(input_.begin(), input_.end());
       const std::size_t consumed = session_->OnInput(std::string_view(exact.data(), exact.size()));
+      input_.erase(0, consumed);
+      if (phased_) {
+        owed_ = Owed::kAsk;
+        break;
+      }
       session_->OnAsk();
       session_->OnAnswer();
-      input_.erase(0, consumed);
       if (consumed == 0) break;
     }
     delivering_ = false;
@@ -168,6 +194,8 @@ class FakeConnection final : public Connection {
   std::string input_, output_;
   std::uint64_t flushes_ = 0;
   std::optional<std::uint32_t> wake_after_;
+  Owed owed_ = Owed::kNothing;
+  bool phased_ = false;
   bool flushed_ = true, paused_ = false, closing_ = false, draining_ = false, delivering_ = false;
 };
 

@@ -1,8 +1,9 @@
 // The session behind session.h. Internal to rls.
 //
 // One turn: bytes go into nghttp2, whose callbacks only note what arrived (OnInput: session_receive.cc); then streaming
-// handlers are told and unary calls are asked, a batch a service (OnAsk: session_answer.cc), and all that nghttp2 has
-// to say is appended to the connection's output (OnAnswer: session.cc). Handlers and services are therefore never
+// handlers are told and unary calls are gathered (OnAsk: session_answer.cc); then those of all connections that were
+// read together are asked, a batch a service, and all that nghttp2 has to say is appended to the connection's output
+// (OnAnswer: session.cc). Handlers and services are therefore never
 // entered from within nghttp2.
 #pragma once
 
@@ -50,8 +51,8 @@ class GrpcSession final : public net::Session, private BatchOwner, private Excha
   bool Introduce(std::string_view input);
   void Receive(std::string_view slice);
   bool Feed(std::string_view bytes);
-  // What follows everything that entered the session: asks what is whole and tells handlers; then writes what there is
-  // to say, and forgets what ended.
+  // What follows everything that entered the session: tells handlers and gathers what is whole; then asks all that was
+  // gathered, writes what there is to say, and forgets what ended.
   void AskAll();
   void Say();
   void Pump();
@@ -106,9 +107,9 @@ class GrpcSession final : public net::Session, private BatchOwner, private Excha
   void TellHandler(Exchange& exchange);
   // `progress`: a message before it was whole.
   void NotePart(Exchange& exchange, bool progress);
-  void AskServices();
-  // Moves the message of a unary call into the batch; false: the call was rejected.
-  bool TakeQuestion(Exchange& exchange, QuestionBatch& batch);
+  // Unary calls that are whole go into what this thread's loop gathers (QuestionBatch).
+  void GatherQuestions();
+  void GatherQuestion(Exchange& exchange);
   // The message behind the prefix at the front of `framed`, which is whole; unpacked into `unpacked_` when compressed.
   std::optional<std::string_view> Message(Exchange& exchange, std::string_view framed);
   void AnswerCall(Exchange& exchange, UnaryCall& call);
@@ -126,7 +127,8 @@ class GrpcSession final : public net::Session, private BatchOwner, private Excha
   std::size_t MostReceived() const;
   void Count(const Exchange& exchange, Code code);
 
-  void OnAnswered(QuestionBatch& batch) override;
+  void OnAnswered(QuestionBatch& batch, const QuestionBatch::Part& part) override;
+  void OnAnsweredLater(QuestionBatch& batch, const QuestionBatch::Part& part) override;
   void OnSend(Exchange& exchange, std::string_view message) override;
   void OnFinish(Exchange& exchange, Status status) override;
   net::Connection& connection() override { return connection_; }
@@ -151,15 +153,14 @@ class GrpcSession final : public net::Session, private BatchOwner, private Excha
   const Method* latest_method_ = nullptr;
   Service* latest_service_ = nullptr;
   std::uint32_t latest_method_index_ = 0;
-  std::vector<Exchange*> events_;          // streaming calls with news
-  std::vector<Exchange*> asked_;           // unary calls that are whole
-  std::vector<Exchange*> begun_;           // in this turn, with a deadline or without their message
-  std::vector<Exchange*> asking_, later_;  // AskServices' own
-  std::vector<Exchange*> closed_;          // gone, not yet forgotten
+  std::vector<Exchange*> events_;  // streaming calls with news
+  std::vector<Exchange*> asked_;   // unary calls that are whole
+  std::vector<Exchange*> begun_;   // in this turn, with a deadline or without their message
+  std::vector<Exchange*> closed_;  // gone, not yet forgotten
   // Destroyed where no handler is at work: those that have finished, and those that are told OnClose before.
   std::vector<std::unique_ptr<StreamHandler>> ending_, refused_;
-  std::vector<std::shared_ptr<QuestionBatch>> waiting_batches_;
-  std::size_t waiting_ = 0;   // unary calls in those
+  std::vector<std::shared_ptr<QuestionBatch>> waiting_batches_;  // not asked yet, or not answered
+  std::size_t waiting_ = 0;                                      // unary calls of ours in those
   std::size_t received_ = 0;  // bytes of messages held: arriving, or waiting for their answer
   std::size_t queued_ = 0;    // bytes of answers that nghttp2 has not taken
   std::size_t backlog_ = 0;   // bytes that the client had not taken when this turn began

@@ -51,7 +51,7 @@ GrpcSession::GrpcSession(net::Connection& connection, const GrpcOptions& options
 
 GrpcSession::~GrpcSession() {
   if (self_ != nullptr) *self_ = nullptr;
-  for (const auto& batch : waiting_batches_) batch->Disown();
+  for (const auto& batch : waiting_batches_) batch->Disown(*this);
   inside_ = true;
   // Not nghttp2_session_del first: handlers may still send, to a stream that then is never written.
   for (Exchange* exchange : std::exchange(live_, {})) {
@@ -191,11 +191,13 @@ void GrpcSession::AskAll() {
     for (std::vector<Exchange*>* const list : {&events_, &asked_, &begun_}) list->clear();
   }
   TellHandlers();
-  AskServices();
-  NoteBegun();
+  GatherQuestions();
 }
 
 void GrpcSession::Say() {
+  QuestionBatch::AskGathered();
+  // Those that are answered by now need no alarm.
+  NoteBegun();
   do {
     dirty_ = false;
     Pump();

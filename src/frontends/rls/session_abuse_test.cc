@@ -380,17 +380,20 @@ TEST(Pools, KeepNoLargeMessages) {
   exchange.Reset();
   EXPECT_LE(exchange.in.capacity(), 8'192U);
   EXPECT_LE(exchange.out.capacity(), 8'192U);
-  auto batch = QuestionBatch::Acquire();
+  const auto batch = std::make_shared<QuestionBatch>();
+  net::FakeConnection connection;
+  struct Nobody final : BatchOwner {
+    void OnAnswered(QuestionBatch&, const QuestionBatch::Part&) override {}
+    void OnAnsweredLater(QuestionBatch&, const QuestionBatch::Part&) override {}
+  } nobody;
   std::string message(100'000, 'x');
-  batch->Add({}, 0, message, 0);
+  batch->Add(nobody, connection, {}, 0, message, 0);
   batch->call(0).response.assign(100'000, 'x');
-  QuestionBatch::Release(std::move(batch));
-  batch = QuestionBatch::Acquire();
+  batch->Clear();
   message = "small";
-  batch->Add({}, 0, message, 0);
+  batch->Add(nobody, connection, {}, 0, message, 0);
   EXPECT_LE(message.capacity(), 4'096U);
   EXPECT_LE(batch->call(0).response.capacity(), 4'096U);
-  QuestionBatch::Release(std::move(batch));
 }
 
 TEST_F(Abused, UnfinishedMessagesOfOneConnectionAreBounded) {

@@ -135,54 +135,29 @@ void GrpcSession::OnFinish(Exchange& exchange, Status status) {
 
 // ---- unary calls ----------------------------------------------------------------------------------------------------
 
-void GrpcSession::AskServices() {
-  while (!asked_.empty()) {
-    Service* const service = asked_.front()->service;
-    std::shared_ptr<QuestionBatch> batch = QuestionBatch::Acquire();
-    asking_.clear();
-    later_.clear();
-    for (Exchange* const exchange : asked_) {
-      if (exchange->closed || exchange->finished) continue;
-      if (exchange->service != service) {
-        later_.push_back(exchange);
-      } else if (TakeQuestion(*exchange, *batch)) {
-        asking_.push_back(exchange);
-      }
-    }
-    asked_.swap(later_);
-    if (asking_.empty()) {
-      QuestionBatch::Release(std::move(batch));
-    } else if (batch->Ask(*service, connection_, this)) {
-      received_ -= batch->bytes();
-      for (std::size_t i = 0; i < asking_.size(); ++i) AnswerCall(*asking_[i], batch->call(i));
-      QuestionBatch::Release(std::move(batch));
-    } else {
-      waiting_ += batch->size();
-      waiting_batches_.push_back(std::move(batch));
-    }
+void GrpcSession::GatherQuestions() {
+  for (Exchange* const exchange : asked_) {
+    if (!exchange->closed && !exchange->finished) GatherQuestion(*exchange);
   }
+  asked_.clear();
 }
 
-bool GrpcSession::TakeQuestion(Exchange& exchange, QuestionBatch& batch) {
+void GrpcSession::GatherQuestion(Exchange& exchange) {
   if (exchange.timed && Now() >= exchange.deadline) {
-    Reject(exchange, Code::kDeadlineExceeded, "the deadline has passed");
-    return false;
+    return Reject(exchange, Code::kDeadlineExceeded, "the deadline has passed");
   }
   if (exchange.in.size() < kPrefixBytes) {
-    Reject(exchange, Code::kInternal, exchange.in.empty() ? "no message" : "the message is cut off");
-    return false;
+    return Reject(exchange, Code::kInternal, exchange.in.empty() ? "no message" : "the message is cut off");
   }
   if (exchange.in.size() != kPrefixBytes + MessageSize(exchange.in)) {
-    Reject(exchange, Code::kInternal, "the message is cut off");
-    return false;
+    return Reject(exchange, Code::kInternal, "the message is cut off");
   }
   // Streams that are cancelled make room for others before their answers have come.
-  if (waiting_ + batch.size() >= options_.max_concurrent_streams) {
-    Reject(exchange, Code::kUnavailable, "too many calls of this connection wait for their answers");
-    return false;
+  if (waiting_ >= options_.max_concurrent_streams) {
+    return Reject(exchange, Code::kUnavailable, "too many calls of this connection wait for their answers");
   }
   const auto message = Message(exchange, exchange.in);
-  if (!message) return false;
+  if (!message) return;
   std::size_t prefix = kPrefixBytes;
   if (message->data() != exchange.in.data() + kPrefixBytes) {
     received_ -= exchange.in.size();
@@ -191,9 +166,13 @@ bool GrpcSession::TakeQuestion(Exchange& exchange, QuestionBatch& batch) {
     prefix = 0;
   }
   exchange.reply = Exchange::Reply::kAsked;
-  batch.Add({exchange.id, exchange.method_index, exchange.timed ? exchange.deadline : 0}, exchange.method->number,
-            exchange.in, prefix);
-  return true;
+  ++waiting_;
+  QuestionBatch& batch = QuestionBatch::Gathered(*exchange.service);
+  if (waiting_batches_.empty() || waiting_batches_.back().get() != &batch) {
+    waiting_batches_.push_back(batch.shared_from_this());
+  }
+  batch.Add(*this, connection_, {exchange.id, exchange.method_index, exchange.timed ? exchange.deadline : 0},
+            exchange.method->number, exchange.in, prefix);
 }
 
 std::optional<std::string_view> GrpcSession::Message(Exchange& exchange, std::string_view framed) {
@@ -227,14 +206,12 @@ void GrpcSession::AnswerCall(Exchange& exchange, UnaryCall& call) {
   StartReply(exchange);
 }
 
-void GrpcSession::OnAnswered(QuestionBatch& batch) {
-  const std::shared_ptr<QuestionBatch> mine = batch.shared_from_this();
-  std::erase(waiting_batches_, mine);
-  waiting_ -= batch.size();
-  received_ -= batch.bytes();
+void GrpcSession::OnAnswered(QuestionBatch& batch, const QuestionBatch::Part& part) {
+  std::erase_if(waiting_batches_, [&batch](const auto& waiting) { return waiting.get() == &batch; });
+  waiting_ -= part.end - part.first;
+  received_ -= part.bytes;
   if (closing_) return;
-  now_.reset();
-  for (std::size_t i = 0; i < batch.size(); ++i) {
+  for (std::size_t i = part.first; i < part.end; ++i) {
     const QuestionBatch::Origin& origin = batch.origin(i);
     Exchange* const exchange = Find(origin.stream);
     // Its client has given it up.
@@ -245,7 +222,11 @@ void GrpcSession::OnAnswered(QuestionBatch& batch) {
       AnswerCall(*exchange, batch.call(i));
     }
   }
-  QuestionBatch::Release(mine);
+}
+
+void GrpcSession::OnAnsweredLater(QuestionBatch& batch, const QuestionBatch::Part& part) {
+  now_.reset();
+  OnAnswered(batch, part);
   OnWoken();
 }
 

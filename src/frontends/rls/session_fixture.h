@@ -10,6 +10,7 @@
 #include <map>
 #include <memory>
 #include <span>
+#include <stdexcept>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -25,15 +26,16 @@ namespace weir::rls {
 // Answers with the request, reversed; what it does beside that, a test says by the message.
 class TestService final : public Service {
  public:
-  TestService() {
-    methods_ = {{"/test.Echo/Say", 0, {}}, {"/test.Echo/Other", 1, {}}};
-    methods_.push_back({"/test.Echo/Talk", 2, [this](Stream& stream) { return Open(stream); }});
+  explicit TestService(std::string name = "test.Echo") : name_(std::move(name)) {
+    methods_ = {{"/" + name_ + "/Say", 0, {}}, {"/" + name_ + "/Other", 1, {}}};
+    methods_.push_back({"/" + name_ + "/Talk", 2, [this](Stream& stream) { return Open(stream); }});
   }
 
-  std::string_view name() const override { return "test.Echo"; }
+  std::string_view name() const override { return name_; }
   const std::vector<Method>& methods() const override { return methods_; }
   bool Answer(std::span<UnaryCall> calls, storage::Completion* done) override {
     batches.push_back(calls.size());
+    if (fault) throw std::runtime_error("as asked");
     if (hold) {
       held.push_back({calls, done});
       return false;
@@ -54,7 +56,7 @@ class TestService final : public Service {
   std::vector<std::size_t> batches;  // how many calls each had
   std::vector<std::string> peers;
   std::vector<Stream*> streams;
-  bool hold = false;
+  bool hold = false, fault = false;
   struct Held {
     std::span<UnaryCall> calls;
     storage::Completion* done;
@@ -98,6 +100,7 @@ class TestService final : public Service {
     return std::make_unique<Handler>(*this, stream);
   }
 
+  std::string name_;
   std::vector<Method> methods_;
 };
 
