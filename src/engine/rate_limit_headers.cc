@@ -27,7 +27,7 @@ void AppendQuoted(std::string_view name, std::string* out) {
   // As a rule nothing is left after this.
   const auto is_plain = [](char c) { return c >= 0x20 && c <= 0x7e && c != '"' && c != '\\'; };
   const auto* const special = std::ranges::find_if_not(name, is_plain);
-  out->append(name.begin(), special);
+  out->append(name.substr(0, static_cast<std::size_t>(special - name.begin())));
   for (const char c : std::string_view(special, name.end())) {
     const auto byte = static_cast<unsigned char>(c);
     if (byte < 0x20 || byte > 0x7e) {
@@ -125,7 +125,7 @@ void AppendXRateLimit(const RuleOutcome& rule, std::uint64_t reset, Nanos now, s
 void AppendNumber(std::uint64_t number, std::string* out) {
   std::array<char, 20> digits;
   const auto [end, fault] = std::to_chars(digits.data(), digits.data() + digits.size(), number);
-  out->append(digits.data(), end);
+  out->append(digits.data(), static_cast<std::size_t>(end - digits.data()));
 }
 
 std::uint64_t CeilSeconds(std::int64_t nanoseconds) {
