@@ -22,8 +22,7 @@
 #include "config/import_limitador.h"
 #include "config/load.h"
 #include "config/node.h"
-#include "config/snapshot.h"
-#include "engine/extractors.h"
+#include "engine/document_faults.h"
 #include "weir/config.h"
 
 namespace weir::cli {
@@ -45,39 +44,34 @@ Result<std::string> ReadAll(const std::string& file) {
   return text;
 }
 
-// What only their own languages know: Lua, regular expressions, keys in PEM. All at once.
-void AddExtractorFaults(const config::Snapshot& snapshot, const std::string& text, const std::string& file,
-                        std::vector<config::FileFault>& faults) {
-  const auto line_of = [&text](std::string_view what) -> std::uint32_t {
-    const std::size_t at = text.find(what);
-    if (at == std::string::npos) return 0;
-    return static_cast<std::uint32_t>(1 +
-                                      std::count(text.begin(), text.begin() + static_cast<std::ptrdiff_t>(at), '\n'));
-  };
-  const JwtConfig& jwt = snapshot.document().jwt;
-  if (const auto made = engine::Extractors::Create({}, jwt, {}); !made) {
-    faults.push_back({file, {Severity::kError, "jwt", line_of("jwt"), made.error().message, ""}});
-  }
-  for (const std::string& spec : snapshot.extractors()) {
-    const auto made = engine::Extractors::Create({&spec, 1}, {}, {});
-    if (made) continue;
-    // By its name: several rules may share it.
-    const std::string_view first_line = std::string_view(spec).substr(0, spec.find('\n'));
-    faults.push_back({file, {Severity::kError, "identifier.extractor", line_of(first_line), made.error().message, ""}});
+// A document may be looked at elsewhere than where it will be used, so what is not here is a warning.
+void AddAbsentFiles(std::string_view text, const std::string& file, config::LoadedDocument& loaded) {
+  if (!loaded.ok()) return;
+  const ServerConfig& server = loaded.config.server;
+  const std::pair<std::string_view, const ListenerConfig&> listeners[] = {
+      {"http", server.http}, {"resp", server.resp}, {"grpc", server.grpc}, {"admin", server.admin}};
+  for (const auto& [name, listener] : listeners) {
+    if (!listener.tls) continue;
+    const std::pair<std::string_view, const std::string&> named[] = {
+        {"certificate_file", listener.tls->certificate_file},
+        {"key_file", listener.tls->key_file},
+        {"client_ca_file", listener.tls->client_ca_file}};
+    for (const auto& [key, path] : named) {
+      if (path.empty()) continue;
+      const auto read = config::ReadTextFile(path);
+      if (read) continue;
+      loaded.faults.push_back({file,
+                               {Severity::kWarning, fmt::format("server.{}.tls.{}", name, key),
+                                config::LineWith(text, path), read.error().message, "weir serve needs it to start"}});
+    }
   }
 }
 
 // The reader's faults, those of the files that it names, and behind them what only compiling can see.
 std::vector<config::FileFault> AllFaults(const std::string& text, const std::string& file) {
   config::LoadedDocument loaded = config::LoadDocument(text, file);
-  if (loaded.ok()) {
-    const auto compiled = config::Snapshot::Compile(loaded.config, nullptr, 0);
-    if (compiled) {
-      AddExtractorFaults(**compiled, text, file, loaded.faults);
-    } else {
-      loaded.faults.push_back({file, {Severity::kError, "", 0, compiled.error().message, ""}});
-    }
-  }
+  engine::AddCompileFaults(text, file, loaded);
+  AddAbsentFiles(text, file, loaded);
   return loaded.faults;
 }
 

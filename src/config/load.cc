@@ -60,6 +60,12 @@ Result<std::string> ReadTextFile(const std::string& path) {
   return text;
 }
 
+std::uint32_t LineWith(std::string_view text, std::string_view what) {
+  const std::size_t at = text.find(what);
+  if (at == std::string_view::npos) return 0;
+  return static_cast<std::uint32_t>(1 + std::ranges::count(text.substr(0, at), '\n'));
+}
+
 std::string FromDirectoryOf(const std::string& document, const std::string& name) {
   const fs::path path(name);
   return path.is_absolute() ? name : (fs::path(document).parent_path() / path).string();
@@ -108,6 +114,7 @@ void MergeEnvoyFiles(const std::string& document, EnterpriseRateLimitConfig& con
 Error LoadedDocument::ToError() const {
   Error error{.code = ErrorCode::kInvalidArgument, .message = {}};
   for (const FileFault& one : faults) {
+    if (one.fault.severity == Severity::kWarning) continue;
     if (!error.message.empty()) error.message += '\n';
     error.message += Describe(one);
   }

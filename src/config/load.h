@@ -5,6 +5,7 @@
 // from the document's directory. Afterwards `envoy.files` is empty and the document stands for itself.
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -16,6 +17,10 @@ namespace weir::config {
 
 // At most kMaxDocumentBytes. kNotFound, kInvalidArgument (a directory, too large) or kUnavailable.
 Result<std::string> ReadTextFile(const std::string& path);
+
+// The line, from 1, on which `what` first begins; 0: it is not there. For faults of what a document holds, found after
+// it was read.
+std::uint32_t LineWith(std::string_view text, std::string_view what);
 
 // `name` as seen from the document's directory.
 std::string FromDirectoryOf(const std::string& document, const std::string& name);

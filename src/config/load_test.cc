@@ -110,6 +110,20 @@ TEST_F(LoadTest, OnlySuchFiles) {
   EXPECT_EQ(loaded.config.global.free_tier, RateLimitRule::Unlimited());
 }
 
+TEST_F(LoadTest, TheErrorTellsErrorsOnly) {
+  const LoadedDocument loaded = LoadDocument("global: {free_tier: unlimited}\nendpoints: []\n", "weir.yaml");
+  ASSERT_GT(loaded.faults.size(), 1U);
+  const std::string message = loaded.ToError().message;
+  EXPECT_NE(message.find("weir.yaml:2: endpoints"), std::string::npos) << message;
+  EXPECT_EQ(message.find("warning"), std::string::npos) << message;
+}
+
+TEST(LineWith, IsTheLineOfTheFirst) {
+  EXPECT_EQ(LineWith("one\ntwo\nthree two", "two"), 2U);
+  EXPECT_EQ(LineWith("one", "one"), 1U);
+  EXPECT_EQ(LineWith("one", "four"), 0U);
+}
+
 TEST_F(LoadTest, FilesThatWereNotLoadedAreNotPassedOver) {
   const ParsedConfig parsed = ParseConfig(std::string(kBase) + "envoy: {files: [one.yaml]}\n");
   ASSERT_TRUE(parsed.ok());

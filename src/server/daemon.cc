@@ -10,6 +10,7 @@
 
 #include "base/log.h"
 #include "config/load.h"
+#include "engine/document_faults.h"
 #include "frontends/http/session.h"
 #include "frontends/resp/session.h"
 #include "net/server.h"
@@ -40,14 +41,27 @@ void ConfigureLogs(const ServerConfig& config) {
   log::Configure(LevelOf(config.log_level), config.log_format == "json" ? log::Format::kJson : log::Format::kText);
 }
 
-Result<config::LoadedDocument> Load(const DaemonOptions& options) {
+struct Document {
+  std::string text, file;
+  std::vector<std::string> envoy_files;
+};
+
+Result<Document> DocumentOf(const DaemonOptions& options) {
   if (!options.config_file.empty()) {
-    const auto text = config::ReadTextFile(options.config_file);
+    auto text = config::ReadTextFile(options.config_file);
     if (!text) return std::unexpected(text.error());
-    return config::LoadDocument(*text, options.config_file, options.envoy_files);
+    return Document{std::move(*text), options.config_file, options.envoy_files};
   }
-  if (options.envoy_files.empty()) return config::LoadDocument(SampleConfig(), "the built-in sample");
-  return config::LoadDocument(ToYaml(config::EnvoyOnlyDocument()), "", options.envoy_files);
+  if (options.envoy_files.empty()) return Document{std::string(SampleConfig()), "the built-in sample", {}};
+  return Document{ToYaml(config::EnvoyOnlyDocument()), "", options.envoy_files};
+}
+
+Result<config::LoadedDocument> Load(const DaemonOptions& options) {
+  const auto document = DocumentOf(options);
+  if (!document) return std::unexpected(document.error());
+  auto loaded = config::LoadDocument(document->text, document->file, document->envoy_files);
+  engine::AddCompileFaults(document->text, document->file, loaded);
+  return loaded;
 }
 
 void LogWarnings(const std::vector<config::FileFault>& faults) {
@@ -280,9 +294,10 @@ std::vector<std::string> Daemon::Files() const {
 }
 
 std::vector<std::string> Daemon::FilesOf(const DaemonOptions& options) {
-  const auto loaded = Load(options);
-  if (!loaded) return FilesWith(options.config_file, options.envoy_files);
-  return FilesWith(options.config_file, loaded->files);
+  const auto document = DocumentOf(options);
+  if (!document) return FilesWith(options.config_file, options.envoy_files);
+  return FilesWith(options.config_file,
+                   config::LoadDocument(document->text, document->file, document->envoy_files).files);
 }
 
 Result<> Daemon::Reload() {

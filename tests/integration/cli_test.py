@@ -65,6 +65,13 @@ class CommandLine(Case):
         self.assertGreaterEqual(len(faults["faults"]), 2)
         self.run_weir("validate", self.directory / "none.yaml", code=2)
 
+    def test_validate_warns_of_files_that_are_not_here(self):
+        self.config.write_text(CONFIG + "server: {http: {address: '127.0.0.1:0', tls: {certificate_file: /nowhere/cert.pem, key_file: /nowhere/key.pem}}}\n")
+        report = json.loads(self.run_weir("validate", "--json", self.config))
+        self.assertTrue(report["valid"])
+        self.assertEqual([(fault["path"], fault["severity"]) for fault in report["faults"]],
+                         [("server.http.tls.certificate_file", "warning"), ("server.http.tls.key_file", "warning")])
+
     def test_validate_asks_the_languages_within(self):
         self.config.write_text(CONFIG + """endpoints:
   /lua:

@@ -371,6 +371,11 @@ class Daemon(Case):
         self.assertIn("max_requests", message)
         self.assertIn(":2", message)
         self.assertIn("window_seconds", message)
+        rule = "{max_requests: 1, window_seconds: 1, identifier: {custom: {extractor: 'lua:%s'}}}"
+        bad.write_text(f"global: {{free_tier: unlimited}}\nendpoints:\n  /a: {{rule: {rule % 'return (('}}}\n  /b: {{rule: {rule % 'end'}}}\n")
+        message = start("--config", str(bad))
+        self.assertRegex(message, r"bad.yaml:3: identifier.extractor: (.|\n)*bad.yaml:4: identifier.extractor: ")
+        self.assertNotIn("warning", message)
         self.assertIn("off", start("--http", "off", "--resp", "off", "--admin", "off", "--grpc", "off"))
 
 
