@@ -203,8 +203,10 @@ Ref<ServerConfig> ServerType() {
           "idle_timeout_ms", &ServerConfig::idle_timeout_ms, Count32({0, 86'400'000}),
           "A connection is closed on which nothing happens, whose request is not complete, or whose peer does not take "
           "what was answered, for this long; 0: never.")
+      .With("drain_delay_ms", &ServerConfig::drain_delay_ms, Count32({0, 86'400'000}),
+            "How long a stop goes on serving, though no longer ready, so that load balancers turn away first.")
       .With("drain_timeout_ms", &ServerConfig::drain_timeout_ms, Count32({0, 86'400'000}),
-            "How long a stop waits for open connections.")
+            "How long a stop then waits for open connections.")
       .With("ready_when_degraded", &ServerConfig::ready_when_degraded, Opt(Bool()),
             "Whether `/readyz` and gRPC's health ask for traffic while the store is down.",
             "`true`, unless a rule or `storage` says `on_store_failure: deny`")

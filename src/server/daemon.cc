@@ -169,6 +169,7 @@ struct Daemon::Parts {
     http.max_headers = server_config.max_header_count;
     http.metrics = [this] { return metrics_enabled.load() ? metrics.Get() : nullptr; };
     http.ready = [this](std::string* why) { return Ready(why); };
+    http.leaving = [this] { return draining.load(std::memory_order_relaxed); };
     admin = http;
     resp.engine = &limiter->engine();
     resp.password = server_config.resp_password.value_or("");
@@ -335,9 +336,14 @@ Result<> Daemon::Reload() {
   return {};
 }
 
-void Daemon::Drain() {
+std::uint32_t Daemon::StartLeaving() {
   parts_->draining = true;
   parts_->grpc->Refresh();
+  return parts_->limiter->engine().snapshot()->document().server.drain_delay_ms;
+}
+
+void Daemon::Drain() {
+  StartLeaving();
   const std::uint64_t cut =
       parts_->server->Drain(parts_->limiter->engine().snapshot()->document().server.drain_timeout_ms);
   if (cut > 0) log::Warn("connections cut at the end of the drain", {{"count", std::to_string(cut)}});

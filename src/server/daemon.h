@@ -40,6 +40,9 @@ class Daemon {
   // Reads the files again. An invalid one changes nothing; the error is logged and returned. Settings that need a
   // restart (listeners, threads, storage) are named in a warning and left as they are.
   Result<> Reload();
+  // Is not ready any more, by probes, and sends HTTP clients elsewhere, but goes on serving; to be followed by Drain().
+  // Returns for how long (milliseconds; the document in force says it).
+  std::uint32_t StartLeaving();
   // Stops accepting, answers what is in hand, closes, saves states.
   void Drain();
 

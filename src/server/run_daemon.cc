@@ -4,9 +4,13 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
+#include <chrono>
+#include <cstdint>
 #include <cstdio>
+#include <string>
 
 #include "base/log.h"
 #include "server/daemon.h"
@@ -59,6 +63,22 @@ void WaitForEnd(Daemon& daemon, int signals, FileWatch* watch) {
   }
 }
 
+// Serves on until the load balancers have seen that it leaves, or a second signal says that nobody needs to.
+void WaitForBalancers(Daemon& daemon, int signals) {
+  using std::chrono::steady_clock;
+  const std::uint32_t delay_ms = daemon.StartLeaving();
+  if (delay_ms == 0) return;
+  log::Info("not ready any more, still serving", {{"drain_delay_ms", std::to_string(delay_ms)}});
+  const auto end = steady_clock::now() + std::chrono::milliseconds(delay_ms);
+  while (steady_clock::now() < end) {
+    const auto left = std::chrono::ceil<std::chrono::milliseconds>(end - steady_clock::now());
+    pollfd waiting = {signals, POLLIN, 0};
+    if (poll(&waiting, 1, static_cast<int>(std::max<std::int64_t>(left.count(), 0))) <= 0) continue;
+    signalfd_siginfo got{};
+    if (read(signals, &got, sizeof got) == sizeof got && got.ssi_signo != SIGHUP) return;
+  }
+}
+
 }  // namespace
 
 int RunDaemon(const DaemonOptions& options) {
@@ -84,6 +104,7 @@ int RunDaemon(const DaemonOptions& options) {
   NotifyReady((*daemon)->Listening());
   WaitForEnd(**daemon, signals, watch.get());
   NotifyStopping();
+  WaitForBalancers(**daemon, signals);
   (*daemon)->Drain();
   daemon->reset();
   log::Info("stopped");

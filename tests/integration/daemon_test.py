@@ -295,6 +295,35 @@ class Daemon(Case):
         wait_until(lambda: check(daemon.port, ip="192.0.2.9", cost=0)[2]["limit"] == 77, "the new document")
         self.assertIn("connections cut at the end of the drain", daemon.stop())
 
+    def test_a_stop_serves_on_until_balancers_have_turned_away(self):
+        daemon = self.weir(self.write(extra="server: {drain_delay_ms: 86400000}\n"))
+        kept = http.client.HTTPConnection("127.0.0.1", daemon.port, timeout=PATIENCE)
+        self.addCleanup(kept.close)
+
+        def ask(path):
+            kept.request("GET", path)
+            answer = kept.getresponse()
+            answer.read()
+            return answer
+
+        self.assertEqual(ask("/readyz").status, 200)
+        daemon.signal(signal.SIGTERM)
+        wait_until(lambda: request(daemon.port, path="/readyz")[0] == 503, "not ready")
+        self.assertEqual(request(daemon.port_of("admin"), path="/readyz")[0], 503)
+        # One that was open is sent elsewhere with its next answer; new ones are served.
+        answer = ask("/livez")
+        self.assertEqual((answer.status, answer.headers["Connection"]), (200, "close"))
+        self.assertTrue(check(daemon.port, ip="192.0.2.1")[2]["allowed"])
+        daemon.signal(signal.SIGHUP)
+        self.assertTrue(check(daemon.port, ip="192.0.2.1")[2]["allowed"])
+        self.assertIn("still serving", daemon.logs())
+        # The second signal cuts it short.
+        self.assertIn("stopped", daemon.stop())
+
+    def test_a_stop_that_waits_ends_by_itself(self):
+        daemon = self.weir(self.write(extra="server: {drain_delay_ms: 1}\n"))
+        self.assertIn("stopped", daemon.stop())
+
     def test_a_command_that_is_too_long_is_told_so(self):
         daemon = self.weir(self.write(extra="server: {max_request_bytes: 10000}\n"))
         with socket.create_connection(("127.0.0.1", daemon.port_of("resp")), timeout=PATIENCE) as client:

@@ -55,6 +55,7 @@ class HttpSession final : public net::Session, private BatchOwner {
  private:
   // Reads requests until the input ends; returns how much was consumed.
   std::size_t ReadRequests(std::string_view input);
+  bool Leaves() const;
   // Puts the request's questions into the batch, or returns the answer that needs none.
   std::optional<Plain> Handle(Pending pending);
   std::optional<Plain> HandleRequest(Endpoint endpoint, Pending pending);
@@ -127,7 +128,7 @@ std::size_t HttpSession::ReadRequests(std::string_view input) {
       break;
     }
     // A server that drains says so with the last answer it can foresee.
-    const bool last = !parser_.head().keep_alive || (connection_.draining() && rest.size() == parser_.size());
+    const bool last = !parser_.head().keep_alive || (Leaves() && rest.size() == parser_.size());
     Pending pending;
     pending.close = last;
     pending.minor_version = parser_.head().minor_version;
@@ -149,6 +150,8 @@ std::size_t HttpSession::ReadRequests(std::string_view input) {
   (void)Ask();
   return consumed;
 }
+
+bool HttpSession::Leaves() const { return connection_.draining() || (options_.leaving && options_.leaving()); }
 
 bool HttpSession::Ask() {
   if (batch_ == nullptr) return true;
