@@ -70,6 +70,45 @@ class Echo final : public Service {
   std::vector<weir::storage::Completion*> held_;
 };
 
+// Two connections whose input is read together; what happens between their phases, the bits of `between` say.
+void ReadTogether(std::string_view input, std::uint8_t between, Echo& echo, const GrpcOptions& options) {
+  weir::net::FakeConnection one, two;
+  auto session = MakeGrpcSession(one, options), other = MakeGrpcSession(two, options);
+  one.Attach(session.get());
+  two.Attach(other.get());
+  one.ReadTogether();
+  two.ReadTogether();
+  const auto end = [](weir::net::FakeConnection& connection, std::unique_ptr<weir::net::Session>& its_session) {
+    connection.Attach(nullptr);
+    its_session.reset();
+  };
+  one.Receive(input);
+  two.Receive(input);
+  one.Ask();
+  if ((between & 1U) != 0) one.StartDrain();
+  if ((between & 2U) != 0) one.Idle();
+  two.Ask();
+  if ((between & 4U) != 0) two.StartDrain();
+  if ((between & 8U) != 0) end(one, session);
+  if ((between & 16U) != 0) two.Answer();
+  if ((between & 32U) != 0) echo.Release();
+  if ((between & 64U) != 0) one.RunPosted();
+  one.Answer();
+  if ((between & 128U) != 0) end(two, other);
+  two.Answer();
+  // Input that one turn did not take.
+  for (int i = 0; i < 4; ++i) {
+    one.Ask();
+    two.Ask();
+    one.Answer();
+    two.Answer();
+  }
+  echo.Release();
+  while (one.RunPosted() + two.RunPosted() > 0) {
+  }
+  if (one.unflushed() || two.unflushed()) std::abort();
+}
+
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
@@ -101,7 +140,11 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   options.message_timeout_ms = 90;
   CallCounters counters(options.services);
   options.counters = &counters;
-  {
+  if ((choice & 128U) != 0) {
+    ReadTogether(input, data[1], echo, options);
+    // What was gathered and not asked is nobody's.
+    echo.Release();
+  } else {
     weir::net::FakeConnection connection;
     auto session = MakeGrpcSession(connection, options);
     connection.Attach(session.get());
