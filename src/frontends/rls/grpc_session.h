@@ -159,7 +159,7 @@ class GrpcSession final : public net::Session, private BatchOwner, private Excha
   std::vector<Exchange*> closed_;  // gone, not yet forgotten
   // Destroyed where no handler is at work: those that have finished, and those that are told OnClose before.
   std::vector<std::unique_ptr<StreamHandler>> ending_, refused_;
-  std::vector<std::shared_ptr<QuestionBatch>> waiting_batches_;  // not asked yet, or not answered
+  std::vector<std::shared_ptr<QuestionBatch>> waiting_batches_;  // for each part of ours
   std::size_t waiting_ = 0;                                      // unary calls of ours in those
   std::size_t received_ = 0;  // bytes of messages held: arriving, or waiting for their answer
   std::size_t queued_ = 0;    // bytes of answers that nghttp2 has not taken

@@ -96,14 +96,15 @@ void QuestionBatch::Clear() {
   part_count_ = 0;
 }
 
-void QuestionBatch::Add(BatchOwner& owner, net::Connection& connection, const Origin& origin, std::uint32_t method,
+bool QuestionBatch::Add(BatchOwner& owner, net::Connection& connection, const Origin& origin, std::uint32_t method,
                         std::string& buffer, std::size_t prefix) {
   const std::size_t i = origins_.size();
   if (i == calls_.size()) {
     calls_.emplace_back();
     buffers_.emplace_back();
   }
-  if (part_count_ == 0 || parts_[part_count_ - 1].owner != &owner) {
+  const bool begins = part_count_ == 0 || parts_[part_count_ - 1].owner != &owner;
+  if (begins) {
     if (part_count_ == parts_.size()) parts_.emplace_back();
     Part& part = parts_[part_count_++];
     part.owner = &owner;
@@ -122,6 +123,7 @@ void QuestionBatch::Add(BatchOwner& owner, net::Connection& connection, const Or
   calls_[i].method = method;
   calls_[i].status.code = Code::kOk;
   calls_[i].status.message.clear();
+  return begins;
 }
 
 void QuestionBatch::Disown(const BatchOwner& owner) {

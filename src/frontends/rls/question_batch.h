@@ -44,8 +44,9 @@ class QuestionBatch final : public storage::Completion, public std::enable_share
   // task of their connection's; a connection that has gone is told nothing.
   static void AskGathered();
 
-  // `buffer` is exchanged for an empty one; the message is what follows its first `prefix` bytes.
-  void Add(BatchOwner& owner, net::Connection& connection, const Origin& origin, std::uint32_t method,
+  // `buffer` is exchanged for an empty one; the message is what follows its first `prefix` bytes. True: a part begins
+  // with it, of which the owner will be told.
+  bool Add(BatchOwner& owner, net::Connection& connection, const Origin& origin, std::uint32_t method,
            std::string& buffer, std::size_t prefix);
   // The owner ends: it is told nothing.
   void Disown(const BatchOwner& owner);

@@ -168,11 +168,10 @@ void GrpcSession::GatherQuestion(Exchange& exchange) {
   exchange.reply = Exchange::Reply::kAsked;
   ++waiting_;
   QuestionBatch& batch = QuestionBatch::Gathered(*exchange.service);
-  if (waiting_batches_.empty() || waiting_batches_.back().get() != &batch) {
+  const QuestionBatch::Origin origin = {exchange.id, exchange.method_index, exchange.timed ? exchange.deadline : 0};
+  if (batch.Add(*this, connection_, origin, exchange.method->number, exchange.in, prefix)) {
     waiting_batches_.push_back(batch.shared_from_this());
   }
-  batch.Add(*this, connection_, {exchange.id, exchange.method_index, exchange.timed ? exchange.deadline : 0},
-            exchange.method->number, exchange.in, prefix);
 }
 
 std::optional<std::string_view> GrpcSession::Message(Exchange& exchange, std::string_view framed) {
@@ -207,7 +206,7 @@ void GrpcSession::AnswerCall(Exchange& exchange, UnaryCall& call) {
 }
 
 void GrpcSession::OnAnswered(QuestionBatch& batch, const QuestionBatch::Part& part) {
-  std::erase_if(waiting_batches_, [&batch](const auto& waiting) { return waiting.get() == &batch; });
+  waiting_batches_.erase(std::ranges::find(waiting_batches_, &batch, &std::shared_ptr<QuestionBatch>::get));
   waiting_ -= part.end - part.first;
   received_ -= part.bytes;
   if (closing_) return;
