@@ -1,4 +1,5 @@
-// For tests: how often this thread has asked for memory. Counts in test programs that link allocation_counter_test.cc.
+// For tests: how often this thread has asked for memory, and what happens when there is none. Works in test programs
+// that link allocation_counter_test.cc.
 #pragma once
 
 #include <cstdint>
@@ -6,5 +7,7 @@
 namespace weir::engine {
 
 std::uint64_t AllocationsOfThisThread();
+// The allocation of this thread that comes after `more` others throws std::bad_alloc. Negative: none does.
+void FailAllocationAfter(std::int64_t more);
 
 }  // namespace weir::engine

@@ -11,9 +11,11 @@ namespace weir::engine {
 namespace {
 
 thread_local std::uint64_t t_allocations = 0;
+thread_local std::int64_t t_fails_after = -1;
 
 void* Allocate(std::size_t size, std::size_t alignment) {
   ++t_allocations;
+  if (t_fails_after >= 0 && t_fails_after-- == 0) throw std::bad_alloc();
   // aligned_alloc wants a multiple of the alignment.
   const std::size_t rounded = (size + alignment - 1) / alignment * alignment;
   void* const memory = alignment <= alignof(std::max_align_t)
@@ -29,11 +31,19 @@ void* Allocate(std::size_t size, std::size_t alignment) {
 }  // namespace
 
 std::uint64_t AllocationsOfThisThread() { return t_allocations; }
+void FailAllocationAfter(std::int64_t more) { t_fails_after = more; }
 
 TEST(AllocationCounter, Counts) {
   const std::uint64_t before = AllocationsOfThisThread();
   const auto text = std::make_unique<std::string>(100, 'x');
   EXPECT_EQ(AllocationsOfThisThread(), before + 2);
+}
+
+TEST(AllocationCounter, FailsOnceWhereItIsTold) {
+  FailAllocationAfter(1);
+  const auto first = std::make_unique<std::string>();
+  EXPECT_THROW(std::make_unique<std::string>(), std::bad_alloc);
+  EXPECT_NO_THROW(std::make_unique<std::string>());
 }
 
 }  // namespace weir::engine

@@ -15,7 +15,7 @@ using engine::Call;
 using engine::CallKind;
 using engine::Join;
 
-// Of the engine, asked together. A read may hold more; they are asked one such number after the other.
+// Of the engine, asked together. There may be more; they are asked one such number after the other.
 constexpr std::size_t kMostCalls = 256;
 // Of all messages asked together, but for the last: a commit's descriptors are read and bring no calls.
 constexpr std::size_t kMostRoom = 4096;

@@ -1,4 +1,4 @@
-// The calls of one read whose messages hold descriptors, asked of the engine together and answered.
+// The calls of one batch (question_batch.h) whose messages hold descriptors, asked of the engine together and answered.
 //
 // A batch that completes inline goes back to its thread's pool: in the long run a call allocates nothing but its
 // answer.

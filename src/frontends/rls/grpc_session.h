@@ -2,9 +2,8 @@
 //
 // One turn: bytes go into nghttp2, whose callbacks only note what arrived (OnInput: session_receive.cc); then streaming
 // handlers are told and unary calls are gathered (OnAsk: session_answer.cc); then those of all connections that were
-// read together are asked, a batch a service, and all that nghttp2 has to say is appended to the connection's output
-// (OnAnswer: session.cc). Handlers and services are therefore never
-// entered from within nghttp2.
+// read together are asked, and all that nghttp2 has to say is appended to the connection's output (OnAnswer:
+// session.cc). Handlers and services are therefore never entered from within nghttp2.
 #pragma once
 
 #include <nghttp2/nghttp2.h>
@@ -129,6 +128,7 @@ class GrpcSession final : public net::Session, private BatchOwner, private Excha
 
   void OnAnswered(QuestionBatch& batch, const QuestionBatch::Part& part) override;
   void OnAnsweredLater(QuestionBatch& batch, const QuestionBatch::Part& part) override;
+  void OnBroken() noexcept override;
   void OnSend(Exchange& exchange, std::string_view message) override;
   void OnFinish(Exchange& exchange, Status status) override;
   net::Connection& connection() override { return connection_; }

@@ -3,23 +3,24 @@
 #include <algorithm>
 #include <exception>
 #include <utility>
+#include <vector>
+
+#include "base/log.h"
 
 namespace weir::rls {
 namespace {
 
-// One is enough for a store that completes inline.
-constexpr std::size_t kPooled = 4;
-// Strings that grew beyond this, and calls beyond that many, are not kept.
+// Of a loop: what the connections that are read together fill by far, as a rule.
+constexpr std::size_t kPooled = 16;
+// Strings that grew beyond this are not kept.
 constexpr std::size_t kKeptBytes = 4 << 10;
-constexpr std::size_t kKeptCalls = 256;
-// Gathered in one batch: enough to keep the caches warm, and few enough that no one waits long for others' answers.
-constexpr std::size_t kMostTogether = 64;
 
 struct Gathering {
   Service* service = nullptr;
   std::shared_ptr<QuestionBatch> batch;
 };
 struct OfThread {
+  OfThread() { pool.reserve(kPooled); }
   std::vector<Gathering> gathered;
   std::vector<std::shared_ptr<QuestionBatch>> pool;
 };
@@ -50,18 +51,16 @@ void Release(std::shared_ptr<QuestionBatch> batch) {
 
 }  // namespace
 
-QuestionBatch& QuestionBatch::Gathered(Service& service) {
+QuestionBatch& QuestionBatch::Gathered(Service& service, std::size_t bytes) {
   auto& gathered = ThisThread().gathered;
   for (const Gathering& gathering : gathered) {
-    if (gathering.service != &service) continue;
-    if (gathering.batch->origins_.size() < kMostTogether) return *gathering.batch;
+    if (gathering.service == &service && gathering.batch->HasRoomFor(bytes)) return *gathering.batch;
   }
   return *gathered.emplace_back(&service, Acquire()).batch;
 }
 
 void QuestionBatch::AskGathered() {
   auto& gathered = ThisThread().gathered;
-  // One at a time: an owner that is told may gather more.
   while (!gathered.empty()) {
     const Gathering next = std::move(gathered.front());
     gathered.erase(gathered.begin());
@@ -71,7 +70,13 @@ void QuestionBatch::AskGathered() {
       if (!batch.Ask(*next.service)) continue;
       for (std::size_t i = 0; i < batch.part_count_; ++i) {
         const Part& part = batch.parts_[i];
-        if (part.owner != nullptr) part.owner->OnAnswered(batch, part);
+        if (part.owner == nullptr) continue;
+        try {
+          part.owner->OnAnswered(batch, part);
+        } catch (const std::exception& error) {
+          log::Error("session failed", {{"reason", error.what()}, {"peer", part.peer}});
+          part.owner->OnBroken();
+        }
       }
     }
     Release(next.batch);
@@ -79,50 +84,42 @@ void QuestionBatch::AskGathered() {
 }
 
 void QuestionBatch::Clear() {
-  if (calls_.size() > kKeptCalls) {
-    calls_.resize(kKeptCalls);
-    buffers_.resize(kKeptCalls);
-  }
-  for (std::size_t i = 0; i < calls_.size() && i < origins_.size(); ++i) {
+  for (std::size_t i = 0; i < size_; ++i) {
     Empty(calls_[i].response);
     Empty(buffers_[i]);
   }
-  origins_.clear();
-  prefixes_.clear();
   for (std::size_t i = 0; i < part_count_; ++i) {
     parts_[i].owner = nullptr;
     parts_[i].connection.reset();
   }
-  part_count_ = 0;
+  size_ = part_count_ = bytes_ = told_ = 0;
 }
 
 bool QuestionBatch::Add(BatchOwner& owner, net::Connection& connection, const Origin& origin, std::uint32_t method,
                         std::string& buffer, std::size_t prefix) {
-  const std::size_t i = origins_.size();
-  if (i == calls_.size()) {
-    calls_.emplace_back();
-    buffers_.emplace_back();
-  }
   const bool begins = part_count_ == 0 || parts_[part_count_ - 1].owner != &owner;
   if (begins) {
-    if (part_count_ == parts_.size()) parts_.emplace_back();
-    Part& part = parts_[part_count_++];
-    part.owner = &owner;
-    part.connection = connection.Share();
+    Part& part = parts_[part_count_];
     // The connection can go before the answer comes.
     part.peer.assign(connection.peer_address());
-    part.first = part.end = i;
+    part.connection = connection.Share();
+    // Nothing below throws.
+    part.owner = &owner;
+    part.first = part.end = size_;
     part.bytes = 0;
+    ++part_count_;
   }
   Part& part = parts_[part_count_ - 1];
-  ++part.end;
-  origins_.push_back(origin);
-  prefixes_.push_back(prefix);
-  buffers_[i].swap(buffer);
-  part.bytes += buffers_[i].size();
-  calls_[i].method = method;
-  calls_[i].status.code = Code::kOk;
-  calls_[i].status.message.clear();
+  part.end = size_ + 1;
+  part.bytes += buffer.size();
+  bytes_ += buffer.size();
+  buffers_[size_].swap(buffer);
+  prefixes_[size_] = prefix;
+  origins_[size_] = origin;
+  calls_[size_].method = method;
+  calls_[size_].status.code = Code::kOk;
+  calls_[size_].status.message.clear();
+  ++size_;
   return begins;
 }
 
@@ -133,7 +130,7 @@ void QuestionBatch::Disown(const BatchOwner& owner) {
 }
 
 bool QuestionBatch::IsOwned() const {
-  return std::any_of(parts_.begin(), parts_.begin() + static_cast<std::ptrdiff_t>(part_count_),
+  return std::any_of(parts_.begin(), parts_.begin() + part_count_,
                      [](const Part& part) { return part.owner != nullptr; });
 }
 
@@ -148,24 +145,30 @@ bool QuestionBatch::Ask(Service& service) {
   self_ = shared_from_this();
   try {
     // Not complete: Done() may be at work on another thread already.
-    if (!service.Answer(std::span(calls_).first(origins_.size()), this)) return false;
+    if (!service.Answer(std::span(calls_).first(size_), this)) return false;
   } catch (const std::exception& error) {
-    // One owner asks for all: the fault would be that one's alone, and the others would wait for ever.
-    for (std::size_t i = 0; i < origins_.size(); ++i) calls_[i].status = {Code::kInternal, error.what()};
+    // One connection asks for all: the fault would be that one's alone, and the others would wait for ever.
+    log::Error("service failed", {{"service", std::string(service.name())}, {"reason", error.what()}});
+    for (std::size_t i = 0; i < size_; ++i) calls_[i].status = {Code::kInternal, "fault"};
   }
   self_.reset();
   return true;
 }
 
 void QuestionBatch::Done() noexcept {
-  // Each task has the batch: the loop may be done with the first of them before the last is posted.
+  // Each task has the batch. The last one may run, and the batch be used again, before Post() returns here.
   const std::shared_ptr<QuestionBatch> self = std::move(self_);
-  for (std::size_t i = 0; i < part_count_; ++i) {
-    parts_[i].connection->Post([self, i] {
-      const Part& part = self->parts_[i];
-      if (part.owner != nullptr) part.owner->OnAnsweredLater(*self, part);
-    });
+  const std::size_t count = part_count_;
+  for (std::size_t i = 0; i < count; ++i) {
+    const std::shared_ptr<net::Connection> connection = parts_[i].connection;
+    connection->Post([self, i] { self->TellLater(i); });
   }
+}
+
+void QuestionBatch::TellLater(std::size_t part) {
+  if (parts_[part].owner != nullptr) parts_[part].owner->OnAnsweredLater(*this, parts_[part]);
+  // Where a connection has gone its task does not run: then the batch is not used again.
+  if (++told_ == part_count_) Release(shared_from_this());
 }
 
 }  // namespace weir::rls

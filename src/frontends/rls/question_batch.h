@@ -1,15 +1,14 @@
-// The unary calls that were read together for one service, asked together: those of the connections of one loop whose
-// input was read at a time (net::Session::OnAsk). Keeps alive what the calls point to until they are answered, also
-// when a connection has gone meanwhile.
+// Unary calls that were read together and are asked together: for one service, and of all the connections of one loop
+// whose input was read at a time (net::Session::OnAsk). Keeps alive what the calls point to until they are answered,
+// also when a connection has gone meanwhile.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
-#include <span>
 #include <string>
 #include <string_view>
-#include <vector>
 
 #include "base/clock.h"
 #include "frontends/rls/service.h"
@@ -19,10 +18,14 @@ namespace weir::rls {
 
 class BatchOwner;
 
-// Lives on one loop's thread, but for Done(). Those that were answered within AskGathered() are used again.
+// Lives on one loop's thread, but for Done(), and for its end where nobody waits any more.
 class QuestionBatch final : public storage::Completion, public std::enable_shared_from_this<QuestionBatch> {
  public:
-  // Of the call with the same position in calls().
+  // Enough to keep the caches warm, and little enough that no caller waits long for what others ask: a message of some
+  // bytes may ask for a hundred descriptors. One message alone may be larger.
+  static constexpr std::size_t kMostCalls = 64, kMostBytes = 4 << 10;
+
+  // Where the call came from.
   struct Origin {
     std::int32_t stream = 0;
     std::uint32_t method = 0;  // CallCounters' index
@@ -37,15 +40,16 @@ class QuestionBatch final : public storage::Completion, public std::enable_share
     std::size_t bytes = 0;  // of its messages
   };
 
-  // Where this thread gathers a call for `service`, until AskGathered(): another batch once one is full. The service
-  // outlives the owners of the calls in it.
-  static QuestionBatch& Gathered(Service& service);
+  // Where this thread gathers a call for `service` with a message of `bytes`, until AskGathered(). The service outlives
+  // the owners of the calls in it. Has room for one call.
+  static QuestionBatch& Gathered(Service& service, std::size_t bytes);
   // Asks all that this thread has gathered, and tells the owners. Those whose answers come later are told then, in a
-  // task of their connection's; a connection that has gone is told nothing.
+  // task of their connection's; a connection that has gone is told nothing. What a service or an owner throws is
+  // caught.
   static void AskGathered();
 
   // `buffer` is exchanged for an empty one; the message is what follows its first `prefix` bytes. True: a part begins
-  // with it, of which the owner will be told.
+  // with it, of which the owner will be told. When it throws it has done nothing.
   bool Add(BatchOwner& owner, net::Connection& connection, const Origin& origin, std::uint32_t method,
            std::string& buffer, std::size_t prefix);
   // The owner ends: it is told nothing.
@@ -60,16 +64,21 @@ class QuestionBatch final : public storage::Completion, public std::enable_share
   void Clear();
 
  private:
+  bool HasRoomFor(std::size_t bytes) const {
+    return size_ == 0 || (size_ < kMostCalls && bytes_ + bytes <= kMostBytes);
+  }
   bool IsOwned() const;
   bool Ask(Service& service);
+  void TellLater(std::size_t part);
 
-  std::vector<Origin> origins_;
-  // These are reused: the first origins_.size() of them are in use, and part_count_ of the parts.
-  std::vector<UnaryCall> calls_;
-  std::vector<std::string> buffers_;
-  std::vector<std::size_t> prefixes_;
-  std::vector<Part> parts_;
-  std::size_t part_count_ = 0;
+  std::size_t size_ = 0, part_count_ = 0;  // so many of those below are in use
+  std::size_t bytes_ = 0;                  // of all messages
+  std::size_t told_ = 0;                   // parts whose tasks have run
+  std::array<Origin, kMostCalls> origins_;
+  std::array<UnaryCall, kMostCalls> calls_;
+  std::array<std::string, kMostCalls> buffers_;
+  std::array<std::size_t, kMostCalls> prefixes_;
+  std::array<Part, kMostCalls> parts_;
   std::shared_ptr<QuestionBatch> self_;  // while the service holds it
 };
 
@@ -78,6 +87,8 @@ class BatchOwner {
  public:
   virtual void OnAnswered(QuestionBatch& batch, const QuestionBatch::Part& part) = 0;
   virtual void OnAnsweredLater(QuestionBatch& batch, const QuestionBatch::Part& part) = 0;
+  // OnAnswered() threw, perhaps on another connection's turn: nothing more can be said on this one.
+  virtual void OnBroken() noexcept = 0;
 
  protected:
   ~BatchOwner() = default;

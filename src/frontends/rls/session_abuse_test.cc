@@ -385,6 +385,7 @@ TEST(Pools, KeepNoLargeMessages) {
   struct Nobody final : BatchOwner {
     void OnAnswered(QuestionBatch&, const QuestionBatch::Part&) override {}
     void OnAnsweredLater(QuestionBatch&, const QuestionBatch::Part&) override {}
+    void OnBroken() noexcept override {}
   } nobody;
   std::string message(100'000, 'x');
   batch->Add(nobody, connection, {}, 0, message, 0);

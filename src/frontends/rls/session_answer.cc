@@ -165,13 +165,15 @@ void GrpcSession::GatherQuestion(Exchange& exchange) {
     received_ += exchange.in.size();
     prefix = 0;
   }
-  exchange.reply = Exchange::Reply::kAsked;
-  ++waiting_;
-  QuestionBatch& batch = QuestionBatch::Gathered(*exchange.service);
+  // Before anything is in the batch that might throw away what it is kept by.
+  waiting_batches_.reserve(waiting_batches_.size() + 1);
+  QuestionBatch& batch = QuestionBatch::Gathered(*exchange.service, exchange.in.size());
   const QuestionBatch::Origin origin = {exchange.id, exchange.method_index, exchange.timed ? exchange.deadline : 0};
   if (batch.Add(*this, connection_, origin, exchange.method->number, exchange.in, prefix)) {
     waiting_batches_.push_back(batch.shared_from_this());
   }
+  exchange.reply = Exchange::Reply::kAsked;
+  ++waiting_;
 }
 
 std::optional<std::string_view> GrpcSession::Message(Exchange& exchange, std::string_view framed) {
@@ -228,6 +230,8 @@ void GrpcSession::OnAnsweredLater(QuestionBatch& batch, const QuestionBatch::Par
   OnAnswered(batch, part);
   OnWoken();
 }
+
+void GrpcSession::OnBroken() noexcept { End(NGHTTP2_INTERNAL_ERROR); }
 
 void GrpcSession::EndLate() {
   for (Exchange* const exchange : live_) {

@@ -1,6 +1,13 @@
 // Sessions whose input is read together are asked together (net::Session::OnAsk, question_batch.h).
 #include <gtest/gtest.h>
 
+#include <array>
+#include <new>
+#include <random>
+#include <thread>
+
+#include "engine/allocation_counter.h"
+#include "frontends/rls/question_batch.h"
 #include "frontends/rls/session_fixture.h"
 
 namespace weir::rls {
@@ -100,6 +107,18 @@ TEST_F(Gathered, ManyCallsAreSeveralBatchesAndComeInTheirOrder) {
     for (const auto& [stream, reply] : caller->client.replies) EXPECT_EQ(reply.Message(), "llac");
     EXPECT_EQ(caller->session->held(), 0U);
   }
+}
+
+// They may ask for a hundred descriptors each.
+TEST_F(Gathered, LargeMessagesDoNotHoldUpOthers) {
+  Caller one = MakeCaller(), two = MakeCaller(), three = MakeCaller();
+  one.Say(std::string(3'000, 'x'));
+  two.Say(std::string(3'000, 'x'));
+  three.Say("small");
+  for (Caller* const caller : {&one, &two, &three}) caller->connection->Ask();
+  for (Caller* const caller : {&one, &two, &three}) caller->connection->Answer();
+  EXPECT_EQ(service.batches, (Batches{2, 1}));
+  EXPECT_EQ(three.Heard().Message(), "llams");
 }
 
 TEST_F(Gathered, OneThatEndsBeforeItIsAskedLeavesTheOthersAlone) {
@@ -233,6 +252,138 @@ TEST_F(Gathered, WhatWaitsIsBoundedPerConnection) {
   two.connection->Answer();
   EXPECT_EQ(service.batches, (Batches{1, 1, 1}));
   EXPECT_EQ(Counted("/test.Echo/Say", Code::kUnavailable), 1U);
+  service.Release();
+}
+
+// ---- memory that runs out -------------------------------------------------------------------------------------------
+
+// Too long to be kept without memory of its own.
+constexpr const char* kLongPeer = "2001:db8:1111:2222:3333:4444:5555:6666";
+
+// Calls with a thread's pools still empty, and no memory for the allocation after `more` others. True: it threw.
+template <typename Call>
+bool WithoutMemory(std::int64_t more, Call&& call) {
+  bool threw = false;
+  engine::FailAllocationAfter(more);
+  try {
+    call();
+  } catch (const std::bad_alloc&) {
+    threw = true;
+  }
+  engine::FailAllocationAfter(-1);
+  return threw;
+}
+
+TEST_F(Gathered, NoMemoryForOnesQuestionsIsNoFaultOfTheOthers) {
+  int threw = 0;
+  for (int more = 0; more < 30; ++more) {
+    SCOPED_TRACE(more);
+    std::thread([&] {
+      Caller one = MakeCaller(kLongPeer), two = MakeCaller(kLongPeer);
+      for (int i = 0; i < 5; ++i) one.client.Call("a question of more bytes than a string has inside");
+      one.connection->Receive(one.client.Output());
+      two.Say("another one, as long as the former are, or longer");
+      threw += WithoutMemory(more, [&] { one.session->OnAsk(); }) ? 1 : 0;
+      // As a loop ends it.
+      one.End();
+      two.connection->Answer();
+      EXPECT_EQ(two.Heard().status(), "0");
+    }).join();
+  }
+  EXPECT_GT(threw, 5);
+}
+
+TEST_F(Gathered, NoMemoryToTellOneIsNoFaultOfTheOthers) {
+  int ended_one = 0;
+  for (int more = 0; more < 40; ++more) {
+    SCOPED_TRACE(more);
+    std::thread([&] {
+      Caller one = MakeCaller(), two = MakeCaller(), three = MakeCaller();
+      const std::array<Caller*, 3> all = {&one, &two, &three};
+      for (Caller* const caller : all) {
+        caller->Say(std::string(1'000, 'x'));
+        caller->connection->Ask();
+      }
+      EXPECT_FALSE(WithoutMemory(more, [] { QuestionBatch::AskGathered(); }));
+      int ended = 0;
+      for (Caller* const caller : all) {
+        caller->connection->Answer();
+        // 13: it was the service that had none.
+        if (const std::string status = caller->Heard().status(); status == "0" || status == "13") continue;
+        ++ended;
+        EXPECT_TRUE(caller->connection->closing());
+        EXPECT_FALSE(caller->client.goaways.empty());
+      }
+      EXPECT_LE(ended, 1);
+      ended_one += ended;
+    }).join();
+  }
+  EXPECT_GT(ended_one, 0);
+}
+
+// ---- at random ------------------------------------------------------------------------------------------------------
+
+// Whatever comes between the phases of whatever connections: each call is answered once, with its own answer.
+TEST_F(Gathered, EveryCallIsAnsweredOnce) {
+  for (unsigned seed = 0; seed < 200; ++seed) {
+    SCOPED_TRACE(seed);
+    std::mt19937 random(seed);
+    const auto below = [&random](unsigned n) { return static_cast<unsigned>(random() % n); };
+    std::vector<std::unique_ptr<Caller>> callers;
+    std::vector<std::map<std::int32_t, std::string>> asked(6);
+    for (std::size_t i = 0; i < asked.size(); ++i) {
+      callers.push_back(std::make_unique<Caller>(options, "192.0.2." + std::to_string(i)));
+    }
+    for (int step = 0; step < 120; ++step) {
+      const std::size_t number = below(6);
+      Caller& caller = *callers[number];
+      switch (below(8)) {
+        case 0:
+        case 1:
+          if (caller.session == nullptr) break;
+          for (unsigned i = below(below(4) == 0 ? 100 : 4); i > 0; --i) {
+            const std::string message = std::to_string(seed) + "/" + std::to_string(step) + "/" + std::to_string(i);
+            const bool echo = below(3) != 0;
+            asked[number][caller.client.Call(message, echo ? "/test.Echo/Say" : "/test.Reverb/Say")] =
+                std::string(message.rbegin(), message.rend());
+          }
+          caller.connection->Receive(caller.client.Output());
+          break;
+        case 2:
+          caller.connection->Ask();
+          break;
+        case 3:
+          caller.connection->Answer();
+          break;
+        case 4:
+          caller.connection->RunPosted();
+          break;
+        case 5:
+          (below(2) == 0 ? service : other).Release();
+          break;
+        case 6:
+          (below(2) == 0 ? service : other).hold = below(2) == 0;
+          break;
+        default:
+          if (below(20) == 0) caller.End();
+      }
+    }
+    for (int round = 0; round < 20; ++round) {
+      for (const auto& caller : callers) caller->connection->Answer();
+      service.Release();
+      other.Release();
+      for (const auto& caller : callers) {
+        caller->connection->RunPosted();
+        caller->client.Input(caller->connection->TakeOutput());
+        if (caller->session != nullptr) caller->connection->Receive(caller->client.Output());
+      }
+    }
+    for (std::size_t i = 0; i < callers.size(); ++i) {
+      if (callers[i]->session == nullptr) continue;
+      for (const auto& [stream, answer] : asked[i]) EXPECT_EQ(callers[i]->client.replies[stream].Message(), answer);
+      EXPECT_EQ(callers[i]->session->held(), 0U);
+    }
+  }
 }
 
 }  // namespace
