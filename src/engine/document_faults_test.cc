@@ -17,9 +17,7 @@ endpoints:
   /a:
     rule: {max_requests: 5, window_seconds: 60, identifier: {custom: {extractor: "lua:return ("}}}
   /b:
-    rule: {max_requests: 5, window_seconds: 60, identifier: {custom: {extractor: "lua:return )"}
-}
-}
+    rule: {max_requests: 5, window_seconds: 60, identifier: {custom: {extractor: "lua:return )"}}}
   /c:
     rule: {max_requests: 5, window_seconds: 60, identifier: {custom: {extractor: "lua:return path"}}}
 )yaml");
@@ -31,30 +29,30 @@ endpoints:
     EXPECT_EQ(one.fault.severity, Severity::kError);
     EXPECT_EQ(one.fault.path, "identifier.extractor");
   }
-  }
+}
 
-  TEST(DocumentFaults, OfTheKeysForTokens) {
-    const auto loaded = Load(R"yaml(global: {free_tier: {max_requests: 5, window_seconds: 60}}
+TEST(DocumentFaults, OfTheKeysForTokens) {
+  const auto loaded = Load(R"yaml(global: {free_tier: {max_requests: 5, window_seconds: 60}}
 jwt:
   rs256_public_key_pem: |
     -----BEGIN PUBLIC KEY-----
     bm8ga2V5
     -----END PUBLIC KEY-----
 )yaml");
-    ASSERT_EQ(loaded.faults.size(), 1U) << loaded.ToError().message;
-    EXPECT_EQ(loaded.faults[0].fault.path, "jwt");
-    EXPECT_EQ(loaded.faults[0].fault.line, 2U);
-  }
+  ASSERT_EQ(loaded.faults.size(), 1U) << loaded.ToError().message;
+  EXPECT_EQ(loaded.faults[0].fault.path, "jwt");
+  EXPECT_EQ(loaded.faults[0].fault.line, 2U);
+}
 
-  TEST(DocumentFaults, WhatTheReaderKnowsComesAlone) {
-    const auto loaded = Load("global: {free_tier: 5}\njwt: {rs256_public_key_pem: no key}\n");
-    ASSERT_EQ(loaded.faults.size(), 1U) << loaded.ToError().message;
-    EXPECT_EQ(loaded.faults[0].fault.line, 1U);
-  }
+TEST(DocumentFaults, WhatTheReaderKnowsComesAlone) {
+  const auto loaded = Load("global: {free_tier: 5}\njwt: {rs256_public_key_pem: no key}\n");
+  ASSERT_EQ(loaded.faults.size(), 1U) << loaded.ToError().message;
+  EXPECT_EQ(loaded.faults[0].fault.line, 1U);
+}
 
-  TEST(DocumentFaults, NoneOfAGoodDocument) {
-    EXPECT_TRUE(Load("global: {free_tier: {max_requests: 5, window_seconds: 60}}\n").faults.empty());
-  }
+TEST(DocumentFaults, NoneOfAGoodDocument) {
+  EXPECT_TRUE(Load("global: {free_tier: {max_requests: 5, window_seconds: 60}}\n").faults.empty());
+}
 
-  }  // namespace
-  }  // namespace weir::engine
+}  // namespace
+}  // namespace weir::engine

@@ -27,8 +27,8 @@ struct HttpOptions {
   std::function<std::shared_ptr<const std::string>()> metrics;
   // Whether to send traffic here; if not, or with a reservation, writes why. Empty function: always ready.
   std::function<bool(std::string* why)> ready;
-  // The server is about to drain: requests are answered as ever, but each answer says Connection: close, so that clients
-  // take their next one elsewhere. Empty function: it is not.
+  // The server is about to drain: requests are answered as ever, but each answer says Connection: close, so that
+  // clients take their next one elsewhere. Empty function: it is not.
   std::function<bool()> leaving;
 };
 
