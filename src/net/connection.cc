@@ -62,7 +62,7 @@ void SocketConnection::Start(const ListenerState& listener) {
   Enter([&] { session_ = listener.sessions(*this); });
   if (session_ == nullptr) return Close();
   // What the client sent with its handshake is often here already.
-  ReadOnce();
+  ReadNow();
   Settle();
 }
 
@@ -73,7 +73,8 @@ void SocketConnection::StartDrain() {
   }
   if (state_ != State::kOpen) return;
   // Requests that have arrived are in hand, though this loop has not seen them yet.
-  if (!paused_ && !eof_ && unsent() < kHighWater) ReadOnce();
+  Take();
+  if (!paused_ && !eof_ && unsent() < kHighWater) ReadNow();
   draining_ = true;
   if (state_ == State::kOpen) {
     Enter([this] { session_->OnDrain(); });
@@ -197,8 +198,20 @@ void SocketConnection::OnReady(std::uint32_t events) {
     Discard();
     return eof_ ? Close() : Continue();
   }
+  // Twice in a turn: the session sees the former first.
+  Take();
   if (MayRead()) ReadOnce();
   loop_.SettleLater(*this);
+}
+
+void SocketConnection::Take() {
+  const std::string_view bytes = std::exchange(fresh_, {});
+  if (bytes.empty() || state_ != State::kOpen) return;
+  if (tls_ == nullptr) {
+    Deliver(bytes);
+  } else {
+    ReceiveCipher(bytes);
+  }
 }
 
 void SocketConnection::Ask() {
@@ -242,12 +255,15 @@ void SocketConnection::ReadOnce() {
   }
   last_activity_ms_ = loop_.turn_ms();
   loop_.counters().bytes_in.Add(static_cast<std::uint64_t>(got));
-  const std::string_view bytes(scratch.data(), static_cast<std::size_t>(got));
-  if (tls_ == nullptr) {
-    Deliver(bytes);
-  } else {
-    ReceiveCipher(bytes);
-  }
+  fresh_ = {scratch.data(), static_cast<std::size_t>(got)};
+  loop_.KeepScratch(fresh_.size());
+}
+
+void SocketConnection::ReadNow() {
+  const std::size_t kept = loop_.scratch_kept();
+  ReadOnce();
+  Take();
+  loop_.RewindScratch(kept);
 }
 
 void SocketConnection::ReceiveCipher(std::string_view cipher) {
@@ -321,6 +337,7 @@ bool SocketConnection::MayDeliver() const {
 
 void SocketConnection::Settle() {
   if (entered_ > 0 || state_ == State::kClosed) return;
+  Take();
   for (;;) {
     Answer();
     if (broken_ || !SendSome()) return Close();

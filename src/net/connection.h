@@ -35,8 +35,10 @@ class SocketConnection final : public Connection,
   // ---- the loop's side ---------------------------------------------------------------------------------------------
   bool Watch();
   void Start(const ListenerState& listener);
-  // Reads; Ask(), Answer() and Settle() follow within this turn, of all that were read together at a time.
+  // Reads; Take(), Ask(), Answer() and Settle() follow within this turn, each of all that were read together.
   void OnReady(std::uint32_t events) override;
+  // Shows the session what was read.
+  void Take();
   void Ask();
   void Answer();
   // Sends what was appended, and closes when that is due.
@@ -74,7 +76,10 @@ class SocketConnection final : public Connection,
   };
 
   void RunPosted(const std::function<void()>& task);
+  // Reads once, into the loop's scratch.
   void ReadOnce();
+  // The same, and shows it to the session at once.
+  void ReadNow();
   void CloseIdle();
   void ClearAlarm();
   void ReceiveCipher(std::string_view cipher);
@@ -127,8 +132,9 @@ class SocketConnection final : public Connection,
   std::size_t counted_ = 0;  // bytes that the loop counts for this connection
   std::size_t sent_ = 0;     // of wire_ when TLS, else of output_
   std::string output_;
-  std::string input_;  // received, not consumed
-  std::string wire_;   // TLS: encrypted, not sent
+  std::string input_;       // received, not consumed
+  std::string_view fresh_;  // read in this turn and not shown yet; in the loop's scratch
+  std::string wire_;        // TLS: encrypted, not sent
   std::unique_ptr<TlsStream> tls_;
   std::unique_ptr<Session> session_;
   const std::string peer_;

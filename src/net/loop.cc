@@ -125,7 +125,7 @@ Loop::Loop(SharedState& shared, unsigned index)
       mailbox_(std::make_shared<Mailbox>()),
       wheel_(TickMs(shared.options.idle_timeout_ms), NowMs()),
       next_tick_ms_(NowMs() + wheel_.tick_ms()),
-      scratch_(kScratchBytes) {
+      scratch_(kBytesTogether + kScratchBytes) {
   if (!Watch(mailbox_->fd(), EPOLLIN, *mailbox_)) throw std::system_error(errno, std::generic_category(), "epoll_ctl");
 }
 
@@ -177,16 +177,16 @@ void Loop::Turn() {
 
 void Loop::SettleLater(SocketConnection& connection) {
   unsettled_.push_back(&connection);
-  const std::uint64_t read = counters_.bytes_in.value() - settled_bytes_;
-  if (unsettled_.size() >= kReadTogether || read >= kBytesTogether) SettleAll();
+  if (unsettled_.size() >= kReadTogether || scratch_kept_ >= kBytesTogether) SettleAll();
 }
 
 void Loop::SettleAll() {
+  for (SocketConnection* const connection : unsettled_) Guarded([connection] { connection->Take(); });
+  scratch_kept_ = 0;
   for (SocketConnection* const connection : unsettled_) Guarded([connection] { connection->Ask(); });
   for (SocketConnection* const connection : unsettled_) Guarded([connection] { connection->Answer(); });
   for (SocketConnection* const connection : unsettled_) Guarded([connection] { connection->Settle(); });
   unsettled_.clear();
-  settled_bytes_ = counters_.bytes_in.value();
 }
 
 std::string Loop::TakeSpare() {

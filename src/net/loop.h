@@ -150,7 +150,11 @@ class Loop {
   // NowMs() as this turn began: for what happens with each read and write, and need not be exact.
   std::int64_t turn_ms() const { return turn_ms_; }
   // Where reads land before a session sees them; shared by all connections, so that idle ones hold no buffer.
-  std::span<char> scratch() { return scratch_; }
+  std::span<char> scratch() { return std::span(scratch_).subspan(scratch_kept_); }
+  // The first `bytes` of scratch() stay until the connections that were read are settled.
+  void KeepScratch(std::size_t bytes) { scratch_kept_ += bytes; }
+  std::size_t scratch_kept() const { return scratch_kept_; }
+  void RewindScratch(std::size_t kept) { scratch_kept_ = kept; }
   std::string& plain_scratch() { return plain_scratch_; }
   // Connections write into these buffers while they have the turn: lent with their capacity, given back when all is
   // sent. Empty when none is at hand; what is given back beyond what is kept is freed.
@@ -179,13 +183,13 @@ class Loop {
   std::int64_t turn_ms_ = NowMs();
   LoopCounters counters_;
   std::vector<char> scratch_;
+  std::size_t scratch_kept_ = 0;
   std::string plain_scratch_;
   std::vector<std::string> spares_;
   std::size_t spare_bytes_ = 0;
   std::vector<std::shared_ptr<SocketConnection>> connections_;
   std::vector<std::shared_ptr<SocketConnection>> again_;
   std::vector<SocketConnection*> unsettled_;             // one that closes meanwhile is in gone_
-  std::uint64_t settled_bytes_ = 0;                      // bytes_in when they were last all settled
   std::vector<std::shared_ptr<SocketConnection>> gone_;  // events of this turn may still name them
   std::set<std::pair<std::int64_t, SocketConnection*>> alarms_;
   std::vector<Delayed> delayed_;

@@ -117,6 +117,58 @@ TEST_F(Phases, AreThoseOfAllThatAreReadTogether) {
   EXPECT_EQ(log_.Taken(), Each(5));
 }
 
+// More connections than are read together, with more bytes than a round takes; and tasks that come while some wait.
+TEST_F(Phases, WhatIsReadTogetherStaysApart) {
+  StartPhased();
+  constexpr std::size_t kClients = 24;
+  std::vector<TestClient> clients;
+  for (std::size_t i = 0; i < kClients; ++i) clients.push_back(Client());
+  for (std::size_t i = 0; i < kClients; ++i) {
+    clients[i].Send("share\n");
+    EXPECT_EQ(clients[i].ReceiveLine(), "share\n");
+    stage_.WaitForShared(i);
+  }
+  for (int round = 0; round < 5; ++round) {
+    std::latch held(1), go(1);
+    stage_.WaitForShared(0).connection->Post([&] {
+      held.count_down();
+      go.wait();
+    });
+    held.wait();
+    std::vector<std::string> lines;
+    for (std::size_t i = 0; i < kClients; ++i) {
+      const std::size_t size = 1 + (i * 7'919 + static_cast<std::size_t>(round) * 104'729) % 30'000;
+      lines.push_back(std::string(size, static_cast<char>('a' + i)) + "\n");
+      clients[i].Send(lines.back());
+      // Each turns to its connection in the same turn of the loop.
+      if (i % 3 == 0) stage_.WaitForShared(i).connection->Post([] {});
+    }
+    go.count_down();
+    for (std::size_t i = 0; i < kClients; ++i) EXPECT_EQ(clients[i].Receive(lines[i].size()), lines[i]);
+  }
+}
+
+TEST_F(Phases, OneThatClosesBeforeItIsShownInputConcernsNoOther) {
+  StartPhased();
+  TestClient closes = Client(), other = Client();
+  closes.Send("share\n");
+  EXPECT_EQ(closes.ReceiveLine(), "share\n");
+  const auto connection = stage_.WaitForShared(0).connection;
+  std::latch held(1), go(1);
+  connection->Post([&] {
+    held.count_down();
+    go.wait();
+  });
+  held.wait();
+  closes.Send("x\n");
+  other.Send("y\n");
+  connection->Post([connection] { connection->CloseAfterFlush(); });
+  go.count_down();
+  EXPECT_EQ(other.ReceiveLine(), "y\n");
+  const std::string last = closes.ReceiveLine();
+  EXPECT_TRUE(last.empty() || last == "x\n") << last;
+}
+
 TEST_F(Phases, LeaveNoBufferWithAnIdleConnection) {
   StartPhased();
   std::vector<TestClient> clients;
