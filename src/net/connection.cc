@@ -1,5 +1,6 @@
 #include "net/connection.h"
 
+#include <absl/cleanup/cleanup.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 
@@ -74,7 +75,7 @@ void SocketConnection::StartDrain() {
   if (state_ != State::kOpen) return;
   // Requests that have arrived are in hand, though this loop has not seen them yet.
   Take();
-  if (!paused_ && !eof_ && unsent() < kHighWater) ReadNow();
+  if (state_ == State::kOpen && !broken_ && !paused_ && !eof_ && unsent() < kHighWater) ReadNow();
   draining_ = true;
   if (state_ == State::kOpen) {
     Enter([this] { session_->OnDrain(); });
@@ -260,21 +261,23 @@ void SocketConnection::ReadOnce() {
 }
 
 void SocketConnection::ReadNow() {
-  const std::size_t kept = loop_.scratch_kept();
+  const absl::Cleanup rewind = [this, kept = loop_.scratch_kept()] { loop_.RewindScratch(kept); };
   ReadOnce();
   Take();
-  loop_.RewindScratch(kept);
 }
 
 void SocketConnection::ReceiveCipher(std::string_view cipher) {
   const bool was_established = tls_->established();
-  std::string& plain = loop_.plain_scratch();
+  // Taken out meanwhile: what the session calls may come here again.
+  std::string plain;
+  plain.swap(loop_.plain_scratch());
   plain.clear();
   const TlsStream::Progress progress = tls_->Receive(cipher, plain, wire_);
   if (!was_established && tls_->established() && loop_.options().idle_timeout_ms != 0) {
     loop_.wheel().Schedule(*this, last_activity_ms_ + loop_.options().idle_timeout_ms);
   }
   if (!plain.empty()) Deliver(plain);
+  plain.swap(loop_.plain_scratch());
   if (progress == TlsStream::Progress::kClosedByPeer) eof_ = true;
   if (progress == TlsStream::Progress::kFailed) {
     // Only the alert in wire_ is still worth sending.

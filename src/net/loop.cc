@@ -25,7 +25,6 @@
 namespace weir::net {
 namespace {
 
-constexpr std::size_t kScratchBytes = 64 << 10;
 constexpr std::size_t kEventsPerTurn = 256;
 // Enough to gain by it, and so few that the first of them hardly waits (docs/decisions/0018).
 constexpr std::size_t kReadTogether = 16;
@@ -126,6 +125,8 @@ Loop::Loop(SharedState& shared, unsigned index)
       wheel_(TickMs(shared.options.idle_timeout_ms), NowMs()),
       next_tick_ms_(NowMs() + wheel_.tick_ms()),
       scratch_(kBytesTogether + kScratchBytes) {
+  // What is read and not listed would be shown others' bytes.
+  unsettled_.reserve(kReadTogether);
   if (!Watch(mailbox_->fd(), EPOLLIN, *mailbox_)) throw std::system_error(errno, std::generic_category(), "epoll_ctl");
 }
 

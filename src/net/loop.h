@@ -2,6 +2,7 @@
 // Internal to net. On epoll itself: docs/decisions/0011-epoll.md.
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 #include <condition_variable>
 #include <cstdint>
@@ -149,8 +150,12 @@ class Loop {
   static std::int64_t NowMs();
   // NowMs() as this turn began: for what happens with each read and write, and need not be exact.
   std::int64_t turn_ms() const { return turn_ms_; }
+  // At most so much is read at a time.
+  static constexpr std::size_t kScratchBytes = 64 << 10;
   // Where reads land before a session sees them; shared by all connections, so that idle ones hold no buffer.
-  std::span<char> scratch() { return std::span(scratch_).subspan(scratch_kept_); }
+  std::span<char> scratch() {
+    return std::span(scratch_).subspan(scratch_kept_, std::min(kScratchBytes, scratch_.size() - scratch_kept_));
+  }
   // The first `bytes` of scratch() stay until the connections that were read are settled.
   void KeepScratch(std::size_t bytes) { scratch_kept_ += bytes; }
   std::size_t scratch_kept() const { return scratch_kept_; }

@@ -1,11 +1,13 @@
 // The order in which sessions are called when they leave work for after OnInput.
 #include <gtest/gtest.h>
 
+#include <functional>
 #include <latch>
 #include <mutex>
 #include <stdexcept>
 #include <string>
 #include <string_view>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -29,6 +31,7 @@ class PhasedSession final : public Session {
     }
     std::mutex mutex;
     std::vector<std::string> entries;
+    std::function<void()> hold;
   };
 
   PhasedSession(Connection& connection, Log& log, Stage& stage) : connection_(connection), log_(log), stage_(stage) {}
@@ -38,6 +41,7 @@ class PhasedSession final : public Session {
     if (end == std::string_view::npos) return 0;
     line_.assign(input.substr(0, end));
     log_.Add("in");
+    if (line_ == "hold") log_.hold();
     if (line_ == "share") stage_.Share({connection_.Share(), nullptr});
     return end + 1;
   }
@@ -73,6 +77,21 @@ class Phases : public ServerTest {
       return std::make_unique<PhasedSession>(connection, log_, stage_);
     };
     Start(std::move(listener));
+  }
+  // Runs `meanwhile` while the loop is inside the session of `holder`: what comes then is all there in its next turn,
+  // in the order in which it came.
+  template <typename Call>
+  void Held(TestClient& holder, Call&& meanwhile) {
+    std::latch held(1), go(1);
+    log_.hold = [&] {
+      held.count_down();
+      go.wait();
+    };
+    holder.Send("hold\n");
+    held.wait();
+    meanwhile();
+    go.count_down();
+    EXPECT_EQ(holder.ReceiveLine(), "hold\n");
   }
   // Of `count` in turn.
   static std::vector<std::string> Each(std::size_t count) {
@@ -117,10 +136,12 @@ TEST_F(Phases, AreThoseOfAllThatAreReadTogether) {
   EXPECT_EQ(log_.Taken(), Each(5));
 }
 
-// More connections than are read together, with more bytes than a round takes; and tasks that come while some wait.
+// More connections than are read together, with more bytes than a round takes; and tasks that come when some are read
+// and not shown yet.
 TEST_F(Phases, WhatIsReadTogetherStaysApart) {
   StartPhased();
   constexpr std::size_t kClients = 24;
+  TestClient holder = Client();
   std::vector<TestClient> clients;
   for (std::size_t i = 0; i < kClients; ++i) clients.push_back(Client());
   for (std::size_t i = 0; i < kClients; ++i) {
@@ -128,45 +149,50 @@ TEST_F(Phases, WhatIsReadTogetherStaysApart) {
     EXPECT_EQ(clients[i].ReceiveLine(), "share\n");
     stage_.WaitForShared(i);
   }
-  for (int round = 0; round < 5; ++round) {
-    std::latch held(1), go(1);
-    stage_.WaitForShared(0).connection->Post([&] {
-      held.count_down();
-      go.wait();
-    });
-    held.wait();
+  for (std::size_t round = 0; round < 8; ++round) {
     std::vector<std::string> lines;
-    for (std::size_t i = 0; i < kClients; ++i) {
-      const std::size_t size = 1 + (i * 7'919 + static_cast<std::size_t>(round) * 104'729) % 30'000;
-      lines.push_back(std::string(size, static_cast<char>('a' + i)) + "\n");
-      clients[i].Send(lines.back());
-      // Each turns to its connection in the same turn of the loop.
-      if (i % 3 == 0) stage_.WaitForShared(i).connection->Post([] {});
-    }
-    go.count_down();
+    Held(holder, [&] {
+      for (std::size_t i = 0; i < kClients; ++i) {
+        const std::size_t most = i % 8 == round ? 30'000 : 800;
+        lines.push_back(std::string(1 + (i * 7'919 + round * 104'729) % most, static_cast<char>('a' + i)) + "\n");
+        clients[i].Send(lines.back());
+      }
+      for (std::size_t i = 0; i < kClients; i += 3) stage_.WaitForShared(i).connection->Post([] {});
+    });
     for (std::size_t i = 0; i < kClients; ++i) EXPECT_EQ(clients[i].Receive(lines[i].size()), lines[i]);
   }
 }
 
 TEST_F(Phases, OneThatClosesBeforeItIsShownInputConcernsNoOther) {
   StartPhased();
-  TestClient closes = Client(), other = Client();
-  closes.Send("share\n");
-  EXPECT_EQ(closes.ReceiveLine(), "share\n");
+  TestClient holder = Client(), closes = Client(), other = Client();
+  for (TestClient* const client : {&closes, &other}) {
+    client->Send("share\n");
+    EXPECT_EQ(client->ReceiveLine(), "share\n");
+  }
   const auto connection = stage_.WaitForShared(0).connection;
-  std::latch held(1), go(1);
-  connection->Post([&] {
-    held.count_down();
-    go.wait();
+  Held(holder, [&] {
+    closes.Send("x\n");
+    other.Send("y\n");
+    // It finds x read, and not shown.
+    connection->Post([connection] { connection->CloseAfterFlush(); });
   });
-  held.wait();
-  closes.Send("x\n");
-  other.Send("y\n");
-  connection->Post([connection] { connection->CloseAfterFlush(); });
-  go.count_down();
   EXPECT_EQ(other.ReceiveLine(), "y\n");
-  const std::string last = closes.ReceiveLine();
-  EXPECT_TRUE(last.empty() || last == "x\n") << last;
+  EXPECT_EQ(closes.ReceiveLine(), "");
+}
+
+TEST_F(Phases, ADrainAnswersWhatWasReadAndNotShown) {
+  StartPhased();
+  TestClient holder = Client(), client = Client();
+  client.Send("x\n");
+  EXPECT_EQ(client.ReceiveLine(), "x\n");
+  std::jthread drain;
+  Held(holder, [&] {
+    client.Send("y\n");
+    drain = std::jthread([this] { server_->Drain(10'000); });
+  });
+  EXPECT_EQ(client.ReceiveLine(), "y\n");
+  EXPECT_TRUE(client.AtEnd());
 }
 
 TEST_F(Phases, LeaveNoBufferWithAnIdleConnection) {
