@@ -373,7 +373,7 @@ struct ServerConfig {
   std::uint64_t max_buffered_bytes = 1 << 30;  // of all connections together; 0 = no bound
   std::uint32_t max_header_count = 100;
   std::uint32_t idle_timeout_ms = 60'000;
-  std::uint32_t drain_delay_ms = 0;
+  std::uint32_t drain_delay_ms = 0;  // a stop first serves on for so long, not ready any more
   std::uint32_t drain_timeout_ms = 10'000;
   // Whether it asks for traffic while its store is down. Not written: unless something is then denied
   // (on_store_failure: deny).

@@ -1,10 +1,12 @@
 // validate, schema, convert, template, version: commands about documents rather than requests.
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <boost/json/array.hpp>
 #include <boost/json/object.hpp>
 #include <boost/json/serialize.hpp>
+#include <cerrno>
 #include <cstdint>
 #include <cstdio>
 #include <filesystem>
@@ -51,18 +53,19 @@ void AddAbsentFiles(std::string_view text, const std::string& file, config::Load
   const std::pair<std::string_view, const ListenerConfig&> listeners[] = {
       {"http", server.http}, {"resp", server.resp}, {"grpc", server.grpc}, {"admin", server.admin}};
   for (const auto& [name, listener] : listeners) {
-    if (!listener.tls) continue;
+    if (!listener.tls || listener.address == "off") continue;
     const std::pair<std::string_view, const std::string&> named[] = {
         {"certificate_file", listener.tls->certificate_file},
         {"key_file", listener.tls->key_file},
         {"client_ca_file", listener.tls->client_ca_file}};
     for (const auto& [key, path] : named) {
-      if (path.empty()) continue;
-      const auto read = config::ReadTextFile(path);
-      if (read) continue;
-      loaded.faults.push_back({file,
-                               {Severity::kWarning, fmt::format("server.{}.tls.{}", name, key),
-                                config::LineWith(text, path), read.error().message, "weir serve needs it to start"}});
+      // Not opened: a key is nobody's business here, and a pipe would wait for its writer.
+      if (path.empty() || access(path.c_str(), R_OK) == 0) continue;
+      const std::string why = std::generic_category().message(errno);
+      loaded.faults.push_back(
+          {file,
+           {Severity::kWarning, fmt::format("server.{}.tls.{}", name, key), config::LineWith(text, path),
+            fmt::format("cannot read '{}': {}", path, why), "weir serve needs it to start"}});
     }
   }
 }

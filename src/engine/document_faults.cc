@@ -15,7 +15,7 @@ void AddCompileFaults(std::string_view text, const std::string& file, config::Lo
   const auto compiled = config::Snapshot::Compile(loaded.config, nullptr, 0);
   if (!compiled) return add("", 0, compiled.error());
   if (const auto made = Extractors::Create({}, loaded.config.jwt, {}); !made)
-    add("jwt", config::LineWith(text, "jwt"), made.error());
+    add("jwt", config::LineWith(text, "rs256_public_key_pem"), made.error());
   for (const std::string& spec : (*compiled)->extractors()) {
     const auto made = Extractors::Create({&spec, 1}, {}, {});
     // By the first line of its text: several rules may share it.

@@ -33,6 +33,8 @@ endpoints:
 
 TEST(DocumentFaults, OfTheKeysForTokens) {
   const auto loaded = Load(R"yaml(global: {free_tier: {max_requests: 5, window_seconds: 60}}
+endpoints:
+  /a: {rule: {max_requests: 5, window_seconds: 60, identifier: {custom: {extractor: "jwt:sub"}}}}
 jwt:
   rs256_public_key_pem: |
     -----BEGIN PUBLIC KEY-----
@@ -41,7 +43,7 @@ jwt:
 )yaml");
   ASSERT_EQ(loaded.faults.size(), 1U) << loaded.ToError().message;
   EXPECT_EQ(loaded.faults[0].fault.path, "jwt");
-  EXPECT_EQ(loaded.faults[0].fault.line, 2U);
+  EXPECT_EQ(loaded.faults[0].fault.line, 5U);
 }
 
 TEST(DocumentFaults, WhatTheReaderKnowsComesAlone) {

@@ -42,7 +42,7 @@ class Connection {
   virtual bool draining() const = 0;
 };
 
-// Calls only what is of its own connection; others are reached by Post().
+// Flushes, pauses and closes its own connection only; others are reached by Post().
 class Session {
  public:
   virtual ~Session() = default;

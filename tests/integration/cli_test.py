@@ -71,6 +71,12 @@ class CommandLine(Case):
         self.assertTrue(report["valid"])
         self.assertEqual([(fault["path"], fault["severity"]) for fault in report["faults"]],
                          [("server.http.tls.certificate_file", "warning"), ("server.http.tls.key_file", "warning")])
+        # A pipe is not waited for, and a listener that is off needs none.
+        pipe = self.directory / "pipe"
+        os.mkfifo(pipe)
+        self.config.write_text(CONFIG + f"server: {{http: {{address: '127.0.0.1:0', tls: {{certificate_file: {pipe}, key_file: {pipe}}}}}, "
+                               "grpc: {address: 'off', tls: {certificate_file: /nowhere/cert.pem, key_file: /nowhere/key.pem}}}\n")
+        self.assertEqual(json.loads(self.run_weir("validate", "--json", self.config))["faults"], [])
 
     def test_validate_asks_the_languages_within(self):
         self.config.write_text(CONFIG + """endpoints:

@@ -84,7 +84,7 @@ class Service {
   virtual std::string_view name() const = 0;
   // The paths of all are distinct.
   virtual const std::vector<Method>& methods() const = 0;
-  // Answers unary calls: all those of the connections that were read together, so that they can become one batch. True:
+  // Answers unary calls that were read together, of one connection or several (question_batch.h), as one batch. True:
   // all are answered. False: `done->Done()` follows, on any thread; the calls and `done` live until then.
   [[nodiscard]] virtual bool Answer(std::span<UnaryCall> calls, storage::Completion* done) = 0;
   // The serialised google.protobuf.FileDescriptorProto of the files that define it, each after those that it imports:
