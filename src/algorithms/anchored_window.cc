@@ -9,7 +9,7 @@
 namespace weir::algorithms::anchored_window {
 namespace {
 
-bool IsCalendar(const Limit& limit) { return limit.kind == Kind::kFixedWindow && limit.calendar != Calendar::kNone; }
+bool IsCalendar(const Limit& limit) { return IsFixedWindow(limit.kind) && limit.calendar != Calendar::kNone; }
 
 // The window in force at `now`: the one in the state while it lives, else one that would open now with nothing in it.
 struct Window {

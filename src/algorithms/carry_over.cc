@@ -7,6 +7,7 @@
 #include "algorithms/gcra.h"
 #include "algorithms/instant.h"
 #include "algorithms/penalty.h"
+#include "algorithms/word.h"
 
 namespace weir::algorithms {
 namespace {
@@ -51,15 +52,16 @@ void CarryAlike(const Limit& to, const Words& there, Nanos now, std::uint64_t to
 
 }  // namespace
 
-Nanos CarriedTime(const Limit& to, const Former& former, Nanos now) {
+Nanos CarriedAmount(const Limit& to, const Former& former, Nanos now) {
   now = ClampNow(now);
+  if (words::IsWindow(to)) return static_cast<Nanos>(UsedOf(former, now));
   if (CarriesOver(former.limit, to)) return gcra::Spent(former.word, now);
   return gcra::Increment(to, UsedOf(former, now));
 }
 
 void CarryOver(const Limit& to, const Former& former, Nanos now, Word& state) {
-  const Nanos time = CarriedTime(to, former, now);
-  if (time > 0) state = gcra::Charged(state, ClampNow(now), time);
+  const Nanos amount = CarriedAmount(to, former, now);
+  if (amount > 0) state = words::Charged(to, state, ClampNow(now), amount);
 }
 
 void CarryOver(const Limit& to, const Former& former, Nanos now, std::uint64_t token, Words& state) {

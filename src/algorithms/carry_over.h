@@ -29,8 +29,9 @@ struct Former {
   const Words* words = nullptr;  // its state, when its kind has a list
 };
 
-// By how much a bucket's TAT moves (at most to INT64_MAX): what was used there, in ns, rounded up.
-Nanos CarriedTime(const Limit& to, const Former& former, Nanos now);
+// What is to be charged here for what was used there: of a bucket the ns by which its TAT moves (at most to INT64_MAX),
+// rounded up; of a window the units. `to` has a word.
+Nanos CarriedAmount(const Limit& to, const Former& former, Nanos now);
 // `to` has a word, a list. `token` names what a concurrency limit gets by number.
 void CarryOver(const Limit& to, const Former& former, Nanos now, Word& state);
 void CarryOver(const Limit& to, const Former& former, Nanos now, std::uint64_t token, Words& state);

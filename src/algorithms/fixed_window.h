@@ -3,7 +3,8 @@
 //  - calendar: windows are the minutes, hours, days, weeks (from Monday), months or years of limit.zone;
 //  - epoch: windows of `window`, laid end to end from 1970 on, whatever the zone (envoyproxy/ratelimit counts so).
 // Up to twice the limit may pass around a window's end (the end of one and the beginning of the next).
-// State and arithmetic: anchored_window.h. Uses capacity, window, calendar, zone, count_denied.
+// State and arithmetic: anchored_window.h; aligned_window.h when one word is enough. Uses capacity, window, calendar,
+// zone, count_denied.
 #pragma once
 
 #include "algorithms/algorithm.h"

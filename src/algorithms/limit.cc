@@ -5,6 +5,7 @@
 #include <numeric>
 
 #include "algorithms/adaptive.h"
+#include "algorithms/aligned_window.h"
 #include "algorithms/concurrency.h"
 #include "algorithms/gcra.h"
 #include "algorithms/instant.h"
@@ -74,10 +75,18 @@ void SanitizePenalty(Limit& limit) {
   limit.decay = std::clamp<Nanos>(limit.decay, kMillisecond, kLongestWindow);
 }
 
+void SanitizeFixedWindow(Limit& limit) {
+  limit.window = std::clamp<Nanos>(limit.window, 0, kLongestWindow);
+  if (limit.window == 0 && limit.calendar == Calendar::kEpoch) limit.calendar = Calendar::kNone;
+  const bool aligned = limit.calendar != Calendar::kNone && !limit.count_denied;
+  const bool fits = aligned && limit.capacity < static_cast<std::uint64_t>(aligned_window::Grid(limit));
+  limit.kind = fits ? Kind::kAlignedWindow : Kind::kFixedWindow;
+}
+
 }  // namespace
 
 Limit Sanitize(Limit limit) {
-  if (limit.kind > Kind::kPenalty) limit.kind = Kind::kUnlimited;
+  if (limit.kind > Kind::kAlignedWindow) limit.kind = Kind::kUnlimited;
   if (limit.calendar > Calendar::kEpoch) limit.calendar = Calendar::kNone;
   limit.capacity = std::min(limit.capacity, kMaxCount);
   switch (limit.kind) {
@@ -94,8 +103,8 @@ Limit Sanitize(Limit limit) {
       limit.window = std::clamp<Nanos>(limit.window, 1, kLongestWindow);
       break;
     case Kind::kFixedWindow:
-      limit.window = std::clamp<Nanos>(limit.window, 0, kLongestWindow);
-      if (limit.window == 0 && limit.calendar == Calendar::kEpoch) limit.calendar = Calendar::kNone;
+    case Kind::kAlignedWindow:
+      SanitizeFixedWindow(limit);
       break;
     case Kind::kConcurrency:
       limit.capacity = std::min(limit.capacity, concurrency::kMostSlots);

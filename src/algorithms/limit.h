@@ -17,11 +17,14 @@ enum class Kind : std::uint8_t {
   kFixedWindow,
   kConcurrency,
   kAdaptive,
-  kPenalty,  // the ban box behind progressive penalties; not a rule's algorithm
+  kPenalty,        // the ban box behind progressive penalties; not a rule's algorithm
+  kAlignedWindow,  // the one-word form of kFixedWindow; Sanitize() chooses between the two
 };
 
 // kEpoch is no unit of a calendar: windows of Limit::window, the first of which began at 1970-01-01T00:00:00Z.
 enum class Calendar : std::uint8_t { kNone, kMinute, kHour, kDay, kWeek, kMonth, kYear, kEpoch };
+
+constexpr bool IsFixedWindow(Kind kind) { return kind == Kind::kFixedWindow || kind == Kind::kAlignedWindow; }
 
 // A field that an algorithm does not use is 0. Ranges are enforced by Sanitize(); a Limit that went through it is safe
 // for every algorithm: nothing overflows, divides by zero or loops without bound.
@@ -61,6 +64,8 @@ struct Limit {
 //               capacity is lowered until the bucket fills within 2^60 ns (36 years)
 //   windows     0..10 years (0, only for fixed_window and the anchored sliding_window: each request opens a new one,
 //               and calendar kEpoch becomes kNone), others 1 ns..10 years
+//   fixed_window  aligned, without count_denied and with a capacity below aligned_window::Grid(): kAlignedWindow,
+//               else kFixedWindow
 //   precision   sliding_window, when below window: at least 1 ms, and raised until there are at most 3,600 sub-windows;
 //               if it is still below window, capacity is at most 2^52 (the oldest sub-window is held in full, beside
 //               it)

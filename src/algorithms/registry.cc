@@ -2,6 +2,7 @@
 
 #include "algorithms/adaptive.h"
 #include "algorithms/algorithm.h"
+#include "algorithms/aligned_window.h"
 #include "algorithms/anchored_window.h"
 #include "algorithms/concurrency.h"
 #include "algorithms/fixed_window.h"
@@ -48,6 +49,7 @@ constinit const std::array kTable = {
     OnList(Kind::kConcurrency, "concurrency", concurrency::Apply, concurrency::Used, concurrency::Expires),
     OnList(Kind::kAdaptive, "adaptive", adaptive::Apply, adaptive::Used, adaptive::Expires),
     OnList(Kind::kPenalty, "penalty", penalty::Apply, penalty::Used, penalty::Expires),
+    OnWord(Kind::kAlignedWindow, "fixed_window", aligned_window::Apply, aligned_window::Used, aligned_window::Expires),
 };
 // clang-format on
 
@@ -99,6 +101,8 @@ bool CarriesOver(const Limit& from, const Limit& to) {
     case Kind::kFixedWindow:
       if (from.calendar != to.calendar || from.calendar == Calendar::kNone) return from.calendar == to.calendar;
       return from.calendar == Calendar::kEpoch ? from.window == to.window : from.zone == to.zone;
+    case Kind::kAlignedWindow:
+      return false;
     default:
       return true;
   }

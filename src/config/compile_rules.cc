@@ -343,6 +343,7 @@ Nanos StateLifetime(const Limit& limit) {
     case Kind::kSlidingWindowLog:
       return Saturated(static_cast<Int128>(limit.window) * 2);
     case Kind::kFixedWindow:
+    case Kind::kAlignedWindow:
       return LongestWindow(limit);
     case Kind::kConcurrency:
       return limit.lease;
@@ -360,7 +361,9 @@ void AppendGeneration(std::string_view path, const Limit& limit, std::uint64_t i
   const auto number = [](auto value) { return static_cast<std::uint64_t>(value); };
   Fingerprint print;
   // The order of these is part of the names of stored states: change it and all counts start anew.
-  print.Add(1).Add(number(limit.kind)).Add(number(limit.calendar)).Add(limit.shape ? 1 : 0);
+  // One algorithm, however its state is held.
+  const Kind kind = algorithms::IsFixedWindow(limit.kind) ? Kind::kFixedWindow : limit.kind;
+  print.Add(1).Add(number(kind)).Add(number(limit.calendar)).Add(limit.shape ? 1 : 0);
   print.Add(limit.count_denied ? 1 : 0).Add(limit.calendar == Calendar::kNone ? "" : algorithms::ZoneName(limit.zone));
   print.Add(limit.capacity).Add(limit.rate_count).Add(number(limit.rate_period)).Add(number(limit.window));
   print.Add(number(limit.precision)).Add(number(limit.lease)).Add(number(limit.learning_window));

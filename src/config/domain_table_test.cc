@@ -245,7 +245,7 @@ domains:
   const Rule& plain = RuleAt(*snapshot, "d", {{"plain", "x"}});
   EXPECT_EQ(plain.level, Level::kDomain);
   EXPECT_FALSE(plain.unlimited) << "free_tier is, but is no part of this";
-  EXPECT_EQ(plain.limit.kind, algorithms::Kind::kFixedWindow);
+  EXPECT_EQ(plain.limit.kind, algorithms::Kind::kAlignedWindow);
   EXPECT_EQ(plain.limit.calendar, algorithms::Calendar::kEpoch);
   EXPECT_EQ(plain.limit.window, 90 * kSecond);
   EXPECT_EQ(plain.window_seconds, 90U);

@@ -192,6 +192,7 @@ std::uint64_t HeaderWindowSeconds(const Limit& limit) {
     case Kind::kAdaptive:
       return rounded_up(limit.window);
     case Kind::kFixedWindow:
+    case Kind::kAlignedWindow:
       return rounded_up(LengthOf(limit.calendar, limit.window));
     case Kind::kUnlimited:
     case Kind::kConcurrency:

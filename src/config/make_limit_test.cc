@@ -52,14 +52,16 @@ TEST(MakeLimit, Windows) {
   EXPECT_EQ(Made(10, 300, SlidingWindowLog{}).kind, Kind::kSlidingWindowLog);
 
   const Limit monthly = Made(10, 0, FixedWindow{WindowAlignment::kMonth, "Europe/Berlin", false});
-  EXPECT_EQ(monthly.kind, Kind::kFixedWindow);
+  EXPECT_EQ(monthly.kind, Kind::kAlignedWindow);
   EXPECT_EQ(monthly.calendar, Calendar::kMonth);
   EXPECT_EQ(algorithms::ZoneName(monthly.zone), "Europe/Berlin");
   EXPECT_EQ(HeaderWindowSeconds(monthly), 30U * 86'400);
   const Limit rolling = Made(10, 90, FixedWindow{});
+  EXPECT_EQ(rolling.kind, Kind::kFixedWindow);
   EXPECT_EQ(rolling.calendar, Calendar::kNone);
   EXPECT_EQ(rolling.window, 90 * kSecond);
   const Limit epoch = Made(10, 90, FixedWindow{WindowAlignment::kEpoch, "Europe/Berlin", false});
+  EXPECT_EQ(epoch.kind, Kind::kAlignedWindow);
   EXPECT_EQ(epoch.calendar, Calendar::kEpoch);
   EXPECT_EQ(epoch.window, 90 * kSecond);
   EXPECT_EQ(epoch.zone, 0);

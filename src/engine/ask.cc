@@ -36,9 +36,11 @@ Op SettlingOp(const Charge& charge, std::uint64_t actual) {
   return !IsConcurrency(charge.limit) && actual > charge.cost ? Op::kCharge : Op::kRefund;
 }
 
-// Of a client's limit beside the rule whose count it shares: what is denied counts or does not, whichever denied it.
+// Of a client's limit beside the rule whose count it shares: what is denied counts or does not, whichever denied it,
+// and the count is held as the rule holds it.
 algorithms::Limit CountingAs(const config::Rule& rule, algorithms::Limit limit) {
   limit.count_denied = rule.limit.count_denied;
+  limit.kind = rule.limit.kind;
   return limit;
 }
 
@@ -110,7 +112,8 @@ void Batch::AddRule(Question& question, const RuleUse& use, const Resolution& re
   auto [subjects, limit, counted] = AskRule(use, call, resolution, identify);
   if (nameless && IsConcurrency(*limit)) return;
   if (subjects.quota) limit = plans_.Own(WithQuota(rule.limit, *subjects.quota));
-  if (counted != &rule && counted->limit.count_denied != limit->count_denied) {
+  const bool counts_alike = counted->limit.count_denied == limit->count_denied && counted->limit.kind == limit->kind;
+  if (counted != &rule && !counts_alike) {
     limit = plans_.Own(CountingAs(*counted, *limit));
   }
   if (call.trace != nullptr) ExplainSubjects(rule, subjects.all(), *limit, *call.trace);

@@ -22,7 +22,7 @@ void Append(Subjects& to, std::string_view text) {
 // What tells the states of two limits apart, whatever their kind. A window's capacity does not: a client that brings
 // another number with each request is held to each by what it has used.
 std::string_view NumbersOf(const algorithms::Limit& limit, Arena& arena) {
-  const bool is_window = limit.kind == algorithms::Kind::kFixedWindow;
+  const bool is_window = algorithms::IsFixedWindow(limit.kind);
   const auto unless_window = [is_window](std::uint64_t number) { return is_window ? 0 : number; };
   const std::array<std::uint64_t, 12> numbers = {
       static_cast<std::uint64_t>(limit.kind) << 32 | static_cast<std::uint64_t>(limit.calendar) << 24 |

@@ -30,9 +30,9 @@ struct Paths {
 // subjects. As with the reference server, whose counters are named by the entries and the window, and not by the limit.
 bool SharesCount(const Rule& rule, const algorithms::Limit& brought) {
   const algorithms::Limit& limit = rule.limit;
-  return limit.kind == algorithms::Kind::kFixedWindow && limit.calendar == algorithms::Calendar::kEpoch &&
-         brought.kind == limit.kind && brought.calendar == limit.calendar && brought.window == limit.window &&
-         rule.identifier.kind == config::Identifier::Kind::kDescriptor &&
+  return algorithms::IsFixedWindow(limit.kind) && algorithms::IsFixedWindow(brought.kind) &&
+         limit.calendar == algorithms::Calendar::kEpoch && brought.calendar == limit.calendar &&
+         brought.window == limit.window && rule.identifier.kind == config::Identifier::Kind::kDescriptor &&
          std::ranges::all_of(rule.descriptor->steps, [](const auto& step) { return step.shared.empty(); });
 }
 

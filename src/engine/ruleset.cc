@@ -69,7 +69,10 @@ algorithms::Limit WithQuota(algorithms::Limit limit, std::uint64_t quota) {
     limit.rate_period = std::max<Nanos>(1, static_cast<Nanos>(period / shrink));
   }
   limit.capacity = quota;
-  return algorithms::Sanitize(limit);
+  algorithms::Limit sane = algorithms::Sanitize(limit);
+  // Whatever the number, it is the state that the rule's own would be.
+  sane.kind = limit.kind;
+  return sane;
 }
 
 HeaderPlan PlanHeaders(const HeaderConfig& headers) {

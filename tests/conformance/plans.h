@@ -46,6 +46,13 @@ inline Limit WindowOf(std::uint64_t capacity, Nanos window = kMinute) {
   return algorithms::Sanitize(limit);
 }
 
+// The one-word form of a window.
+inline Limit EpochWindowOf(std::uint64_t capacity, Nanos window = kMinute) {
+  Limit limit = WindowOf(capacity, window);
+  limit.calendar = algorithms::Calendar::kEpoch;
+  return algorithms::Sanitize(limit);
+}
+
 inline Limit LogOf(std::uint64_t capacity, Nanos window = kMinute) {
   Limit limit;
   limit.kind = algorithms::Kind::kSlidingWindowLog;

@@ -52,6 +52,7 @@ Budget BudgetOf(const config::Rule* rule) {
     case algorithms::Kind::kSlidingWindow:
     case algorithms::Kind::kSlidingWindowLog:
     case algorithms::Kind::kFixedWindow:
+    case algorithms::Kind::kAlignedWindow:
     case algorithms::Kind::kAdaptive:
       period = static_cast<Nanos>(std::max<std::uint64_t>(rule->window_seconds, 1)) * kSecond;
       break;

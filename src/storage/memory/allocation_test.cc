@@ -35,20 +35,21 @@ namespace weir::storage::memory {
 namespace {
 
 using conformance::BucketOf;
+using conformance::EpochWindowOf;
 using conformance::ItemOf;
 using conformance::Shadow;
 
 constexpr Nanos kNow = 1'800'000'000 * kSecond;
 
-TEST(Allocation, PlansOfUpToEightBucketsAllocateNothing) {
+TEST(Allocation, PlansOfUpToEightWordsAllocateNothing) {
   const auto store = std::move(MemoryStore::Create({.max_entries = 10'000})).value();
-  const Limit limit = BucketOf(100), none = BucketOf(0);
+  const Limit limit = BucketOf(100), window = EpochWindowOf(100), none = BucketOf(0);
   std::vector<std::string> subjects;
   for (int i = 0; i < 64; ++i) subjects.push_back("s" + std::to_string(i));
   for (std::size_t rules = 1; rules <= 8; ++rules) {
     std::vector<Item> items;
     for (std::size_t i = 0; i < 64 * rules; ++i) {
-      items.push_back(ItemOf(limit, i % 2 == 0 ? "a" : "b", subjects[i % 64]));
+      items.push_back(i % 2 == 0 ? ItemOf(limit, "a", subjects[i % 64]) : ItemOf(window, "b", subjects[i % 64]));
     }
     items[3].limit = &none;  // some are denied
     items[7] = Shadow(items[7]);

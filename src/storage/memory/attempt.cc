@@ -1,13 +1,10 @@
 #include "storage/memory/attempt.h"
 
-#include "algorithms/gcra.h"
-
 namespace weir::storage::memory {
 namespace {
 
 using algorithms::Ask;
 using algorithms::Of;
-namespace gcra = algorithms::gcra;
 
 }  // namespace
 
@@ -24,6 +21,7 @@ Attempt::Attempt(States& states, Plan& plan, Nanos now, const ShardLocks& locks)
       slot.owner = FingerprintOf(item.key);
     }
     slots_[number].enforced = slots_[number].enforced || !item.shadow;
+    slots_[number].limit = item.limit;
     ++slots_[number].uses;
     slot_of_item_.push_back(number);
   }
@@ -58,7 +56,7 @@ void Attempt::Try(const Item& item, Slot& slot, Outcome& outcome) {
   const Ask ask{Op::kCheck, item.cost, now_, item.token};
   switch (slot.shape) {
     case Shape::kWord:
-      return Fill(outcome, [&] { return gcra::Apply(*item.limit, ask, slot.after); });
+      return Fill(outcome, [&] { return words::Apply(*item.limit, ask, slot.after); });
     case Shape::kList:
       return Fill(outcome, [&] {
         if (slot.uses > 1) return Of(item.limit->kind).apply_list(*item.limit, ask, TrialOf(slot));
@@ -104,7 +102,7 @@ Attempt::Charged Attempt::Charge(std::uint32_t slot_number) {
   Slot& slot = slots_[slot_number];
   CellTable& cells = states_.cells();
   while (true) {
-    const Word after = slot.after > now_ ? slot.after : 0;
+    const Word after = words::Kept(*slot.limit, slot.after, now_);
     if (after == slot.before) return Charged::kDone;
     if (slot.cell != nullptr) {
       if (cells.Swap(slot.cell, slot.owner, slot.before, after)) break;
@@ -154,7 +152,7 @@ void Attempt::GiveBack(std::uint32_t slot_number) {
   Slot& slot = slots_[slot_number];
   slot.charged = false;
   CellTable& cells = states_.cells();
-  const Word before = slot.before > now_ ? slot.before : 0;
+  const Word before = words::Kept(*slot.limit, slot.before, now_);
   CellTable::Found found = cells.Find(slot.owner);
   if (found.cell == nullptr) return;
   if (found.word == slot.after && cells.Swap(found.cell, slot.owner, found.word, before)) return;

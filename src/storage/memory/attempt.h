@@ -36,6 +36,7 @@ class Attempt {
     bool enforced = false;  // by at least one item
     std::uint32_t uses = 0;
     // Words.
+    const Limit* limit = nullptr;  // of the last item that names it
     std::uint64_t owner = 0;
     Cell* cell = nullptr;
     Word before = 0;  // as read

@@ -17,8 +17,8 @@ using algorithms::Word;
 
 struct alignas(16) Cell {
   std::uint64_t owner = 0;  // fingerprint of the subject; kNobody or kDead
-  // 0 or <= now: as good as fresh, anybody may take the cell over. For every word algorithm the word is the time at
-  // which it expires. Negative: being inserted (cell_table.cc); no algorithm writes such a word.
+  // 0 or <= now: as good as fresh, anybody may take the cell over. For every word algorithm the word is a time at which
+  // it has expired. Negative: being inserted (cell_table.cc); no algorithm writes such a word.
   Word word = 0;
   friend bool operator==(const Cell&, const Cell&) = default;
 };

@@ -18,6 +18,7 @@ namespace {
 
 using conformance::BucketOf;
 using conformance::Do;
+using conformance::EpochWindowOf;
 using conformance::ItemOf;
 using conformance::UsedNow;
 using conformance::WindowOf;
@@ -156,6 +157,10 @@ void HoldsAllOrNothing(const std::array<Limit, 3>& limits, bool must_roll_back) 
 
 TEST(Concurrency, PlansOfBucketsAreAllOrNothing) { HoldsAllOrNothing({BucketOf(3), BucketOf(3), BucketOf(4)}, true); }
 
+TEST(Concurrency, PlansOfBucketsAndEpochWindowsAreAllOrNothing) {
+  HoldsAllOrNothing({EpochWindowOf(3), BucketOf(3), EpochWindowOf(4)}, true);
+}
+
 TEST(Concurrency, PlansOfBucketsAndWindowsAreAllOrNothing) {
   HoldsAllOrNothing({BucketOf(3), WindowOf(3), BucketOf(4)}, false);
 }
@@ -262,6 +267,9 @@ TEST(Concurrency, WhatMovesIsCountedAtEveryMoment) {
   AdmitsOnlyWhatIsLeft(BucketOf(10), BucketOf(13));
   AdmitsOnlyWhatIsLeft(BucketOf(10), BucketOf(13, 600));
   AdmitsOnlyWhatIsLeft(BucketOf(10), WindowOf(13));
+  AdmitsOnlyWhatIsLeft(BucketOf(10), EpochWindowOf(13));
+  AdmitsOnlyWhatIsLeft(EpochWindowOf(10), EpochWindowOf(13, kHour));
+  AdmitsOnlyWhatIsLeft(EpochWindowOf(10), WindowOf(13));
   AdmitsOnlyWhatIsLeft(WindowOf(10), BucketOf(13));
   AdmitsOnlyWhatIsLeft(WindowOf(10), conformance::LogOf(13));
 }
@@ -272,10 +280,13 @@ TEST(Concurrency, ABucketThatBecomesAWindowLosesAndDoublesNothing) {
 
 TEST(Concurrency, AWindowThatBecomesABucketLosesAndDoublesNothing) {
   LosesNothingWhileRulesChange(WindowOf(100'000), BucketOf(100'000), true);
+  LosesNothingWhileRulesChange(EpochWindowOf(100'000), BucketOf(100'000), true);
 }
 
 TEST(Concurrency, AWindowThatChangesLosesAndDoublesNothing) {
   LosesNothingWhileRulesChange(WindowOf(100'000), WindowOf(200'000, kHour), true);
+  LosesNothingWhileRulesChange(EpochWindowOf(100'000), EpochWindowOf(200'000, kHour), true);
+  LosesNothingWhileRulesChange(EpochWindowOf(100'000), WindowOf(200'000), true);
 }
 
 // Cells change hands all the time: more subjects than places, states that expire as time goes on. What a subject is

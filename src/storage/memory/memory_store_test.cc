@@ -13,6 +13,7 @@ namespace {
 
 using conformance::BucketOf;
 using conformance::Do;
+using conformance::EpochWindowOf;
 using conformance::ItemOf;
 using conformance::LogOf;
 using conformance::Shadow;
@@ -105,6 +106,7 @@ struct FullCase {
   const char* name;
   Limit limit;
 };
+void PrintTo(const FullCase& full, std::ostream* out) { *out << full.name; }
 
 class WhenFull : public testing::TestWithParam<FullCase> {
  protected:
@@ -230,7 +232,7 @@ TEST_P(WhenFull, ExpiredStatesMakeRoomUnderEveryPolicy) {
 
 INSTANTIATE_TEST_SUITE_P(Shapes, WhenFull,
                          testing::Values(FullCase{"Bucket", BucketOf(10, 1)}, FullCase{"Window", WindowOf(10)},
-                                         FullCase{"Log", LogOf(10)}),
+                                         FullCase{"EpochWindow", EpochWindowOf(10)}, FullCase{"Log", LogOf(10)}),
                          [](const auto& full) { return std::string(full.param.name); });
 
 // ---- reclaiming -----------------------------------------------------------------------------------------------------

@@ -7,7 +7,6 @@ namespace {
 
 using algorithms::Ask;
 using algorithms::Of;
-namespace gcra = algorithms::gcra;
 
 }  // namespace
 
@@ -25,9 +24,10 @@ Applied States::ApplyWord(const Item& item, Op op, Nanos now, Keep keep, Outcome
   while (true) {
     const CellTable::Found found = cells_.Find(owner);
     Word word = found.word;
-    Fill(outcome, [&] { return gcra::Apply(*item.limit, ask, word); });
+    Fill(outcome, [&] { return words::Apply(*item.limit, ask, word); });
     if (keep == Keep::kOnlyIfDenied && outcome.verdict == Verdict::kAllowed) return Applied::kDone;
-    const Word next = Kept(word, now);
+    // 0 frees the cell.
+    const Word next = words::Kept(*item.limit, word, now);
     if (next == found.word) return Applied::kDone;
     if (found.cell != nullptr) {
       if (cells_.Swap(found.cell, owner, found.word, next)) return Applied::kDone;

@@ -10,7 +10,7 @@
 
 #include "algorithms/algorithm.h"
 #include "algorithms/carry_over.h"
-#include "algorithms/gcra.h"
+#include "algorithms/word.h"
 #include "base/clock.h"
 #include "storage/memory/cell_table.h"
 #include "storage/memory/counters.h"
@@ -20,19 +20,8 @@
 namespace weir::storage::memory {
 
 using algorithms::Shape;
-
-// As Of(kind).shape, without a table look-up (a test holds the two together): all word algorithms are buckets.
-inline Shape ShapeOf(Kind kind) {
-  switch (kind) {
-    case Kind::kTokenBucket:
-    case Kind::kLeakyBucket:
-      return Shape::kWord;
-    case Kind::kUnlimited:
-      return Shape::kNone;
-    default:
-      return Shape::kList;
-  }
-}
+using algorithms::ShapeOf;
+namespace words = algorithms::words;
 
 inline Outcome UnlimitedOutcome() {
   Outcome outcome;
@@ -40,9 +29,6 @@ inline Outcome UnlimitedOutcome() {
   outcome.remaining = UINT64_MAX;
   return outcome;
 }
-
-// A word that has expired is written as 0: the cell is free.
-inline Word Kept(Word word, Nanos now) { return word > now ? word : 0; }
 
 // Puts what `make()` returns into `to` without a copy on the way.
 template <typename Make>
@@ -111,7 +97,7 @@ class States {
   bool RemoveFormer(const Item& item, const algorithms::Former& former);
   void MoveToList(const Item& item, Nanos now, const ShardLocks& locks);
   void MoveToWord(const Item& item, Nanos now);
-  bool MoveWordBy(const Key& key, Nanos by, Nanos now);
+  bool MoveWordBy(const Item& item, Nanos by, Nanos now);
   bool MakeRoomFor(const Item& item, Nanos now, const ShardLocks& locks);
 
   CellTable& cells_;

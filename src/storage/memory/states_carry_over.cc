@@ -10,7 +10,6 @@ namespace {
 
 using algorithms::Former;
 using algorithms::Of;
-namespace gcra = algorithms::gcra;
 
 bool IsCarriedOver(const Item& item) {
   return item.previous != nullptr && item.previous_key != item.key && ShapeOf(item.limit->kind) != Shape::kNone &&
@@ -57,7 +56,7 @@ void States::Peek(const Item& item, std::uint64_t cost, Nanos now, Outcome& outc
   if (shape == Shape::kWord) {
     Word word = cells_.Find(FingerprintOf(item.key)).word;
     if (former) algorithms::CarryOver(*item.limit, *former, now, word);
-    Fill(outcome, [&] { return gcra::Apply(*item.limit, ask, word); });
+    Fill(outcome, [&] { return words::Apply(*item.limit, ask, word); });
     return;
   }
   const Words& stored = WordsOf(item);
@@ -129,8 +128,8 @@ void States::MoveToWord(const Item& item, Nanos now) {
   Nanos moved = 0;
   while (true) {
     const std::optional<Former> former = FormerOf(item, now);
-    const Nanos there = former ? algorithms::CarriedTime(*item.limit, *former, now) : 0;
-    if (!MoveWordBy(item.key, there - moved, now)) return;
+    const Nanos there = former ? algorithms::CarriedAmount(*item.limit, *former, now) : 0;
+    if (!MoveWordBy(item, there - moved, now)) return;
     moved = there;
     if (!former || RemoveFormer(item, *former)) return;
     counters_.Add(Count::kCollisions);
@@ -150,11 +149,14 @@ bool States::RemoveFormer(const Item& item, const Former& former) {
 }
 
 // Also drops a state that has expired, as everything that is touched. False: there is no room for a new state.
-bool States::MoveWordBy(const Key& key, Nanos by, Nanos now) {
-  const std::uint64_t owner = FingerprintOf(key);
+bool States::MoveWordBy(const Item& item, Nanos by, Nanos now) {
+  const Limit& limit = *item.limit;
+  const std::uint64_t owner = FingerprintOf(item.key);
   while (true) {
     const CellTable::Found found = cells_.Find(owner);
-    const Word word = Kept(by >= 0 ? gcra::Charged(found.word, now, by) : gcra::Refunded(found.word, now, -by), now);
+    const Word moved =
+        by >= 0 ? words::Charged(limit, found.word, now, by) : words::Refunded(limit, found.word, now, -by);
+    const Word word = words::Kept(limit, moved, now);
     if (word == found.word) break;
     if (found.cell != nullptr) {
       if (cells_.Swap(found.cell, owner, found.word, word)) break;

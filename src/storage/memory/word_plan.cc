@@ -3,12 +3,10 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "algorithms/gcra.h"
+#include "algorithms/word.h"
 
 namespace weir::storage::memory {
 namespace {
-
-namespace gcra = algorithms::gcra;
 
 // The number of items is known to the compiler, so that a plan of one or two stays in registers.
 template <std::size_t kItems>
@@ -76,16 +74,17 @@ class WordPlan {
 
   [[gnu::always_inline]] void Read(std::size_t i) {
     const Item& item = items_[i];
+    const Limit& limit = *item.limit;
     const CellTable::Found found = states_.cells().Find(FingerprintOf(item.key));
     Bucket& bucket = buckets_[i];
     bucket.cell = found.cell;
     bucket.before = found.word;
-    bucket.after = Kept(found.word, now_);
+    bucket.after = words::Kept(limit, found.word, now_);
     bucket.allowed = true;
     if (item.cost == 0) return;
-    const gcra::Terms terms = gcra::MakeTerms(*item.limit, item.cost);
-    bucket.allowed = terms.fits_ever && gcra::Fits(terms, found.word, now_);
-    if (bucket.allowed) bucket.after = gcra::Charged(found.word, now_, terms.increment);
+    Word word = found.word;
+    bucket.allowed = words::Try(limit, item.cost, now_, word);
+    if (bucket.allowed) bucket.after = word;
   }
 
   [[gnu::always_inline]] Charged Charge(std::size_t i) {
@@ -145,7 +144,7 @@ class WordPlan {
       const std::uint64_t owner = FingerprintOf(items_[i].key);
       const CellTable::Found found = states_.cells().Find(owner);
       if (found.cell == nullptr) continue;
-      const Word before = Kept(bucket.before, now_);
+      const Word before = words::Kept(*items_[i].limit, bucket.before, now_);
       if (found.word == bucket.after && states_.cells().Swap(found.cell, owner, found.word, before)) continue;
       Outcome unused;
       (void)states_.ApplyWord(items_[i], Op::kRefund, now_, Keep::kAlways, unused);
@@ -186,13 +185,11 @@ class WordPlan {
     const Limit& limit = *items_[i].limit;
     const Bucket& bucket = buckets_[i];
     Outcome& outcome = plan_.outcomes[i];
-    Fill(outcome, [&] { return gcra::Describe(limit, bucket.after, now_); });
+    Fill(outcome, [&] { return words::Describe(limit, bucket.after, now_); });
     if (!bucket.allowed) {
-      const gcra::Terms terms = gcra::MakeTerms(limit, items_[i].cost);
-      outcome.verdict = terms.fits_ever ? Verdict::kLater : Verdict::kNever;
-      if (terms.fits_ever) outcome.retry_after_ns = outcome.reset_after_ns - (terms.burst - terms.increment);
+      words::Deny(limit, items_[i].cost, outcome);
     } else if (limit.shape && items_[i].cost != 0 && bucket.after != bucket.before) {
-      outcome.delay_ns = gcra::Spent(bucket.before, now_);
+      outcome.delay_ns = words::Delay(limit, bucket.before, now_);
     }
   }
 

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "algorithms/adaptive.h"
+#include "algorithms/aligned_window.h"
 #include "algorithms/anchored_window.h"
 #include "algorithms/gcra.h"
 #include "algorithms/instant.h"
@@ -48,6 +49,7 @@ char Letter(const Limit& limit) {
     case Kind::kSlidingWindowLog:
       return 'l';
     case Kind::kFixedWindow:
+    case Kind::kAlignedWindow:
       return 'w';
     case Kind::kConcurrency:
       return 'c';
@@ -103,8 +105,13 @@ void AddRate(const Limit& limit, Command& command) {
   AddInstant(command, limit.rate_period);
 }
 
+// So that a window that a store of words keeps saturates where it does there.
+std::uint64_t MostCounted(const Limit& limit) {
+  return limit.kind == Kind::kAlignedWindow ? algorithms::aligned_window::MostCount(limit) : algorithms::kMaxCount;
+}
+
 void AddAnchoredWindow(const Limit& limit, std::uint64_t cost, Nanos now, Command& command) {
-  if (limit.kind == Kind::kFixedWindow && limit.calendar != Calendar::kNone) {
+  if (algorithms::IsFixedWindow(limit.kind) && limit.calendar != Calendar::kNone) {
     const Nanos start = algorithms::CalendarBounds(limit, now).start;
     AddInstant(command, start);
     AddInstant(command, start);
@@ -115,6 +122,7 @@ void AddAnchoredWindow(const Limit& limit, std::uint64_t cost, Nanos now, Comman
     AddInstant(command, limit.window);
   }
   command.Add(Bounded(limit.capacity)).Add(Bounded(cost)).Add(limit.count_denied ? "1" : "0");
+  command.Add(Bounded(MostCounted(limit)));
 }
 
 void AddSlidingWindow(const Limit& limit, std::uint64_t cost, Nanos now, Command& command) {
@@ -250,8 +258,14 @@ std::optional<Outcome> Redecide(const Item& item, const Ask& ask, std::string_vi
     if (copy != nullptr && item.limit->kind == Kind::kAdaptive) CopyState(item, ask.now, std::move(*words), copy);
     return outcome;
   }
-  if (words->size() > 1) return std::nullopt;
-  Word word = words->empty() ? 0 : words->front();
+  Word word = 0;
+  if (item.limit->kind == Kind::kAlignedWindow) {
+    if (!words->empty() && words->size() != 2) return std::nullopt;
+    if (!words->empty()) word = algorithms::aligned_window::FromStartAndCount(*item.limit, (*words)[0], (*words)[1]);
+  } else {
+    if (words->size() > 1) return std::nullopt;
+    if (!words->empty()) word = words->front();
+  }
   return algorithm.apply_word(*item.limit, ask, word);
 }
 

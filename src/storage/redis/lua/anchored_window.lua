@@ -5,10 +5,11 @@ makers.w = function()
   local fresh = {0, 0, 0}
 
   -- Words: the first start that has not expired, the start of a window that opens now, the longest time a window may
-  -- last, capacity, cost, whether denials count.
+  -- last, capacity, cost, whether denials count, the most that is counted.
   local function parse(fit)
     return {fit = fit, live_s = number(), live_n = number(), open_s = number(), open_n = number(), long_s = number(),
-            long_n = number(), capacity = number(), cost = number(), count_denied = word() == '1'}
+            long_n = number(), capacity = number(), cost = number(), count_denied = word() == '1',
+            most = number()}
   end
 
   local function decode(raw)
@@ -27,6 +28,7 @@ makers.w = function()
   -- The window that is in force now: the state, or an empty one that opens.
   local function current(p, st)
     if expired(p, st) then return {p.open_s, p.open_n, 0} end
+    if st[3] > p.most then return {st[1], st[2], p.most} end
     return st
   end
   local function with(open, count) return {open[1], open[2], count} end
@@ -40,7 +42,7 @@ makers.w = function()
   end
   local function add(p, st, cost)
     local open = current(p, st)
-    return with(open, add_count(open[3], cost))
+    return with(open, min(p.most, add_count(open[3], cost)))
   end
   local function charge(p, st)
     if p.fit == ZERO then return st end
@@ -53,7 +55,7 @@ makers.w = function()
     if open[3] <= p.cost then return fresh end
     return with(open, open[3] - p.cost)
   end
-  local function assign(p, _, used) return {p.open_s, p.open_n, used or p.cost} end
+  local function assign(p, _, used) return {p.open_s, p.open_n, min(p.most, used or p.cost)} end
   local function used(p, st) return current(p, st)[3] end
   return {fresh = fresh, parse = parse, decode = decode, encode = encode, expired = expired, lives = lives,
           check = check, charge = charge, refund = refund, assign = assign, add = add, used = used}

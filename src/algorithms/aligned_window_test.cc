@@ -1,0 +1,152 @@
+#include "algorithms/aligned_window.h"
+
+#include <gtest/gtest.h>
+
+#include <string>
+
+#include "algorithms/testing.h"
+#include "algorithms/time_zone.h"
+#include "algorithms/word.h"
+
+namespace weir::algorithms::testing {
+namespace {
+
+Limit Aligned(Calendar calendar, std::uint64_t capacity, Nanos window = 0, const char* zone = "UTC") {
+  Limit limit;
+  limit.kind = Kind::kFixedWindow;
+  limit.calendar = calendar;
+  limit.capacity = capacity;
+  limit.window = window;
+  limit.zone = ZoneIndex(zone).value();
+  return Sanitize(limit);
+}
+
+Limit AsList(Limit limit) {
+  limit.kind = Kind::kFixedWindow;
+  return limit;
+}
+
+Limit RandomAligned(Random& random) {
+  const auto calendar = static_cast<Calendar>(random.In(1, 7));
+  const Nanos window = random.OneIn(3) ? random.In(1, 1000) * kMillisecond : random.In(1, 48) * kHour;
+  const char* zone = random.OneIn(3) ? "Australia/Lord_Howe" : random.OneIn(2) ? "America/New_York" : "UTC";
+  return Aligned(calendar, static_cast<std::uint64_t>(random.In(0, 40)), window, zone);
+}
+
+TEST(AlignedWindow, IsChosenWhereTheCountFitsBesideTheEnd) {
+  EXPECT_EQ(Aligned(Calendar::kMonth, 999'999'999).kind, Kind::kAlignedWindow);
+  EXPECT_EQ(Aligned(Calendar::kMonth, 1'000'000'000).kind, Kind::kFixedWindow);
+  EXPECT_EQ(Aligned(Calendar::kEpoch, 4'294'967'295, kMinute).kind, Kind::kAlignedWindow);
+  EXPECT_EQ(Aligned(Calendar::kEpoch, 999, 1000).kind, Kind::kAlignedWindow);
+  EXPECT_EQ(Aligned(Calendar::kEpoch, 1000, 1000).kind, Kind::kFixedWindow);
+  EXPECT_EQ(Aligned(Calendar::kEpoch, 0, 1).kind, Kind::kAlignedWindow);
+  EXPECT_EQ(Aligned(Calendar::kNone, 10, kMinute).kind, Kind::kFixedWindow);
+  Limit counts = Aligned(Calendar::kDay, 10);
+  counts.count_denied = true;
+  EXPECT_EQ(Sanitize(counts).kind, Kind::kFixedWindow) << "a denial would write a word";
+  counts.count_denied = false;
+  counts.kind = Kind::kFixedWindow;
+  EXPECT_EQ(Sanitize(counts).kind, Kind::kAlignedWindow);
+}
+
+// The list form is the oracle: it keeps start and count apart, and has a naive oracle of its own
+// (fixed_window_test.cc).
+TEST(AlignedWindow, AnswersWhatTheListFormAnswers) {
+  for (std::uint64_t seed = 0; seed < 2000; ++seed) {
+    Random random(seed);
+    const Limit limit = RandomAligned(random);
+    ASSERT_EQ(limit.kind, Kind::kAlignedWindow);
+    SCOPED_TRACE("seed " + std::to_string(seed) + ": " + Describe(limit));
+    Counter word(limit);
+    Counter list(AsList(limit));
+    Nanos now = kStart + random.In(0, 400 * kDay);
+    for (int step = 0; step < 100; ++step) {
+      now += random.OneIn(3) ? 0 : random.In(random.OneIn(5) ? -Scale(limit) : 0, Scale(limit) / 4);
+      const Op op = random.OneIn(2) ? Op::kCheck : static_cast<Op>(random.In(0, 5));
+      const auto cost = static_cast<std::uint64_t>(random.In(0, random.OneIn(4) ? 60 : 3));
+      ASSERT_EQ(word.Do(op, cost, now), list.Do(op, cost, now)) << "step " << step;
+      ASSERT_EQ(word.Used(now), list.Used(now)) << "step " << step;
+      // As a store drops what has expired; the one form does so itself, the other not always.
+      if (list.Expires() <= now) list.words.clear();
+      if (word.Expires() <= now) word.word = 0;
+      ASSERT_EQ(word.Expires(), list.Expires()) << "step " << step;
+    }
+  }
+}
+
+TEST(AlignedWindow, CountsUpToWhatFitsAndNoFurther) {
+  for (const Limit& limit : {Aligned(Calendar::kEpoch, 500, 1000), Aligned(Calendar::kEpoch, 7, 365 * kDay),
+                             Aligned(Calendar::kHour, 10, 0, "Asia/Kathmandu")}) {
+    SCOPED_TRACE(Describe(limit));
+    const std::uint64_t most = aligned_window::MostCount(limit);
+    Counter counter(limit);
+    EXPECT_EQ(counter.Do(Op::kCharge, UINT64_MAX, kStart).used, most);
+    const Nanos end = CalendarBounds(limit, kStart).end;
+    EXPECT_EQ(counter.Expires(), end) << "the count does not reach into the next window";
+    EXPECT_EQ(counter.Do(Op::kCharge, 1, kStart).used, most);
+    EXPECT_EQ(counter.Do(Op::kRefund, 1, kStart).used, most - 1);
+    EXPECT_EQ(counter.Check(1, end - 1).retry_after_ns, 1);
+    EXPECT_EQ(counter.Check(1, end).used, 1U);
+  }
+}
+
+TEST(AlignedWindow, UnitsOfACalendarEndAtWholeSecondsInEveryZone) {
+  for (const char* zone : {"UTC", "Africa/Monrovia", "Europe/Amsterdam", "Asia/Kathmandu", "Australia/Lord_Howe",
+                           "Pacific/Apia", "America/Sao_Paulo"}) {
+    for (int unit = 1; unit <= 6; ++unit) {
+      const Limit limit = Aligned(static_cast<Calendar>(unit), 1, 0, zone);
+      Random random(static_cast<std::uint64_t>(unit));
+      for (int i = 0; i < 300; ++i) {
+        const Nanos end = CalendarBounds(limit, random.In(0, kLatestNow)).end;
+        ASSERT_EQ(end % kSecond, 0) << zone << " unit " << unit << " end " << end;
+      }
+      ASSERT_EQ(CalendarBounds(limit, kLatestNow).end % kSecond, 0);
+    }
+  }
+}
+
+TEST(AlignedWindow, ReadsWhatAStoreOfStartAndCountKeeps) {
+  for (std::uint64_t seed = 0; seed < 300; ++seed) {
+    Random random(seed);
+    const Limit limit = RandomAligned(random);
+    Counter list(AsList(limit));
+    const Nanos now = kStart + random.In(0, 400 * kDay);
+    list.Do(Op::kCharge, static_cast<std::uint64_t>(random.In(1, 50)), now);
+    Counter word(limit);
+    word.word = aligned_window::FromStartAndCount(limit, list.words[0], list.words[1]);
+    EXPECT_EQ(word.Peek(1, now), list.Peek(1, now)) << Describe(limit);
+  }
+  const Limit limit = Aligned(Calendar::kEpoch, 5, 1000);
+  EXPECT_EQ(aligned_window::FromStartAndCount(limit, kStart, 0), 0);
+  EXPECT_EQ(aligned_window::FromStartAndCount(limit, kStart, -7), 0);
+  EXPECT_EQ(aligned_window::FromStartAndCount(limit, kStart, INT64_MAX) % 1000, 999);
+}
+
+// word.h: what the memory store's plans of words do step by step is what the algorithm does at once.
+TEST(WordAlgorithms, TryAndDescribeAreApply) {
+  for (const Kind kind : {Kind::kTokenBucket, Kind::kLeakyBucket, Kind::kFixedWindow}) {
+    for (std::uint64_t seed = 0; seed < 500; ++seed) {
+      Random random(seed);
+      const Limit limit = kind == Kind::kFixedWindow ? RandomAligned(random) : RandomLimit(kind, random);
+      ASSERT_EQ(ShapeOf(limit.kind), Shape::kWord);
+      SCOPED_TRACE("seed " + std::to_string(seed) + ": " + Describe(limit));
+      Word stepwise = 0;
+      Counter whole(limit);
+      Nanos now = kStart;
+      for (int step = 0; step < 60; ++step) {
+        now += random.OneIn(2) ? 0 : random.In(0, Scale(limit));
+        const auto cost = static_cast<std::uint64_t>(random.In(1, 8));
+        const Word before = stepwise;
+        const bool allowed = words::Try(limit, cost, now, stepwise);
+        Outcome told = words::Describe(limit, stepwise, now);
+        if (!allowed) words::Deny(limit, cost, told);
+        if (allowed && limit.shape) told.delay_ns = words::Delay(limit, before, now);
+        ASSERT_EQ(told, whole.Check(cost, now)) << "step " << step;
+        ASSERT_EQ(stepwise, whole.word) << "step " << step;
+      }
+    }
+  }
+}
+
+}  // namespace
+}  // namespace weir::algorithms::testing
