@@ -59,7 +59,7 @@ bool DecideOne(Core& core, const Ruleset& rules, Nanos now, const HashedSubject&
       const auto add = [&](const algorithms::Limit& limit, std::string_view subject) {
         new (items.at(count)) Item(ItemOf(use, *rule, limit, subject, call.request.cost, identify));
         // The rest goes on while the line of another subject than the expected one comes.
-        if (subject.data() != expected.text.data()) core.store->Expect(items.at(count)->key);
+        if (subject.data() != expected.text.data() && rules.keeps_words()) core.store->Expect(items.at(count)->key);
         new (parts.at(count)) Part{.use = &use};
         new (outcomes.at(count)) Outcome;
         ++count;

@@ -86,10 +86,12 @@ void Engine::Tick() {
 }
 
 HashedSubject Engine::Expect(const Request& request) const {
-  const std::string_view subject = parts_->rules->Read()->LikelySubject(request);
+  const auto rules = parts_->rules->Read();
+  const std::string_view subject = rules->LikelySubject(request);
   if (subject.empty() || subject.size() > kLongestSubject) return {};
   const HashedSubject expected{.text = subject, .hash = HashSubject(subject)};
-  parts_->core->store->Expect(KeyOf(0, expected.hash));
+  // Memory that nothing was ever written to is slow to ask for.
+  if (rules->keeps_words()) parts_->core->store->Expect(KeyOf(0, expected.hash));
   return expected;
 }
 

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <numeric>
 
+#include "algorithms/word.h"
 #include "engine/client_address.h"
 #include "engine/detail.h"
 #include "engine/identify.h"
@@ -129,6 +130,7 @@ Result<std::shared_ptr<const Ruleset>> Ruleset::Create(std::shared_ptr<const con
                            .counter = counters.PlaceOf(rule.path, rule.level),
                            .instances = made->instances_,
                            .share = ShareOf(rule.limit, made->instances_)});
+    made->keeps_words_ |= algorithms::ShapeOf(rule.limit.kind) == algorithms::Shape::kWord;
     made->by_path_.emplace(rule.path, rule.index);
     for (const config::FormerRule* one = rule.former.get(); one != nullptr; one = one->before.get()) {
       if (config::PathOfGeneration(one->generation) != rule.path) made->moved_.emplace(one->generation, rule.index);

@@ -68,6 +68,8 @@ class Ruleset {
         return {};
     }
   }
+  // Whether any rule keeps its count in a word: what a store can begin to fetch for a subject (Store::Expect).
+  bool keeps_words() const { return keeps_words_; }
   // The rule that goes on with what was counted in this generation: its own or of a former self, perhaps at another
   // place of a list. nullptr when there is none.
   const RuleUse* FindCounting(std::string_view generation) const;
@@ -91,6 +93,7 @@ class Ruleset {
   std::unordered_map<std::string_view, std::uint32_t> moved_;  // by generation: former selves that had another path
   std::vector<std::string> tier_fields_;
   config::Identifier::Kind likely_ = config::Identifier::Kind::kGlobal;
+  bool keeps_words_ = false;
   std::uint32_t instances_ = 1;
   StoreFailurePolicy on_store_failure_ = StoreFailurePolicy::kLocal;
 };

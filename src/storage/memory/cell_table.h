@@ -20,6 +20,7 @@
 #include <memory>
 
 #include "base/clock.h"
+#include "base/prefetch.h"
 #include "storage/memory/cell.h"
 #include "storage/memory/counters.h"
 #include "weir/result.h"
@@ -48,15 +49,7 @@ class CellTable {
   static std::uint64_t BytesFor(std::uint64_t max_entries);
 
   // Starts fetching the line where `owner` most probably is.
-  void Prefetch(std::uint64_t owner) const {
-    const Line* const line = LineAt(HomeLine(owner));
-#if defined(__x86_64__)
-    // GCC 12 takes a function that does nothing but __builtin_prefetch for one without effect, and drops its calls.
-    __asm__ volatile("prefetcht0 %0" : : "m"(*line));
-#else
-    __builtin_prefetch(line);
-#endif
-  }
+  void Prefetch(std::uint64_t owner) const { weir::Prefetch(LineAt(HomeLine(owner))); }
 
   struct Found {
     Cell* cell = nullptr;  // nullptr: absent

@@ -11,12 +11,11 @@ constexpr std::size_t kSmallestIndex = 8;
 constexpr std::uint64_t kSample = 16;
 constexpr std::uint64_t kOthers = 64;
 
-// What the allocator and the index take besides the words.
-constexpr std::uint64_t kOverhead = sizeof(ListState) + 2 * sizeof(std::uint32_t) + 16;
-
 }  // namespace
 
 std::uint64_t ListShard::BytesOf(const ListState& state) {
+  // There are about two slots of the index for each state, and an allocation takes 16 bytes besides.
+  constexpr std::uint64_t kOverhead = sizeof(ListState) + 2 * sizeof(Slot) + 16;
   return kOverhead + state.words.capacity() * sizeof(algorithms::Word);
 }
 
@@ -25,35 +24,44 @@ void ListShard::Account(const ListState& state, std::uint64_t bytes_before, List
   if (bytes != bytes_before) budget.Add(0, static_cast<std::int64_t>(bytes) - static_cast<std::int64_t>(bytes_before));
 }
 
-std::size_t ListShard::Hash(const Key& key) const {
-  return static_cast<std::size_t>(((key.lo ^ secret_) * 0xd6e8feb86659fd93) >> 24);
-}
-
 std::size_t ListShard::SlotOf(const Key& key) const {
   const std::size_t mask = index_.size() - 1;
-  std::size_t slot = Hash(key) & mask;
-  while (index_[slot] != 0 && states_[index_[slot] - 1].key != key) slot = (slot + 1) & mask;
-  return slot;
+  const std::uint64_t hash = Hash(key);
+  std::size_t at = hash & mask;
+  for (; index_[at].number != 0; at = (at + 1) & mask) {
+    if (index_[at].tag == hash >> 32 && states_[index_[at].number - 1].key == key) break;
+  }
+  return at;
 }
 
 ListState* ListShard::Find(const Key& key, Kind kind) {
   if (index_.empty()) return nullptr;
-  const std::uint32_t number = index_[SlotOf(key)];
+  const std::uint32_t number = index_[SlotOf(key)].number;
   if (number == 0) return nullptr;
   ListState* state = &states_[number - 1];
   return state->kind == kind ? state : nullptr;
+}
+
+void ListShard::PrefetchState(const Key& key) const {
+  if (index_.empty()) return;
+  // By the tag alone: to read the state is what has to wait.
+  const std::uint64_t hash = Hash(key);
+  const std::size_t mask = index_.size() - 1;
+  std::size_t at = hash & mask;
+  while (index_[at].number != 0 && index_[at].tag != hash >> 32) at = (at + 1) & mask;
+  if (index_[at].number != 0) Prefetch(&states_[index_[at].number - 1]);
 }
 
 ListState* ListShard::Insert(ListState state, ListBudget& budget) {
   // At most three quarters full, so that probing stays short.
   if ((states_.size() + 1) * 4 > index_.size() * 3) Rebuild(std::max(kSmallestIndex, index_.size() * 2));
   std::size_t slot = SlotOf(state.key);
-  if (index_[slot] != 0) {
-    Erase(&states_[index_[slot] - 1], budget);
+  if (index_[slot].number != 0) {
+    Erase(&states_[index_[slot].number - 1], budget);
     slot = SlotOf(state.key);
   }
   states_.push_back(std::move(state));
-  index_[slot] = static_cast<std::uint32_t>(states_.size());
+  index_[slot] = SlotFor(states_.size() - 1);
   size_hint_.store(states_.size(), std::memory_order_relaxed);
   budget.Add(1, static_cast<std::int64_t>(BytesOf(states_.back())));
   return &states_.back();
@@ -62,10 +70,10 @@ ListState* ListShard::Insert(ListState state, ListBudget& budget) {
 void ListShard::Erase(ListState* state, ListBudget& budget) {
   budget.Add(-1, -static_cast<std::int64_t>(BytesOf(*state)));
   const std::size_t slot = SlotOf(state->key);
-  const std::uint32_t number = index_[slot];
+  const std::uint32_t number = index_[slot].number;
   ClearSlot(slot);
   if (number != states_.size()) {
-    index_[SlotOf(states_.back().key)] = number;
+    index_[SlotOf(states_.back().key)].number = number;
     *state = std::move(states_.back());
   }
   states_.pop_back();
@@ -73,24 +81,28 @@ void ListShard::Erase(ListState* state, ListBudget& budget) {
   if (index_.size() > kSmallestIndex && states_.size() * 8 < index_.size()) Rebuild(index_.size() / 2);
 }
 
+ListShard::Slot ListShard::SlotFor(std::size_t index) const {
+  return {static_cast<std::uint32_t>(index + 1), static_cast<std::uint32_t>(Hash(states_[index].key) >> 32)};
+}
+
 // Moves later entries of the probe sequence back, so that no marker need stay behind.
 void ListShard::ClearSlot(std::size_t slot) {
   const std::size_t mask = index_.size() - 1;
   std::size_t hole = slot;
-  for (std::size_t next = (hole + 1) & mask; index_[next] != 0; next = (next + 1) & mask) {
-    const std::size_t home = Hash(states_[index_[next] - 1].key) & mask;
+  for (std::size_t next = (hole + 1) & mask; index_[next].number != 0; next = (next + 1) & mask) {
+    const std::size_t home = Hash(states_[index_[next].number - 1].key) & mask;
     if (((next - home) & mask) < ((next - hole) & mask)) continue;
     index_[hole] = index_[next];
     hole = next;
   }
-  index_[hole] = 0;
+  index_[hole] = {};
 }
 
 void ListShard::Rebuild(std::size_t slots) {
-  index_.assign(slots, 0);
-  for (std::size_t i = 0; i < states_.size(); ++i) {
-    index_[SlotOf(states_[i].key)] = static_cast<std::uint32_t>(i + 1);
-  }
+  index_.assign(slots, {});
+  index_hint_.store(index_.data(), std::memory_order_relaxed);
+  mask_hint_.store(slots - 1, std::memory_order_relaxed);
+  for (std::size_t i = 0; i < states_.size(); ++i) index_[SlotOf(states_[i].key)] = SlotFor(i);
 }
 
 std::uint64_t ListShard::Reclaim(Nanos now, std::uint64_t max_states, ListBudget& budget) {

@@ -1,8 +1,9 @@
 // The table of list states (windows, logs, slots): sharded, each shard behind its own mutex, so that those who never
 // use one pay nothing for them. Bounded by a count and by bytes over all shards.
 //
-// Within a shard the states lie densely in a deque, found through an index of 4-byte numbers: no pause ever moves them
-// all, and a reclaimer can walk them by number.
+// Within a shard the states lie densely in a deque, found through an index of their numbers: no pause ever moves them
+// all, and a reclaimer can walk them by number. The index holds a part of each key's hash too, so that a state is read
+// only when it is the one looked for: reading another is a cache miss for nothing.
 #pragma once
 
 #include <absl/container/inlined_vector.h>
@@ -19,6 +20,7 @@
 #include "algorithms/algorithm.h"
 #include "base/clock.h"
 #include "base/hash.h"
+#include "base/prefetch.h"
 #include "storage/memory/counters.h"
 
 namespace weir::storage::memory {
@@ -59,6 +61,14 @@ class ListShard {
   void SetSecret(std::uint64_t secret) { secret_ = secret; }  // before first use
   std::mutex& mutex() { return mutex_; }
 
+  // Without the mutex: starts fetching the part of the index in which `key` is found.
+  void PrefetchIndex(const Key& key) const {
+    const Slot* const index = index_hint_.load(std::memory_order_relaxed);
+    Prefetch(index + (Hash(key) & mask_hint_.load(std::memory_order_relaxed)));
+  }
+  // Then, with it: its state, if there is one.
+  void PrefetchState(const Key& key) const;
+
   // nullptr when there is none, or one of another kind.
   ListState* Find(const Key& key, Kind kind);
   // `key` must not be there with this kind; one of another kind is replaced. Not bounded: ask the budget first.
@@ -82,15 +92,28 @@ class ListShard {
   const ListState& at(std::size_t index) const { return states_[index]; }
 
  private:
-  std::size_t Hash(const Key& key) const;
+  // Empty when number is 0.
+  struct Slot {
+    std::uint32_t number = 0;  // in states_, + 1
+    std::uint32_t tag = 0;     // upper half of the key's hash, whose lower half chooses the slot
+  };
+
+  std::uint64_t Hash(const Key& key) const {
+    const std::uint64_t mixed = (key.lo ^ secret_) * 0xd6e8feb86659fd93;
+    return mixed ^ mixed >> 32;  // a product's lower bits know nothing of the upper ones
+  }
   std::size_t SlotOf(const Key& key) const;  // where it is in index_, or the empty slot where it would be
+  Slot SlotFor(std::size_t index) const;     // of the state there
   void ClearSlot(std::size_t slot);
   void Rebuild(std::size_t slots);
 
   std::mutex mutex_;
   std::deque<ListState> states_;
-  std::vector<std::uint32_t> index_;  // power of two; number in states_ + 1, 0 = empty; linear probing
+  std::vector<Slot> index_;  // power of two; linear probing
   std::atomic<std::size_t> size_hint_{0};
+  // Of index_, for PrefetchIndex(): as the two are read one by one, they may not belong together.
+  std::atomic<const Slot*> index_hint_{nullptr};
+  std::atomic<std::size_t> mask_hint_{0};
   std::size_t sweep_cursor_ = 0;  // of ReclaimToEnd
   std::size_t cursor_ = 0;        // of Reclaim and EvictSoonest
   std::uint64_t secret_ = 0;      // so that nobody outside can aim subjects at one slot

@@ -106,7 +106,9 @@ bool MemoryStore::Apply(std::span<Plan> plans, Nanos now, Completion* /*done*/) 
 }
 
 void MemoryStore::Prefetch(const Item& item) const {
-  if (ShapeOf(item.limit->kind) == Shape::kWord) cells_->Prefetch(FingerprintOf(item.key));
+  const Shape shape = ShapeOf(item.limit->kind);
+  if (shape == Shape::kWord) cells_->Prefetch(FingerprintOf(item.key));
+  if (shape == Shape::kList) lists_->ShardOf(item.key).PrefetchIndex(item.key);
 }
 
 StoreStats MemoryStore::Stats() const {

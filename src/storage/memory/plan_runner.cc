@@ -54,6 +54,9 @@ void PlanRunner::RunMany(Plan& plan, Nanos now) {
   ShardLocks locks(lists_);
   for (const Item& item : plan.items) states_.WantLocks(item, carry_over, locks);
   locks.Acquire();
+  for (const Item& item : plan.items) {
+    if (ShapeOf(item.limit->kind) == Shape::kList) lists_.ShardOf(item.key).PrefetchState(item.key);
+  }
   if (plan.op == Op::kPeek) return Peek(plan, now);
   for (const Item& item : plan.items) {
     if (carry_over) states_.CarryOver(item, now, locks);
