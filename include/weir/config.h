@@ -320,9 +320,9 @@ struct EnvoyConfig {
 
 enum class FullPolicy : std::uint8_t { kDenyNew, kAllowNew, kEvict };
 struct MemoryStorage {
-  std::uint64_t max_entries = 1'000'000;
-  std::uint64_t memory_limit = 0;       // bytes; 0 = what max_entries needs
-  std::uint32_t cleanup_interval = 60;  // seconds in which the whole table is swept once
+  std::uint64_t max_entries = 1'000'000;  // states, one for each subject and rule
+  std::uint64_t memory_limit = 0;         // bytes; 0 = what max_entries needs
+  std::uint32_t cleanup_interval = 60;    // seconds in which the whole table is swept once
   FullPolicy eviction_policy = FullPolicy::kEvict;
   std::optional<std::string> persist_to_disk = {};  // path of the snapshot file
   std::uint32_t persist_interval = 60;              // seconds

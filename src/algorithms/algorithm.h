@@ -66,7 +66,7 @@ std::size_t MaxWords(const Limit& limit);
 // then keeps what a count cannot say (when it was used, who holds a slot, what was learned). Always possible is to
 // carry over what was used by number (carry_over.h does either). Same algorithm only: buckets of one
 // rate, anchored and calendar windows of one kind, sub-windows of one precision; logs, concurrency, adaptive and
-// penalty always; aligned windows never, for the count says it all.
+// penalty always.
 bool CarriesOver(const Limit& from, const Limit& to);
 
 // The table of all algorithms, indexed by Kind. Constant; thread-safe.

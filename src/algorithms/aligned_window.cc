@@ -29,17 +29,16 @@ Word WordOf(const Limit& limit, const Window& window, std::uint64_t count, Nanos
   return SaturatingAdd(end, static_cast<Nanos>(std::min(count, MostCount(limit))));
 }
 
-bool Fits(const Limit& limit, const Window& window, std::uint64_t cost) {
-  return cost <= limit.capacity && window.count <= limit.capacity - cost;
+std::uint64_t CapacityOf(const Limit& limit) { return std::min(limit.capacity, MostCount(limit)); }
+
+Word Charged(const Limit& limit, Word word, Nanos now, std::uint64_t cost) {
+  const Window window = At(limit, word, now);
+  return WordOf(limit, window, window.count + std::min(cost, kMaxCount), now);
 }
 
-Outcome DescribeWindow(const Limit& limit, const Window& window, Nanos now) {
-  Outcome outcome;
-  outcome.limit = limit.capacity;
-  outcome.used = window.count;
-  outcome.remaining = window.count < limit.capacity ? limit.capacity - window.count : 0;
-  outcome.reset_after_ns = window.count > 0 ? window.end - now : 0;
-  return outcome;
+Word Refunded(const Limit& limit, Word word, Nanos now, std::uint64_t cost) {
+  const Window window = At(limit, word, now);
+  return WordOf(limit, window, window.count - std::min(window.count, cost), now);
 }
 
 Outcome Admit(const Limit& limit, std::uint64_t cost, Nanos now, Word& word) {
@@ -51,32 +50,42 @@ Outcome Admit(const Limit& limit, std::uint64_t cost, Nanos now, Word& word) {
 
 }  // namespace
 
-std::uint64_t MostCount(const Limit& limit) { return std::min(kMaxCount, static_cast<std::uint64_t>(Grid(limit) - 1)); }
-
 bool Try(const Limit& limit, std::uint64_t cost, Nanos now, Word& word) {
   const Window window = At(limit, word, now);
-  if (!Fits(limit, window, cost)) return false;
+  const std::uint64_t capacity = CapacityOf(limit);
+  if (cost > capacity || window.count > capacity - cost) return false;
   word = WordOf(limit, window, window.count + cost, now);
   return true;
 }
 
-Outcome Describe(const Limit& limit, Word word, Nanos now) { return DescribeWindow(limit, At(limit, word, now), now); }
+Outcome Describe(const Limit& limit, Word word, Nanos now) {
+  const Window window = At(limit, word, now);
+  Outcome outcome;
+  outcome.limit = CapacityOf(limit);
+  outcome.used = window.count;
+  outcome.remaining = window.count < outcome.limit ? outcome.limit - window.count : 0;
+  outcome.reset_after_ns = window.count > 0 ? window.end - now : 0;
+  return outcome;
+}
 
 void Deny(const Limit& limit, std::uint64_t cost, Outcome& outcome) {
-  const bool never = cost > limit.capacity;
+  const bool never = cost > CapacityOf(limit);
   outcome.verdict = never ? Verdict::kNever : Verdict::kLater;
   // What may pass ever and does not now is denied for what was used: reset_after is the time to the window's end.
   outcome.retry_after_ns = never ? 0 : outcome.reset_after_ns;
 }
 
-Word Charged(const Limit& limit, Word word, Nanos now, std::uint64_t cost) {
-  const Window window = At(limit, word, now);
-  return WordOf(limit, window, window.count + std::min(cost, kMaxCount), now);
+Word Withdrawn(const Limit& limit, Word word, Word charged, std::uint64_t cost) {
+  const Nanos end = Expires(limit, charged);
+  if (Expires(limit, word) != end) return word;
+  return Refunded(limit, word, end - 1, cost);
 }
 
-Word Refunded(const Limit& limit, Word word, Nanos now, std::uint64_t cost) {
-  const Window window = At(limit, word, now);
-  return WordOf(limit, window, window.count - std::min(window.count, cost), now);
+Word Joined(const Limit& limit, Word word, Nanos now, std::uint64_t count, Nanos end) {
+  Window window = At(limit, word, now);
+  // As of all counts that are joined, the window in which more was used is kept.
+  if (end > now && count > window.count) window.end = end;
+  return WordOf(limit, window, window.count + std::min(count, kMaxCount), now);
 }
 
 Outcome Apply(const Limit& limit, const Ask& ask, Word& word) {

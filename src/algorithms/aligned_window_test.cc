@@ -40,6 +40,9 @@ TEST(AlignedWindow, IsChosenWhereTheCountFitsBesideTheEnd) {
   EXPECT_EQ(Aligned(Calendar::kEpoch, 999, 1000).kind, Kind::kAlignedWindow);
   EXPECT_EQ(Aligned(Calendar::kEpoch, 1000, 1000).kind, Kind::kFixedWindow);
   EXPECT_EQ(Aligned(Calendar::kEpoch, 0, 1).kind, Kind::kAlignedWindow);
+  EXPECT_EQ(Aligned(Calendar::kEpoch, (std::uint64_t{1} << 33) - 1, kDay).kind, Kind::kAlignedWindow);
+  EXPECT_EQ(Aligned(Calendar::kEpoch, std::uint64_t{1} << 33, kDay).kind, Kind::kFixedWindow)
+      << "would live on for seconds";
   EXPECT_EQ(Aligned(Calendar::kNone, 10, kMinute).kind, Kind::kFixedWindow);
   Limit counts = Aligned(Calendar::kDay, 10);
   counts.count_denied = true;
@@ -88,6 +91,49 @@ TEST(AlignedWindow, CountsUpToWhatFitsAndNoFurther) {
     EXPECT_EQ(counter.Check(1, end - 1).retry_after_ns, 1);
     EXPECT_EQ(counter.Check(1, end).used, 1U);
   }
+}
+
+TEST(AlignedWindow, NeverAdmitsMoreThanItCanCount) {
+  // What Sanitize() would not leave so.
+  for (const Calendar calendar : {Calendar::kEpoch, Calendar::kMonth}) {
+    Limit limit = Aligned(calendar, 10, kSecond);
+    limit.capacity = 4'000'000'000;
+    Counter counter(limit);
+    EXPECT_EQ(counter.Check(600'000'000, kStart).remaining, 399'999'999U);
+    EXPECT_EQ(counter.Check(600'000'000, kStart).verdict, Verdict::kLater);
+    EXPECT_EQ(counter.Check(1'000'000'000, kStart).verdict, Verdict::kNever);
+    EXPECT_EQ(counter.Check(399'999'999, kStart).verdict, Verdict::kAllowed);
+    EXPECT_EQ(counter.Check(1, kStart).verdict, Verdict::kLater);
+  }
+}
+
+TEST(AlignedWindow, WhatIsTakenBackIsTakenFromTheWindowInWhichItWasCharged) {
+  const Limit limit = Aligned(Calendar::kEpoch, 30, kMinute);
+  const Nanos end = CalendarBounds(limit, kStart).end;
+  Counter counter(limit);
+  counter.Check(5, end - 2);
+  counter.Check(20, end - 1);
+  const Word charged = counter.word;
+  counter.Check(2, end - 1);
+  EXPECT_EQ(aligned_window::Used(limit, aligned_window::Withdrawn(limit, counter.word, charged, 20), end - 1), 7U);
+  counter.Check(30, end);
+  EXPECT_EQ(aligned_window::Withdrawn(limit, counter.word, charged, 20), counter.word) << "others' in the next window";
+  EXPECT_EQ(aligned_window::Withdrawn(limit, 0, charged, 20), 0);
+}
+
+TEST(AlignedWindow, JoinedCountsStayInTheWindowOfMost) {
+  const Limit limit = Aligned(Calendar::kEpoch, 30, kMinute);
+  const Nanos end = CalendarBounds(limit, kStart).end, now = end - 1;
+  Counter counter(limit);
+  const auto joined = [&](std::uint64_t count, Nanos ends) {
+    return aligned_window::Joined(limit, counter.word, now, count, ends);
+  };
+  EXPECT_EQ(joined(4, 0), end + 4) << "of other bounds: in the window that is open";
+  EXPECT_EQ(joined(4, end + kMinute), end + kMinute + 4) << "of a clock that is ahead";
+  counter.Check(5, now);
+  EXPECT_EQ(joined(5, end + kMinute), end + 10);
+  EXPECT_EQ(joined(6, end + kMinute), end + kMinute + 11);
+  EXPECT_EQ(joined(6, 0), end + 11);
 }
 
 TEST(AlignedWindow, UnitsOfACalendarEndAtWholeSecondsInEveryZone) {

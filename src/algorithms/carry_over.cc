@@ -52,16 +52,19 @@ void CarryAlike(const Limit& to, const Words& there, Nanos now, std::uint64_t to
 
 }  // namespace
 
-Nanos CarriedAmount(const Limit& to, const Former& former, Nanos now) {
+Carried CarriedTo(const Limit& to, const Former& former, Nanos now) {
   now = ClampNow(now);
-  if (words::IsWindow(to)) return static_cast<Nanos>(UsedOf(former, now));
-  if (CarriesOver(former.limit, to)) return gcra::Spent(former.word, now);
-  return gcra::Increment(to, UsedOf(former, now));
+  const bool alike = CarriesOver(former.limit, to);
+  if (words::IsWindow(to)) {
+    return {.amount = static_cast<Nanos>(UsedOf(former, now)),
+            .end = alike ? aligned_window::Expires(former.limit, former.word) : 0};
+  }
+  return {.amount = alike ? gcra::Spent(former.word, now) : gcra::Increment(to, UsedOf(former, now)), .end = 0};
 }
 
 void CarryOver(const Limit& to, const Former& former, Nanos now, Word& state) {
-  const Nanos amount = CarriedAmount(to, former, now);
-  if (amount > 0) state = words::Charged(to, state, ClampNow(now), amount);
+  const Carried carried = CarriedTo(to, former, now);
+  if (carried.amount > 0) state = words::Joined(to, state, ClampNow(now), carried.amount, carried.end);
 }
 
 void CarryOver(const Limit& to, const Former& former, Nanos now, std::uint64_t token, Words& state) {

@@ -29,9 +29,13 @@ struct Former {
   const Words* words = nullptr;  // its state, when its kind has a list
 };
 
-// What is to be charged here for what was used there: of a bucket the ns by which its TAT moves (at most to INT64_MAX),
-// rounded up; of a window the units. `to` has a word.
-Nanos CarriedAmount(const Limit& to, const Former& former, Nanos now);
+// What is to be added to a word here for what was used there.
+struct Carried {
+  Nanos amount =
+      0;          // of a bucket the ns by which its TAT moves (at most to INT64_MAX), rounded up; of a window the units
+  Nanos end = 0;  // aligned windows that are alike: where that one ends
+};
+Carried CarriedTo(const Limit& to, const Former& former, Nanos now);
 // `to` has a word, a list. `token` names what a concurrency limit gets by number.
 void CarryOver(const Limit& to, const Former& former, Nanos now, Word& state);
 void CarryOver(const Limit& to, const Former& former, Nanos now, std::uint64_t token, Words& state);

@@ -79,8 +79,7 @@ void SanitizeFixedWindow(Limit& limit) {
   limit.window = std::clamp<Nanos>(limit.window, 0, kLongestWindow);
   if (limit.window == 0 && limit.calendar == Calendar::kEpoch) limit.calendar = Calendar::kNone;
   const bool aligned = limit.calendar != Calendar::kNone && !limit.count_denied;
-  const bool fits = aligned && limit.capacity < static_cast<std::uint64_t>(aligned_window::Grid(limit));
-  limit.kind = fits ? Kind::kAlignedWindow : Kind::kFixedWindow;
+  limit.kind = aligned && aligned_window::Holds(limit) ? Kind::kAlignedWindow : Kind::kFixedWindow;
 }
 
 }  // namespace

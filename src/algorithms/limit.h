@@ -64,8 +64,8 @@ struct Limit {
 //               capacity is lowered until the bucket fills within 2^60 ns (36 years)
 //   windows     0..10 years (0, only for fixed_window and the anchored sliding_window: each request opens a new one,
 //               and calendar kEpoch becomes kNone), others 1 ns..10 years
-//   fixed_window  aligned, without count_denied and with a capacity below aligned_window::Grid(): kAlignedWindow,
-//               else kFixedWindow
+//   fixed_window  aligned, without count_denied and when aligned_window::Holds() it: kAlignedWindow, else
+//               kFixedWindow
 //   precision   sliding_window, when below window: at least 1 ms, and raised until there are at most 3,600 sub-windows;
 //               if it is still below window, capacity is at most 2^52 (the oldest sub-window is held in full, beside
 //               it)

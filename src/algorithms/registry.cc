@@ -99,10 +99,9 @@ bool CarriesOver(const Limit& from, const Limit& to) {
       return sliding_window::IsAnchored(from) == sliding_window::IsAnchored(to) &&
              (sliding_window::IsAnchored(from) || from.precision == to.precision);
     case Kind::kFixedWindow:
+    case Kind::kAlignedWindow:
       if (from.calendar != to.calendar || from.calendar == Calendar::kNone) return from.calendar == to.calendar;
       return from.calendar == Calendar::kEpoch ? from.window == to.window : from.zone == to.zone;
-    case Kind::kAlignedWindow:
-      return false;
     default:
       return true;
   }

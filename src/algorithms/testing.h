@@ -161,6 +161,7 @@ inline Nanos Scale(const Limit& limit) {
     case Kind::kConcurrency:
       return limit.lease;
     case Kind::kFixedWindow:
+    case Kind::kAlignedWindow:
       return limit.calendar == Calendar::kNone || limit.calendar == Calendar::kEpoch ? limit.window : kHour;
     default:
       return limit.window;

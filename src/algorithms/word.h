@@ -3,6 +3,7 @@
 // everywhere.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 
 #include "algorithms/algorithm.h"
@@ -65,14 +66,19 @@ inline Word Kept(const Limit& limit, Word word, Nanos now) {
   return word > now ? word : 0;
 }
 
-// Carrying over (carry_over.h) moves an amount: a bucket's ns, a window's units.
-inline Word Charged(const Limit& limit, Word word, Nanos now, Nanos amount) {
-  return IsWindow(limit) ? aligned_window::Charged(limit, word, now, static_cast<std::uint64_t>(amount))
-                         : gcra::Charged(word, now, amount);
+// Amounts are what words are moved by: a bucket's ns, a window's units.
+inline Nanos AmountOf(const Limit& limit, std::uint64_t cost) {
+  return IsWindow(limit) ? static_cast<Nanos>(std::min(cost, kMaxCount)) : gcra::Increment(limit, cost);
 }
-inline Word Refunded(const Limit& limit, Word word, Nanos now, Nanos amount) {
-  return IsWindow(limit) ? aligned_window::Refunded(limit, word, now, static_cast<std::uint64_t>(amount))
-                         : gcra::Refunded(word, now, amount);
+// `amount` more, as carry_over.h says; `end`: Carried::end.
+inline Word Joined(const Limit& limit, Word word, Nanos now, Nanos amount, Nanos end) {
+  if (IsWindow(limit)) return aligned_window::Joined(limit, word, now, static_cast<std::uint64_t>(amount), end);
+  return gcra::Charged(word, now, amount);
+}
+// Takes `amount` back that was charged before, which left the state `charged`, of what this has become since.
+inline Word Withdrawn(const Limit& limit, Word word, Word charged, Nanos now, Nanos amount) {
+  if (IsWindow(limit)) return aligned_window::Withdrawn(limit, word, charged, static_cast<std::uint64_t>(amount));
+  return gcra::Refunded(word, now, amount);
 }
 
 }  // namespace words

@@ -180,6 +180,8 @@ void RuleCompiler::SetLimit(Rule& rule, const RateLimitRule& complete) {
     return;
   }
   rule.limit = *limit;
+  // One state, whatever number a request brings: the form that holds all of them.
+  if (rule.limit.kind == Kind::kAlignedWindow && rule.identifier.reads_quota()) rule.limit.kind = Kind::kFixedWindow;
   rule.unlimited = rule.limit.kind == Kind::kUnlimited;
   rule.window_seconds = HeaderWindowSeconds(rule.limit);
 }

@@ -127,7 +127,11 @@ TextRule AnyText(std::string words) { return {"^[^\\x00]+$", "text", std::move(w
 
 Ref<StorageConfig> StorageType() {
   auto memory = std::make_shared<Record<MemoryStorage>>("memory", "States in this process.");
-  memory->With("max_entries", &MemoryStorage::max_entries, Count({.min = 1}), "Subjects that fit.")
+  memory
+      ->With("max_entries", &MemoryStorage::max_entries, Count({.min = 1}),
+             "How many states fit, one for each subject and rule: of buckets and aligned windows; and as many of the "
+             "other "
+             "algorithms'.")
       .With("memory_limit", &MemoryStorage::memory_limit, Count(), "Bytes; the smaller of both bounds holds.",
             "what max_entries needs")
       .With("cleanup_interval", &MemoryStorage::cleanup_interval, Count32({1, 86'400}),

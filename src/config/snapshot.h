@@ -54,6 +54,11 @@ struct Identifier {
   Nanos cache_duration = 0;                              // kExtractor
   std::uint32_t extractor_index = 0;                     // kExtractor: position in Snapshot::extractors()
   std::unique_ptr<const Identifier> primary, secondary;  // composites
+
+  // Whether a request may bring the rule's capacity.
+  bool reads_quota() const {
+    return !quota_field.empty() || (primary && primary->reads_quota()) || (secondary && secondary->reads_quota());
+  }
 };
 
 // How a rule looked before its latest change, kept until its states have expired.

@@ -126,6 +126,24 @@ domains:
   }
 }
 
+TEST_F(BroughtTest, ALimitThatTheRulesCountCannotHoldHasACountOfItsOwn) {
+  Start(
+      "global: {free_tier: unlimited}\n"
+      "domains: {d: {descriptors: [{key: user, rule: {max_requests: 3, window_seconds: 1}}]}}");
+  const Entries user{{"user", "bob"}}, free{{"free", "x"}};
+  const algorithms::Limit wide = Window(4'000'000'000, kSecond), narrow = Window(10, kSecond);
+  for (const Entries& entries : {user, free}) {
+    std::uint64_t passed = 0;
+    for (int i = 0; i < 20; ++i) {
+      if (AskWith(wide, entries, 1'000'000'000).decision.allowed) passed += 1'000'000'000;
+    }
+    EXPECT_EQ(passed, 4'000'000'000U);
+    EXPECT_EQ(UsedWith(narrow, entries), 0U);
+  }
+  AskWith(narrow, user, 2);
+  EXPECT_EQ(Left(user), 1U);
+}
+
 TEST_F(BroughtTest, ItKeepsTheCountWhenTheRuleChanges) {
   Start(kTree);
   const Entries user{{"user", "bob"}};

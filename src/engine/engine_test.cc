@@ -282,6 +282,20 @@ global:
   EXPECT_EQ(CountAllowed({.api_key = "k_1", .attributes = {&five, 1}}, 10), 1) << "restored at 5 a minute";
 }
 
+TEST_F(EngineTest, AQuotaOfBillionsIsEnforced) {
+  Start(R"(
+global:
+  free_tier:
+    max_requests: 1000
+    algorithm: {fixed_window: {aligned: month}}
+    identifier: {api_key: {quota_field: quota}}
+)");
+  const Attribute bytes{"quota", "2000000000"}, fewer{"quota", "2100"};
+  EXPECT_EQ(CountAllowed({.api_key = "k", .attributes = {&bytes, 1}, .cost = 500'000'000}, 50), 4);
+  EXPECT_EQ(CountAllowed({.api_key = "k", .attributes = {&fewer, 1}}, 1), 0) << "the same count, whatever the number";
+  EXPECT_EQ(CountAllowed({.api_key = "other", .attributes = {&fewer, 1}, .cost = 1000}, 5), 2);
+}
+
 TEST_F(EngineTest, ExplainsEveryStage) {
   Start(R"(
 global:

@@ -23,11 +23,15 @@ void Append(Subjects& to, std::string_view text) {
 // another number with each request is held to each by what it has used.
 std::string_view NumbersOf(const algorithms::Limit& limit, Arena& arena) {
   const bool is_window = algorithms::IsFixedWindow(limit.kind);
+  // But where it takes another form of state (aligned_window.h), it is another state.
+  const bool wide = is_window && limit.kind == algorithms::Kind::kFixedWindow &&
+                    limit.calendar != algorithms::Calendar::kNone && !limit.count_denied;
+  const algorithms::Kind kind = is_window ? algorithms::Kind::kFixedWindow : limit.kind;
   const auto unless_window = [is_window](std::uint64_t number) { return is_window ? 0 : number; };
   const std::array<std::uint64_t, 12> numbers = {
-      static_cast<std::uint64_t>(limit.kind) << 32 | static_cast<std::uint64_t>(limit.calendar) << 24 |
-          static_cast<std::uint64_t>(limit.zone) << 8 | static_cast<std::uint64_t>(limit.shape) << 1 |
-          static_cast<std::uint64_t>(limit.count_denied),
+      static_cast<std::uint64_t>(wide) << 40 | static_cast<std::uint64_t>(kind) << 32 |
+          static_cast<std::uint64_t>(limit.calendar) << 24 | static_cast<std::uint64_t>(limit.zone) << 8 |
+          static_cast<std::uint64_t>(limit.shape) << 1 | static_cast<std::uint64_t>(limit.count_denied),
       unless_window(limit.capacity),
       unless_window(limit.rate_count),
       unless_window(static_cast<std::uint64_t>(limit.rate_period)),

@@ -240,5 +240,22 @@ TEST(Quota, ReplacesCapacityAndKeepsTheRefillTime) {
   EXPECT_EQ(ShareOf(limit, 10).capacity, 0U) << "nothing stays nothing";
 }
 
+TEST(Quota, IsCountedWhereTheRuleCountsWhateverTheNumber) {
+  algorithms::Limit wide;
+  wide.kind = algorithms::Kind::kFixedWindow;
+  wide.calendar = algorithms::Calendar::kMonth;
+  wide.capacity = 1'500'000'000;
+  wide = algorithms::Sanitize(wide);
+  algorithms::Limit narrow = wide;
+  narrow.capacity = 1000;
+  narrow = algorithms::Sanitize(narrow);
+  ASSERT_NE(wide.kind, narrow.kind);
+  for (const algorithms::Limit& limit : {wide, narrow}) {
+    EXPECT_EQ(ShareOf(limit, 2).kind, limit.kind);
+    EXPECT_EQ(WithQuota(limit, 4'000'000'000).kind, limit.kind);
+    EXPECT_EQ(WithQuota(limit, 4000).kind, limit.kind);
+  }
+}
+
 }  // namespace
 }  // namespace weir::engine

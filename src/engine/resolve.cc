@@ -6,6 +6,7 @@
 #include <array>
 #include <utility>
 
+#include "algorithms/aligned_window.h"
 #include "base/path.h"
 
 namespace weir::engine {
@@ -28,9 +29,11 @@ struct Paths {
 
 // Whether a limit that a client brings goes on with the rule's count: the windows are the same, and so are the
 // subjects. As with the reference server, whose counters are named by the entries and the window, and not by the limit.
+// Only where the rule's count can be held up to that limit.
 bool SharesCount(const Rule& rule, const algorithms::Limit& brought) {
   const algorithms::Limit& limit = rule.limit;
-  return algorithms::IsFixedWindow(limit.kind) && algorithms::IsFixedWindow(brought.kind) &&
+  const bool holds = limit.kind != algorithms::Kind::kAlignedWindow || algorithms::aligned_window::Holds(brought);
+  return holds && algorithms::IsFixedWindow(limit.kind) && algorithms::IsFixedWindow(brought.kind) &&
          limit.calendar == algorithms::Calendar::kEpoch && brought.calendar == limit.calendar &&
          brought.window == limit.window && rule.identifier.kind == config::Identifier::Kind::kDescriptor &&
          std::ranges::all_of(rule.descriptor->steps, [](const auto& step) { return step.shared.empty(); });

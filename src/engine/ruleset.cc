@@ -20,6 +20,13 @@ std::uint64_t PartOf(std::uint64_t count, std::uint32_t instances) {
   return count == 0 ? 0 : std::max<std::uint64_t>(1, count / instances);
 }
 
+// Whatever the number has become, the count is found where the rule's own would be.
+algorithms::Limit SameForm(algorithms::Kind kind, const algorithms::Limit& limit) {
+  algorithms::Limit sane = algorithms::Sanitize(limit);
+  sane.kind = kind;
+  return sane;
+}
+
 void CollectTierFields(const config::Identifier& identifier, std::vector<std::string>& fields) {
   if (identifier.kind == Kind::kUser && !identifier.tier_field.empty() &&
       std::ranges::find(fields, identifier.tier_field) == fields.end()) {
@@ -29,14 +36,8 @@ void CollectTierFields(const config::Identifier& identifier, std::vector<std::st
   if (identifier.secondary) CollectTierFields(*identifier.secondary, fields);
 }
 
-bool HasQuotaField(const config::Identifier& identifier) {
-  return !identifier.quota_field.empty() || (identifier.primary && HasQuotaField(*identifier.primary)) ||
-         (identifier.secondary && HasQuotaField(*identifier.secondary));
-}
-
 bool IsPlain(const config::Rule& rule) {
-  return rule.penalty == nullptr && rule.limit.kind != algorithms::Kind::kConcurrency &&
-         !HasQuotaField(rule.identifier);
+  return rule.penalty == nullptr && rule.limit.kind != algorithms::Kind::kConcurrency && !rule.identifier.reads_quota();
 }
 
 }  // namespace
@@ -52,7 +53,7 @@ algorithms::Limit ShareOf(algorithms::Limit limit, std::uint32_t instances) {
   } else {
     limit.rate_count = PartOf(limit.rate_count, instances);
   }
-  return algorithms::Sanitize(limit);
+  return SameForm(limit.kind, limit);
 }
 
 algorithms::Limit WithQuota(algorithms::Limit limit, std::uint64_t quota) {
@@ -70,10 +71,7 @@ algorithms::Limit WithQuota(algorithms::Limit limit, std::uint64_t quota) {
     limit.rate_period = std::max<Nanos>(1, static_cast<Nanos>(period / shrink));
   }
   limit.capacity = quota;
-  algorithms::Limit sane = algorithms::Sanitize(limit);
-  // Whatever the number, it is the state that the rule's own would be.
-  sane.kind = limit.kind;
-  return sane;
+  return SameForm(limit.kind, limit);
 }
 
 HeaderPlan PlanHeaders(const HeaderConfig& headers) {

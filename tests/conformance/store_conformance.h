@@ -556,6 +556,19 @@ TEST_P(StoreConformance, APeekHandsOutTheStateOfAnAdaptiveItemAndChangesNothing)
   EXPECT_TRUE(copies({old}, time + 8 * kDay)[0].words.empty()) << "expired is as good as absent";
 }
 
+TEST_P(StoreConformance, ACountIsCarriedOverInItsOwnWindow) {
+  for (const Limit& next : {EpochWindowOf(20), EpochWindowOf(20, kHour)}) {
+    const auto store = Make();
+    const Limit first = EpochWindowOf(10);
+    const Nanos end = start() - start() % kMinute + kMinute;
+    // By a clock that is ahead of the one that carries over.
+    Do(*store, Op::kCheck, {ItemOf(first, "rule@1", "a", 10)}, end);
+    Do(*store, Op::kCheck, {After(ItemOf(next, "rule@2", "a"), first, "rule@1")}, end - 1);
+    EXPECT_EQ(UsedNow(*store, ItemOf(next, "rule@2", "a"), end - 1), 11u);
+    EXPECT_EQ(UsedNow(*store, ItemOf(next, "rule@2", "a"), end), 11u);
+  }
+}
+
 TEST_P(StoreConformance, ADeniedPlanMovesWhatWasUsedAllTheSame) {
   const auto store = Make();
   const Limit old = BucketOf(10), fresh = BucketOf(5), none = BucketOf(0);
@@ -568,8 +581,8 @@ TEST_P(StoreConformance, ADeniedPlanMovesWhatWasUsedAllTheSame) {
 
 TEST_P(StoreConformance, ManyThreadsAreAdmittedExactlyTheLimit) {
   const auto store = Make();
-  for (const Limit& limit : {BucketOf(500), WindowOf(500)}) {
-    const Item item = ItemOf(limit, algorithms::Of(limit.kind).name, "hot");
+  for (const Limit& limit : {BucketOf(500), WindowOf(500), EpochWindowOf(500, kDay)}) {
+    const Item item = ItemOf(limit, algorithms::Of(limit.kind).name, std::to_string(limit.window));
     std::atomic<int> admitted = 0;
     std::vector<std::thread> threads;
     for (int thread = 0; thread < 4; ++thread) {

@@ -158,8 +158,7 @@ void Attempt::GiveBack(std::uint32_t slot_number) {
   if (found.word == slot.after && cells.Swap(found.cell, slot.owner, found.word, before)) return;
   for (std::size_t i = 0; i < plan_.items.size(); ++i) {
     if (slot_of_item_[i] != slot_number || plan_.outcomes[i].verdict != Verdict::kAllowed) continue;
-    Outcome unused;
-    (void)states_.ApplyWord(plan_.items[i], Op::kRefund, now_, Keep::kAlways, unused);
+    states_.GiveBack(plan_.items[i], slot.after, now_);
   }
 }
 

@@ -45,6 +45,19 @@ Applied States::ApplyWord(const Item& item, Op op, Nanos now, Keep keep, Outcome
   }
 }
 
+void States::GiveBack(const Item& item, Word charged, Nanos now) {
+  const std::uint64_t owner = FingerprintOf(item.key);
+  const Nanos amount = words::AmountOf(*item.limit, item.cost);
+  while (true) {
+    const CellTable::Found found = cells_.Find(owner);
+    if (found.cell == nullptr) return;
+    const Word word = words::Withdrawn(*item.limit, found.word, charged, now, amount);
+    const Word next = words::Kept(*item.limit, word, now);
+    if (next == found.word || cells_.Swap(found.cell, owner, found.word, next)) return;
+    counters_.Add(Count::kCollisions);
+  }
+}
+
 // ---- lists ----------------------------------------------------------------------------------------------------------
 
 const Words& States::WordsOf(const Item& item) {

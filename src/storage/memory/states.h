@@ -76,6 +76,9 @@ class States {
   Applied ApplyList(const Item& item, Op op, Nanos now, const ShardLocks& locks, Keep keep, Room room,
                     Outcome& outcome);
 
+  // Takes back a kCheck of a word item that left its word `charged`: of what the word has become since.
+  void GiveBack(const Item& item, Word charged, Nanos now);
+
   // Moves what is under previous_key here, if that is due (storage/store.h, b).
   void CarryOver(const Item& item, Nanos now, const ShardLocks& locks);
 
@@ -97,7 +100,7 @@ class States {
   bool RemoveFormer(const Item& item, const algorithms::Former& former);
   void MoveToList(const Item& item, Nanos now, const ShardLocks& locks);
   void MoveToWord(const Item& item, Nanos now);
-  bool MoveWordBy(const Item& item, Nanos by, Nanos now);
+  bool MoveWordBy(const Item& item, const algorithms::Carried& by, Nanos now, Word& here);
   bool MakeRoomFor(const Item& item, Nanos now, const ShardLocks& locks);
 
   CellTable& cells_;

@@ -126,11 +126,12 @@ bool States::TakeFormer(const Item& item, Nanos now, Word& word, Words& words) {
 // between is made up for.
 void States::MoveToWord(const Item& item, Nanos now) {
   Nanos moved = 0;
+  Word here = 0;
   while (true) {
     const std::optional<Former> former = FormerOf(item, now);
-    const Nanos there = former ? algorithms::CarriedAmount(*item.limit, *former, now) : 0;
-    if (!MoveWordBy(item, there - moved, now)) return;
-    moved = there;
+    const algorithms::Carried there = former ? algorithms::CarriedTo(*item.limit, *former, now) : algorithms::Carried{};
+    if (!MoveWordBy(item, {.amount = there.amount - moved, .end = there.end}, now, here)) return;
+    moved = there.amount;
     if (!former || RemoveFormer(item, *former)) return;
     counters_.Add(Count::kCollisions);
   }
@@ -148,15 +149,17 @@ bool States::RemoveFormer(const Item& item, const Former& former) {
   return found.word == former.word && cells_.Swap(found.cell, owner, found.word, 0);
 }
 
-// Also drops a state that has expired, as everything that is touched. False: there is no room for a new state.
-bool States::MoveWordBy(const Item& item, Nanos by, Nanos now) {
+// A negative amount takes back of an earlier move, which left `here`. Also drops a state that has expired, as
+// everything that is touched. False: there is no room for a new state.
+bool States::MoveWordBy(const Item& item, const algorithms::Carried& by, Nanos now, Word& here) {
   const Limit& limit = *item.limit;
   const std::uint64_t owner = FingerprintOf(item.key);
   while (true) {
     const CellTable::Found found = cells_.Find(owner);
-    const Word moved =
-        by >= 0 ? words::Charged(limit, found.word, now, by) : words::Refunded(limit, found.word, now, -by);
+    const Word moved = by.amount >= 0 ? words::Joined(limit, found.word, now, by.amount, by.end)
+                                      : words::Withdrawn(limit, found.word, here, now, -by.amount);
     const Word word = words::Kept(limit, moved, now);
+    here = word;
     if (word == found.word) break;
     if (found.cell != nullptr) {
       if (cells_.Swap(found.cell, owner, found.word, word)) break;

@@ -146,8 +146,7 @@ class WordPlan {
       if (found.cell == nullptr) continue;
       const Word before = words::Kept(*items_[i].limit, bucket.before, now_);
       if (found.word == bucket.after && states_.cells().Swap(found.cell, owner, found.word, before)) continue;
-      Outcome unused;
-      (void)states_.ApplyWord(items_[i], Op::kRefund, now_, Keep::kAlways, unused);
+      states_.GiveBack(items_[i], bucket.after, now_);
     }
     if (any) states_.counters().Add(Count::kRollbacks);
   }

@@ -121,8 +121,9 @@ void AddAnchoredWindow(const Limit& limit, std::uint64_t cost, Nanos now, Comman
     AddInstant(command, now);
     AddInstant(command, limit.window);
   }
-  command.Add(Bounded(limit.capacity)).Add(Bounded(cost)).Add(limit.count_denied ? "1" : "0");
-  command.Add(Bounded(MostCounted(limit)));
+  const std::uint64_t most = MostCounted(limit);
+  command.Add(Bounded(std::min(limit.capacity, most))).Add(Bounded(cost)).Add(limit.count_denied ? "1" : "0");
+  command.Add(Bounded(most));
 }
 
 void AddSlidingWindow(const Limit& limit, std::uint64_t cost, Nanos now, Command& command) {
@@ -197,7 +198,8 @@ void AddLimit(const Limit& limit, Op op, std::uint64_t cost, std::uint64_t token
 
 char Fit(const Item& item) {
   if (item.cost == 0) return '0';
-  const std::uint64_t most = item.limit->kind == Kind::kAdaptive ? item.limit->max_capacity : item.limit->capacity;
+  std::uint64_t most = item.limit->kind == Kind::kAdaptive ? item.limit->max_capacity : item.limit->capacity;
+  if (item.limit->kind == Kind::kAlignedWindow) most = std::min(most, MostCounted(*item.limit));
   return item.cost > most ? '2' : '1';
 }
 

@@ -19,8 +19,14 @@ namespace {
 
 using algorithms::Kind;
 
-constexpr Kind kCounted[] = {Kind::kTokenBucket, Kind::kLeakyBucket, Kind::kSlidingWindow, Kind::kSlidingWindowLog,
-                             Kind::kFixedWindow, Kind::kConcurrency, Kind::kAdaptive,      Kind::kPenalty};
+constexpr Kind kCounted[] = {Kind::kTokenBucket,      Kind::kLeakyBucket, Kind::kSlidingWindow,
+                             Kind::kSlidingWindowLog, Kind::kFixedWindow, Kind::kAlignedWindow,
+                             Kind::kConcurrency,      Kind::kAdaptive,    Kind::kPenalty};
+
+// Both forms of a fixed window have one.
+std::string NameOf(Kind kind) {
+  return std::string(kind == Kind::kAlignedWindow ? "aligned_window" : algorithms::Of(kind).name);
+}
 
 Limit LimitOf(Kind kind, std::uint64_t capacity) {
   Limit limit;
@@ -29,6 +35,10 @@ Limit LimitOf(Kind kind, std::uint64_t capacity) {
   limit.rate_count = 1;
   limit.rate_period = kHour;
   limit.window = kMinute;
+  if (kind == Kind::kAlignedWindow) {
+    limit.calendar = algorithms::Calendar::kEpoch;
+    limit.window = kHour;
+  }
   limit.precision = kSecond;
   limit.lease = kMinute;
   limit.learning_window = kHour;
@@ -50,8 +60,9 @@ void TouchAll(Store& store, std::string_view subject, Nanos now = kStart) {
   for (const Kind kind : kCounted) {
     const Limit limit = LimitOf(kind, 5);
     const Op op = kind == Kind::kPenalty ? Op::kCharge : Op::kCheck;
-    Asked asked(store, op, {ItemOf(limit, algorithms::Of(kind).name, subject)}, now);
-    ASSERT_EQ(asked.Wait().status, PlanStatus::kOk) << algorithms::Of(kind).name;
+    const std::string rule = NameOf(kind);
+    Asked asked(store, op, {ItemOf(limit, rule, subject)}, now);
+    ASSERT_EQ(asked.Wait().status, PlanStatus::kOk) << rule;
   }
 }
 
@@ -89,10 +100,11 @@ TEST(RedisStoreLive, EveryKeyHasATtlThatOutlivesItsState) {
 TEST(RedisStoreLive, ADenialGivesATtlBackToAKeyThatLostIt) {
   const RedisProcess server;
   const auto store = MakeStore(ImpatientOptions(server.url()));
-  for (const Kind kind :
-       {Kind::kTokenBucket, Kind::kFixedWindow, Kind::kSlidingWindow, Kind::kSlidingWindowLog, Kind::kConcurrency}) {
+  for (const Kind kind : {Kind::kTokenBucket, Kind::kFixedWindow, Kind::kAlignedWindow, Kind::kSlidingWindow,
+                          Kind::kSlidingWindowLog, Kind::kConcurrency}) {
     const Limit limit = LimitOf(kind, 1);
-    const Item item = ItemOf(limit, algorithms::Of(kind).name, "a");
+    const std::string rule = NameOf(kind);
+    const Item item = ItemOf(limit, rule, "a");
     ASSERT_TRUE(Check(*store, {item}).admitted);
     const std::string key = "weir:v1:" + std::string(item.rule) + ":a";
     ASSERT_EQ(server.Integer({"PERSIST", key}), 1) << key;
@@ -117,7 +129,8 @@ TEST(RedisStoreLive, APeekWritesNothing) {
   const auto store = MakeStore(ImpatientOptions(server.url()));
   for (const Kind kind : kCounted) {
     const Limit limit = LimitOf(kind, 5);
-    Asked asked(*store, Op::kPeek, {ItemOf(limit, algorithms::Of(kind).name, "a")});
+    const std::string rule = NameOf(kind);
+    Asked asked(*store, Op::kPeek, {ItemOf(limit, rule, "a")});
     EXPECT_TRUE(asked.Wait().admitted);
   }
   EXPECT_TRUE(server.Keys("weir:v1:*:a").empty());
