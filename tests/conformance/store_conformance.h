@@ -582,7 +582,8 @@ TEST_P(StoreConformance, ADeniedPlanMovesWhatWasUsedAllTheSame) {
 TEST_P(StoreConformance, ManyThreadsAreAdmittedExactlyTheLimit) {
   const auto store = Make();
   for (const Limit& limit : {BucketOf(500), WindowOf(500), EpochWindowOf(500, kDay)}) {
-    const Item item = ItemOf(limit, algorithms::Of(limit.kind).name, std::to_string(limit.window));
+    const std::string subject = std::to_string(limit.window);
+    const Item item = ItemOf(limit, algorithms::Of(limit.kind).name, subject);
     std::atomic<int> admitted = 0;
     std::vector<std::thread> threads;
     for (int thread = 0; thread < 4; ++thread) {
