@@ -15,39 +15,30 @@
 #include <string_view>
 #include <unordered_map>
 
+#include "http2_frames.h"
+
 namespace {
 
-constexpr std::size_t kFrameHead = 9, kPreface = 24, kMostAnswer = 16'384;
-constexpr std::uint8_t kData = 0, kHeaders = 1, kSettings = 4, kWindow = 8;
-constexpr std::uint8_t kEndStream = 1, kEndHeaders = 4, kAck = 1;
+using namespace weir::bench;
+
+constexpr std::size_t kMostAnswer = 16'384;
 
 [[noreturn]] void Die(const char* why) {
   std::perror(why);
   std::exit(1);
 }
 
-std::string Number32(std::uint32_t number) {
-  std::string bytes;
-  for (const unsigned shift : {24U, 16U, 8U, 0U}) bytes += static_cast<char>(number >> shift);
-  return bytes;
-}
-std::string Frame(std::uint8_t type, std::uint8_t flags, std::string_view body) {
-  std::string frame = Number32(static_cast<std::uint32_t>(body.size()) << 8U | type);
-  frame += static_cast<char>(flags);
-  return frame.append(4, '\0').append(body);
-}
-
 // Headers that name nothing remembered (RFC 7541, 6.2.2), so that they are the same for every call: ":status: 200",
 // "content-type: application/grpc"; then a message; then "grpc-status: 0".
 struct Answer {
-  explicit Answer(std::size_t size)
-      : bytes(Frame(kHeaders, kEndHeaders, std::string("\x88\x0f\x10\x10", 4) + "application/grpc")),
-        data(bytes.size()) {
+  explicit Answer(std::size_t size) {
+    AppendFrame(kHeaders, kEndHeaders, 0, std::string("\x88\x0f\x10\x10", 4) + "application/grpc", bytes);
+    data = bytes.size();
     std::string message(1, '\0');
-    message += Number32(static_cast<std::uint32_t>(size - 5));
-    bytes += Frame(kData, 0, message.append(size - 5, 'x'));
+    AppendNumber32(static_cast<std::uint32_t>(size - 5), message);
+    AppendFrame(kData, 0, 0, message.append(size - 5, 'x'), bytes);
     trailers = bytes.size();
-    bytes += Frame(kHeaders, kEndHeaders | kEndStream, std::string("\0\x0b", 2) + "grpc-status" + "\x01" + "0");
+    AppendFrame(kHeaders, kEndHeaders | kEndStream, 0, std::string("\0\x0b", 2) + "grpc-status" + "\x01" + "0", bytes);
   }
   std::string bytes;
   std::size_t data = 0, trailers = 0;  // where these frames begin
@@ -63,17 +54,20 @@ void Serve(Connection& connection, const Answer& answer, std::string& out) {
   std::string& in = connection.in;
   std::size_t at = 0;
   if (!connection.introduced) {
-    if (in.size() < kPreface) return;
+    if (in.size() < kPreface.size()) return;
     connection.introduced = true;
-    at = kPreface;
-    out += Frame(kSettings, 0, "") + Frame(kWindow, 0, Number32(1U << 30U));
+    at = kPreface.size();
+    AppendFrame(kSettings, 0, 0, "", out);
+    std::string room;
+    AppendNumber32(1U << 30U, room);
+    AppendFrame(kWindow, 0, 0, room, out);
   }
   while (in.size() - at >= kFrameHead) {
-    const auto byte = [&](std::size_t i) { return static_cast<std::uint8_t>(in[at + i]); };
-    const std::size_t size = std::size_t{byte(0)} << 16U | std::size_t{byte(1)} << 8U | byte(2);
+    const char* const head = in.data() + at;
+    const std::size_t size = BodySize(head);
     if (in.size() - at < kFrameHead + size) break;
-    if (byte(3) == kSettings && (byte(4) & kAck) == 0) out += Frame(kSettings, kAck, "");
-    if (byte(3) == kData && (byte(4) & kEndStream) != 0) {
+    if (TypeOf(head) == kSettings && (FlagsOf(head) & kAck) == 0) AppendFrame(kSettings, kAck, 0, "", out);
+    if (TypeOf(head) == kData && (FlagsOf(head) & kEndStream) != 0) {
       const std::size_t begin = out.size();
       out += answer.bytes;
       for (const std::size_t frame : {std::size_t{0}, answer.data, answer.trailers}) {

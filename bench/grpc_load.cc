@@ -27,34 +27,20 @@
 #include <string_view>
 #include <vector>
 
+#include "http2_frames.h"
+
 namespace {
 
 using Clock = std::chrono::steady_clock;
 
-constexpr std::size_t kFrameHead = 9;
+using namespace weir::bench;
+
 constexpr std::size_t kSlots = 4096;  // a power of two, far above the calls that a connection has open
 constexpr std::uint32_t kPlenty = 1U << 30U;
-constexpr std::uint8_t kEndStream = 1, kAck = 1, kEndHeaders = 4;
-enum Type : std::uint8_t { kData = 0, kHeaders = 1, kReset = 3, kSettings = 4, kPing = 6, kGoAway = 7, kWindow = 8 };
 
 [[noreturn]] void Die(const std::string& why) {
   std::fprintf(stderr, "weir_bench_grpc_load: %s\n", why.c_str());
   std::exit(1);
-}
-
-void AppendNumber32(std::uint32_t number, std::string& out) {
-  for (const unsigned shift : {24U, 16U, 8U, 0U}) out += static_cast<char>(number >> shift);
-}
-std::uint32_t Number32(const char* at) {
-  std::uint32_t number = 0;
-  for (int i = 0; i < 4; ++i) number = number << 8U | static_cast<std::uint8_t>(at[i]);
-  return number;
-}
-void AppendFrame(Type type, std::uint8_t flags, std::uint32_t stream, std::string_view body, std::string& out) {
-  AppendNumber32(static_cast<std::uint32_t>(body.size()) << 8U | type, out);
-  out += static_cast<char>(flags);
-  AppendNumber32(stream, out);
-  out += body;
 }
 
 // A header for HPACK, not compressed: `lead` tells of its name and whether to remember it.
@@ -82,7 +68,7 @@ class Connection {
     if (connect(fd_, reinterpret_cast<const sockaddr*>(&to), sizeof(to)) != 0) Die("cannot connect");
     const int on = 1;
     setsockopt(fd_, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
-    out_ = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+    out_ = kPreface;
     AppendFrame(kSettings, 0, 0, "", out_);
     std::string room;
     AppendNumber32(kPlenty, room);
@@ -99,7 +85,7 @@ class Connection {
     held_ += static_cast<std::size_t>(got);
     std::size_t at = 0;
     while (held_ - at >= kFrameHead) {
-      const std::size_t size = Number32(in_.data() + at) >> 8U;
+      const std::size_t size = BodySize(in_.data() + at);
       if (kFrameHead + size > in_.size()) Die("a frame is too large");
       if (held_ - at < kFrameHead + size) break;
       OnFrame(in_.data() + at, size);
@@ -136,8 +122,8 @@ class Connection {
   }
 
   void OnFrame(const char* frame, std::size_t size) {
-    const auto type = static_cast<std::uint8_t>(frame[3]), flags = static_cast<std::uint8_t>(frame[4]);
-    const std::uint32_t stream = Number32(frame + 5);
+    const std::uint8_t type = TypeOf(frame), flags = FlagsOf(frame);
+    const std::uint32_t stream = StreamOf(frame);
     const char* const body = frame + kFrameHead;
     switch (type) {
       case kData:
