@@ -12,95 +12,88 @@ namespace {
 constexpr std::uint64_t kMaxStructured = 999'999'999'999'999;
 constexpr std::uint64_t kUnlimited = std::numeric_limits<std::uint64_t>::max();
 
-void AppendBounded(std::uint64_t number, std::string* out) { AppendNumber(std::min(number, kMaxStructured), out); }
+// Writes on where there is room for all of it (MostBytes): a string that grows piece by piece costs more than the text.
+class Text {
+ public:
+  explicit Text(char* at) : at_(at) {}
+  char* end() const { return at_; }
 
-void AppendLine(std::string_view name, std::uint64_t value, std::string* out) {
-  out->append(name);
-  AppendNumber(value, out);
-  out->append("\r\n");
-}
+  Text& operator<<(std::string_view piece) {
+    at_ = std::ranges::copy(piece, at_).out;
+    return *this;
+  }
+  Text& operator<<(char c) {
+    *at_++ = c;
+    return *this;
+  }
+  Text& operator<<(std::uint64_t number) {
+    at_ = std::to_chars(at_, at_ + kMostDigits, number).ptr;
+    return *this;
+  }
+  static constexpr std::size_t kMostDigits = 20;
+
+ private:
+  char* at_;
+};
+
+std::uint64_t Bounded(std::uint64_t number) { return std::min(number, kMaxStructured); }
 
 // A structured field's string holds printable ASCII only: the rest is percent-encoded, so that a name stays a name.
-void AppendQuoted(std::string_view name, std::string* out) {
+void WriteQuoted(std::string_view name, Text& out) {
   constexpr std::string_view kHex = "0123456789ABCDEF";
-  out->push_back('"');
+  out << '"';
   // As a rule nothing is left after this.
   const auto is_plain = [](char c) { return c >= 0x20 && c <= 0x7e && c != '"' && c != '\\'; };
   const auto* const special = std::ranges::find_if_not(name, is_plain);
-  out->append(name.substr(0, static_cast<std::size_t>(special - name.begin())));
+  out << name.substr(0, static_cast<std::size_t>(special - name.begin()));
   for (const char c : std::string_view(special, name.end())) {
     const auto byte = static_cast<unsigned char>(c);
     if (byte < 0x20 || byte > 0x7e) {
-      out->push_back('%');
-      out->push_back(kHex[byte >> 4]);
-      out->push_back(kHex[byte & 15]);
+      out << '%' << kHex[byte >> 4] << kHex[byte & 15];
       continue;
     }
-    if (c == '"' || c == '\\') out->push_back('\\');
-    out->push_back(c);
+    if (c == '"' || c == '\\') out << '\\';
+    out << c;
   }
-  out->push_back('"');
+  out << '"';
 }
 
 // pk: the 8 bytes of the subject's hash as a byte sequence, ":base64:".
-void AppendPartitionKey(std::uint64_t hash, std::string* out) {
+void WritePartitionKey(std::uint64_t hash, Text& out) {
   constexpr std::string_view kAlphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-  out->append(";pk=:");
-  for (int shift = 58; shift >= 0; shift -= 6) out->push_back(kAlphabet[(hash >> shift) & 63]);
-  out->push_back(kAlphabet[(hash << 2) & 63]);  // the last 4 bits and 2 of padding
-  out->append("=:");
+  out << ";pk=:";
+  for (int shift = 58; shift >= 0; shift -= 6) out << kAlphabet[(hash >> shift) & 63];
+  out << kAlphabet[(hash << 2) & 63] << "=:";  // the last 4 bits and 2 of padding
 }
 
-void AppendIetf(const RuleOutcome& rule, std::uint64_t t, std::string* out) {
-  out->append("RateLimit-Policy: ");
-  const std::size_t name = out->size();
-  AppendQuoted(rule.policy, out);
-  const std::size_t name_size = out->size() - name;
-  out->append(";q=");
-  AppendBounded(rule.outcome.limit, out);
-  if (rule.window_seconds > 0) {
-    out->append(";w=");
-    AppendBounded(rule.window_seconds, out);
-  }
-  if (rule.headers.partition_key) AppendPartitionKey(rule.subject_hash, out);
-  out->append("\r\nRateLimit: ");
-  out->append(*out, name, name_size);
-  out->append(";r=");
-  AppendBounded(rule.outcome.remaining, out);
-  out->append(";t=");
-  AppendBounded(t, out);
-  if (rule.headers.partition_key) AppendPartitionKey(rule.subject_hash, out);
-  out->append("\r\n");
+void WriteIetf(const RuleOutcome& rule, std::uint64_t t, Text& out) {
+  out << "RateLimit-Policy: ";
+  const char* const name = out.end();
+  WriteQuoted(rule.policy, out);
+  const std::string_view quoted(name, out.end());
+  out << ";q=" << Bounded(rule.outcome.limit);
+  if (rule.window_seconds > 0) out << ";w=" << Bounded(rule.window_seconds);
+  if (rule.headers.partition_key) WritePartitionKey(rule.subject_hash, out);
+  out << "\r\nRateLimit: " << quoted << ";r=" << Bounded(rule.outcome.remaining) << ";t=" << Bounded(t);
+  if (rule.headers.partition_key) WritePartitionKey(rule.subject_hash, out);
+  out << "\r\n";
 }
 
-void AppendDraft06(const RuleOutcome& rule, std::uint64_t reset, std::string* out) {
-  out->append("RateLimit-Limit: ");
-  AppendBounded(rule.outcome.limit, out);
-  out->append("\r\nRateLimit-Remaining: ");
-  AppendBounded(rule.outcome.remaining, out);
-  out->append("\r\nRateLimit-Reset: ");
-  AppendBounded(reset, out);
-  out->append("\r\n");
+void WriteDraft06(const RuleOutcome& rule, std::uint64_t reset, Text& out) {
+  out << "RateLimit-Limit: " << Bounded(rule.outcome.limit);
+  out << "\r\nRateLimit-Remaining: " << Bounded(rule.outcome.remaining);
+  out << "\r\nRateLimit-Reset: " << Bounded(reset) << "\r\n";
 }
 
-void AppendDraft07(const RuleOutcome& rule, std::uint64_t reset, std::string* out) {
-  out->append("RateLimit: limit=");
-  AppendBounded(rule.outcome.limit, out);
-  out->append(", remaining=");
-  AppendBounded(rule.outcome.remaining, out);
-  out->append(", reset=");
-  AppendBounded(reset, out);
-  out->append("\r\n");
+void WriteDraft07(const RuleOutcome& rule, std::uint64_t reset, Text& out) {
+  out << "RateLimit: limit=" << Bounded(rule.outcome.limit) << ", remaining=" << Bounded(rule.outcome.remaining);
+  out << ", reset=" << Bounded(reset) << "\r\n";
 }
 
 // The policy of drafts 06 and 07: 100;w=60.
-void AppendOldPolicy(const RuleOutcome& rule, std::string* out) {
+void WriteOldPolicy(const RuleOutcome& rule, Text& out) {
   if (rule.window_seconds == 0) return;
-  out->append("RateLimit-Policy: ");
-  AppendBounded(rule.outcome.limit, out);
-  out->append(";w=");
-  AppendBounded(rule.window_seconds, out);
-  out->append("\r\n");
+  out << "RateLimit-Policy: " << Bounded(rule.outcome.limit) << ";w=" << Bounded(rule.window_seconds) << "\r\n";
 }
 
 // The first whole second at which `after` nanoseconds from `now` have passed.
@@ -111,13 +104,44 @@ std::uint64_t EpochSeconds(Nanos now, std::int64_t after) {
   return at / second + (at % second == 0 ? 0 : 1);
 }
 
-void AppendXRateLimit(const RuleOutcome& rule, std::uint64_t reset, Nanos now, std::string* out) {
-  AppendLine("X-RateLimit-Limit: ", rule.outcome.limit, out);
-  AppendLine("X-RateLimit-Remaining: ", rule.outcome.remaining, out);
+void WriteXRateLimit(const RuleOutcome& rule, std::uint64_t reset, Nanos now, Text& out) {
   if (rule.headers.reset_as_epoch) {
     reset = EpochSeconds(now, std::max(rule.outcome.reset_after_ns, rule.outcome.retry_after_ns));
   }
-  AppendLine("X-RateLimit-Reset: ", reset, out);
+  out << "X-RateLimit-Limit: " << rule.outcome.limit << "\r\nX-RateLimit-Remaining: " << rule.outcome.remaining;
+  out << "\r\nX-RateLimit-Reset: " << reset << "\r\n";
+}
+
+void WriteRetryAfter(std::uint64_t seconds, Text& out) { out << "Retry-After: " << seconds << "\r\n"; }
+
+// All fields that there are, with their longest numbers, take less than 1,000 bytes; and the policy's name, each byte
+// of which is written as three at most, comes twice.
+std::size_t MostBytes(const RuleOutcome* rule) { return 1'000 + (rule == nullptr ? 0 : 6 * rule->policy.size()); }
+
+void WriteHeaders(const Decision& decision, const RuleOutcome* rule, Nanos now, Text& out) {
+  if (!decision.allowed) out << "Cache-Control: no-store\r\n";
+  const std::uint64_t retry_after = RetryAfterSeconds(decision);
+  if (rule == nullptr) {
+    if (retry_after > 0) WriteRetryAfter(retry_after, out);
+    return;
+  }
+  const HeaderPlan plan = rule->headers;
+  if (decision.allowed && !plan.on_allowed) return;
+  const bool meaningful = decision.reason != Reason::kStoreDenied && decision.reason != Reason::kStoreAllowed &&
+                          decision.reason != Reason::kStoreFull;
+  if (rule->outcome.limit != kUnlimited && meaningful) {
+    // A denied client is told the time at which its request fits: draft 11 wants Retry-After not before the end of `t`,
+    // drafts 06 and 07 want the reset not before Retry-After.
+    const std::uint64_t restored = CeilSeconds(rule->outcome.reset_after_ns);
+    const std::uint64_t reset = std::max(restored, retry_after);
+    if (plan.ietf) WriteIetf(*rule, retry_after > 0 ? retry_after : restored, out);
+    if (plan.draft06) WriteDraft06(*rule, reset, out);
+    // Draft 07 gave the field RateLimit another shape: beside the present one it would make both unreadable.
+    if (plan.draft07 && !plan.ietf) WriteDraft07(*rule, reset, out);
+    if ((plan.draft06 || plan.draft07) && !plan.ietf) WriteOldPolicy(*rule, out);
+    if (plan.x_ratelimit) WriteXRateLimit(*rule, reset, now, out);
+  }
+  if (retry_after > 0 && plan.retry_after) WriteRetryAfter(retry_after, out);
 }
 
 }  // namespace
@@ -155,30 +179,13 @@ std::uint64_t RetryAfterSeconds(const Decision& decision) {
 }
 
 void AppendRateLimitHeaders(const Decision& decision, Nanos now, std::string* out) {
-  if (!decision.allowed) out->append("Cache-Control: no-store\r\n");
-  const std::uint64_t retry_after = RetryAfterSeconds(decision);
-  const RuleOutcome* rule = decision.decider();
-  if (rule == nullptr) {
-    if (retry_after > 0) AppendLine("Retry-After: ", retry_after, out);
-    return;
-  }
-  const HeaderPlan plan = rule->headers;
-  if (decision.allowed && !plan.on_allowed) return;
-  const bool meaningful = decision.reason != Reason::kStoreDenied && decision.reason != Reason::kStoreAllowed &&
-                          decision.reason != Reason::kStoreFull;
-  if (rule->outcome.limit != kUnlimited && meaningful) {
-    // A denied client is told the time at which its request fits: draft 11 wants Retry-After not before the end of `t`,
-    // drafts 06 and 07 want the reset not before Retry-After.
-    const std::uint64_t restored = CeilSeconds(rule->outcome.reset_after_ns);
-    const std::uint64_t reset = std::max(restored, retry_after);
-    if (plan.ietf) AppendIetf(*rule, retry_after > 0 ? retry_after : restored, out);
-    if (plan.draft06) AppendDraft06(*rule, reset, out);
-    // Draft 07 gave the field RateLimit another shape: beside the present one it would make both unreadable.
-    if (plan.draft07 && !plan.ietf) AppendDraft07(*rule, reset, out);
-    if ((plan.draft06 || plan.draft07) && !plan.ietf) AppendOldPolicy(*rule, out);
-    if (plan.x_ratelimit) AppendXRateLimit(*rule, reset, now, out);
-  }
-  if (retry_after > 0 && plan.retry_after) AppendLine("Retry-After: ", retry_after, out);
+  const RuleOutcome* const rule = decision.decider();
+  const std::size_t before = out->size();
+  out->resize_and_overwrite(before + MostBytes(rule), [&](char* data, std::size_t) {
+    Text text(data + before);
+    WriteHeaders(decision, rule, now, text);
+    return static_cast<std::size_t>(text.end() - data);
+  });
 }
 
 }  // namespace weir::engine
