@@ -56,12 +56,14 @@ Result<Document> DocumentOf(const DaemonOptions& options) {
   return Document{ToYaml(config::EnvoyOnlyDocument()), "", options.envoy_files};
 }
 
-Result<config::LoadedDocument> Load(const DaemonOptions& options) {
-  const auto document = DocumentOf(options);
-  if (!document) return std::unexpected(document.error());
-  auto loaded = config::LoadDocument(document->text, document->file, document->envoy_files);
-  engine::AddCompileFaults(document->text, document->file, loaded);
-  return loaded;
+config::LoadedDocument Load(const Document& document) {
+  return config::LoadDocument(document.text, document.file, document.envoy_files);
+}
+
+// Why a document that could be read could not be compiled: all that is wrong with it, where that can be told.
+Error WhyNot(const Document& document, config::LoadedDocument& loaded, const Error& error) {
+  engine::AddCompileFaults(document.text, document.file, loaded);
+  return loaded.ok() ? error : loaded.ToError();
 }
 
 void LogWarnings(const std::vector<config::FileFault>& faults) {
@@ -222,20 +224,21 @@ Result<std::unique_ptr<Daemon>> Daemon::Start(DaemonOptions options) {
   auto parts = std::make_unique<Parts>();
   parts->clock = options.clock != nullptr ? options.clock : &SystemClock();
   parts->started = parts->clock->Now();
-  auto loaded = Load(options);
-  if (!loaded) return std::unexpected(loaded.error());
-  if (!loaded->ok()) return std::unexpected(loaded->ToError());
-  const EnterpriseRateLimitConfig* const config = &loaded->config;
-  parts->files = FilesWith(options.config_file, loaded->files);
+  const auto document = DocumentOf(options);
+  if (!document) return std::unexpected(document.error());
+  auto loaded = Load(*document);
+  if (!loaded.ok()) return std::unexpected(loaded.ToError());
+  const EnterpriseRateLimitConfig* const config = &loaded.config;
+  parts->files = FilesWith(options.config_file, loaded.files);
   parts->server_config = config->server;
   ApplyOverrides(options, parts->server_config);
   parts->options = std::move(options);
   ConfigureLogs(parts->server_config);
-  LogWarnings(loaded->faults);
 
   parts->metrics_enabled = config->analytics.metrics_enabled;
   auto limiter = RateLimiter::Create(*config, {.clock = parts->clock, .extractors = {}});
-  if (!limiter) return std::unexpected(limiter.error());
+  if (!limiter) return std::unexpected(WhyNot(*document, loaded, limiter.error()));
+  LogWarnings(loaded.faults);
   parts->limiter = std::move(*limiter);
 
   parts->PrepareFrontEnds();
@@ -315,19 +318,22 @@ Result<> Daemon::Reload() {
     log::Error("configuration refused, the old one stays in force", {{"file", file}, {"why", error.message}});
     return std::unexpected(error);
   };
-  auto loaded = Load(parts_->options);
-  if (!loaded) return refuse(loaded.error());
-  EnterpriseRateLimitConfig* const config = &loaded->config;
+  const auto document = DocumentOf(parts_->options);
+  if (!document) return refuse(document.error());
+  auto loaded = Load(*document);
+  EnterpriseRateLimitConfig* const config = &loaded.config;
   // A document that cannot be read names nothing: what the last one named is watched on.
-  std::vector<std::string> files = FilesWith(parts_->options.config_file, loaded->files);
-  if (loaded->ok() || files.size() >= parts_->files.size()) parts_->files = std::move(files);
-  if (!loaded->ok()) return refuse(loaded->ToError());
-  LogWarnings(loaded->faults);
+  std::vector<std::string> files = FilesWith(parts_->options.config_file, loaded.files);
+  if (loaded.ok() || files.size() >= parts_->files.size()) parts_->files = std::move(files);
+  if (!loaded.ok()) return refuse(loaded.ToError());
   ApplyOverrides(parts_->options, config->server);
+  if (auto applied = parts_->limiter->Apply(*config); !applied) {
+    return refuse(WhyNot(*document, loaded, applied.error()));
+  }
+  LogWarnings(loaded.faults);
   for (const std::string& name : NeedRestart(parts_->server_config, config->server)) {
     log::Warn("setting takes effect at the next start", {{"setting", name}});
   }
-  if (auto applied = parts_->limiter->Apply(*config); !applied) return refuse(applied.error());
   ConfigureLogs(config->server);
   parts_->metrics_enabled = config->analytics.metrics_enabled;
   ++parts_->reloads_ok;
