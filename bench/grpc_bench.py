@@ -137,7 +137,8 @@ def section(directory):
             results[title] = in_turns({name: lambda s=server, x=shape: ask(s[0], s[1], directory, s[2], s[3], x)
                                        for name, server in servers.items()})
             sizes = [results[title][name]["bytes"] for name in ("weir", GRPCPP, LEAST)]
-            if max(sizes) - min(sizes) > 3:
+            # Towards the end of an hour, which is the window's, the seconds that are left have fewer digits.
+            if max(sizes) - min(sizes) > 8:
                 raise SystemExit(f"answers are not of one size: {results[title]}")
     one, sixteen, shared, many = (results[title] for title in SHAPES)
     against = lambda taken, key: taken[GRPCPP][key] / taken["weir"][key]  # noqa: E731
@@ -159,7 +160,7 @@ CPU is the server's, user and system, by the kernel's books; that of envoyproxy/
 The load is bench/grpc_load.cc's: h2load needs more time for a call on a connection of its own than weir needs to answer it. It polls: a caller that sleeps
 would have the server pay for its wake-up, 10 to 15 us between two virtual cores, which over a network its own machine pays.
 "The least" (bench/grpc_least.cc) decides nothing: it is what sockets cost on this machine, which on a virtual one changes from minute to minute
-with the place of its cores (4.4 to 5.9 us a request with 16 callers, and weir against grpc++ from 2.1 to 1.9 times); the servers take turns of some seconds.
+with the place of its cores (4.4 to 5.9 us a request with 16 callers, and weir against grpc++ from 2.2 to 2.0 times); the servers take turns of some seconds.
 
 {tables}
 
