@@ -197,7 +197,7 @@ class Transport(GrpcCase):
             thread.join(PATIENCE)
         stop.set()
         counted = re.search(r'weir_grpc_requests_total\{method="/grpc.health.v1.Health/Check",code="OK"\} (\d+)', scrape.finish())
-        self.assertEqual(sum(answered), int(counted[1]))
+        self.assertEqual(sum(answered), int(counted[1]), ends)
         self.assertEqual(len(ends), 4)
         for code, details in ends:
             self.assertEqual(code, grpc.StatusCode.UNAVAILABLE, details)

@@ -90,7 +90,7 @@ class GrpcSession final : public net::Session, private BatchOwner, private Excha
   // Before nghttp2 sees the frame; false: the connection ends.
   bool OnFrame(const FrameScanner::Frame& frame);
   bool StreamTakes(const FrameScanner::Frame& frame);
-  Exchange* OnStreamBegin(std::int32_t stream);
+  Exchange* OnStreamBegin(std::int32_t stream);  // nullptr: it is not taken
   void OnHeader(Exchange& exchange, std::string_view name, std::string_view value);
   void Route(Exchange& exchange, std::string_view path);
   void OnHeadersWhole(Exchange& exchange);

@@ -83,6 +83,12 @@ Exchange* GrpcSession::OnStreamBegin(std::int32_t stream) {
     if (*it != stream) abandoned_.Add(*it);
   }
   arriving_.erase(arriving_.begin(), begun);
+  if (drained_) {
+    // The last GOAWAY, which may wait to be sent, says that it was not taken: its client asks elsewhere.
+    abandoned_.Add(stream);
+    nghttp2_submit_rst_stream(h2_, NGHTTP2_FLAG_NONE, stream, NGHTTP2_REFUSED_STREAM);
+    return nullptr;
+  }
   Exchange* const exchange = Exchanges::Acquire();
   exchange->owner = this;
   exchange->id = stream;

@@ -247,6 +247,30 @@ TEST_F(Session, DrainFinishesWhatIsInHand) {
   EXPECT_TRUE(connection->closing());
 }
 
+// A client that opens a call just behind its answer to the PING is told that the call was not taken, and so it must not
+// be: not even when both come at once.
+TEST_F(Session, NothingIsTakenAfterTheLastGoAway) {
+  Connect();
+  service.hold = true;
+  const std::int32_t before = client->Call("before");
+  Exchange();
+  connection->StartDrain();
+  const std::int32_t late = client->Call("late");
+  const std::string bytes = client->Output();
+  client->Input(connection->TakeOutput());
+  connection->Receive(client->Output() + bytes);
+  Exchange();
+  ASSERT_EQ(client->goaways.size(), 2U);
+  EXPECT_EQ(client->goaways[1].last_stream, before);
+  service.Release();
+  Exchange();
+  EXPECT_EQ(client->replies[before].Message(), "erofeb");
+  EXPECT_EQ(service.peers.size(), 1U) << "asked once";
+  EXPECT_EQ(client->replies[late].error, std::uint32_t{NGHTTP2_REFUSED_STREAM});
+
+  EXPECT_TRUE(connection->closing());
+}
+
 TEST_F(Session, DrainEndsStreams) {
   Connect();
   const std::int32_t stream = client->Request(Client::GrpcHeaders(kTalk), Framed("one"), false);
