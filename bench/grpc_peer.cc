@@ -11,10 +11,10 @@
 #include <string>
 #include <vector>
 
-#include "engine/decide.h"
+#include "engine/decide/decide.h"
 #include "engine/engine.h"
-#include "engine/rate_limit_headers.h"
 #include "envoy/service/ratelimit/v3/rls.grpc.pb.h"
+#include "headers/rate_limit_headers.h"
 #include "weir/config.h"
 #include "weir/rate_limiter.h"
 

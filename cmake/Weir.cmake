@@ -29,11 +29,15 @@ if(WEIR_MOLD)
   add_link_options(-fuse-ld=mold)
 endif()
 
-# weir_library(NAME [DEPS targets...]): the folder's *.cc, without its tests and benchmarks, as weir::NAME.
-# Its *_test.cc become the test program weir_NAME_test; *_redistest.cc become weir_NAME_redistest.
+# weir_library(NAME [ROOMS folders...] [DEPS targets...]): the *.cc of this folder and of its ROOMS, without tests and
+# benchmarks, as weir::NAME. Their *_test.cc become the test program weir_NAME_test; *_redistest.cc weir_NAME_redistest.
 function(weir_library name)
-  cmake_parse_arguments(arg "" "" "DEPS;TEST_DEPS" ${ARGN})
-  file(GLOB sources CONFIGURE_DEPENDS *.cc)
+  cmake_parse_arguments(arg "" "" "ROOMS;DEPS;TEST_DEPS" ${ARGN})
+  set(patterns *.cc)
+  foreach(room ${arg_ROOMS})
+    list(APPEND patterns ${room}/*.cc)
+  endforeach()
+  file(GLOB sources CONFIGURE_DEPENDS ${patterns})
   set(tests ${sources})
   list(FILTER sources EXCLUDE REGEX "_(test|redistest|pgtest|benchmark|fuzz)\\.cc$")
   add_library(weir_${name} STATIC ${sources})
@@ -58,8 +62,14 @@ function(weir_test name)
     # Checked just as much, and compiled in half the time.
     target_compile_options(${name} PRIVATE -O0)
   endif()
-  # Tests read their fixtures by path from the source tree.
-  target_compile_definitions(${name} PRIVATE WEIR_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
+  # Tests read their fixtures by path from the source tree. Only those that do are given the path: the others compile to
+  # the same in any checkout, and ccache finds them.
+  foreach(source ${arg_SOURCES})
+    file(STRINGS ${source} reads_the_tree REGEX WEIR_SOURCE_DIR LIMIT_COUNT 1)
+    if(reads_the_tree)
+      set_property(SOURCE ${source} APPEND PROPERTY COMPILE_DEFINITIONS WEIR_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
+    endif()
+  endforeach()
   gtest_discover_tests(${name} DISCOVERY_TIMEOUT 120 PROPERTIES TIMEOUT 300)
 endfunction()
 

@@ -6,9 +6,9 @@
 #include <string>
 #include <vector>
 
-#include "config/import_envoy.h"
-#include "config/load.h"
-#include "config/snapshot.h"
+#include "config/import/import_envoy.h"
+#include "config/snapshot/snapshot.h"
+#include "config/source/load.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   namespace config = weir::config;

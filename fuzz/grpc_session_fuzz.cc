@@ -13,10 +13,10 @@
 
 #include "base/log.h"
 #include "base/manual_clock.h"
-#include "frontends/rls/counters.h"
-#include "frontends/rls/health.h"
-#include "frontends/rls/reflection.h"
-#include "frontends/rls/session.h"
+#include "frontends/rls/health/health.h"
+#include "frontends/rls/http2/counters.h"
+#include "frontends/rls/http2/session.h"
+#include "frontends/rls/reflection/reflection.h"
 #include "net/fake_connection.h"
 
 namespace {

@@ -11,8 +11,8 @@
 
 #include "base/manual_clock.h"
 #include "engine/engine.h"
-#include "frontends/http/request_parser.h"
 #include "frontends/http/session.h"
+#include "http/request_parser.h"
 #include "net/fake_connection.h"
 #include "storage/memory/memory_store.h"
 #include "weir/config.h"

@@ -10,16 +10,16 @@
 #include <utility>
 #include <vector>
 
-#include "engine/client_address.h"
-#include "engine/counters.h"
-#include "engine/identify.h"
-#include "engine/ruleset.h"
-#include "engine/subject.h"
+#include "engine/counters/counters.h"
+#include "engine/identify/client_address.h"
+#include "engine/identify/identify.h"
+#include "engine/identify/subject.h"
+#include "engine/resolve/ruleset.h"
 #include "weir/config.h"
 
 namespace {
 
-using weir::engine::Arena;
+using weir::Arena;
 using weir::engine::Ruleset;
 
 void Require(bool holds) {

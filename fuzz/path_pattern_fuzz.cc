@@ -8,8 +8,8 @@
 #include <vector>
 
 #include "base/path.h"
-#include "config/path_pattern.h"
-#include "config/path_trie.h"
+#include "config/snapshot/path_pattern.h"
+#include "config/snapshot/path_trie.h"
 
 namespace {
 

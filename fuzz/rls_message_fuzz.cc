@@ -8,8 +8,8 @@
 #include <vector>
 
 #include "base/utf8.h"
-#include "frontends/rls/messages.h"
-#include "frontends/rls/rlqs_messages.h"
+#include "frontends/rls/envoy/messages.h"
+#include "frontends/rls/rlqs/rlqs_messages.h"
 
 namespace {
 
@@ -23,33 +23,34 @@ bool Within(std::string_view part, std::string_view whole) {
 }
 
 void TryRequest(rls::RequestKind kind, std::string_view message) {
-  rls::MessageRoom room;
-  room.entries.emplace_back();  // of a message before
-  room.descriptors.emplace_back();
-  const auto request = rls::ReadRequest(kind, message, room);
+  rls::MessageStorage storage;
+  storage.entries.emplace_back();  // of a message before
+  storage.descriptors.emplace_back();
+  const auto request = rls::ReadRequest(kind, message, storage);
   if (!request) {
     Require(request.error().code == weir::ErrorCode::kInvalidArgument && !request.error().message.empty());
-    Require(room.entries.size() == 1 && room.descriptors.size() == 1);
+    Require(storage.entries.size() == 1 && storage.descriptors.size() == 1);
     return;
   }
   Require(Within(request->domain, message) && Within(request->reservation_id, message));
   Require(request->first_descriptor == 1 && request->descriptors <= rls::kMostDescriptors && request->ttl >= 0);
-  Require(room.descriptors.size() == 1 + request->descriptors);
+  Require(storage.descriptors.size() == 1 + request->descriptors);
   std::size_t entries = 1;
-  for (std::size_t i = 1; i < room.descriptors.size(); ++i) {
-    Require(room.descriptors[i].first_entry == entries && room.descriptors[i].entries <= rls::kMostEntries);
-    entries += room.descriptors[i].entries;
+  for (std::size_t i = 1; i < storage.descriptors.size(); ++i) {
+    Require(storage.descriptors[i].first_entry == entries && storage.descriptors[i].entries <= rls::kMostEntries);
+    entries += storage.descriptors[i].entries;
   }
-  Require(room.entries.size() == entries);
+  Require(storage.entries.size() == entries);
   for (std::size_t i = 1; i < entries; ++i) {
-    Require(Within(room.entries[i].name, message) && Within(room.entries[i].value, message));
+    Require(Within(storage.entries[i].name, message) && Within(storage.entries[i].value, message));
   }
   std::string out;
   rls::ResponseWriter writer(out);
   const std::uint32_t violation = 0;
-  writer.SetDynamicMetadata({.request = *request, .room = room, .violations = {&violation, 1}, .quota_mode = true});
+  writer.SetDynamicMetadata(
+      {.request = *request, .storage = storage, .violations = {&violation, 1}, .quota_mode = true});
   writer.Finish(rls::Answer::kOk);
-  rls::MessageRoom again;
+  rls::MessageStorage again;
   (void)rls::ReadRequest(kind, out, again);
 }
 

@@ -29,7 +29,7 @@ namespace engine {
 class Engine;
 }
 namespace library {
-struct Insides;
+struct Internals;
 }
 
 // An identifier written in C++: returns the subject, or an empty view when there is none. The view must live as long as
@@ -93,7 +93,7 @@ class RateLimiter {
 
   // For front ends and metrics inside this repository.
   engine::Engine& engine();
-  library::Insides insides() const;
+  library::Internals internals() const;
 
  private:
   struct Parts;

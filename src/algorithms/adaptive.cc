@@ -37,7 +37,7 @@ struct Model {
   std::int64_t latency_long = 0;
   std::int64_t errors = 0;
   std::int64_t health = kWell;
-  Nanos heard = 0;
+  Nanos last_feedback = 0;
   std::array<Season, kHours> seasons{};
 };
 
@@ -62,7 +62,7 @@ Model Read(const Limit& limit, const Words& state) {
   model.latency_long = std::clamp<Word>(state[7], 0, kMostLatency * kLatencyOne);
   model.errors = std::clamp<Word>(state[8], 0, kWell);
   model.health = std::clamp<Word>(state[9], kLeastHealth, kWell);
-  model.heard = ClampInstant(state[10]);
+  model.last_feedback = ClampInstant(state[10]);
   for (std::size_t hour = 0; hour < kHours; ++hour) {
     const Word packed = std::clamp<Word>(state[11 + hour], 0, kMostAverage * 256 + 255);
     model.seasons[hour] = {.mean = packed / 256, .samples = packed % 256};
@@ -82,7 +82,7 @@ void Write(const Model& model, Words& state) {
   state[7] = model.latency_long;
   state[8] = model.errors;
   state[9] = model.health;
-  state[10] = model.heard;
+  state[10] = model.last_feedback;
   for (std::size_t hour = 0; hour < kHours; ++hour) {
     state[11 + hour] = model.seasons[hour].mean * 256 + model.seasons[hour].samples;
   }
@@ -144,10 +144,10 @@ Model ModelAt(const Limit& limit, const Words& state, Nanos now) {
   if (IsWhole(state) && now - model.start >= constants.forget) model = Fresh(limit);
   if (model.count > 0) Learn(limit, constants, model);
   model.learned = LearnedLimit(limit, constants, model, now);
-  if (model.heard > 0 && now - model.heard >= limit.learning_window) {
+  if (model.last_feedback > 0 && now - model.last_feedback >= limit.learning_window) {
     model.latency_short = model.latency_long = model.errors = 0;
     model.health = kWell;
-    model.heard = 0;
+    model.last_feedback = 0;
   }
   model.start = now;
   model.count = 0;
@@ -177,7 +177,7 @@ void Hear(std::uint64_t token, Nanos now, Model& model) {
       std::clamp(tolerated / std::max<std::int64_t>(1, model.latency_short), kWell / 2, kWell);
   const std::int64_t target = std::max(kLeastHealth, gradient * (kWell - model.errors) / kWell);
   model.health = TowardSurely(model.health, target, 8);
-  model.heard = std::max<Nanos>(now, 1);
+  model.last_feedback = std::max<Nanos>(now, 1);
 }
 
 Outcome Describe(const Limit& limit, const Model& model, Nanos now) {

@@ -9,13 +9,13 @@
 // Every active window's admitted count is one sample; idle time teaches nothing. Denied requests teach nothing: a
 // flood does not become normal, and a sample counts at most mean + 4 deviations + 1 once learning is over.
 //
-// State: [start, count, learned, samples, mean, deviation, short, long, errors, health, heard, season_0 .. season_23]
-// (35 words). Empty = fresh; another size too. Divisions of non-negative numbers are floors.
+// State: [start, count, learned, samples, mean, deviation, short, long, errors, health, last_feedback, season_0 ..
+// season_23] (35 words). Empty = fresh; another size too. Divisions of non-negative numbers are floors.
 //    0 start      instant the window opened            1 count   admitted in it, 0..2^53 (saturating)
 //    2 learned    limit of this window before health   3 samples how many samples, 0..N (stays at N)
 //    4 mean       of samples, in 1/256                 5 deviation mean |sample - expected|, in 1/256
 //    6 short, 7 long  latency averages, in 1/16 us, 0 = none yet   8 errors  failing share, 0..65536
-//    9 health     4096..65536 (65536 = well)          10 heard   instant of the latest feedback, 0 = never
+//    9 health     4096..65536 (65536 = well)          10 last_feedback   instant of the latest feedback, 0 = never
 //   11+h          hour h of the UTC day: mean * 256 + n, mean in 1/256 as above, n = samples of it (0..255, stays)
 // N = clamp(floor(learning_window / window), 4, 1024)  (window at least 1 ns).
 // Constants of a limit, by Constants(): N, factor = floor(adjustment_ppm * 256 / 10^6), forget = max(7 days,
@@ -34,7 +34,8 @@
 //              : clamp(ceil((E + floor(max(deviation, floor(E / 8)) * factor / 256)) / 256), min_capacity,
 //              max_capacity)
 //      with E = Expected(hour of now): what never varied may vary by an eighth, or it could never grow
-//   4. if heard > 0 and now - heard >= learning_window: short = long = errors = 0, health = 65536, heard = 0.
+//   4. if last_feedback > 0 and now - last_feedback >= learning_window: short = long = errors = 0, health = 65536,
+//   last_feedback = 0.
 //   5. start = now, count = 0.
 //   Expected(h) = season mean of h when its n >= 32, else mean.  A fresh state: all 0, but learned = capacity, health =
 //   65536.
@@ -54,7 +55,7 @@
 //   errors moved towards (error ? 65536 : 0) by 1/16, but at least by 1
 //   gradient = clamp(floor(long * 98304 / short), 32768, 65536)        (a latency up to 1.5 x normal is well)
 //   target = max(4096, floor(gradient * (65536 - errors) / 65536))
-//   health moved towards target by 1/8, but at least by 1;  heard = max(now, 1)
+//   health moved towards target by 1/8, but at least by 1;  last_feedback = max(now, 1)
 //   "at least by 1" only when they differ.
 // All numbers stay below 2^53: mean, deviation < 2^41, factor <= 4096, long < 2^31.
 // limit = effective, used = count after the decision, remaining = max(0, effective - used), reset_after = start +

@@ -12,10 +12,10 @@
 namespace weir::algorithms {
 namespace {
 
-std::uint64_t UsedOf(const Former& former, Nanos now) {
-  const Algorithm& algorithm = Of(former.limit.kind);
-  if (algorithm.shape == Shape::kWord) return algorithm.used_word(former.limit, former.word, now);
-  return algorithm.used_list(former.limit, *former.words, now);
+std::uint64_t UsedOf(const Previous& previous, Nanos now) {
+  const Algorithm& algorithm = Of(previous.limit.kind);
+  if (algorithm.shape == Shape::kWord) return algorithm.used_word(previous.limit, previous.word, now);
+  return algorithm.used_list(previous.limit, *previous.words, now);
 }
 
 void Charge(const Limit& limit, std::uint64_t cost, Nanos now, std::uint64_t token, Words& state) {
@@ -52,25 +52,25 @@ void CarryAlike(const Limit& to, const Words& there, Nanos now, std::uint64_t to
 
 }  // namespace
 
-Carried CarriedTo(const Limit& to, const Former& former, Nanos now) {
+Carried CarriedTo(const Limit& to, const Previous& previous, Nanos now) {
   now = ClampNow(now);
-  const bool alike = CarriesOver(former.limit, to);
+  const bool alike = CarriesOver(previous.limit, to);
   if (words::IsWindow(to)) {
-    return {.amount = static_cast<Nanos>(UsedOf(former, now)),
-            .end = alike ? aligned_window::Expires(former.limit, former.word) : 0};
+    return {.amount = static_cast<Nanos>(UsedOf(previous, now)),
+            .end = alike ? aligned_window::Expires(previous.limit, previous.word) : 0};
   }
-  return {.amount = alike ? gcra::Spent(former.word, now) : gcra::Increment(to, UsedOf(former, now)), .end = 0};
+  return {.amount = alike ? gcra::Spent(previous.word, now) : gcra::Increment(to, UsedOf(previous, now)), .end = 0};
 }
 
-void CarryOver(const Limit& to, const Former& former, Nanos now, Word& state) {
-  const Carried carried = CarriedTo(to, former, now);
+void CarryOver(const Limit& to, const Previous& previous, Nanos now, Word& state) {
+  const Carried carried = CarriedTo(to, previous, now);
   if (carried.amount > 0) state = words::Joined(to, state, ClampNow(now), carried.amount, carried.end);
 }
 
-void CarryOver(const Limit& to, const Former& former, Nanos now, std::uint64_t token, Words& state) {
+void CarryOver(const Limit& to, const Previous& previous, Nanos now, std::uint64_t token, Words& state) {
   now = ClampNow(now);
-  if (CarriesOver(former.limit, to)) return CarryAlike(to, *former.words, now, token, state);
-  const std::uint64_t used = UsedOf(former, now);
+  if (CarriesOver(previous.limit, to)) return CarryAlike(to, *previous.words, now, token, state);
+  const std::uint64_t used = UsedOf(previous, now);
   if (used == 0) return;
   if (Of(to.kind).expires_list(to, state) > now) return Charge(to, used, now, token, state);
   state.clear();

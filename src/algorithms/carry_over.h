@@ -1,9 +1,9 @@
-// What a rule's former self has counted, added to what the rule counts now: when a rule's numbers or its algorithm
-// change, and when a request that began before the change is charged to the former state after that has moved.
+// What a rule's previous form has counted, added to what the rule counts now: when a rule's numbers or its algorithm
+// change, and when a request that began before the change is charged to the previous state after that has moved.
 //
-// Adds the state `former`, which has not expired under its own limit, to `state` of `to`. "Here" is `state`; it is
+// Adds the state `previous`, which has not expired under its own limit, to `state` of `to`. "Here" is `state`; it is
 // absent when it has expired at `now`.
-//   Alike, CarriesOver(former.limit, to):
+//   Alike, CarriesOver(previous.limit, to):
 //     buckets        TAT' = max(TAT, now) + what is spent there: exact, whatever is here
 //     the rest       there expired under `to`: nothing changes. Here absent: what is there, as it is. Else
 //     concurrency    the live slots of both, by expiry (here first among equals), total and entries bounded as ever
@@ -23,7 +23,7 @@
 
 namespace weir::algorithms {
 
-struct Former {
+struct Previous {
   const Limit& limit;            // not of kind kUnlimited
   Word word = 0;                 // its state, when its kind has a word
   const Words* words = nullptr;  // its state, when its kind has a list
@@ -35,9 +35,9 @@ struct Carried {
       0;          // of a bucket the ns by which its TAT moves (at most to INT64_MAX), rounded up; of a window the units
   Nanos end = 0;  // aligned windows that are alike: where that one ends
 };
-Carried CarriedTo(const Limit& to, const Former& former, Nanos now);
+Carried CarriedTo(const Limit& to, const Previous& previous, Nanos now);
 // `to` has a word, a list. `token` names what a concurrency limit gets by number.
-void CarryOver(const Limit& to, const Former& former, Nanos now, Word& state);
-void CarryOver(const Limit& to, const Former& former, Nanos now, std::uint64_t token, Words& state);
+void CarryOver(const Limit& to, const Previous& previous, Nanos now, Word& state);
+void CarryOver(const Limit& to, const Previous& previous, Nanos now, std::uint64_t token, Words& state);
 
 }  // namespace weir::algorithms

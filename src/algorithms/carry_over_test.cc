@@ -16,11 +16,11 @@ namespace {
 constexpr std::uint64_t kToken = 77;
 
 void Add(Counter& here, const Counter& there, Nanos now) {
-  const Former former{.limit = there.limit(), .word = there.word, .words = &there.words};
+  const Previous previous{.limit = there.limit(), .word = there.word, .words = &there.words};
   if (Of(here.limit().kind).shape == Shape::kWord) {
-    CarryOver(here.limit(), former, now, here.word);
+    CarryOver(here.limit(), previous, now, here.word);
   } else {
-    CarryOver(here.limit(), former, now, kToken, here.words);
+    CarryOver(here.limit(), previous, now, kToken, here.words);
   }
 }
 

@@ -110,7 +110,7 @@ inline Limit RandomLimit(Kind kind, Random& random) {
   return Sanitize(limit);
 }
 
-// Any bits at all, brought into range.
+// Any bits at all, client_limit into range.
 inline Limit HostileLimit(Kind kind, Random& random) {
   const auto any = [&] {
     return random.OneIn(3) ? static_cast<std::int64_t>(random.Bits()) : random.Magnitude(INT64_MAX);

@@ -20,10 +20,10 @@
 
 #include "cli/commands.h"
 #include "cli/terminal.h"
-#include "config/import_envoy.h"
-#include "config/import_limitador.h"
-#include "config/load.h"
-#include "config/node.h"
+#include "config/document/node.h"
+#include "config/import/import_envoy.h"
+#include "config/import/import_limitador.h"
+#include "config/source/load.h"
 #include "engine/document_faults.h"
 #include "weir/config.h"
 

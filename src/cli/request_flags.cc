@@ -9,7 +9,7 @@
 
 #include "base/address.h"
 #include "cli/terminal.h"
-#include "config/country_code.h"
+#include "config/validate/country_code.h"
 
 namespace weir::cli {
 namespace {

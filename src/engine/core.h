@@ -6,11 +6,11 @@
 #include <utility>
 
 #include "base/clock.h"
-#include "engine/counters.h"
+#include "engine/batch/reservations.h"
+#include "engine/counters/counters.h"
+#include "engine/counters/unknown_domains.h"
+#include "engine/decide/failure_policy.h"
 #include "engine/engine.h"
-#include "engine/failure_policy.h"
-#include "engine/reservations.h"
-#include "engine/unknown_domains.h"
 #include "storage/store.h"
 
 namespace weir::engine {

@@ -4,11 +4,11 @@
 #include <new>
 #include <span>
 
-#include "engine/ask_rule.h"
-#include "engine/count.h"
-#include "engine/decide.h"
-#include "engine/identify.h"
-#include "engine/resolve_call.h"
+#include "engine/batch/ask_rule.h"
+#include "engine/counters/count.h"
+#include "engine/decide/decide.h"
+#include "engine/identify/identify.h"
+#include "engine/resolve/resolve_call.h"
 
 namespace weir::engine {
 namespace {
@@ -18,9 +18,9 @@ using storage::Op;
 using storage::Plan;
 using storage::PlanStatus;
 
-// Room for the plan, not touched before it is needed.
+// InlineArray for the plan, not touched before it is needed.
 template <typename T>
-struct Room {
+struct InlineArray {
   alignas(T) std::byte bytes[kInlineRules * sizeof(T)];
   T* at(std::size_t i) { return reinterpret_cast<T*>(bytes) + i; }
 };
@@ -31,8 +31,8 @@ bool ArePlain(const Ruleset& rules, const Call& call, const Resolution& resoluti
   std::size_t most = 0;
   for (const config::Rule* rule : resolution.rules) {
     const RuleUse& use = rules.UseOf(*rule);
-    if (!use.plain || (rule->former != nullptr && now <= rule->former->until)) return false;
-    if (call.brought != nullptr && IsBrought(*rule) && IsConcurrency(*call.brought)) return false;
+    if (!use.plain || (rule->previous != nullptr && now <= rule->previous->until)) return false;
+    if (call.client_limit != nullptr && IsClientLimit(*rule) && IsConcurrency(*call.client_limit)) return false;
     most += use.most_subjects;
   }
   return most <= kInlineRules;
@@ -47,9 +47,9 @@ bool DecideOne(Core& core, const Ruleset& rules, Nanos now, const HashedSubject&
   if (!ArePlain(rules, call, resolved.resolution, now)) return false;
   const bool asks = BeginDecision(core, rules, call, resolved);
 
-  Room<Item> items;
-  Room<Part> parts;
-  Room<Outcome> outcomes;
+  InlineArray<Item> items;
+  InlineArray<ItemContext> contexts;
+  InlineArray<Outcome> outcomes;
   std::uint32_t count = 0;
   if (asks) {
     Identify identify(rules.snapshot(), rules.extractors(), call.request, resolved.facts, resolved.resolution.tenant,
@@ -60,7 +60,7 @@ bool DecideOne(Core& core, const Ruleset& rules, Nanos now, const HashedSubject&
         new (items.at(count)) Item(ItemOf(use, *rule, limit, subject, call.request.cost, identify));
         // The rest goes on while the line of another subject than the expected one comes.
         if (subject.data() != expected.text.data() && rules.keeps_words()) core.store->Expect(items.at(count)->key);
-        new (parts.at(count)) Part{.use = &use};
+        new (contexts.at(count)) ItemContext{.use = &use};
         new (outcomes.at(count)) Outcome;
         ++count;
       };
@@ -75,20 +75,20 @@ bool DecideOne(Core& core, const Ruleset& rules, Nanos now, const HashedSubject&
       if (count == before) core.counters.Add(Tally::kUnidentified);
     }
   }
-  const std::span<const Part> all_parts(parts.at(0), count);
+  const std::span<const ItemContext> all_contexts(contexts.at(0), count);
   if (count > 0) {
     Plan plan{.op = call.kind == CallKind::kPeek ? Op::kPeek : Op::kCheck,
               .items = {items.at(0), count},
               .outcomes = {outcomes.at(0), count}};
-    DescribeRules(plan.items, all_parts, core.subject_secret, call.decision);
+    DescribeRules(plan.items, all_contexts, core.subject_secret, call.decision);
     (void)core.store->Apply({&plan, 1}, now, nullptr);
     const bool available = plan.status != PlanStatus::kUnavailable;
     core.failure.Seen(available, now);
-    core.failure.Note({&plan, 1}, all_parts, now);
-    const Reason failed = available ? Reason::kOk : core.failure.Decide(plan, all_parts, now);
-    Decide(plan, all_parts, count, failed, call.decision);
+    core.failure.Note({&plan, 1}, all_contexts, now);
+    const Reason failed = available ? Reason::kOk : core.failure.Decide(plan, all_contexts, now);
+    Decide(plan, all_contexts, count, failed, call.decision);
   }
-  if (Counts(call)) CountDecision(core.counters, call, all_parts, true);
+  if (Counts(call)) CountDecision(core.counters, call, all_contexts, true);
   if (core.observer != nullptr) core.observer->OnDecision(call, now);
   return true;
 }

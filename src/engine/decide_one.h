@@ -1,11 +1,11 @@
 // The hot path: one call that wants a decision now, under rules that ask for nothing out of the ordinary. Everything
-// else goes through a Batch, with the same parts and so to the same end.
+// else goes through a Batch, with the same contexts and so to the same end.
 #pragma once
 
 #include "base/clock.h"
 #include "engine/core.h"
 #include "engine/engine.h"
-#include "engine/ruleset.h"
+#include "engine/resolve/ruleset.h"
 
 namespace weir::engine {
 

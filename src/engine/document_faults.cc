@@ -2,8 +2,8 @@
 
 #include <cstdint>
 
-#include "config/snapshot.h"
-#include "engine/extractors.h"
+#include "config/snapshot/snapshot.h"
+#include "engine/identify/extractors.h"
 
 namespace weir::engine {
 

@@ -5,7 +5,7 @@
 #include <string>
 #include <string_view>
 
-#include "config/load.h"
+#include "config/source/load.h"
 
 namespace weir::engine {
 

@@ -5,13 +5,13 @@
 #include <mutex>
 #include <utility>
 
-#include "engine/batch.h"
+#include "base/publication.h"
+#include "engine/batch/batch.h"
+#include "engine/batch/throttle_batch.h"
 #include "engine/core.h"
 #include "engine/decide_one.h"
-#include "engine/publication.h"
-#include "engine/ruleset.h"
-#include "engine/subject.h"
-#include "engine/throttle_batch.h"
+#include "engine/identify/subject.h"
+#include "engine/resolve/ruleset.h"
 
 namespace weir::engine {
 namespace {
@@ -53,8 +53,8 @@ struct Engine::Parts {
   std::unique_ptr<Published<Ruleset>> rules;
 
   Result<std::shared_ptr<const Ruleset>> Compile(const EnterpriseRateLimitConfig& config,
-                                                 const config::Snapshot* former) const {
-    auto snapshot = config::Snapshot::Compile(config, former, core->clock.Now(), registered_names);
+                                                 const config::Snapshot* previous) const {
+    auto snapshot = config::Snapshot::Compile(config, previous, core->clock.Now(), registered_names);
     if (!snapshot) return std::unexpected(snapshot.error());
     return Ruleset::Create(std::move(*snapshot), registered, core->counters);
   }
@@ -127,7 +127,7 @@ bool Engine::SubmitAt(Nanos now, std::span<Call> calls, storage::Completion* don
     } while (asked < Batch::kMostCalls && !calls.empty());
     if (batch->Go()) Batch::GiveBack(batch);
   }
-  return trip.party == nullptr || trip.party->Leave();
+  return trip.group == nullptr || trip.group->Leave();
 }
 
 // Cancels what was reserved for a time that is over, before what is asked now. Some at a time: whoever asks pays for
@@ -166,7 +166,7 @@ bool Engine::Submit(std::span<Throttle> throttles, storage::Completion* done) {
     for (Throttle& throttle : some) batch->Ask(throttle);
     if (batch->Go()) ThrottleBatch::GiveBack(batch);
   }
-  return trip.party == nullptr || trip.party->Leave();
+  return trip.group == nullptr || trip.group->Leave();
 }
 
 void Engine::Run(std::span<Call> calls, const HashedSubject& expected) {
@@ -176,11 +176,11 @@ void Engine::Run(std::span<Call> calls, const HashedSubject& expected) {
 
 Result<> Engine::Apply(const EnterpriseRateLimitConfig& config) {
   const std::lock_guard lock(parts_->applying);
-  const auto former = snapshot();
-  if (!(former->document().storage.kind == config.storage.kind)) {
+  const auto previous = snapshot();
+  if (!(previous->document().storage.kind == config.storage.kind)) {
     return Fail(ErrorCode::kFailedPrecondition, "storage: a change of the store needs a restart");
   }
-  auto next = parts_->Compile(config, former.get());
+  auto next = parts_->Compile(config, previous.get());
   if (!next) return std::unexpected(next.error());
   parts_->rules->Publish(std::move(*next));
   return {};

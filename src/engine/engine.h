@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "base/clock.h"
-#include "config/snapshot.h"
+#include "config/snapshot/snapshot.h"
 #include "storage/store.h"
 #include "weir/decision.h"
 #include "weir/rate_limiter.h"
@@ -50,7 +50,7 @@ struct Call {
   bool descriptor = false;
   Join join = Join::kNone;
   // descriptor: a limit that the client brings, instead of the domain's. Sanitized.
-  const algorithms::Limit* brought = nullptr;
+  const algorithms::Limit* client_limit = nullptr;
   std::vector<ExplainStep>* trace = nullptr;  // set: every step is written down (allocates)
 
   Decision decision;  // kCheck, kPeek, kReserve, kCharge
@@ -59,7 +59,7 @@ struct Call {
   Result<> status;
   // kFeedback: how many rules were told, 0 when no adaptive rule holds for the request or the store has no room left
   // for what it would teach. While the store does not answer: those that go on with a local state.
-  std::uint32_t heard = 0;
+  std::uint32_t rules_updated = 0;
 };
 
 // A bucket whose numbers the client brings (CL.THROTTLE and its kin): no rules are consulted.

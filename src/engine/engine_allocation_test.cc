@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "engine/allocation_counter.h"
+#include "base/allocation_counter.h"
 #include "engine/engine_fixture.h"
 
 namespace weir::engine {
@@ -106,12 +106,12 @@ domains:
     values[i] = "a/rather/long/value/" + std::to_string(i);
     entries.push_back({i % 3 == 0 ? "user" : "path", values[i]});
   }
-  algorithms::Limit brought;
-  brought.kind = algorithms::Kind::kTokenBucket;
-  brought.capacity = 10;
-  brought.rate_count = 1;
-  brought.rate_period = kSecond;
-  brought = algorithms::Sanitize(brought);
+  algorithms::Limit client_limit;
+  client_limit.kind = algorithms::Kind::kTokenBucket;
+  client_limit.capacity = 10;
+  client_limit.rate_count = 1;
+  client_limit.rate_period = kSecond;
+  client_limit = algorithms::Sanitize(client_limit);
   algorithms::Limit window;  // that shares the tree's count
   window.kind = algorithms::Kind::kFixedWindow;
   window.calendar = algorithms::Calendar::kEpoch;
@@ -124,7 +124,7 @@ domains:
     calls[i].request.peer_ip = "192.0.2.1";
     calls[i].request.attributes = {&entries[i], 1};
     calls[i].join = i % 4 == 0 ? Join::kNone : i % 4 == 1 ? Join::kSameRequest : Join::kAllOrNothing;
-    if (i % 5 == 4) calls[i].brought = i % 2 == 0 ? &brought : &window;
+    if (i % 5 == 4) calls[i].client_limit = i % 2 == 0 ? &client_limit : &window;
   }
   EXPECT_EQ(Allocations(calls), 0U);
   EXPECT_EQ(Allocations({calls.data(), 1}), 0U);

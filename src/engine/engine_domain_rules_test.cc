@@ -75,12 +75,12 @@ TEST_F(DomainsTest, TheDomainsOwnRulesCountARequestOnce) {
   limit.capacity = 100;
   limit.window = 60 * kSecond;
   Call call = Of(bob);
-  call.brought = &limit;
+  call.client_limit = &limit;
   engine_->Run({&call, 1});
-  EXPECT_EQ(call.decision.rules()[0].rule, "domains.d.brought");
+  EXPECT_EQ(call.decision.rules()[0].rule, "domains.d.client_limit");
   EXPECT_EQ(call.decision.rules()[1].outcome.used, 4U) << "a limit that a client brings is the descriptor's alone";
   EXPECT_EQ(call.decision.rules()[1].outcome.limit, 6U);
-  call.brought = nullptr;
+  call.client_limit = nullptr;
   call.kind = CallKind::kCharge;
   call.request.cost = 2;
   engine_->Run({&call, 1});

@@ -6,8 +6,8 @@
 #include <vector>
 
 #include "base/log.h"
+#include "engine/counters/unknown_domains.h"
 #include "engine/engine_domains_fixture.h"
-#include "engine/unknown_domains.h"
 
 namespace weir::engine {
 namespace {
@@ -138,26 +138,26 @@ TEST_F(DomainsTest, AClientMayBringALimit) {
   larger.capacity = 5;
   const Entries entries{{"path", "/a"}};
   Call call = Of(entries);
-  call.brought = &limit;
+  call.client_limit = &limit;
   engine_->Run({&call, 1});
   ASSERT_EQ(call.decision.rule_count, 1U);
-  EXPECT_EQ(call.decision.rules()[0].rule, "domains.d.brought");
+  EXPECT_EQ(call.decision.rules()[0].rule, "domains.d.client_limit");
   EXPECT_EQ(call.decision.rules()[0].outcome.limit, 1U);
   EXPECT_EQ(call.decision.rules()[0].window_seconds, 60U);
   engine_->Run({&call, 1});
   EXPECT_FALSE(call.decision.allowed);
-  call.brought = &larger;
+  call.client_limit = &larger;
   engine_->Run({&call, 1});
   EXPECT_TRUE(call.decision.allowed);
   EXPECT_EQ(call.decision.rules()[0].outcome.used, 2U) << "another number, but the same window: the same counter";
   algorithms::Limit longer = larger;
   longer.window = 3600 * kSecond;
-  call.brought = &longer;
+  call.client_limit = &longer;
   engine_->Run({&call, 1});
   EXPECT_EQ(call.decision.rules()[0].outcome.used, 1U) << "another window is another counter";
   const Entries free{{"free", "x"}};
   call = Of(free);
-  call.brought = &limit;
+  call.client_limit = &limit;
   engine_->Run({&call, 1});
   EXPECT_EQ(call.decision.rule_count, 1U) << "it stands for the tree's rule, also an unlimited one";
   EXPECT_EQ(Left(entries), 2U) << "the tree's own counter is untouched: its windows are the clock's";
@@ -387,16 +387,16 @@ TEST_F(DomainsTest, DetailedMetricsAreBounded) {
 TEST(UnknownDomainsTest, EachIsToldOnceAndNotTooOften) {
   log::Configure(log::Level::kError, log::Format::kText);
   UnknownDomains domains;
-  EXPECT_TRUE(domains.Tell("a", 0));
-  EXPECT_FALSE(domains.Tell("a", kHour));
+  EXPECT_TRUE(domains.ShouldLog("a", 0));
+  EXPECT_FALSE(domains.ShouldLog("a", kHour));
   for (std::uint32_t i = 0; i < UnknownDomains::kMostAtOnce; ++i) {
-    EXPECT_TRUE(domains.Tell("b" + std::to_string(i), kHour)) << "some at once";
+    EXPECT_TRUE(domains.ShouldLog("b" + std::to_string(i), kHour)) << "some at once";
   }
-  EXPECT_FALSE(domains.Tell("c", kHour + kSecond - 1));
-  EXPECT_TRUE(domains.Tell("c", kHour + kSecond)) << "what was too soon is told later";
-  EXPECT_TRUE(domains.Tell("d", kHour)) << "the clock was set back";
+  EXPECT_FALSE(domains.ShouldLog("c", kHour + kSecond - 1));
+  EXPECT_TRUE(domains.ShouldLog("c", kHour + kSecond)) << "what was too soon is told later";
+  EXPECT_TRUE(domains.ShouldLog("d", kHour)) << "the clock was set back";
   int told = 0;
-  for (int i = 0; i < 5000; ++i) told += domains.Tell("x" + std::to_string(i), kDay + i * kSecond) ? 1 : 0;
+  for (int i = 0; i < 5000; ++i) told += domains.ShouldLog("x" + std::to_string(i), kDay + i * kSecond) ? 1 : 0;
   EXPECT_LE(told, 1024);
   EXPECT_GT(told, 900);
   log::Configure(log::Level::kInfo, log::Format::kText);

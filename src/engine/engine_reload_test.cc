@@ -83,10 +83,10 @@ TEST_F(EngineTest, ManyReloadsBeforeTheSubjectAsksAgain) {
   };
   Start(document(100));
   EXPECT_EQ(CountAllowed({.peer_ip = "192.0.2.1"}, 40), 40);
-  for (int change = 1; change <= config::kMostFormers; ++change) {
+  for (int change = 1; change <= config::kMostPrevious; ++change) {
     ASSERT_TRUE(engine_->Apply(ParseOrDie(document(100 + change))));
   }
-  EXPECT_EQ(CountAllowed({.peer_ip = "192.0.2.1"}, 200), 100 + config::kMostFormers - 40);
+  EXPECT_EQ(CountAllowed({.peer_ip = "192.0.2.1"}, 200), 100 + config::kMostPrevious - 40);
 }
 
 TEST_F(EngineTest, AReloadThatLiftsALimitForAWhileForgetsNothing) {
@@ -127,8 +127,8 @@ TEST_F(EngineTest, ReloadToAnotherAlgorithmUnderLoad) {
   stop = true;
   for (auto& thread : threads) thread.join();
   EXPECT_EQ(odd, 0U);
-  // A request that began under the former rules may still be charged there after a state was carried over: at most one
-  // for each thread and change.
+  // A request that began under the previous rules may still be charged there after a state was carried over: at most
+  // one for each thread and change.
   EXPECT_GE(allowed, std::min<std::uint64_t>(asked, 5000U));
   EXPECT_LE(allowed, 5000U + 3U * static_cast<std::uint64_t>(versions));
 }

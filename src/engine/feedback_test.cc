@@ -24,7 +24,7 @@ endpoints:
 
 class FeedbackTest : public EngineTest {
  protected:
-  Call Tell(Nanos latency, bool failed, const Request& request) {
+  Call Report(Nanos latency, bool failed, const Request& request) {
     Call call;
     call.kind = CallKind::kFeedback;
     call.request = request;
@@ -33,11 +33,11 @@ class FeedbackTest : public EngineTest {
     engine_->Run({&call, 1});
     return call;
   }
-  void TellOften(int times, Nanos latency, bool failed) {
+  void ReportOften(int times, Nanos latency, bool failed) {
     for (int i = 0; i < times; ++i) {
-      const Call call = Tell(latency, failed, kAlice);
+      const Call call = Report(latency, failed, kAlice);
       ASSERT_TRUE(call.status);
-      ASSERT_EQ(call.heard, 1U);
+      ASSERT_EQ(call.rules_updated, 1U);
     }
   }
   std::uint64_t Used() { return Peek({.peer_ip = "192.0.2.1", .cost = 0}).decider()->outcome.used; }
@@ -68,30 +68,30 @@ class FeedbackTest : public EngineTest {
 TEST_F(FeedbackTest, ALimitFallsWhileTheUpstreamFailsAndRecoversAfterwards) {
   Start(kAdaptive);
   EXPECT_TRUE(Check(kAlice).allowed);
-  TellOften(10, 20 * kMillisecond, false);
+  ReportOften(10, 20 * kMillisecond, false);
   EXPECT_EQ(Limit(), 100U);
-  TellOften(5, 20 * kMillisecond, true);
+  ReportOften(5, 20 * kMillisecond, true);
   const std::uint64_t falling = Limit();
   EXPECT_LT(falling, 95U);
-  TellOften(60, 20 * kMillisecond, true);
+  ReportOften(60, 20 * kMillisecond, true);
   EXPECT_EQ(Limit(), 10U) << "min_limit";
   EXPECT_EQ(Used(), 1U) << "feedback charges nothing";
   EXPECT_EQ(CountAllowed(kAlice, 50), 9) << "and the limit that results is kept";
-  TellOften(20, 20 * kMillisecond, false);
+  ReportOften(20, 20 * kMillisecond, false);
   const std::uint64_t rising = Limit();
   EXPECT_GT(rising, 30U);
   EXPECT_LT(rising, 100U);
-  TellOften(200, 20 * kMillisecond, false);
+  ReportOften(200, 20 * kMillisecond, false);
   EXPECT_EQ(Limit(), 100U);
   EXPECT_EQ(CountAllowed(kAlice, 200), 90);
 }
 
 TEST_F(FeedbackTest, ASlowUpstreamLowersTheLimitToo) {
   Start(kAdaptive);
-  TellOften(50, 20 * kMillisecond, false);
-  TellOften(20, 25 * kMillisecond, false);
+  ReportOften(50, 20 * kMillisecond, false);
+  ReportOften(20, 25 * kMillisecond, false);
   EXPECT_EQ(Limit(), 100U) << "up to half above normal is well";
-  TellOften(30, 200 * kMillisecond, false);
+  ReportOften(30, 200 * kMillisecond, false);
   EXPECT_LT(Limit(), 60U);
   EXPECT_EQ(Peek({.peer_ip = "192.0.2.2"}).decider()->outcome.limit, 100U) << "another subject's upstream is well";
   clock_.Advance(10 * kMinute);
@@ -107,9 +107,9 @@ TEST_F(FeedbackTest, IsNoDecisionAndNothingIsCounted) {
   Setup setup;
   setup.options.observer = &told;
   Start(kAdaptive, std::move(setup));
-  const Call call = Tell(kMillisecond, true, {.peer_ip = "192.0.2.1", .cost = 7});
+  const Call call = Report(kMillisecond, true, {.peer_ip = "192.0.2.1", .cost = 7});
   EXPECT_TRUE(call.status);
-  EXPECT_EQ(call.heard, 1U);
+  EXPECT_EQ(call.rules_updated, 1U);
   EXPECT_EQ(call.decision.rule_count, 0U);
   EXPECT_EQ(told.times, 0);
   const Engine::Counts counts = engine_->GetCounts();
@@ -121,9 +121,9 @@ TEST_F(FeedbackTest, DoesNothingWhereNoAdaptiveRuleHolds) {
   Start(kAdaptive);
   for (const Request& request : {Request{.peer_ip = "192.0.2.1", .path = "/free"},
                                  Request{.peer_ip = "192.0.2.1", .path = "/bucket"}, Request{}}) {
-    const Call call = Tell(kMillisecond, true, request);
+    const Call call = Report(kMillisecond, true, request);
     EXPECT_TRUE(call.status) << request.path;
-    EXPECT_EQ(call.heard, 0U) << request.path;
+    EXPECT_EQ(call.rules_updated, 0U) << request.path;
   }
   EXPECT_EQ(store_->plans_seen(), 0U);
 }
@@ -150,7 +150,8 @@ ip_rules:
   EXPECT_TRUE(Check(request).allowed);
   const Decision before = Peek(request);
   (void)store_->TakeOps();
-  for (int i = 0; i < 40; ++i) EXPECT_EQ(Tell(kMillisecond, true, request).heard, 2U) << "rules, not subjects";
+  for (int i = 0; i < 40; ++i)
+    EXPECT_EQ(Report(kMillisecond, true, request).rules_updated, 2U) << "rules, not subjects";
   const std::vector<storage::Op> ops = store_->TakeOps();
   EXPECT_EQ(ops, std::vector<storage::Op>(40, storage::Op::kCharge));
   const Decision after = Peek(request);
@@ -171,7 +172,7 @@ TEST_F(FeedbackTest, FollowsARuleThatChanges) {
   std::string changed(kAdaptive);
   changed.replace(changed.find("100"), 3, "200");
   ASSERT_TRUE(engine_->Apply(ParseOrDie(changed)));
-  TellOften(60, 20 * kMillisecond, true);
+  ReportOften(60, 20 * kMillisecond, true);
   EXPECT_LT(Limit(), 30U);
   EXPECT_EQ(Used(), 1U) << "what was used came along";
 }
@@ -182,20 +183,20 @@ TEST_F(FeedbackTest, WhileTheStoreIsAwayThePolicyDecides) {
   };
   Start(yaml("deny"));
   store_->Cut(true);
-  Call call = Tell(kMillisecond, true, kAlice);
+  Call call = Report(kMillisecond, true, kAlice);
   ASSERT_FALSE(call.status);
   EXPECT_EQ(call.status.error().code, ErrorCode::kUnavailable);
-  EXPECT_EQ(call.heard, 0U);
+  EXPECT_EQ(call.rules_updated, 0U);
 
   Start(yaml("allow"));
   store_->Cut(true);
-  call = Tell(kMillisecond, true, kAlice);
+  call = Report(kMillisecond, true, kAlice);
   EXPECT_TRUE(call.status);
-  EXPECT_EQ(call.heard, 0U) << "nobody is there to hear it";
+  EXPECT_EQ(call.rules_updated, 0U) << "nobody is there to hear it";
 
   Start(yaml("local"));
   store_->Cut(true);
-  TellOften(60, kMillisecond, true);
+  ReportOften(60, kMillisecond, true);
   EXPECT_EQ(Peek(kAlice).reason, Reason::kStoreLocal);
   EXPECT_LT(Limit(), 30U) << "the local state has heard";
   store_->Cut(false);
@@ -208,10 +209,10 @@ TEST_F(FeedbackTest, AFullStoreHearsNothingNew) {
   setup.store.full_policy = storage::memory::FullPolicy::kDenyNew;
   Start(kAdaptive, std::move(setup));
   EXPECT_TRUE(Check(kAlice).allowed);
-  const Call call = Tell(kMillisecond, true, {.peer_ip = "192.0.2.2"});
+  const Call call = Report(kMillisecond, true, {.peer_ip = "192.0.2.2"});
   EXPECT_TRUE(call.status);
-  EXPECT_EQ(call.heard, 0U);
-  EXPECT_EQ(Tell(kMillisecond, true, kAlice).heard, 1U);
+  EXPECT_EQ(call.rules_updated, 0U);
+  EXPECT_EQ(Report(kMillisecond, true, kAlice).rules_updated, 1U);
 }
 
 TEST_F(FeedbackTest, LatenciesAreReadToTheNanosecond) {
@@ -247,18 +248,18 @@ TEST_F(FeedbackTest, AnExplanationTellsWhatWasLearned) {
       "deviation is taken as 2.0; so its limit is 20, within 10 to 500. No recent feedback tells of the upstream, "
       "so the limit is 20.");
   EXPECT_EQ(Limit(), 20U);
-  TellOften(50, 20 * kMillisecond, false);
+  ReportOften(50, 20 * kMillisecond, false);
   EXPECT_TRUE(
       Learned()[0].ends_with("The upstream answers in 20 ms, normally in 20 ms, and 0.0% of requests fail: its "
                              "health is 100.0%, so the limit is 20."))
       << Learned()[0];
-  TellOften(2, 20 * kMillisecond, true);
+  ReportOften(2, 20 * kMillisecond, true);
   EXPECT_TRUE(
       Learned()[0].ends_with("The upstream answers in 20 ms, normally in 20 ms, and 12.1% of requests fail: its "
                              "health is 97.8%, so the limit is 19."))
       << Learned()[0];
   EXPECT_EQ(Limit(), 19U);
-  TellOften(60, 200 * kMillisecond, true);
+  ReportOften(60, 200 * kMillisecond, true);
   EXPECT_TRUE(Learned()[0].ends_with("so the limit is 10, the least.")) << Learned()[0];
   EXPECT_EQ(Limit(), 10U);
 }
@@ -277,7 +278,7 @@ TEST_F(FeedbackTest, AnExplanationTellsOfTheHour) {
 TEST_F(FeedbackTest, ExplainingChangesNothing) {
   Start(kAdaptive);
   Use(3, 5);
-  TellOften(5, 20 * kMillisecond, true);
+  ReportOften(5, 20 * kMillisecond, true);
   const Decision before = Peek(kAlice);
   const std::string first = Learned()[0];
   for (int i = 0; i < 20; ++i) EXPECT_EQ(Learned()[0], first);

@@ -6,7 +6,7 @@
 
 #include "analytics/event_log.h"
 #include "engine/engine.h"
-#include "library/insides.h"
+#include "library/internals.h"
 #include "library/make_store.h"
 #include "storage/memory/persistence.h"
 
@@ -20,7 +20,7 @@ struct RateLimiter::Parts {
   std::unique_ptr<engine::Engine> engine;
   // After the engine, so that it goes first: its end is the last save of the engine's store.
   std::unique_ptr<storage::memory::Persistence> persistence;
-  library::Insides insides;
+  library::Internals internals;
 
   Call Run(CallKind kind, const Request& request) {
     const HashedSubject expected = engine->Expect(request);  // first of all, to have the longest head start
@@ -60,8 +60,8 @@ Result<std::unique_ptr<RateLimiter>> RateLimiter::Create(const EnterpriseRateLim
   auto stores = library::MakeStores(config.storage);
   if (!stores) return std::unexpected(std::move(stores).error());
   auto parts = std::make_unique<Parts>();
-  parts->insides.local = stores->local.get();
-  parts->insides.redis = stores->redis;
+  parts->internals.local = stores->local.get();
+  parts->internals.redis = stores->redis;
   auto engine = engine::Engine::Create(config, std::move(stores->main),
                                        {.clock = options.clock,
                                         .extractors = std::move(options.extractors),
@@ -73,7 +73,7 @@ Result<std::unique_ptr<RateLimiter>> RateLimiter::Create(const EnterpriseRateLim
   auto persistence = Persist(config.storage, stores->memory, parts->engine->clock());
   if (!persistence) return std::unexpected(std::move(persistence).error());
   parts->persistence = std::move(*persistence);
-  parts->insides.persistence = parts->persistence.get();
+  parts->internals.persistence = parts->persistence.get();
   return std::unique_ptr<RateLimiter>(new RateLimiter(std::move(parts)));
 }
 
@@ -125,7 +125,7 @@ Result<std::uint32_t> RateLimiter::Feedback(const Request& request, std::chrono:
   call.failed = failed;
   parts_->engine->Run({&call, 1});
   if (!call.status) return std::unexpected(std::move(call.status).error());
-  return call.heard;
+  return call.rules_updated;
 }
 
 Explanation RateLimiter::Explain(const Request& request) {
@@ -145,7 +145,7 @@ Result<> RateLimiter::Apply(const EnterpriseRateLimitConfig& config) {
   return {};
 }
 
-library::Insides RateLimiter::insides() const { return parts_->insides; }
+library::Internals RateLimiter::internals() const { return parts_->internals; }
 
 engine::Engine& RateLimiter::engine() { return *parts_->engine; }
 

@@ -199,7 +199,7 @@ void SocketConnection::OnReady(std::uint32_t events) {
     Discard();
     return eof_ ? Close() : Continue();
   }
-  // Twice in a turn: the session sees the former first.
+  // Twice in a turn: the session sees the previous first.
   Take();
   if (MayRead()) ReadOnce();
   loop_.SettleLater(*this);

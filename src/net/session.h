@@ -53,10 +53,10 @@ class Session {
   // little at a time, and the connection can stop to wait for a slow reader in between.
   virtual std::size_t OnInput(std::string_view input) = 0;
 
-  // What follows OnInput: OnAsk() asks what it brought, then OnAnswer() appends what is said to it. Both come before
-  // the session is shown more, and before anything is sent. A session may do all in OnInput, but one that takes many
-  // instructions gains by this: the loop does each for all that were shown input at a time (docs/decisions/0018), so
-  // that sessions of one kind may gather in OnAsk() and ask together in the first OnAnswer(). Other calls, OnDrain()
+  // What follows OnInput: OnAsk() asks what it client_limit, then OnAnswer() appends what is said to it. Both come
+  // before the session is shown more, and before anything is sent. A session may do all in OnInput, but one that takes
+  // many instructions gains by this: the loop does each for all that were shown input at a time (docs/decisions/0018),
+  // so that sessions of one kind may gather in OnAsk() and ask together in the first OnAnswer(). Other calls, OnDrain()
   // and posted tasks among them, may come in between.
   virtual void OnAsk() {}
   virtual void OnAnswer() {}

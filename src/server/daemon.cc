@@ -9,7 +9,7 @@
 #include <mutex>
 
 #include "base/log.h"
-#include "config/load.h"
+#include "config/source/load.h"
 #include "engine/document_faults.h"
 #include "frontends/http/session.h"
 #include "frontends/resp/session.h"
@@ -143,7 +143,7 @@ struct Daemon::Parts {
 
   std::string Rendered() const {
     return RenderMetrics({.engine = &limiter->engine(),
-                          .insides = limiter->insides(),
+                          .internals = limiter->internals(),
                           .data = serving.load(std::memory_order_acquire),
                           .grpc = grpc.get(),
                           .reloads_ok = reloads_ok.load(),

@@ -6,7 +6,7 @@
 #include <string>
 #include <utility>
 
-#include "frontends/rls/reflection.h"
+#include "frontends/rls/reflection/reflection.h"
 
 namespace weir::server {
 

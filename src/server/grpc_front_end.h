@@ -9,12 +9,12 @@
 #include <vector>
 
 #include "engine/engine.h"
-#include "frontends/rls/counters.h"
-#include "frontends/rls/health.h"
-#include "frontends/rls/kuadrant_service.h"
-#include "frontends/rls/rlqs_service.h"
-#include "frontends/rls/rls_service.h"
-#include "frontends/rls/session.h"
+#include "frontends/rls/envoy/rls_service.h"
+#include "frontends/rls/health/health.h"
+#include "frontends/rls/http2/counters.h"
+#include "frontends/rls/http2/session.h"
+#include "frontends/rls/kuadrant/kuadrant_service.h"
+#include "frontends/rls/rlqs/rlqs_service.h"
 #include "weir/config.h"
 
 namespace weir::server {

@@ -7,7 +7,7 @@
 #include <string>
 
 #include "engine/engine_fixture.h"
-#include "frontends/rls/session_fixture.h"
+#include "frontends/rls/http2/session_fixture.h"
 #include "net/fake_connection.h"
 
 namespace weir::server {

@@ -9,7 +9,7 @@
 #include <utility>
 #include <vector>
 
-#include "frontends/rls/wire.h"
+#include "frontends/rls/http2/wire.h"
 #include "server/grpc_front_end.h"
 
 namespace weir::server {
@@ -111,13 +111,13 @@ void AddStore(Page& page, const storage::Store& store, std::string_view name) {
   page.Counter("weir_store_round_trips_total", "Round trips to a remote store.", stats.round_trips, labels);
 }
 
-double StateOf(storage::redis::BreakerState state) {
+double StateOf(io::BreakerState state) {
   switch (state) {
-    case storage::redis::BreakerState::kClosed:
+    case io::BreakerState::kClosed:
       return 0;
-    case storage::redis::BreakerState::kHalfOpen:
+    case io::BreakerState::kHalfOpen:
       return 0.5;
-    case storage::redis::BreakerState::kOpen:
+    case io::BreakerState::kOpen:
       break;
   }
   return 1;
@@ -224,9 +224,9 @@ std::string RenderMetrics(const MetricsSources& sources) {
   AddDecisions(page, sources.engine->GetCounts());
   const storage::Store& store = sources.engine->store();
   AddStore(page, store, store.Name());
-  if (sources.insides.local != nullptr) AddStore(page, *sources.insides.local, "local");
-  if (sources.insides.redis != nullptr) AddRedis(page, sources.insides.redis->DetailedStats());
-  if (sources.insides.persistence != nullptr) AddPersistence(page, sources.insides.persistence->Stats());
+  if (sources.internals.local != nullptr) AddStore(page, *sources.internals.local, "local");
+  if (sources.internals.redis != nullptr) AddRedis(page, sources.internals.redis->DetailedStats());
+  if (sources.internals.persistence != nullptr) AddPersistence(page, sources.internals.persistence->Stats());
   if (sources.data != nullptr) AddConnections(page, sources.data->Stats());
   if (sources.grpc != nullptr) AddGrpc(page, *sources.grpc);
   page.Counter("weir_config_reloads_total", "Configuration reloads.", sources.reloads_ok, {{"result", "ok"}});

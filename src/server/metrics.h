@@ -11,8 +11,8 @@
 
 #include "base/clock.h"
 #include "engine/engine.h"
-#include "frontends/rls/counters.h"
-#include "library/insides.h"
+#include "frontends/rls/http2/counters.h"
+#include "library/internals.h"
 #include "net/server.h"
 
 namespace weir::server {
@@ -21,7 +21,7 @@ class GrpcFrontEnd;
 
 struct MetricsSources {
   engine::Engine* engine = nullptr;   // never null
-  library::Insides insides;           // of the engine's limiter
+  library::Internals internals;       // of the engine's limiter
   const net::Server* data = nullptr;  // may be nullptr while starting
   const GrpcFrontEnd* grpc = nullptr;
   std::uint64_t reloads_ok = 0, reloads_failed = 0;

@@ -23,7 +23,7 @@ std::unique_ptr<RateLimiter> Make(const std::string& yaml) {
 }
 
 std::string Render(RateLimiter& limiter) {
-  return RenderMetrics({.engine = &limiter.engine(), .insides = limiter.insides()});
+  return RenderMetrics({.engine = &limiter.engine(), .internals = limiter.internals()});
 }
 
 // The line of one series, or all of the page when there is none.
@@ -97,7 +97,7 @@ TEST(Metrics, SavedSnapshotsAreShown) {
   const auto limiter =
       Make("global: {free_tier: {max_requests: 10, window_seconds: 60}}\nstorage: {memory: {persist_to_disk: " +
            path.string() + ", persist_interval: 1}}\n");
-  limiter->insides().persistence->WaitForSaves(1);
+  limiter->internals().persistence->WaitForSaves(1);
   const std::string page = Render(*limiter);
   EXPECT_EQ(LineOf(page, "weir_snapshot_saves_total{result=\"ok\"}"), "weir_snapshot_saves_total{result=\"ok\"} 1");
   EXPECT_EQ(LineOf(page, "weir_snapshot_saves_total{result=\"failed\"}"),

@@ -6,7 +6,7 @@
 #include <atomic>
 #include <cstdint>
 
-#include "config/snapshot.h"
+#include "config/snapshot/snapshot.h"
 
 namespace weir::server {
 

@@ -10,10 +10,10 @@
 namespace weir::server {
 namespace {
 
-std::shared_ptr<const config::Snapshot> Compile(std::string_view yaml, const config::Snapshot* former = nullptr) {
+std::shared_ptr<const config::Snapshot> Compile(std::string_view yaml, const config::Snapshot* previous = nullptr) {
   const ParsedConfig parsed = ParseConfig(yaml);
   EXPECT_TRUE(parsed.ok());
-  return config::Snapshot::Compile(parsed.config, former, 0).value();
+  return config::Snapshot::Compile(parsed.config, previous, 0).value();
 }
 
 TEST(Readiness, OneEnforcedRuleThatDeniesIsEnough) {
@@ -41,7 +41,7 @@ TEST(Readiness, AFactIsFoundOutOnceForAVersion) {
   EXPECT_EQ(found, 1);
   for (int i = 0; i < 3; ++i) EXPECT_FALSE(ask(*second));
   EXPECT_EQ(found, 2);
-  // Who still has the former one is told of that one.
+  // Who still has the previous one is told of that one.
   EXPECT_TRUE(ask(*first));
 }
 

@@ -55,7 +55,7 @@ struct Item {
   Key key;                // HashKey(rule.seed, subject)
   std::string_view rule;  // stable name of the rule with its generation: stores that need names key by rule + subject
   std::string_view subject;
-  // When the rule's numbers or algorithm changed lately: its former self. What a store has under `previous_key` it
+  // When the rule's numbers or algorithm changed lately: its previous form. What a store has under `previous_key` it
   // moves to `key` (b). nullptr: nothing to carry over.
   const Limit* previous = nullptr;
   Key previous_key;

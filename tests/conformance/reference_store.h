@@ -105,14 +105,14 @@ class ReferenceStore final : public Store {
     if (item.key == item.previous_key) return std::nullopt;
     const std::optional<State> old = Find(states, *item.previous, item.previous_key, now);
     if (!old) return std::nullopt;
-    algorithms::Former former{*item.previous};
-    if (const auto* word = std::get_if<algorithms::Word>(&old->value)) former.word = *word;
-    former.words = std::get_if<algorithms::Words>(&old->value);
+    algorithms::Previous previous{*item.previous};
+    if (const auto* word = std::get_if<algorithms::Word>(&old->value)) previous.word = *word;
+    previous.words = std::get_if<algorithms::Words>(&old->value);
     State state = Find(states, *item.limit, item.key, now).value_or(Fresh(*item.limit));
     if (auto* word = std::get_if<algorithms::Word>(&state.value)) {
-      algorithms::CarryOver(*item.limit, former, now, *word);
+      algorithms::CarryOver(*item.limit, previous, now, *word);
     } else {
-      algorithms::CarryOver(*item.limit, former, now, item.token, std::get<algorithms::Words>(state.value));
+      algorithms::CarryOver(*item.limit, previous, now, item.token, std::get<algorithms::Words>(state.value));
     }
     return state;
   }

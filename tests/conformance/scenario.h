@@ -38,8 +38,8 @@ class Dice {
 // One ask of a plan, by number: what the rules and subjects are is in the scenario.
 struct Part {
   std::uint32_t rule = 0;
-  std::uint32_t generation = 0;         // of the rule
-  std::optional<std::uint32_t> former;  // the generation named as `previous`
+  std::uint32_t generation = 0;           // of the rule
+  std::optional<std::uint32_t> previous;  // the generation named as `previous`
   std::uint32_t subject = 0;
   std::uint64_t cost = 1;
   std::uint64_t token = 0;
@@ -158,14 +158,14 @@ inline Nanos RandomAdvance(const ScenarioOptions& options, Dice& dice) {
 inline Part RandomPart(const Scenario& scenario, const ScenarioOptions& options, std::uint32_t step, Dice& dice) {
   Part part;
   part.rule = static_cast<std::uint32_t>(dice.Below(scenario.rules.size()));
-  // Generations come into force evenly over the history; now and then a late one still asks by the former.
+  // Generations come into force evenly over the history; now and then a late one still asks by the previous.
   part.generation = static_cast<std::uint32_t>(std::uint64_t{step} * options.generations / options.steps);
   if (part.generation > 0 && dice.OneIn(6)) --part.generation;
-  if (part.generation > 0 && !dice.OneIn(10)) part.former = part.generation - 1;
+  if (part.generation > 0 && !dice.OneIn(10)) part.previous = part.generation - 1;
   if (options.roll_back) {
     part.generation = static_cast<std::uint32_t>(dice.Below(options.generations));
-    part.former = static_cast<std::uint32_t>(dice.Below(options.generations));  // now and then itself
-    if (dice.OneIn(4)) part.former.reset();
+    part.previous = static_cast<std::uint32_t>(dice.Below(options.generations));  // now and then itself
+    if (dice.OneIn(4)) part.previous.reset();
   }
   part.subject = static_cast<std::uint32_t>(dice.Below(options.subjects));
   part.cost = RandomCost(dice);
@@ -245,8 +245,8 @@ inline std::string Describe(const Scenario& scenario) {
       text += fmt::format("  {}", Name(plan.op));
       for (const Part& part : plan.parts) {
         text += fmt::format(" [rule {}.{}{} subject {} cost {} token {}{}]", part.rule, part.generation,
-                            part.former ? fmt::format("<-{}", *part.former) : "", part.subject, part.cost, part.token,
-                            part.shadow ? " shadow" : "");
+                            part.previous ? fmt::format("<-{}", *part.previous) : "", part.subject, part.cost,
+                            part.token, part.shadow ? " shadow" : "");
       }
       text += '\n';
     }
@@ -272,9 +272,9 @@ class Names {
     item.rule = rules_[part.rule][part.generation];
     item.subject = subjects_[part.subject];
     item.key = HashKey(Hash64(item.rule), item.subject);
-    if (part.former) {
-      item.previous = &scenario_.rules[part.rule][*part.former];
-      item.previous_rule = rules_[part.rule][*part.former];
+    if (part.previous) {
+      item.previous = &scenario_.rules[part.rule][*part.previous];
+      item.previous_rule = rules_[part.rule][*part.previous];
       item.previous_key = HashKey(Hash64(item.previous_rule), item.subject);
     }
     item.cost = part.cost;

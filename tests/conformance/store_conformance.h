@@ -426,7 +426,7 @@ TEST_P(StoreConformance, ARolledBackChangeGivesTheUsageBack) {
   EXPECT_EQ(UsedNow(*store, first, start()), 8u);
 }
 
-// A request that began under the former rule is charged there after the state has moved.
+// A request that began under the previous rule is charged there after the state has moved.
 TEST_P(StoreConformance, WhatALateRequestIsChargedIsNeitherLostNorInTheWayOfTheRest) {
   const Limit bucket = BucketOf(20), larger = BucketOf(40), slower = BucketOf(20, 6), window = WindowOf(20),
               log = LogOf(20);

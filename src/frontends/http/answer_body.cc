@@ -4,25 +4,18 @@
 #include <array>
 #include <limits>
 
-#include "engine/rate_limit_headers.h"
-#include "frontends/http/json_reader.h"
+#include "base/append_number.h"
+#include "headers/rate_limit_headers.h"
+#include "http/json_writer.h"
+#include "http/response.h"
 
 namespace weir::http {
 namespace {
 
-using engine::AppendNumber;
-using engine::CeilMilliseconds;
-using engine::RetryAfterSeconds;
+using headers::CeilMilliseconds;
+using headers::RetryAfterSeconds;
 
 constexpr std::uint64_t kUnlimited = std::numeric_limits<std::uint64_t>::max();
-
-// Characters that stand for themselves within a JSON string.
-constexpr std::array<bool, 256> MakePlainTable() {
-  std::array<bool, 256> table{};
-  for (std::size_t c = 0x20; c < 0x7f; ++c) table[c] = c != '"' && c != '\\';
-  return table;
-}
-constexpr auto kPlain = MakePlainTable();
 
 void AppendMember(std::string_view name_and_colon, std::uint64_t value, std::string* out) {
   out->append(name_and_colon);
@@ -227,40 +220,6 @@ void AppendViolatedPolicies(const Decision& decision, std::string* out) {
 
 }  // namespace
 
-void AppendJsonString(std::string_view text, std::string* out) {
-  constexpr std::string_view kHex = "0123456789abcdef";
-  out->push_back('"');
-  std::size_t plain = 0;  // start of the run that is copied as it is
-  std::size_t at = 0;
-  while (at < text.size()) {
-    const auto byte = static_cast<unsigned char>(text[at]);
-    if (kPlain[byte]) {
-      ++at;
-      continue;
-    }
-    if (byte >= 0x80) {
-      if (const std::size_t length = Utf8Length(text.substr(at)); length > 0) {
-        at += length;
-        continue;
-      }
-    }
-    out->append(text.substr(plain, at - plain));
-    plain = ++at;
-    if (byte == '"' || byte == '\\') {
-      out->push_back('\\');
-      out->push_back(static_cast<char>(byte));
-    } else if (byte >= 0x80) {
-      out->append("\xEF\xBF\xBD");
-    } else {
-      out->append("\\u00");
-      out->push_back(kHex[byte >> 4]);
-      out->push_back(kHex[byte & 15]);
-    }
-  }
-  out->append(text.substr(plain));
-  out->push_back('"');
-}
-
 void AppendDecision(const Decision& decision, const AnswerOptions& options, const std::vector<ExplainStep>* trace,
                     std::string* out) {
   out->push_back('{');
@@ -302,61 +261,6 @@ void AppendBasicDenial(const Decision& decision, std::string* out) {
   AppendMember(",\"current\":", outcome.used, out);
   AppendMember(",\"reset_time\":", seconds, out);
   out->append("}}");
-}
-
-void AppendProblem(int status, std::string_view detail, std::string* out) {
-  out->append("{\"type\":\"about:blank\",\"title\":\"");
-  out->append(ReasonPhrase(status));
-  out->append("\",\"status\":");
-  AppendNumber(static_cast<std::uint64_t>(status), out);
-  out->append(",\"detail\":");
-  AppendJsonString(detail, out);
-  out->push_back('}');
-}
-
-std::string_view ReasonPhrase(int status) {
-  switch (status) {
-    case 100:
-      return "Continue";
-    case 200:
-      return "OK";
-    case 400:
-      return "Bad Request";
-    case 401:
-      return "Unauthorized";
-    case 403:
-      return "Forbidden";
-    case 404:
-      return "Not Found";
-    case 405:
-      return "Method Not Allowed";
-    case 409:
-      return "Conflict";
-    case 413:
-      return "Content Too Large";
-    case 414:
-      return "URI Too Long";
-    case 415:
-      return "Unsupported Media Type";
-    case 417:
-      return "Expectation Failed";
-    case 429:
-      return "Too Many Requests";
-    case 431:
-      return "Request Header Fields Too Large";
-    case 500:
-      return "Internal Server Error";
-    case 501:
-      return "Not Implemented";
-    case 503:
-      return "Service Unavailable";
-    case 504:
-      return "Gateway Timeout";
-    case 505:
-      return "HTTP Version Not Supported";
-    default:
-      return "Unknown";
-  }
 }
 
 }  // namespace weir::http

@@ -10,9 +10,6 @@
 
 namespace weir::http {
 
-// A JSON string with its quotes. Ill-formed UTF-8 becomes U+FFFD.
-void AppendJsonString(std::string_view text, std::string* out);
-
 // {"allowed":true,"limit":100,...}. `trace`: nullptr, or the steps that led to it.
 void AppendDecision(const Decision& decision, const AnswerOptions& options, const std::vector<ExplainStep>* trace,
                     std::string* out);
@@ -29,11 +26,5 @@ bool WantsBasicBody(const Decision& decision);
 // seconds.","limit":1,"current":2,
 //  "reset_time":42}}
 void AppendBasicDenial(const Decision& decision, std::string* out);
-
-// {"type":"about:blank","title":...,"status":...,"detail":...}
-void AppendProblem(int status, std::string_view detail, std::string* out);
-
-// "Too Many Requests"
-std::string_view ReasonPhrase(int status);
 
 }  // namespace weir::http

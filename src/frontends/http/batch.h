@@ -12,7 +12,7 @@
 #include <string>
 #include <vector>
 
-#include "engine/arena.h"
+#include "base/arena.h"
 #include "engine/engine.h"
 #include "frontends/http/check_body.h"
 #include "net/session.h"
@@ -37,7 +37,7 @@ enum class AnswerForm : std::uint8_t {
   kBatch,     // always 200, one object per call
   kAuth,      // forward auth
   kSettled,   // commit, cancel, refund, reset: done or why not
-  kHeard,     // feedback: how many rules were told, or why none could be
+  kFeedback,  // feedback: how many rules were told, or why none could be
 };
 
 // The answer to one HTTP request: which calls it asked and how to write it.
@@ -60,7 +60,7 @@ class Batch final : public storage::Completion, public std::enable_shared_from_t
   // Back into it. The batch must be complete.
   static void Release(std::shared_ptr<Batch> batch);
 
-  engine::Arena& arena() { return arena_; }
+  Arena& arena() { return arena_; }
   std::vector<Attribute>& pairs() { return pairs_; }
   std::vector<ParsedRequest>& scratch() { return scratch_; }
   // A copy of `text` that may be changed, with a '\0' behind it.
@@ -94,7 +94,7 @@ class Batch final : public storage::Completion, public std::enable_shared_from_t
   };
   void Clear();
 
-  engine::Arena arena_;
+  Arena arena_;
   std::vector<Attribute> pairs_;
   std::vector<ParsedRequest> scratch_;
   std::vector<engine::Call> calls_;  // only the first call_count_ are in use: constructing them is not free

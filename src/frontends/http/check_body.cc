@@ -6,8 +6,8 @@
 #include <span>
 
 #include "base/address.h"
-#include "config/country_code.h"
-#include "frontends/http/json_reader.h"
+#include "config/validate/country_code.h"
+#include "http/json_reader.h"
 
 namespace weir::http {
 namespace {

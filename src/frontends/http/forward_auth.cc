@@ -3,8 +3,8 @@
 #include <optional>
 
 #include "base/ascii.h"
-#include "engine/request_fields.h"
-#include "frontends/http/query.h"
+#include "engine/identify/request_fields.h"
+#include "http/query.h"
 
 namespace weir::http {
 namespace {
@@ -17,7 +17,7 @@ struct Names {
   bool bearer = false;
 };
 
-bool ReadQuery(std::string_view query, engine::Arena& arena, Names* names, AuthQuestion* question, std::string* error) {
+bool ReadQuery(std::string_view query, Arena& arena, Names* names, AuthQuestion* question, std::string* error) {
   std::string name, value;
   Request& request = question->request;
   while (NextParameter(&query, &name, &value)) {
@@ -149,7 +149,7 @@ bool ReadClient(const AuthInput& input, const Names& names, Request* request, st
 
 }  // namespace
 
-AuthReading ReadAuthQuestion(const AuthInput& input, engine::Arena& arena, AuthQuestion* question, std::string* error) {
+AuthReading ReadAuthQuestion(const AuthInput& input, Arena& arena, AuthQuestion* question, std::string* error) {
   Names names;
   if (!ReadQuery(TargetQuery(input.target), arena, &names, question, error)) return AuthReading::kBadQuery;
   if (!ReadOriginal(input, names, &question->request, error) || !ReadClient(input, names, &question->request, error)) {

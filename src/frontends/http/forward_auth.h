@@ -21,7 +21,7 @@
 #include <string>
 #include <string_view>
 
-#include "engine/arena.h"
+#include "base/arena.h"
 #include "weir/request.h"
 
 namespace weir::http {
@@ -45,6 +45,6 @@ enum class AuthReading : std::uint8_t {
 
 // What is decoded from the query lives in `arena`, the rest in `input`. `error`: what is wrong. After kForged
 // question->deny_status is set.
-AuthReading ReadAuthQuestion(const AuthInput& input, engine::Arena& arena, AuthQuestion* question, std::string* error);
+AuthReading ReadAuthQuestion(const AuthInput& input, Arena& arena, AuthQuestion* question, std::string* error);
 
 }  // namespace weir::http

@@ -11,7 +11,7 @@ namespace {
 
 // What was understood, as one text; or the error.
 std::string Ask(std::string_view target, std::vector<Attribute> headers, std::string_view method = "GET") {
-  engine::Arena arena;
+  Arena arena;
   AuthQuestion question;
   std::string error;
   const AuthReading reading =

@@ -6,13 +6,13 @@
 #include <utility>
 
 #include "engine/engine.h"
+#include "frontends/http/answer.h"
 #include "frontends/http/answer_body.h"
 #include "frontends/http/batch.h"
 #include "frontends/http/forward_auth.h"
-#include "frontends/http/query.h"
-#include "frontends/http/request_parser.h"
-#include "frontends/http/response.h"
 #include "frontends/http/routes.h"
+#include "http/query.h"
+#include "http/request_parser.h"
 
 namespace weir::http {
 namespace {
@@ -328,7 +328,7 @@ std::optional<Plain> HttpSession::HandleFeedback(Pending pending) {
   if (!ReadFeedbackBody(batch().CopyText(body), body.size(), &parsed, &feedback, &batch().pairs(), &error)) {
     return MakeProblem(400, error);
   }
-  pending.form = AnswerForm::kHeard;
+  pending.form = AnswerForm::kFeedback;
   pending.first_call = batch().call_count();
   pending.call_count = 1;
   engine::Call& call = batch().AddCall(engine::CallKind::kFeedback, parsed);

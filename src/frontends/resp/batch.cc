@@ -167,8 +167,8 @@ void Batch::Render(std::string* out) const {
         const engine::Call& call = calls_[reply.begin];
         if (reply.call_form == CallForm::kDecision) {
           AppendDecision(call.decision, call.trace, writer);
-        } else if (reply.call_form == CallForm::kHeard && call.status) {
-          writer.Integer(call.heard);
+        } else if (reply.call_form == CallForm::kFeedback && call.status) {
+          writer.Integer(call.rules_updated);
         } else {
           AppendStatus(call.status, writer);
         }

@@ -13,7 +13,7 @@
 #include <string_view>
 #include <vector>
 
-#include "engine/arena.h"
+#include "base/arena.h"
 #include "engine/engine.h"
 #include "frontends/resp/reply.h"
 #include "frontends/resp/throttle.h"
@@ -30,7 +30,7 @@ class BatchOwner {
   ~BatchOwner() = default;
 };
 
-enum class CallForm : std::uint8_t { kDecision, kStatus, kHeard };
+enum class CallForm : std::uint8_t { kDecision, kStatus, kFeedback };
 
 // Used on one loop's thread, but for Done(). Built with the Add functions, then Submit() once, then Render().
 class Batch final : public storage::Completion, public std::enable_shared_from_this<Batch> {
@@ -51,7 +51,7 @@ class Batch final : public storage::Completion, public std::enable_shared_from_t
   void BindPairs(std::size_t first_header, std::size_t first_attribute);
   void TraceCall();
 
-  engine::Arena& arena() { return arena_; }
+  Arena& arena() { return arena_; }
   std::vector<Attribute>& headers() { return headers_; }
   std::vector<Attribute>& attributes() { return attributes_; }
 
@@ -89,7 +89,7 @@ class Batch final : public storage::Completion, public std::enable_shared_from_t
   bool SubmitRest();
   void Clear();
 
-  engine::Arena arena_;
+  Arena arena_;
   std::string text_;
   std::vector<Reply> replies_;
   std::vector<Run> runs_;

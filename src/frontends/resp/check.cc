@@ -8,7 +8,7 @@
 #include <utility>
 
 #include "base/address.h"
-#include "config/country_code.h"
+#include "config/validate/country_code.h"
 #include "frontends/resp/commands.h"
 
 namespace weir::resp {
@@ -41,7 +41,7 @@ bool Refuse(std::string_view what, std::string_view field, std::string* error) {
   return false;
 }
 
-bool AddPair(std::string_view name, std::string_view value, engine::Arena* arena, std::size_t first,
+bool AddPair(std::string_view name, std::string_view value, Arena* arena, std::size_t first,
              std::vector<Attribute>* pairs, std::string* error) {
   if (name.empty()) return Refuse("a header or attribute needs a name before the value", value, error);
   if (pairs->size() - first == kMaxPairs) return Refuse("too many headers or attributes at", name, error);
@@ -99,7 +99,7 @@ bool ReadBool(std::string_view text, bool* value) {
 }
 
 // `feedback`: nullptr, or where to put the fields that only feedback has.
-bool ReadFields(std::span<const std::string_view> fields, engine::Arena* arena, Request* request,
+bool ReadFields(std::span<const std::string_view> fields, Arena* arena, Request* request,
                 std::vector<Attribute>* headers, std::vector<Attribute>* attributes, engine::Feedback* feedback,
                 std::string* error) {
   if (fields.size() % 2 != 0) return Refuse("no value for field", fields.back(), error);
@@ -168,12 +168,12 @@ bool ReadUnsigned(std::string_view text, std::uint64_t* value) {
   return !text.empty() && error == std::errc{} && end == text.data() + text.size();
 }
 
-bool ReadRequest(std::span<const std::string_view> fields, engine::Arena* arena, Request* request,
+bool ReadRequest(std::span<const std::string_view> fields, Arena* arena, Request* request,
                  std::vector<Attribute>* headers, std::vector<Attribute>* attributes, std::string* error) {
   return ReadFields(fields, arena, request, headers, attributes, nullptr, error);
 }
 
-bool ReadFeedback(std::span<const std::string_view> fields, engine::Arena* arena, Request* request,
+bool ReadFeedback(std::span<const std::string_view> fields, Arena* arena, Request* request,
                   std::vector<Attribute>* headers, std::vector<Attribute>* attributes, engine::Feedback* feedback,
                   std::string* error) {
   return ReadFields(fields, arena, request, headers, attributes, feedback, error);

@@ -8,7 +8,7 @@
 #include <string_view>
 #include <vector>
 
-#include "engine/arena.h"
+#include "base/arena.h"
 #include "engine/engine.h"
 #include "engine/feedback.h"
 #include "frontends/resp/reply.h"
@@ -21,11 +21,11 @@ inline constexpr std::size_t kMaxPairs = 128;
 // Reads "field value ..." into `request`: ip user tenant tier api_key country method path domain cost header:NAME
 // attr:NAME. Texts are copied into `arena`; headers and attributes are appended to the two vectors, and are not yet set
 // in `request` (the vectors still grow). False: `error` is the reply.
-bool ReadRequest(std::span<const std::string_view> fields, engine::Arena* arena, Request* request,
+bool ReadRequest(std::span<const std::string_view> fields, Arena* arena, Request* request,
                  std::vector<Attribute>* headers, std::vector<Attribute>* attributes, std::string* error);
 
 // The same with the fields latency_ms, which is needed, and failed.
-bool ReadFeedback(std::span<const std::string_view> fields, engine::Arena* arena, Request* request,
+bool ReadFeedback(std::span<const std::string_view> fields, Arena* arena, Request* request,
                   std::vector<Attribute>* headers, std::vector<Attribute>* attributes, engine::Feedback* feedback,
                   std::string* error);
 

@@ -173,7 +173,7 @@ TEST(ReadRequest, ReadsEveryField) {
                                                 "pro",
                                                 "Header:X-Team",
                                                 "red"};
-  engine::Arena arena;
+  Arena arena;
   Request request;
   std::vector<Attribute> headers, attributes;
   std::string error;

@@ -213,7 +213,7 @@ void RespSession::Feedback(Arguments arguments) {
                     &feedback, &error)) {
     return Error(error);
   }
-  engine::Call& call = batch_->AddCall(engine::CallKind::kFeedback, CallForm::kHeard, client_.protocol());
+  engine::Call& call = batch_->AddCall(engine::CallKind::kFeedback, CallForm::kFeedback, client_.protocol());
   call.request = request;
   call.latency = feedback.latency;
   call.failed = feedback.failed;

@@ -14,7 +14,7 @@
 #include <vector>
 
 #include "engine/engine_fixture.h"
-#include "frontends/rls/service.h"
+#include "frontends/rls/http2/service.h"
 
 namespace weir::rls {
 

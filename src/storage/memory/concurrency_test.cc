@@ -201,9 +201,9 @@ TEST(Concurrency, OneSubjectNamedTwiceInAPlanIsExactToo) {
   EXPECT_EQ(UsedNow(*store, ItemOf(limit, "bucket", "s"), kNow), 2000u);
 }
 
-// While a rule changes, some requests still ask by its former self and some by the new one, both ways round (the change
-// is rolled back at the same time), and some know nothing of a change. What was admitted is found again, to the last
-// one.
+// While a rule changes, some requests still ask by its previous form and some by the new one, both ways round (the
+// change is rolled back at the same time), and some know nothing of a change. What was admitted is found again, to the
+// last one.
 void LosesNothingWhileRulesChange(const Limit& first, const Limit& second, bool both_ways) {
   for (int attempt = 0; attempt < 30; ++attempt) {
     const auto store = Make();

@@ -95,9 +95,9 @@ class States {
   Counters& counters() { return counters_; }
 
  private:
-  std::optional<algorithms::Former> FormerOf(const Item& item, Nanos now);
-  bool TakeFormer(const Item& item, Nanos now, Word& word, Words& words);
-  bool RemoveFormer(const Item& item, const algorithms::Former& former);
+  std::optional<algorithms::Previous> PreviousOf(const Item& item, Nanos now);
+  bool TakePrevious(const Item& item, Nanos now, Word& word, Words& words);
+  bool RemovePrevious(const Item& item, const algorithms::Previous& previous);
   void MoveToList(const Item& item, Nanos now, const ShardLocks& locks);
   void MoveToWord(const Item& item, Nanos now);
   bool MoveWordBy(const Item& item, const algorithms::Carried& by, Nanos now, Word& here);

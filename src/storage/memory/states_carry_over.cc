@@ -8,8 +8,8 @@
 namespace weir::storage::memory {
 namespace {
 
-using algorithms::Former;
 using algorithms::Of;
+using algorithms::Previous;
 
 bool IsCarriedOver(const Item& item) {
   return item.previous != nullptr && item.previous_key != item.key && ShapeOf(item.limit->kind) != Shape::kNone &&
@@ -32,16 +32,16 @@ void States::WantLocks(const Item& item, bool to_carry_over, ShardLocks& locks) 
 }
 
 // What a move to `item` would bring: nullopt when none is due. Good until the shard of the old state changes.
-std::optional<Former> States::FormerOf(const Item& item, Nanos now) {
+std::optional<Previous> States::PreviousOf(const Item& item, Nanos now) {
   if (!IsCarriedOver(item)) return std::nullopt;
   if (ShapeOf(item.previous->kind) == Shape::kWord) {
     const Word word = cells_.Find(FingerprintOf(item.previous_key)).word;
     if (word <= now) return std::nullopt;
-    return Former{.limit = *item.previous, .word = word};
+    return Previous{.limit = *item.previous, .word = word};
   }
   const ListState* state = lists_.ShardOf(item.previous_key).Find(item.previous_key, item.previous->kind);
   if (state == nullptr || state->expires <= now) return std::nullopt;
-  return Former{.limit = *item.previous, .words = &state->words};
+  return Previous{.limit = *item.previous, .words = &state->words};
 }
 
 void States::Peek(const Item& item, std::uint64_t cost, Nanos now, Outcome& outcome, StateCopy* copy) {
@@ -52,21 +52,21 @@ void States::Peek(const Item& item, std::uint64_t cost, Nanos now, Outcome& outc
     return;
   }
   const algorithms::Ask ask{Op::kPeek, cost, now, item.token};
-  const std::optional<Former> former = item.previous == nullptr ? std::nullopt : FormerOf(item, now);
+  const std::optional<Previous> previous = item.previous == nullptr ? std::nullopt : PreviousOf(item, now);
   if (shape == Shape::kWord) {
     Word word = cells_.Find(FingerprintOf(item.key)).word;
-    if (former) algorithms::CarryOver(*item.limit, *former, now, word);
+    if (previous) algorithms::CarryOver(*item.limit, *previous, now, word);
     Fill(outcome, [&] { return words::Apply(*item.limit, ask, word); });
     return;
   }
   const Words& stored = WordsOf(item);
   Words words;
-  if (former) {
+  if (previous) {
     words = stored;
-    algorithms::CarryOver(*item.limit, *former, now, item.token, words);
+    algorithms::CarryOver(*item.limit, *previous, now, item.token, words);
   }
   // kPeek changes nothing, so a state may be lent to it.
-  Words& looked_at = former ? words : const_cast<Words&>(stored);
+  Words& looked_at = previous ? words : const_cast<Words&>(stored);
   Fill(outcome, [&] { return Of(item.limit->kind).apply_list(*item.limit, ask, looked_at); });
   if (copy == nullptr || item.limit->kind != Kind::kAdaptive) return;
   copy->now = now;
@@ -74,7 +74,7 @@ void States::Peek(const Item& item, std::uint64_t cost, Nanos now, Outcome& outc
 }
 
 void States::CarryOver(const Item& item, Nanos now, const ShardLocks& locks) {
-  if (!FormerOf(item, now)) return;
+  if (!PreviousOf(item, now)) return;
   return ShapeOf(item.limit->kind) == Shape::kWord ? MoveToWord(item, now) : MoveToList(item, now, locks);
 }
 
@@ -89,19 +89,19 @@ void States::MoveToList(const Item& item, Nanos now, const ShardLocks& locks) {
   if (!has_room && !MakeRoomFor(item, now, locks)) return;
   Word word = 0;
   Words words;
-  if (!TakeFormer(item, now, word, words)) return;
-  const Former former{.limit = *item.previous, .word = word, .words = &words};
+  if (!TakePrevious(item, now, word, words)) return;
+  const Previous previous{.limit = *item.previous, .word = word, .words = &words};
   ListState* state = shard.Find(item.key, item.limit->kind);
   if (state == nullptr) state = shard.Insert({item.key, item.limit->kind, 0, {}}, budget);
   const std::uint64_t bytes_before = ListShard::BytesOf(*state);
-  algorithms::CarryOver(*item.limit, former, now, item.token, state->words);
+  algorithms::CarryOver(*item.limit, previous, now, item.token, state->words);
   state->expires = Of(item.limit->kind).expires_list(*item.limit, state->words);
   ListShard::Account(*state, bytes_before, budget);
   if (state->expires <= now) shard.Erase(state, budget);
 }
 
 // Removes the old state and hands it out, in the one or the other shape; false when it is gone already.
-bool States::TakeFormer(const Item& item, Nanos now, Word& word, Words& words) {
+bool States::TakePrevious(const Item& item, Nanos now, Word& word, Words& words) {
   if (ShapeOf(item.previous->kind) == Shape::kList) {
     ListShard& shard = lists_.ShardOf(item.previous_key);
     ListState* state = shard.Find(item.previous_key, item.previous->kind);
@@ -128,25 +128,26 @@ void States::MoveToWord(const Item& item, Nanos now) {
   Nanos moved = 0;
   Word here = 0;
   while (true) {
-    const std::optional<Former> former = FormerOf(item, now);
-    const algorithms::Carried there = former ? algorithms::CarriedTo(*item.limit, *former, now) : algorithms::Carried{};
+    const std::optional<Previous> previous = PreviousOf(item, now);
+    const algorithms::Carried there =
+        previous ? algorithms::CarriedTo(*item.limit, *previous, now) : algorithms::Carried{};
     if (!MoveWordBy(item, {.amount = there.amount - moved, .end = there.end}, now, here)) return;
     moved = there.amount;
-    if (!former || RemoveFormer(item, *former)) return;
+    if (!previous || RemovePrevious(item, *previous)) return;
     counters_.Add(Count::kCollisions);
   }
 }
 
 // False: it has been charged since.
-bool States::RemoveFormer(const Item& item, const Former& former) {
-  if (former.words != nullptr) {
+bool States::RemovePrevious(const Item& item, const Previous& previous) {
+  if (previous.words != nullptr) {
     ListShard& shard = lists_.ShardOf(item.previous_key);
     shard.Erase(shard.Find(item.previous_key, item.previous->kind), lists_.budget());
     return true;
   }
   const std::uint64_t owner = FingerprintOf(item.previous_key);
   const CellTable::Found found = cells_.Find(owner);
-  return found.word == former.word && cells_.Swap(found.cell, owner, found.word, 0);
+  return found.word == previous.word && cells_.Swap(found.cell, owner, found.word, 0);
 }
 
 // A negative amount takes back of an earlier move, which left `here`. Also drops a state that has expired, as

@@ -19,7 +19,7 @@
 #include <utility>
 #include <vector>
 
-#include "storage/redis/backoff.h"
+#include "io/backoff.h"
 
 namespace weir::storage::redis {
 
@@ -327,7 +327,7 @@ class AsioConnection final : public Connection, public std::enable_shared_from_t
   const ConnectionOptions options_;
   TlsContext* const tls_;
   ConnectionOwner& owner_;
-  Backoff backoff_;
+  io::Backoff backoff_;
   asio::steady_timer connect_timer_, deadline_timer_, backoff_timer_;
   asio::ip::tcp::resolver resolver_;
 

@@ -34,7 +34,7 @@ constexpr std::array<std::string_view, 6> kOps = {"check", "peek", "charge", "re
 
 bool IsCounted(const Limit& limit) { return algorithms::Of(limit.kind).shape != Shape::kNone; }
 
-bool HasFormer(const Item& item) { return item.previous != nullptr && IsCounted(*item.previous); }
+bool HasPrevious(const Item& item) { return item.previous != nullptr && IsCounted(*item.previous); }
 
 // ---- words of a command ---------------------------------------------------------------------------------------------
 
@@ -204,20 +204,20 @@ char Fit(const Item& item) {
 }
 
 void AddItem(const Item& item, Op op, Nanos now, Command& command) {
-  const std::array head = {Letter(*item.limit), item.shadow ? '1' : '0', HasFormer(item) ? '1' : '0', Fit(item)};
+  const std::array head = {Letter(*item.limit), item.shadow ? '1' : '0', HasPrevious(item) ? '1' : '0', Fit(item)};
   command.Add(std::string_view(head.data(), head.size()));
   AddLimit(*item.limit, op, item.cost, item.token, now, command);
-  if (!HasFormer(item)) return;
+  if (!HasPrevious(item)) return;
 
-  const Limit& former = *item.previous;
-  const char letter = Letter(former);
-  const std::array kind = {letter, algorithms::CarriesOver(former, *item.limit) ? '1' : '0'};
+  const Limit& previous = *item.previous;
+  const char letter = Letter(previous);
+  const std::array kind = {letter, algorithms::CarriesOver(previous, *item.limit) ? '1' : '0'};
   command.Add(std::string_view(kind.data(), kind.size()));
-  AddLimit(former, Op::kPeek, 0, item.token, now, command);
+  AddLimit(previous, Op::kPeek, 0, item.token, now, command);
   if (letter == 'g') {
-    AddRate(former, command);
-    command.Add(Bounded(former.capacity));
-    AddInstant(command, gcra::Burst(former));
+    AddRate(previous, command);
+    command.Add(Bounded(previous.capacity));
+    AddInstant(command, gcra::Burst(previous));
   }
   if (head[0] == 'g') AddRate(*item.limit, command);
 }
@@ -368,7 +368,7 @@ void EncodePlan(const Plan& plan, Nanos now, const Encoding& encoding, ScriptBy 
 
   std::int64_t keys = 0;
   for (const Item& item : plan.items) {
-    if (IsCounted(*item.limit)) keys += HasFormer(item) ? 2 : 1;
+    if (IsCounted(*item.limit)) keys += HasPrevious(item) ? 2 : 1;
   }
   command.Add(keys);
   std::string name;
@@ -380,7 +380,7 @@ void EncodePlan(const Plan& plan, Nanos now, const Encoding& encoding, ScriptBy 
   for (const Item& item : plan.items) {
     if (!IsCounted(*item.limit)) continue;
     add_key(item.rule, item.subject, item.key);
-    if (HasFormer(item)) add_key(item.previous_rule, item.subject, item.previous_key);
+    if (HasPrevious(item)) add_key(item.previous_rule, item.subject, item.previous_key);
   }
 
   command.Add(kOps[static_cast<std::size_t>(plan.op)]);

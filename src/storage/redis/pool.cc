@@ -63,7 +63,7 @@ struct Pool::Parts final : ConnectionOwner {
 
   // ---- any thread; written by the I/O thread ----
   std::atomic<bool> serving{false};  // the breaker is closed
-  std::atomic<BreakerState> breaker_state{BreakerState::kOpen};
+  std::atomic<io::BreakerState> breaker_state{io::BreakerState::kOpen};
   std::atomic<std::uint32_t> ready_count{0};
   std::atomic<Nanos> offset{0}, offset_round_trip{0};
 
@@ -77,7 +77,7 @@ struct Pool::Parts final : ConnectionOwner {
   std::optional<asio::executor_work_guard<asio::io_context::executor_type>> work{io.get_executor()};
   std::set<const Connection*> loading;  // a SCRIPT LOAD is under way; outlives the exchanges that connections hold
   std::vector<std::shared_ptr<Connection>> connections;
-  Breaker breaker;
+  io::Breaker breaker;
   asio::steady_timer probe_timer{io}, clock_timer{io};
   ClockOffset measured_clock;
   std::mt19937_64 random{std::random_device{}()};
@@ -207,7 +207,7 @@ void Pool::Parts::OnLost(Connection&, bool was_ready, std::string_view why) {
   } else {
     Bump(counters.connect_failures);
   }
-  if (LeastLoaded() == nullptr && breaker.state() != BreakerState::kOpen) breaker.Trip(SteadyNow(), Jitter());
+  if (LeastLoaded() == nullptr && breaker.state() != io::BreakerState::kOpen) breaker.Trip(SteadyNow(), Jitter());
   BreakerChanged(why);
   FirstWord();
 }
@@ -251,15 +251,15 @@ void Pool::Parts::FirstWord() {
 // Publishes what became of the breaker, and sees to the next probe.
 void Pool::Parts::BreakerChanged(std::string_view why) {
   if (stopping) return;
-  const BreakerState state = breaker.state();
+  const io::BreakerState state = breaker.state();
   breaker_state = state;
   counters.breaker_opened = breaker.opened();
-  serving.store(state == BreakerState::kClosed, std::memory_order_release);
-  if (state == BreakerState::kClosed && reported_down) {
+  serving.store(state == io::BreakerState::kClosed, std::memory_order_release);
+  if (state == io::BreakerState::kClosed && reported_down) {
     reported_down = false;
     log::Info("redis store is serving again", {{"url", Describe(url)}});
   }
-  if (state != BreakerState::kOpen) return;
+  if (state != io::BreakerState::kOpen) return;
   if (!reported_down) {
     reported_down = true;
     log::Warn("redis store is not serving", {{"url", Describe(url)}, {"why", std::string(why)}});
@@ -312,7 +312,7 @@ Pool::~Pool() {
 }
 
 bool Pool::serving() const { return parts_->serving.load(std::memory_order_acquire); }
-BreakerState Pool::breaker_state() const { return parts_->breaker_state; }
+io::BreakerState Pool::breaker_state() const { return parts_->breaker_state; }
 std::uint32_t Pool::ready_count() const { return parts_->ready_count; }
 Nanos Pool::clock_offset() const { return parts_->offset; }
 Nanos Pool::clock_round_trip() const { return parts_->offset_round_trip; }

@@ -14,7 +14,7 @@
 #include <vector>
 
 #include "base/clock.h"
-#include "storage/redis/breaker.h"
+#include "io/breaker.h"
 #include "storage/redis/connection.h"
 #include "storage/redis/counters.h"
 #include "storage/redis/redis_store.h"
@@ -38,7 +38,7 @@ class Pool {
 
   // ---- any thread ----
   bool serving() const;
-  BreakerState breaker_state() const;
+  io::BreakerState breaker_state() const;
   std::uint32_t ready_count() const;  // connections
   Nanos clock_offset() const;         // 0 with ClockSource::kCaller
   Nanos clock_round_trip() const;

@@ -15,7 +15,7 @@
 #include <memory>
 #include <string>
 
-#include "storage/redis/breaker.h"
+#include "io/breaker.h"
 #include "storage/redis/resp.h"
 #include "storage/store.h"
 #include "weir/result.h"
@@ -39,7 +39,7 @@ struct RedisStoreOptions {
   std::uint32_t max_in_flight = 4096;          // plans; 1..1,000,000
   Nanos backoff_min = 50 * kMillisecond;       // between attempts to connect
   Nanos backoff_max = 2 * kSecond;
-  BreakerOptions breaker;
+  io::BreakerOptions breaker;
   // A key lives at least this much longer than its state has meaning: room for clocks that differ.
   Nanos ttl_margin = 10 * kSecond;
   std::size_t max_reply_bytes = 64 << 20;  // a longer reply closes the connection
@@ -63,7 +63,7 @@ struct RedisStats {
   std::uint64_t breaker_opened = 0;
   std::uint32_t connections_ready = 0;  // now
   std::uint32_t in_flight = 0;          // plans, now
-  BreakerState breaker = BreakerState::kOpen;
+  io::BreakerState breaker = io::BreakerState::kOpen;
   Nanos clock_offset = 0;      // server's clock less this machine's; 0 with ClockSource::kCaller
   Nanos clock_round_trip = 0;  // the offset is at most half of this wrong
 };

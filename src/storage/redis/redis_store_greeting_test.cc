@@ -3,7 +3,7 @@
 #include <cstdlib>
 #include <string>
 
-#include "storage/redis/courteous_server.h"
+#include "storage/redis/greeting_server.h"
 #include "storage/redis/redis_store.h"
 
 namespace weir::storage::redis {
@@ -47,7 +47,7 @@ TEST_F(RedisStoreGreetingTest, AServerThatAcceptsAndSaysNothingIsGivenUp) {
 TEST_F(RedisStoreGreetingTest, WithTheServersClockTimesAreCorrectedByTheMeasuredOffset) {
   constexpr Nanos kAhead = 100 * kHour;
   FakeServer server([](const Words& words) -> Answer {
-    if (words[0] != "TIME") return IsPlan(words) ? Answer{kAdmitted} : Courteous(words);
+    if (words[0] != "TIME") return IsPlan(words) ? Answer{kAdmitted} : Greeting(words);
     const Nanos now = SystemClock().Now() + kAhead;
     const std::string seconds = std::to_string(now / kSecond), micros = std::to_string(now % kSecond / kMicrosecond);
     return {"*2\r\n$" + std::to_string(seconds.size()) + "\r\n" + seconds + "\r\n$" + std::to_string(micros.size()) +

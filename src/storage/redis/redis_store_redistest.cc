@@ -272,7 +272,7 @@ TEST(RedisStoreLive, KilledAndStartedAgainItServesWithoutARestart) {
     EXPECT_EQ(store->DetailedStats().breaker_opened, round);
     server.Start();
     EXPECT_TRUE(BecomesUp(*store));
-    EXPECT_EQ(store->DetailedStats().breaker, BreakerState::kClosed);
+    EXPECT_EQ(store->DetailedStats().breaker, io::BreakerState::kClosed);
   }
   running = false;
   for (std::thread& client : clients) client.join();

@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "algorithms/adaptive.h"
-#include "storage/redis/courteous_server.h"
+#include "storage/redis/greeting_server.h"
 
 namespace weir::storage::redis {
 namespace {
@@ -235,7 +235,7 @@ TEST_F(RedisStoreTest, ManyPlansThatMissTheScriptShareOneLoad) {
   std::atomic<bool> there = false;
   FakeServer server([&](const Words& words) -> Answer {
     if (words[0] == "SCRIPT") there = words.size() > 2 && there.load();
-    if (!IsPlan(words)) return Courteous(words);
+    if (!IsPlan(words)) return Greeting(words);
     return {there ? kAdmitted : "-NOSCRIPT No matching script. Please use EVAL.\r\n"};
   });
   const auto store = MakeStore(ImpatientOptions(server.url()));
@@ -252,7 +252,7 @@ TEST_F(RedisStoreTest, WhereScriptLoadIsForbiddenTheScriptIsBroughtAlong) {
   FakeServer server([&](const Words& words) -> Answer {
     if (words[0] == "SCRIPT") return {"-NOPERM this user has no permissions to run the 'script' command\r\n"};
     if (words[0] == "EVALSHA") return {"-NOSCRIPT No matching script. Please use EVAL.\r\n"};
-    return words[0] == "EVAL" ? Answer{kAdmitted} : Courteous(words);
+    return words[0] == "EVAL" ? Answer{kAdmitted} : Greeting(words);
   });
   const auto store = MakeStore(ImpatientOptions(server.url()));
   EXPECT_EQ(Check(*store, One()).status, PlanStatus::kOk);
@@ -286,7 +286,7 @@ TEST_F(RedisStoreTest, AReplicaIsLeftForWhateverTheNameLeadsToNext) {
   const auto server = std::make_unique<FakeServer>([&](const Words& words) -> Answer {
     if (replica && (IsPlan(words) || words[0] == "SET"))
       return {"-READONLY You can't write against a read only replica.\r\n"};
-    return IsPlan(words) ? Answer{kAdmitted} : Courteous(words);
+    return IsPlan(words) ? Answer{kAdmitted} : Greeting(words);
   });
   const auto store = MakeStore(ImpatientOptions(server->url()));
   replica = true;
@@ -339,7 +339,7 @@ TEST_F(RedisStoreTest, TheBreakerOpensAddsNoLatencyAndClosesByItself) {
   FakeServer server([&](const Words& words) -> Answer {
     if (IsPlan(words) || words[0] == "SET")
       return {sick ? "-BUSY Redis is busy running a script.\r\n" : IsPlan(words) ? kAdmitted : "+OK\r\n"};
-    return Courteous(words);
+    return Greeting(words);
   });
   RedisStoreOptions options = ImpatientOptions(server.url());
   options.breaker.failures_to_open = 3;
@@ -392,7 +392,7 @@ TEST_F(RedisStoreTest, OneOfSeveralConnectionsDownIsDegraded) {
   std::atomic<bool> full = false;
   FakeServer server([&](const Words& words) -> Answer {
     if (words[0] == "PING" && full && ++greeted > 1) return {"-ERR max number of clients reached\r\n", After::kClose};
-    return IsPlan(words) ? Answer{kAdmitted} : Courteous(words);
+    return IsPlan(words) ? Answer{kAdmitted} : Greeting(words);
   });
   full = true;
   RedisStoreOptions options = ImpatientOptions(server.url());

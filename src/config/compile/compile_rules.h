@@ -1,0 +1,118 @@
+// From a rule as written, and the rules that it inherits from, to a Rule of a snapshot.
+#pragma once
+
+#include <absl/container/flat_hash_map.h>
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "config/snapshot/snapshot.h"
+#include "weir/config.h"
+
+namespace weir::config {
+
+// Faults of a compilation; at most kMost are kept, since a thousand lines help nobody.
+class FaultList {
+ public:
+  void Add(std::string path, std::string message, std::string hint = {});
+  bool empty() const { return faults_.empty(); }
+  const std::vector<Fault>& faults() const { return faults_; }
+  Error ToError() const;  // a line each
+
+ private:
+  static constexpr std::size_t kMost = 100;
+  std::vector<Fault> faults_;
+  std::size_t left_out_ = 0;
+};
+
+// Identifiers, compiled; keeps the list of distinct extractors.
+class IdentifierCompiler {
+ public:
+  // `registered`: names of C++ extractors. `prefixes`: what addresses are cut to, part of what a subject means.
+  IdentifierCompiler(std::span<const std::string> registered, const IpRules& prefixes, FaultList& faults);
+
+  Identifier Compile(const EnhancedIdentifier& identifier, std::string_view path);
+  std::uint64_t HashOf(const Identifier& identifier) const;
+  std::vector<std::string> TakeExtractors() { return std::move(extractors_); }
+
+ private:
+  Identifier CompileAt(const EnhancedIdentifier& identifier, std::string_view path, int depth);
+  std::uint32_t ExtractorIndex(const std::string& extractor, std::string_view path);
+  void CheckExtractor(const std::string& extractor, std::string_view path);
+
+  std::span<const std::string> registered_;
+  std::uint32_t ipv4_prefix_;
+  std::uint32_t ipv6_prefix_;
+  FaultList& faults_;
+  std::vector<std::string> extractors_;
+  absl::flat_hash_map<std::string, std::uint32_t> extractor_index_;
+};
+
+// Compiles rules one after another into a list whose addresses stay what they are.
+class RuleCompiler {
+ public:
+  // `capacity`: how many rules there will be at most.
+  RuleCompiler(const EnterpriseRateLimitConfig& document, std::span<const std::string> registered_extractors,
+               const Snapshot* previous, Nanos now, std::size_t capacity, FaultList& faults);
+
+  // `inherited` has what all levels write (inherit.h), not yet the defaults. Always appends a rule, also with faults.
+  // Level kDomain: without an identifier of its own its subject is the descriptor that `descriptor` tells of.
+  const Rule& Add(std::string_view path, Level level, const RateLimitRule& inherited,
+                  std::unique_ptr<const DescriptorPath> descriptor = nullptr);
+  // The same of one of a list, whose path has its place in the list and so says little: once all are added, FollowList
+  // finds their previous forms. `before` is the list as it was; there a rule follows the one that meant the same,
+  // wherever it was, and else the one of its path or place, if that meant the same subjects and nobody follows it.
+  const Rule& AddToList(std::string_view path, Level level, const RateLimitRule& inherited,
+                        std::unique_ptr<const DescriptorPath> descriptor = nullptr);
+  void FollowList(std::size_t first, std::span<const Rule> before);
+  std::size_t size() const { return rules_.size(); }
+  std::span<const Rule> Since(std::size_t first) const { return std::span(rules_).subspan(first); }
+
+  // Tells the log when previous forms of them were cut off.
+  std::vector<Rule> TakeRules();
+  std::vector<std::string> TakeExtractors() { return identifiers_.TakeExtractors(); }
+
+ private:
+  const Rule* Before(std::string_view path) const;
+  Rule& Append(std::string_view path, Level level, const RateLimitRule& inherited,
+               std::unique_ptr<const DescriptorPath> descriptor, const Rule* before);
+  void SetIdentifier(Rule& rule, const RateLimitRule& inherited, const RateLimitRule& complete);
+  void SetLimit(Rule& rule, const RateLimitRule& complete);
+  void SetSchedule(Rule& rule, const RateLimitRule& complete);
+  void SetPenalty(Rule& rule, const PenaltyConfig& penalties, const Rule* before);
+  void SetNames(Rule& rule, const RateLimitRule& complete, const Rule* before);
+  void SetPrevious(Rule& rule, const Rule* before);
+  // The chain that a rule of `generation` follows. `before`: how it was until now (a limit of kind kUnlimited: it
+  // counted nothing), and what that had followed.
+  std::shared_ptr<const PreviousRule> PreviousOf(const PreviousRule& before, std::string_view path,
+                                                 std::string_view generation);
+
+  const EnterpriseRateLimitConfig& document_;
+  const Nanos now_;
+  FaultList& faults_;
+  IdentifierCompiler identifiers_;
+  absl::flat_hash_map<std::string_view, const Rule*> before_;  // by path
+  std::vector<Rule> rules_;
+  std::size_t cut_chains_ = 0;          // rules (and penalties) whose previous forms are more than kMostPrevious
+  std::string_view cut_path_;           // of one of them
+  std::vector<std::string_view> list_;  // in FollowList: the generations of the list, also of penalties
+  std::string text_;                    // being built; kept for its room
+};
+
+// Time after which no state of this limit says more than a fresh one, whatever happened until now; of buckets,
+// with debt of at most their capacity. `limit` is sane.
+Nanos StateLifetime(const algorithms::Limit& limit);
+
+// path + '@' + 16 hex digits of a hash over the limit (its time zone by name) and the identifier: the
+// same on every machine.
+void AppendGeneration(std::string_view path, const algorithms::Limit& limit, std::uint64_t identifier_hash,
+                      std::string& out);
+
+HeaderPlan PlanOf(const HeaderConfig& headers);
+
+}  // namespace weir::config

@@ -1,0 +1,23 @@
+// The steps behind ParseConfig and ValidateConfig, for those inside weir that need them apart.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "config/document/node.h"
+#include "weir/config.h"
+
+namespace weir::config {
+
+// Structure only: fields, types, ranges, spellings. Exactly what the JSON Schema can say, and faults in document order.
+std::vector<Fault> ReadDocument(const Node& root, EnterpriseRateLimitConfig& config);
+
+// Meaning: references, networks, zones, patterns, contradictions. `root` gives the lines; an empty tree gives none.
+// Faults in no particular order.
+std::vector<Fault> Validate(const EnterpriseRateLimitConfig& config, const Node& root);
+
+// What differs from the defaults.
+Node WriteDocument(const EnterpriseRateLimitConfig& config);
+
+}  // namespace weir::config

@@ -1,0 +1,261 @@
+#include "config/document/schema.h"
+
+namespace weir::config {
+namespace {
+
+Ref<std::vector<std::string>> Networks() {
+  return ListOf(Text({"^[0-9A-Fa-f:.]+(/[0-9]{1,3})?$", "an address or a network such as 10.0.0.0/8", "network"}));
+}
+Ref<std::vector<std::string>> Names(std::string words) { return ListOf(Text(NameRule(std::move(words)))); }
+
+Ref<GlobalLimits> GlobalType() {
+  auto burst = std::make_shared<Record<BurstConfig>>(
+      "burst", "Multiplies the capacity of token and leaky buckets that do not write their own.");
+  burst->With("enabled", &BurstConfig::enabled, Bool(), "Whether it does.")
+      .With("multiplier", &BurstConfig::multiplier, Real({.min = 1, .max = 1000}), "By how much.");
+  auto record = std::make_shared<Record<GlobalLimits>>(
+      "global",
+      "The limits of requests that no tenant or user rule covers, by tier. Other tiers inherit from free_tier.");
+  record
+      ->With("free_tier", &GlobalLimits::free_tier, RuleType(),
+             "For requests without a (known) tier, and for tier `free`.", "required")
+      .With("pro_tier", &GlobalLimits::pro_tier, RuleType(), "For tier `pro`.", "as free_tier")
+      .With("enterprise_tier", &GlobalLimits::enterprise_tier, RuleType(), "For tier `enterprise`.", "as free_tier")
+      .With("tiers", &GlobalLimits::tiers, MapOf(RuleType(), NameRule("tier")), "Further tiers.")
+      .With("burst", &GlobalLimits::burst, burst, "Burst allowance.")
+      .With("penalties", &GlobalLimits::penalties, PenaltyType(), "For rules that write none.");
+  return record;
+}
+
+Ref<TenantLimits> TenantType() {
+  auto record = std::make_shared<Record<TenantLimits>>("tenant", "Limits of one organisation.");
+  record->With("tier", &TenantLimits::tier, Opt(Text(NameRule("tier"))), "The tier of its requests.")
+      .With("rule", &TenantLimits::rule, Opt(RuleType()), "For each subject of the tenant; inherits from its tier.")
+      .With("aggregate", &TenantLimits::aggregate, Opt(RuleType()),
+            "One budget that the whole tenant shares; holds beside every other rule and inherits no numbers.")
+      .With("quotas", &TenantLimits::quotas, ListOf(QuotaType()), "Allowances that the whole tenant shares.");
+  return record;
+}
+
+Ref<UserLimits> UserType() {
+  auto record = std::make_shared<Record<UserLimits>>("user", "Limits of one user.");
+  record->With("tier", &UserLimits::tier, Opt(Text(NameRule("tier"))), "The tier of the user's requests.")
+      .With("tenant", &UserLimits::tenant, Opt(Text(NameRule("tenant"))), "The tenant that the user belongs to.")
+      .With("rule", &UserLimits::rule, Opt(RuleType()), "Replaces the tenant's or tier's rule, and inherits from it.")
+      .With("quotas", &UserLimits::quotas, ListOf(QuotaType()), "Allowances of this user.")
+      .With("exempt", &UserLimits::exempt, Bool(), "The user is never limited.");
+  return record;
+}
+
+Ref<EndpointLimits> EndpointType() {
+  auto record = std::make_shared<Record<EndpointLimits>>(
+      "endpoint", "Limits of the paths that match a pattern; the most specific pattern that matches holds.");
+  record
+      ->With("methods", &EndpointLimits::methods,
+             ListOf(Text({"^[A-Z][A-Z0-9_-]{0,31}$", "an HTTP method in upper case", "method"})), "Methods.", "all")
+      .With("rule", &EndpointLimits::rule, RuleType(), "The limit; what it does not write comes from free_tier.")
+      .With("combine", &EndpointLimits::combine,
+            EnumOf<Combine>({{Combine::kReplace, "replace"}, {Combine::kStack, "stack"}}),
+            "`replace`: instead of the user's, tenant's or tier's rule; `stack`: beside it.")
+      .With("tenants", &EndpointLimits::tenants, Names("tenant"), "Only for these tenants.", "all")
+      .With("users", &EndpointLimits::users, Names("user"), "Only for these users.", "all");
+  return record;
+}
+
+Ref<IpRules> IpRulesType() {
+  auto rule = std::make_shared<Record<IpRule>>("ip_rule", "A rule for addresses or countries; all that match hold.");
+  rule->Requires("name", &IpRule::name, Text(NameRule("text")), "Names it; unique.")
+      .With("cidrs", &IpRule::cidrs, Networks(), "Networks or single addresses that it is for.")
+      .With("countries", &IpRule::countries,
+            ListOf(Text({"^[A-Z]{2}$", "an ISO 3166-1 country code such as DE", "country code"})),
+            "Countries that it is for.")
+      .With("action", &IpRule::action,
+            EnumOf<IpRule::Action>({{IpRule::Action::kLimit, "limit"},
+                                    {IpRule::Action::kAllow, "allow"},
+                                    {IpRule::Action::kBlock, "block"},
+                                    {IpRule::Action::kThrottle, "throttle"}}),
+            "`block` denies for ever; with the others the rule holds beside all others (`allow` is no bypass: see "
+            "exemptions).")
+      .With("rule", &IpRule::rule, Opt(RuleType()), "The limit; what it does not write comes from free_tier.");
+  auto record = std::make_shared<Record<IpRules>>("ip_rules", "Rules by address, and whom to believe about addresses.");
+  record
+      ->With("trusted_proxies", &IpRules::trusted_proxies, Networks(),
+             "Proxies whose Forwarded and X-Forwarded-For headers are believed.")
+      .With("ipv6_prefix", &IpRules::ipv6_prefix, Count32({1, 128}),
+            "IPv6 clients are counted by this many leading bits.")
+      .With("ipv4_prefix", &IpRules::ipv4_prefix, Count32({1, 32}),
+            "IPv4 clients are counted by this many leading bits.")
+      .With("rules", &IpRules::rules, ListOf<IpRule>(rule), "The rules.");
+  return record;
+}
+
+Ref<Exemptions> ExemptionsType() {
+  auto record =
+      std::make_shared<Record<Exemptions>>("exemptions", "What is never limited or counted; looked at first.");
+  record
+      ->With("paths", &Exemptions::paths, ListOf(Text({"", "", "path"})),
+             "Paths: exact, or all that begin so when it ends in `*`.")
+      .With("cidrs", &Exemptions::cidrs, Networks(), "Client networks or addresses.")
+      .With("users", &Exemptions::users, Names("user"), "Users.")
+      .With("api_keys", &Exemptions::api_keys, ListOf(Text({"^[^\\x00]+$", "text", "text"})), "API keys.");
+  return record;
+}
+
+Ref<ListenerConfig> ListenerType() {
+  static const Ref<ListenerConfig> type = [] {
+    auto tls = std::make_shared<Record<TlsConfig>>("tls", "Encryption of a listener.");
+    tls->Requires("certificate_file", &TlsConfig::certificate_file, Text({"^[^\\x00]+$", "a path", "path"}),
+                  "Certificate chain, PEM.")
+        .Requires("key_file", &TlsConfig::key_file, Text({"^[^\\x00]+$", "a path", "path"}), "Its private key, PEM.")
+        .With("client_ca_file", &TlsConfig::client_ca_file, Text(),
+              "Clients must present a certificate of this authority.", "none");
+    auto record = std::make_shared<Record<ListenerConfig>>("listener", "Where to listen.");
+    record
+        ->With("address", &ListenerConfig::address, Text({"^[^\\x00-\\x1f\\x7f]+$", "an address", "text"}),
+               "`127.0.0.1:8080`, `[::1]:0` (port 0 picks a free one), `unix:/run/weir.sock`, or `off`.",
+               "see [server](#server)")
+        .OrAsText()
+        .With("tls", &ListenerConfig::tls, Opt<TlsConfig>(tls), "Encrypt.", "plain text");
+    return record;
+  }();
+  return type;
+}
+
+TextRule AnyText(std::string words) { return {"^[^\\x00]+$", "text", std::move(words)}; }
+
+}  // namespace
+
+Ref<StorageConfig> StorageType() {
+  auto memory = std::make_shared<Record<MemoryStorage>>("memory", "States in this process.");
+  memory
+      ->With("max_entries", &MemoryStorage::max_entries, Count({.min = 1}),
+             "How many states fit, one for each subject and rule: of buckets and aligned windows; and as many of the "
+             "other "
+             "algorithms'.")
+      .With("memory_limit", &MemoryStorage::memory_limit, Count(), "Bytes; the smaller of both bounds holds.",
+            "what max_entries needs")
+      .With("cleanup_interval", &MemoryStorage::cleanup_interval, Count32({1, 86'400}),
+            "Seconds in which expired states are swept once.")
+      .With("eviction_policy", &MemoryStorage::eviction_policy,
+            EnumOf<FullPolicy>({{FullPolicy::kDenyNew, "deny_new"},
+                                {FullPolicy::kAllowNew, "allow_new"},
+                                {FullPolicy::kEvict, "evict"}}),
+            "When it is full of live states: deny new subjects, let them pass uncounted, or forget the least useful; "
+            "each is counted.")
+      .With("persist_to_disk", &MemoryStorage::persist_to_disk, Opt(Text(AnyText("path"))),
+            "Snapshot file that survives a restart.", "none")
+      .With("persist_interval", &MemoryStorage::persist_interval, Count32({1, 86'400}), "Seconds between snapshots.");
+  auto redis = std::make_shared<Record<RedisStorage>>("redis", "States in Redis, shared by several instances.");
+  redis
+      ->With("url", &RedisStorage::url,
+             Text({"^(redis|rediss|unix)://", "a redis://, rediss:// or unix:// address", "URL"}),
+             "`redis://[user:password@]host[:port][/db]`, `rediss://` for TLS, `unix:///path`.")
+      .With("cluster", &RedisStorage::cluster, Bool(), "Redis Cluster: not in this version.")
+      .With("pool_size", &RedisStorage::pool_size, Count32({1, 1024}), "Connections.")
+      .With("key_prefix", &RedisStorage::key_prefix,
+            Text({"^[^\\x00-\\x1f\\x7f]{0,200}$", "at most 200 characters", "text"}), "Starts every key.")
+      .With("connection_timeout_ms", &RedisStorage::connection_timeout_ms, Count32({1, 600'000}), "To connect.")
+      .With("command_timeout_ms", &RedisStorage::command_timeout_ms, Count32({1, 600'000}), "To answer.")
+      .With("max_in_flight", &RedisStorage::max_in_flight, Count32({1, 1'000'000}),
+            "Decisions waiting at once; more are answered as a store failure.");
+  using Kind = decltype(StorageConfig::kind);
+  auto variant = std::make_shared<Variant<Kind>>("store", "Where states live.");
+  variant->With<MemoryStorage>("memory", memory, "In this process: fastest, for one instance.")
+      .With<RedisStorage>("redis", redis, "In Redis: shared by several instances.")
+      .Refusing("hybrid", "hybrid storage is not in this version; use memory or redis")
+      .Refusing("postgres", "postgres storage is not in this version; use memory or redis");
+  auto record =
+      std::make_shared<Record<StorageConfig>>("storage", "Where states live, and what to do when that place fails.");
+  record->Flattening(&StorageConfig::kind, std::shared_ptr<const Variant<Kind>>(variant))
+      .With("on_store_failure", &StorageConfig::on_store_failure, StoreFailureType(), "For rules that write none.")
+      .With("instances", &StorageConfig::instances, Count32({1, 100'000}),
+            "How many weirs share the store; the share of `local` is 1 / instances.");
+  return record;
+}
+
+Ref<AnalyticsConfig> AnalyticsType() {
+  auto record = std::make_shared<Record<AnalyticsConfig>>("analytics", "What is observed.");
+  record
+      ->With("metrics_enabled", &AnalyticsConfig::metrics_enabled, Bool(),
+             "Serve `/metrics`; without it that path answers 404.")
+      .With(
+          "event_logging", &AnalyticsConfig::event_logging, Bool(),
+          "Log each denial at level info: the rule, the reason and who asked. At most 100 lines a second; what is left "
+          "out is counted and logged too. Without the commands that bring their own limit (CL.THROTTLE, THROTTLE).")
+      .With("insights_retention_days", &AnalyticsConfig::insights_retention_days, Count32({1, 3650}),
+            "Days that insights are kept. No effect in this version, which keeps none.");
+  return record;
+}
+
+Ref<ServerConfig> ServerType() {
+  auto record = std::make_shared<Record<ServerConfig>>("server", "The daemon: listeners and bounds.");
+  record->With("http", &ServerConfig::http, ListenerType(), "HTTP API and forward-auth.")
+      .With("resp", &ServerConfig::resp, ListenerType(), "Redis protocol.")
+      .With("grpc", &ServerConfig::grpc, ListenerType(), "gRPC.")
+      .With("admin", &ServerConfig::admin, ListenerType(), "Health and metrics.")
+      .With("threads", &ServerConfig::threads, Count32({0, 1024}), "Event loops.", "one a core")
+      .With("max_connections", &ServerConfig::max_connections, Count32({1, 10'000'000}),
+            "More are closed at once; the admin listener may have 32 beyond it.")
+      .With("max_request_bytes", &ServerConfig::max_request_bytes, Count32({1024, 1 << 30}),
+            "A larger request is refused.")
+      .With("max_buffered_bytes", &ServerConfig::max_buffered_bytes, Count(),
+            "What all connections together may hold of requests that are not complete or not answered and of answers "
+            "that are not taken; the connection that would hold more is closed. 0: no bound.")
+      .With("max_header_count", &ServerConfig::max_header_count, Count32({1, 10'000}),
+            "A request with more headers is refused.")
+      .With(
+          "idle_timeout_ms", &ServerConfig::idle_timeout_ms, Count32({0, 86'400'000}),
+          "A connection is closed on which nothing happens, whose request is not complete, or whose peer does not take "
+          "what was answered, for this long; 0: never.")
+      .With("drain_delay_ms", &ServerConfig::drain_delay_ms, Count32({0, 86'400'000}),
+            "How long a stop goes on serving, though no longer ready, so that load balancers turn away first.")
+      .With("drain_timeout_ms", &ServerConfig::drain_timeout_ms, Count32({0, 86'400'000}),
+            "How long a stop then waits for open connections.")
+      .With("ready_when_degraded", &ServerConfig::ready_when_degraded, Opt(Bool()),
+            "Whether `/readyz` and gRPC's health ask for traffic while the store is down.",
+            "`true`, unless a rule or `storage` says `on_store_failure: deny`")
+      .With("resp_password", &ServerConfig::resp_password, Opt(Text(AnyText("text"))), "What AUTH must say.", "none")
+      .With("log_level", &ServerConfig::log_level, Word({"debug", "info", "warn", "error"}),
+            "Least level that is logged.")
+      .With("log_format", &ServerConfig::log_format, Word({"text", "json"}), "Form of a log line.");
+  return record;
+}
+
+Ref<JwtConfig> JwtType() {
+  auto record = std::make_shared<Record<JwtConfig>>(
+      "jwt", "Keys for `jwt:CLAIM` and tier fields; without one, tokens are read unverified.");
+  record
+      ->With("hs256_secret", &JwtConfig::hs256_secret, Opt(Text(AnyText("text"))), "Shared secret of HS256 tokens.",
+             "none")
+      .With("rs256_public_key_pem", &JwtConfig::rs256_public_key_pem, Opt(Text(AnyText("PEM text"))),
+            "Public key of RS256 tokens.", "none");
+  return record;
+}
+
+Ref<EnterpriseRateLimitConfig> DocumentType() {
+  static const Ref<EnterpriseRateLimitConfig> type = [] {
+    using Document = EnterpriseRateLimitConfig;
+    auto record = std::make_shared<Record<Document>>("document", "The whole document.");
+    const TextRule pattern{"^[/*][^\\x00-\\x1f\\x7f]*$", "a path pattern that begins with '/'", "path pattern"};
+    record->With("global", &Document::global, GlobalType(), "Limits by tier.")
+        .With("tenants", &Document::tenants, MapOf(TenantType(), NameRule("tenant")), "Limits by organisation.")
+        .With("users", &Document::users, MapOf(UserType(), NameRule("user")), "Limits by user.")
+        .With("endpoints", &Document::endpoints, MapOf(EndpointType(), pattern), "Limits by path.")
+        .With("ip_rules", &Document::ip_rules, IpRulesType(), "Limits by address; trusted proxies.")
+        .With("exemptions", &Document::exemptions, ExemptionsType(), "What is never limited.")
+        .With("algorithm", &Document::algorithm, Opt(AlgorithmType()), "For rules that write none.", "`sliding_window`")
+        .With("storage", &Document::storage, StorageType(), "Where states live.")
+        .With("analytics", &Document::analytics, AnalyticsType(), "What is observed.")
+        .With("domains", &Document::domains, MapOf(DomainType(), LongNameRule("domain")),
+              "Limits by descriptor: what Envoy's rate limit service is asked.")
+        .With("envoy", &Document::envoy, EnvoyType(), "How Envoy's rate limit service answers.")
+        .With("templates", &Document::templates, MapOf(RuleType(), NameRule("name")),
+              "Rules to start from, with `template: NAME`.")
+        .With("server", &Document::server, ServerType(), "The daemon.")
+        .With("jwt", &Document::jwt, JwtType(), "Keys for tokens.");
+    return record;
+  }();
+  return type;
+}
+
+}  // namespace weir::config

@@ -1,0 +1,661 @@
+// Domains: which rule a descriptor reaches, and what that rule knows.
+#include "config/snapshot/domain_table.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <initializer_list>
+#include <random>
+#include <set>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "config/snapshot/snapshot.h"
+
+namespace weir::config {
+namespace {
+
+using Entries = std::vector<Attribute>;
+
+constexpr Nanos kNow = 1'700'000'000 * kSecond;
+
+std::shared_ptr<const Snapshot> Compiled(std::string_view domains, const Snapshot* previous = nullptr) {
+  ParsedConfig parsed = ParseConfig("global: {free_tier: unlimited}\n" + std::string(domains));
+  for (const Fault& fault : parsed.faults) {
+    EXPECT_EQ(fault.severity, Severity::kWarning) << Describe(fault);
+  }
+  auto snapshot = Snapshot::Compile(parsed.config, previous, kNow);
+  EXPECT_TRUE(snapshot.has_value()) << (snapshot ? "" : snapshot.error().message);
+  return snapshot ? *snapshot : nullptr;
+}
+
+// The path of the rule that these entries reach; empty: none.
+std::string Found(const Snapshot& snapshot, std::string_view domain, const Entries& entries) {
+  const DomainEntry* entry = snapshot.FindDomain(domain);
+  if (entry == nullptr) return "no domain";
+  const Rule* rule = entry->Find(entries);
+  return rule == nullptr ? "" : std::string(rule->path);
+}
+
+const Rule& RuleAt(const Snapshot& snapshot, std::string_view domain, const Entries& entries) {
+  const Rule* rule = snapshot.FindDomain(domain)->Find(entries);
+  EXPECT_NE(rule, nullptr);
+  return rule == nullptr ? snapshot.rules()[0] : *rule;
+}
+
+// The examples of envoyproxy/ratelimit's README, in weir's words.
+TEST(Domains, Example1KeyAndValue) {
+  const auto snapshot = Compiled(R"(
+domains:
+  mongo_cps:
+    descriptors:
+      - {key: database, value: users, rule: {max_requests: 500, window_seconds: 1}}
+      - {key: database, value: default, rule: {max_requests: 500, window_seconds: 1}}
+)");
+  EXPECT_EQ(Found(*snapshot, "mongo_cps", {{"database", "users"}}), "domains.mongo_cps.database_users");
+  EXPECT_EQ(Found(*snapshot, "mongo_cps", {{"database", "default"}}), "domains.mongo_cps.database_default");
+  EXPECT_EQ(Found(*snapshot, "mongo_cps", {{"database", "other"}}), "");
+  EXPECT_EQ(Found(*snapshot, "mongo_cps", {{"Database", "users"}}), "");
+  EXPECT_EQ(Found(*snapshot, "mongo_cps", {}), "");
+  EXPECT_EQ(Found(*snapshot, "mongo", {{"database", "users"}}), "no domain");
+}
+
+TEST(Domains, Example2NestedWithoutAValue) {
+  const auto snapshot = Compiled(R"(
+domains:
+  messaging:
+    descriptors:
+      - key: message_type
+        value: marketing
+        descriptors:
+          - {key: to_number, rule: {max_requests: 5, window_seconds: 86400}}
+      - {key: to_number, rule: {max_requests: 100, window_seconds: 86400}}
+)");
+  const Entries marketing{{"message_type", "marketing"}, {"to_number", "2061111111"}};
+  EXPECT_EQ(Found(*snapshot, "messaging", marketing), "domains.messaging.message_type_marketing.to_number");
+  EXPECT_EQ(Found(*snapshot, "messaging", {{"to_number", "2061111111"}}), "domains.messaging.to_number");
+  EXPECT_EQ(Found(*snapshot, "messaging", {{"message_type", "marketing"}}), "");
+  EXPECT_EQ(Found(*snapshot, "messaging", {{"to_number", "1"}, {"message_type", "marketing"}}), "");
+  EXPECT_EQ(Found(*snapshot, "messaging", {{"message_type", "news"}, {"to_number", "1"}}), "");
+  EXPECT_EQ(RuleAt(*snapshot, "messaging", marketing).limit.capacity, 5U);
+}
+
+TEST(Domains, Example3TheMostSpecificFirst) {
+  const auto snapshot = Compiled(R"(
+domains:
+  edge_proxy_per_ip:
+    descriptors:
+      - {key: remote_address, rule: {max_requests: 10, window_seconds: 1}}
+      - {key: remote_address, value: 50.0.0.5, rule: {max_requests: 0, window_seconds: 1}}
+)");
+  EXPECT_EQ(Found(*snapshot, "edge_proxy_per_ip", {{"remote_address", "50.0.0.5"}}),
+            "domains.edge_proxy_per_ip.remote_address_50.0.0.5");
+  EXPECT_EQ(Found(*snapshot, "edge_proxy_per_ip", {{"remote_address", "50.0.0.50"}}),
+            "domains.edge_proxy_per_ip.remote_address");
+}
+
+TEST(Domains, Example4TheDepthIsTheSame) {
+  const auto snapshot = Compiled(R"(
+domains:
+  shallow:
+    descriptors: [{key: key, value: value, rule: {max_requests: 300, window_seconds: 1}}]
+  deep:
+    descriptors:
+      - key: key
+        value: value
+        descriptors: [{key: subkey, rule: {max_requests: 300, window_seconds: 1}}]
+)");
+  const Entries two{{"key", "value"}, {"subkey", "subvalue"}};
+  EXPECT_EQ(Found(*snapshot, "shallow", two), "");
+  EXPECT_EQ(Found(*snapshot, "deep", two), "domains.deep.key_value.subkey");
+  EXPECT_EQ(Found(*snapshot, "deep", {{"key", "value"}}), "");
+  EXPECT_EQ(Found(*snapshot, "deep", {{"key", "value"}, {"subkey", "x"}, {"more", "x"}}), "");
+}
+
+TEST(Domains, Example5Unlimited) {
+  const auto snapshot = Compiled(R"(
+domains:
+  internal:
+    descriptors:
+      - {key: ldap, rule: unlimited}
+      - {key: azure, rule: {max_requests: 100, window_seconds: 60}}
+)");
+  EXPECT_TRUE(RuleAt(*snapshot, "internal", {{"ldap", "x"}}).unlimited);
+  EXPECT_FALSE(RuleAt(*snapshot, "internal", {{"azure", "x"}}).unlimited);
+}
+
+TEST(Domains, Example6ShadowMode) {
+  const auto snapshot = Compiled(R"(
+domains:
+  example6:
+    descriptors:
+      - key: service
+        descriptors:
+          - {key: user, value: user-a, rule: {max_requests: 10, window_seconds: 1, mode: shadow}}
+          - {key: user, value: user-b, rule: {max_requests: 20, window_seconds: 1}}
+)");
+  EXPECT_TRUE(RuleAt(*snapshot, "example6", {{"service", "auth"}, {"user", "user-a"}}).shadow);
+  EXPECT_FALSE(RuleAt(*snapshot, "example6", {{"service", "auth"}, {"user", "user-b"}}).shadow);
+  EXPECT_EQ(Found(*snapshot, "example6", {{"service", "auth"}, {"user", "user-c"}}), "");
+}
+
+TEST(Domains, Example7Replaces) {
+  const auto snapshot = Compiled(R"(
+domains:
+  example7:
+    descriptors:
+      - key: key_1
+        value: value_1
+        descriptors:
+          - {key: user, value: bkthomps, rule: {name: specific_limit, max_requests: 5, window_seconds: 1}}
+      - key: key_2
+        value: value_2
+        descriptors:
+          - {key: user, value: bkthomps, replaces: [specific_limit], rule: {max_requests: 10, window_seconds: 1}}
+)");
+  EXPECT_EQ(RuleAt(*snapshot, "example7", {{"key_1", "value_1"}, {"user", "bkthomps"}}).policy, "specific_limit");
+  const Rule& replacing = RuleAt(*snapshot, "example7", {{"key_2", "value_2"}, {"user", "bkthomps"}});
+  EXPECT_EQ(replacing.policy, "domains.example7.key_2_value_2.user_bkthomps");
+  EXPECT_EQ(replacing.descriptor->replaces, std::vector<std::string>{"specific_limit"});
+}
+
+TEST(Domains, Example8And10WhatMetricsName) {
+  const auto snapshot = Compiled(R"(
+domains:
+  example8:
+    descriptors:
+      - {key: key1, detailed_metric: true, rule: {max_requests: 10, window_seconds: 60}}
+      - {key: key1, value: value1, rule: {max_requests: 20, window_seconds: 60}}
+  example10:
+    descriptors:
+      - key: route
+        value_to_metric: true
+        descriptors:
+          - key: http_method
+            value: get*
+            descriptors: [{key: subject_id, rule: {max_requests: 60, window_seconds: 60}}]
+)");
+  EXPECT_TRUE(RuleAt(*snapshot, "example8", {{"key1", "value2"}}).descriptor->detailed_metric);
+  EXPECT_FALSE(RuleAt(*snapshot, "example8", {{"key1", "value1"}}).descriptor->detailed_metric);
+  const auto& steps =
+      RuleAt(*snapshot, "example10", {{"route", "api"}, {"http_method", "get"}, {"subject_id", "1"}}).descriptor->steps;
+  ASSERT_EQ(steps.size(), 3U);
+  EXPECT_TRUE(steps[0].value_to_metric && !steps[0].by_value);
+  EXPECT_TRUE(!steps[1].value_to_metric && steps[1].by_value);
+  EXPECT_TRUE(!steps[2].value_to_metric && !steps[2].by_value);
+}
+
+TEST(Domains, Example9And11Prefixes) {
+  const auto snapshot = Compiled(R"(
+domains:
+  example9:
+    descriptors: [{key: key1, value: value*, rule: {max_requests: 20, window_seconds: 60}}]
+  example11:
+    descriptors:
+      - {key: files, value: files/*, share_threshold: true, rule: {max_requests: 10, window_seconds: 3600}}
+      - {key: files_no_share, value: files_no_share/*, rule: {max_requests: 10, window_seconds: 3600}}
+)");
+  EXPECT_EQ(Found(*snapshot, "example9", {{"key1", "value_1"}}), "domains.example9.key1_value*");
+  EXPECT_EQ(Found(*snapshot, "example9", {{"key1", "value"}}), "domains.example9.key1_value*");
+  EXPECT_EQ(Found(*snapshot, "example9", {{"key1", "valu"}}), "");
+  EXPECT_EQ(RuleAt(*snapshot, "example11", {{"files", "files/a.pdf"}}).descriptor->steps[0].shared, "files/*");
+  EXPECT_EQ(RuleAt(*snapshot, "example11", {{"files_no_share", "files_no_share/a"}}).descriptor->steps[0].shared, "");
+}
+
+TEST(Domains, PrefixesHoldInDocumentOrderBehindValuesAndBeforeTheKeyAlone) {
+  const auto snapshot = Compiled(R"(
+domains:
+  d:
+    descriptors:
+      - {key: k, rule: {max_requests: 1, window_seconds: 1}}
+      - key: k
+        value: a*
+        descriptors:
+          - {key: n, value: 'x*', rule: {max_requests: 2, window_seconds: 1}}
+          - {key: n, rule: {max_requests: 3, window_seconds: 1}}
+      - {key: k, value: ab*, rule: {max_requests: 4, window_seconds: 1}}
+      - {key: k, value: abc, rule: {max_requests: 5, window_seconds: 1}}
+      - {key: other, value: '*', share_threshold: true, rule: {max_requests: 6, window_seconds: 1}}
+)");
+  EXPECT_EQ(Found(*snapshot, "d", {{"k", "abc"}}), "domains.d.k_abc");
+  EXPECT_EQ(Found(*snapshot, "d", {{"k", "b"}}), "domains.d.k");
+  EXPECT_EQ(Found(*snapshot, "d", {{"k", ""}}), "domains.d.k");
+  // a* comes first in the document and has no rule of its own: there is no way back to ab* or to k.
+  EXPECT_EQ(Found(*snapshot, "d", {{"k", "abx"}}), "");
+  EXPECT_EQ(Found(*snapshot, "d", {{"k", "abx"}, {"n", "xy"}}), "domains.d.k_a*.n_x*");
+  EXPECT_EQ(Found(*snapshot, "d", {{"k", "abx"}, {"n", "y"}}), "domains.d.k_a*.n");
+  // Its own text is also a value.
+  EXPECT_EQ(Found(*snapshot, "d", {{"k", "ab*"}}), "domains.d.k_ab*");
+  EXPECT_EQ(Found(*snapshot, "d", {{"other", ""}}), "domains.d.other_*");
+}
+
+TEST(Domains, ARuleHasItsOwnDefaultsAndInheritsFromNoLevel) {
+  const auto snapshot = Compiled(R"(
+algorithm: token_bucket
+templates:
+  slow: {window_seconds: 600, name: slow}
+domains:
+  d:
+    descriptors:
+      - {key: plain, rule: {max_requests: 7, window_seconds: 90}}
+      - {key: own, rule: {max_requests: 7, window_seconds: 90, identifier: global, algorithm: leaky_bucket}}
+      - {key: templated, rule: {template: slow, max_requests: 1}}
+)");
+  const Rule& plain = RuleAt(*snapshot, "d", {{"plain", "x"}});
+  EXPECT_EQ(plain.level, Level::kDomain);
+  EXPECT_FALSE(plain.unlimited) << "free_tier is, but is no part of this";
+  EXPECT_EQ(plain.limit.kind, algorithms::Kind::kAlignedWindow);
+  EXPECT_EQ(plain.limit.calendar, algorithms::Calendar::kEpoch);
+  EXPECT_EQ(plain.limit.window, 90 * kSecond);
+  EXPECT_EQ(plain.window_seconds, 90U);
+  EXPECT_EQ(plain.identifier.kind, Identifier::Kind::kDescriptor);
+  const Rule& own = RuleAt(*snapshot, "d", {{"own", "x"}});
+  EXPECT_EQ(own.limit.kind, algorithms::Kind::kLeakyBucket);
+  EXPECT_EQ(own.identifier.kind, Identifier::Kind::kGlobal);
+  EXPECT_NE(own.identifier_hash, plain.identifier_hash);
+  const Rule& templated = RuleAt(*snapshot, "d", {{"templated", "x"}});
+  EXPECT_EQ(templated.policy, "slow");
+  EXPECT_EQ(templated.limit.window, 600 * kSecond);
+}
+
+TEST(Domains, TheHierarchyHoldsByDefaultWhereThereAreNoDescriptors) {
+  const auto snapshot = Compiled(R"(
+domains:
+  bare: {}
+  tree: {descriptors: [{key: k, rule: strict}]}
+  both: {hierarchy: true, descriptors: [{key: k, rule: strict}]}
+)");
+  EXPECT_TRUE(snapshot->FindDomain("bare")->hierarchy);
+  EXPECT_FALSE(snapshot->FindDomain("tree")->hierarchy);
+  EXPECT_TRUE(snapshot->FindDomain("both")->hierarchy);
+  EXPECT_EQ(Found(*snapshot, "bare", {{"k", "v"}}), "");
+  EXPECT_EQ(snapshot->FindDomain("tree")->name, "tree");
+}
+
+TEST(Domains, SeveralRulesOfANodeLieTogether) {
+  const auto snapshot = Compiled(R"(
+templates: {slow: {max_requests: 100, window_seconds: 3600}}
+domains:
+  d:
+    descriptors:
+      - key: k
+        value: a*
+        share_threshold: true
+        rule: {max_requests: 1, window_seconds: 1}
+        rules: [{max_requests: 10, window_seconds: 60}, {template: slow, name: hourly}]
+        descriptors: [{key: rules, value: '0', rule: strict}]
+      - {key: j, rules: [{max_requests: 5, window_seconds: 5}]}
+)");
+  const auto rules = TogetherWith(RuleAt(*snapshot, "d", {{"k", "ab"}}));
+  ASSERT_EQ(rules.size(), 3U);
+  EXPECT_EQ(rules[0].path, "domains.d.k_a*");
+  EXPECT_EQ(rules[1].path, "domains.d.k_a*.rules.0");
+  EXPECT_EQ(rules[2].path, "domains.d.k_a*.rules.1");
+  EXPECT_EQ(rules[2].policy, "hourly");
+  EXPECT_EQ(rules[2].limit.window, 3600 * kSecond);
+  for (const Rule& rule : rules) {
+    EXPECT_EQ(rule.descriptor->steps.at(0).shared, "a*");
+    EXPECT_EQ(rule.limit.calendar, algorithms::Calendar::kEpoch);
+    EXPECT_EQ(rule.identifier.kind, Identifier::Kind::kDescriptor);
+  }
+  EXPECT_EQ(TogetherWith(RuleAt(*snapshot, "d", {{"j", "x"}})).size(), 1U);
+  EXPECT_EQ(Found(*snapshot, "d", {{"j", "x"}}), "domains.d.j.rules.0");
+}
+
+TEST(Domains, ADomainHasRulesOfItsOwn) {
+  const auto snapshot = Compiled(R"(
+domains:
+  d:
+    rules: [{max_requests: 10, window_seconds: 60}, {max_requests: 9, window_seconds: 1, identifier: user_id}]
+    descriptors: [{key: k, rule: strict}]
+  only: {rules: [{max_requests: 1, window_seconds: 1}]}
+)");
+  const auto rules = snapshot->FindDomain("d")->rules;
+  ASSERT_EQ(rules.size(), 2U);
+  EXPECT_EQ(rules[0].path, "domains.d.rules.0");
+  EXPECT_EQ(rules[0].identifier.kind, Identifier::Kind::kGlobal);
+  EXPECT_EQ(rules[0].limit.calendar, algorithms::Calendar::kEpoch);
+  ASSERT_NE(rules[0].descriptor, nullptr) << "it does not stand for what clients bring";
+  EXPECT_EQ(rules[1].identifier.kind, Identifier::Kind::kUser);
+  EXPECT_TRUE(snapshot->FindDomain("only")->hierarchy);
+  EXPECT_EQ(Found(*snapshot, "only", {{"k", "v"}}), "");
+}
+
+TEST(Domains, ARuleStandsForWhatClientsBring) {
+  const auto snapshot = Compiled(R"(
+domains:
+  d: {descriptors: [{key: client, value: limit, rule: strict}]}
+)");
+  const Rule* client_limit = snapshot->FindDomain("d")->client_limit;
+  ASSERT_NE(client_limit, nullptr);
+  EXPECT_EQ(client_limit->path, "domains.d.client_limit");
+  EXPECT_EQ(client_limit->level, Level::kDomain);
+  EXPECT_EQ(client_limit->identifier.kind, Identifier::Kind::kDescriptor);
+  EXPECT_FALSE(client_limit->shadow || client_limit->unlimited);
+  EXPECT_EQ(client_limit->descriptor, nullptr);
+  EXPECT_EQ(Found(*snapshot, "d", {{"client", "limit"}}), "domains.d.client_limit%2");
+}
+
+TEST(Domains, NoTwoRulesShareAPath) {
+  const auto snapshot = Compiled(R"(
+domains:
+  a:
+    descriptors:
+      - {key: b_c, rule: strict}
+      - {key: b, value: c, rule: strict, descriptors: [{key: d, rule: strict}]}
+      - {key: b, value: c.d, rule: strict}
+      - {key: 'b%2E', rule: strict}
+  a.b_c: {descriptors: [{key: d, rule: strict}]}
+)");
+  EXPECT_EQ(Found(*snapshot, "a", {{"b_c", "x"}}), "domains.a.b_c");
+  EXPECT_EQ(Found(*snapshot, "a", {{"b", "c"}}), "domains.a.b_c%2");
+  std::set<std::string_view> paths;
+  for (const Rule& rule : snapshot->rules()) EXPECT_TRUE(paths.insert(rule.path).second) << rule.path;
+}
+
+TEST(Domains, ALongPathIsCutAndStaysUnique) {
+  const std::string value(5000, 'x');
+  const auto snapshot = Compiled("domains: {d: {descriptors: [{key: k, value: " + value +
+                                 "1, rule: strict}, {key: k, value: " + value + "2, rule: strict}]}}");
+  const Rule& one = RuleAt(*snapshot, "d", {{"k", value + "1"}});
+  const Rule& two = RuleAt(*snapshot, "d", {{"k", value + "2"}});
+  EXPECT_LE(one.path.size(), 400U);
+  EXPECT_NE(one.path, two.path);
+}
+
+TEST(Domains, AChangedLimitKnowsItsPreviousForm) {
+  const std::string text =
+      "domains: {d: {descriptors: [{key: k, value: v*, rule: {max_requests: 5, window_seconds: 60}}]}}";
+  const auto first = Compiled(text);
+  const auto same = Compiled(text, first.get());
+  const auto wider = Compiled(
+      "domains: {d: {descriptors: [{key: k, value: v*, rule: {max_requests: 9, window_seconds: 60}}]}}", same.get());
+  const auto shared = Compiled(
+      "domains: {d: {descriptors: [{key: k, value: v*, share_threshold: true, rule: "
+      "{max_requests: 9, window_seconds: 60}}]}}",
+      wider.get());
+  const Entries entries{{"k", "v1"}};
+  EXPECT_EQ(RuleAt(*same, "d", entries).generation, RuleAt(*first, "d", entries).generation);
+  EXPECT_EQ(RuleAt(*same, "d", entries).previous, nullptr);
+  ASSERT_NE(RuleAt(*wider, "d", entries).previous, nullptr);
+  EXPECT_EQ(RuleAt(*wider, "d", entries).previous->generation, RuleAt(*first, "d", entries).generation);
+  EXPECT_EQ(RuleAt(*wider, "d", entries).previous->limit.capacity, 5U);
+  // Who is counted has changed: there is nothing to carry over.
+  EXPECT_NE(RuleAt(*shared, "d", entries).generation, RuleAt(*wider, "d", entries).generation);
+  EXPECT_EQ(RuleAt(*shared, "d", entries).previous, nullptr);
+}
+
+// What a rule follows: the path and capacity of its previous form; empty: nothing.
+std::string Followed(const Rule& rule) {
+  if (rule.previous == nullptr) return "";
+  return std::string(PathOfGeneration(rule.previous->generation)) + " " + std::to_string(rule.previous->limit.capacity);
+}
+
+std::vector<std::string> FollowedBy(std::span<const Rule> rules) {
+  std::vector<std::string> all;
+  for (const Rule& rule : rules) all.push_back(Followed(rule));
+  return all;
+}
+
+// Lists of rules, each by its capacity; "-": an unlimited one.
+std::string ListOf(std::initializer_list<std::string_view> rules) {
+  std::string list;
+  for (const std::string_view rule : rules) {
+    list += list.empty() ? "[" : ", ";
+    list += rule == "-" ? "unlimited" : "{window_seconds: 60, max_requests: " + std::string(rule) + "}";
+  }
+  return list + "]";
+}
+
+TEST(Domains, RulesOfAListFollowThoseThatMeantTheSame) {
+  using List = std::initializer_list<std::string_view>;
+  struct Case {
+    List before, after;
+    std::vector<std::string> followed;  // index and capacity
+  };
+  const Case cases[] = {
+      {{"10", "100"}, {"10", "100"}, {"", ""}},
+      {{"10", "100"}, {"100", "10"}, {"1 100", "0 10"}},
+      {{"10", "100"}, {"5", "10", "100"}, {"", "0 10", "1 100"}},
+      {{"10", "100"}, {"100"}, {"1 100"}},
+      {{"10", "100"}, {"10", "101"}, {"", "1 100"}},
+      {{"10", "100"}, {"11", "101"}, {"0 10", "1 100"}},
+      {{"10", "100", "1000"}, {"100", "10", "1001"}, {"1 100", "0 10", "2 1000"}},
+      {{"10", "100"}, {"100", "11"}, {"1 100", ""}},
+      {{"10"}, {"10", "10"}, {"", ""}},
+      {{"10", "10"}, {"5", "10", "10"}, {"", "", "0 10"}},
+      {{"10", "100"}, {"-", "10"}, {"", "0 10"}},
+      {{"-", "10"}, {"10", "-"}, {"1 10", ""}},
+  };
+  for (const Case& one : cases) {
+    SCOPED_TRACE(ListOf(one.before) + " -> " + ListOf(one.after));
+    const auto document = [](const List& list) {
+      return "domains: {d: {rules: " + ListOf(list) + ", descriptors: [{key: k, rules: " + ListOf(list) + "}]}}";
+    };
+    const auto before = Compiled(document(one.before));
+    const auto after = Compiled(document(one.after), before.get());
+    std::vector<std::string> own, tree;
+    for (const std::string& followed : one.followed) {
+      own.push_back(followed.empty() ? "" : "domains.d.rules." + followed);
+      tree.push_back(followed.empty() ? "" : "domains.d.k.rules." + followed);
+    }
+    EXPECT_EQ(FollowedBy(after->FindDomain("d")->rules), own);
+    EXPECT_EQ(FollowedBy(TogetherWith(RuleAt(*after, "d", {{"k", "x"}}))), tree);
+  }
+}
+
+TEST(Domains, ARuleAndRulesOfOneNodeAreSiblings) {
+  const auto document = [](std::string_view rules) {
+    return "domains: {d: {descriptors: [{key: k, value: v, descriptors: [{key: l, " + std::string(rules) + "}]}]}}";
+  };
+  const std::string ten = "{max_requests: 10, window_seconds: 1}", hundred = "{max_requests: 100, window_seconds: 9}";
+  const std::string eleven = "{max_requests: 11, window_seconds: 1}";
+  const auto follow = [&](const std::string& before, const std::string& after) {
+    const auto first = Compiled(document(before));
+    const auto second = Compiled(document(after), first.get());
+    return FollowedBy(TogetherWith(RuleAt(*second, "d", {{"k", "v"}, {"l", "x"}})));
+  };
+  using Found = std::vector<std::string>;
+  const std::string path = "domains.d.k_v.l";
+  EXPECT_EQ(follow("rule: " + ten, "rules: [" + ten + ", " + hundred + "]"), (Found{path + " 10", ""}));
+  EXPECT_EQ(follow("rule: " + ten, "rules: [" + hundred + ", " + ten + "]"), (Found{"", path + " 10"}));
+  EXPECT_EQ(follow("rules: [" + ten + ", " + hundred + "]", "rule: " + hundred), (Found{path + ".rules.1 100"}));
+  EXPECT_EQ(follow("rule: " + ten, "rules: [" + eleven + "]"), (Found{path + " 10"}));
+  EXPECT_EQ(follow("rules: [" + ten + "]", "rule: " + eleven), (Found{path + ".rules.0 10"}));
+  EXPECT_EQ(follow("rule: " + ten + ", rules: [" + hundred + "]", "rules: [" + ten + ", " + hundred + "]"),
+            (Found{path + " 10", path + ".rules.0 100"}));
+  // A node of another list is none of them.
+  EXPECT_EQ(follow("rule: strict, descriptors: [{key: rules, descriptors: [{key: '0', rule: " + ten + "}]}]",
+                   "rule: strict, rules: [" + ten + "]"),
+            (Found{"", ""}));
+}
+
+TEST(Domains, ARuleDoesNotFollowWhatASiblingCountsBy) {
+  const auto document = [](std::initializer_list<std::string_view> rules) {
+    return "domains: {d: {rules: " + ListOf(rules) + "}}";
+  };
+  const auto first = Compiled(document({"10", "100"}));
+  const auto second = Compiled(document({"100", "10"}), first.get());
+  ASSERT_EQ(Followed(second->FindDomain("d")->rules[1]), "domains.d.rules.0 10");
+  // Rule 0 has the name of what rule 1 followed: each request would move its count away.
+  const auto third = Compiled(document({"10", "10"}), second.get());
+  EXPECT_EQ(FollowedBy(third->FindDomain("d")->rules), (std::vector<std::string>{"domains.d.rules.0 100", ""}));
+  // And back: what it was before it moved, by way of where it was meanwhile.
+  const auto back = Compiled(document({"10", "100"}), second.get());
+  EXPECT_EQ(FollowedBy(back->FindDomain("d")->rules),
+            (std::vector<std::string>{"domains.d.rules.1 10", "domains.d.rules.0 100"}));
+  EXPECT_EQ(back->FindDomain("d")->rules[0].previous->before, nullptr) << "not itself";
+}
+
+TEST(Domains, BansOfEqualPenaltiesStayWithTheirPlaceInTheList) {
+  const auto document = [](std::string_view first, std::string_view second) {
+    const auto rule = [](std::string_view requests) {
+      return "{window_seconds: 60, max_requests: " + std::string(requests) + ", penalties: {enabled: true}}";
+    };
+    return "domains: {d: {rules: [" + rule(first) + ", " + rule(second) + "]}}";
+  };
+  const auto first = Compiled(document("10", "100"));
+  const auto second = Compiled(document("100", "10"), first.get());
+  for (const Rule& rule : second->FindDomain("d")->rules) {
+    ASSERT_FALSE(rule.penalty_generation.empty());
+    EXPECT_EQ(rule.penalty_previous, nullptr) << rule.path;
+  }
+}
+
+TEST(Domains, ADocumentThatNobodyReadIsCheckedWhenItIsCompiled) {
+  EnterpriseRateLimitConfig config;
+  config.global.free_tier = RateLimitRule::Unlimited();
+  DescriptorLimits leaf{.key = "k", .value = "", .rule = RateLimitRule::Strict()};
+  config.domains["twice"].descriptors = {leaf, leaf};
+  config.domains["empty"].descriptors = {{.key = "", .value = "", .rule = RateLimitRule::Strict()}};
+  for (std::size_t i = 0; i < kMostDescriptorDepth; ++i) {
+    DescriptorLimits above{.key = "k"};
+    above.descriptors = {leaf};
+    leaf = above;
+  }
+  config.domains["deep"].descriptors = {leaf};
+  const auto snapshot = Snapshot::Compile(config, nullptr, kNow);
+  ASSERT_FALSE(snapshot.has_value());
+  const std::string& message = snapshot.error().message;
+  EXPECT_NE(message.find("domains.twice.k: is the key and value of two descriptors"), std::string::npos) << message;
+  EXPECT_NE(message.find("domains.empty.: has an empty key"), std::string::npos) << message;
+  EXPECT_NE(message.find("descriptors are nested more than 24 deep"), std::string::npos) << message;
+}
+
+TEST(Domains, ManyPrefixesOfOneKeyAreSearchedByHalves) {
+  EnterpriseRateLimitConfig config;
+  config.global.free_tier = RateLimitRule::Unlimited();
+  auto& descriptors = config.domains["d"].descriptors;
+  const auto add = [&](std::string value) {
+    descriptors.push_back({.key = "k", .value = std::move(value), .rule = RateLimitRule::Strict()});
+  };
+  // Each begins with all that stand behind it in the document, and the last is the shortest.
+  for (std::size_t length = 2'000; length > 0; --length) add(std::string(length, 'a') + '*');
+  add("b*");
+  const auto snapshot = Snapshot::Compile(config, nullptr, kNow);
+  ASSERT_TRUE(snapshot.has_value()) << snapshot.error().message;
+  const DomainEntry* domain = (*snapshot)->FindDomain("d");
+  for (const std::size_t length : {1U, 2U, 1'000U, 2'000U, 2'500U}) {
+    const std::string value = std::string(length, 'a') + 'z';
+    const Entries entries{{"k", value}};
+    ASSERT_NE(domain->Find(entries), nullptr);
+    const std::size_t expected = 2'000 - std::min<std::size_t>(length, 2'000);
+    EXPECT_EQ(domain->Find(entries), &(*snapshot)->rules()[domain->client_limit->index + 1 + expected]) << length;
+  }
+  EXPECT_EQ(domain->Find(Entries{{"k", "z"}}), nullptr);
+  EXPECT_EQ(domain->Find(Entries{{"k", ""}}), nullptr);
+  EXPECT_NE(domain->Find(Entries{{"k", "bz"}}), nullptr);
+}
+
+// The walk as its definition has it, over the document itself.
+const RateLimitRule* Walk(const std::vector<DescriptorLimits>& level, std::span<const Attribute> entries) {
+  const DescriptorLimits* next = nullptr;
+  const auto choose = [&](auto matches) {
+    for (const DescriptorLimits& one : level) {
+      if (next == nullptr && one.key == entries[0].name && matches(one.value)) next = &one;
+    }
+  };
+  const std::string_view value = entries[0].value;
+  choose([&](std::string_view own) { return !own.empty() && own == value; });
+  choose([&](std::string_view own) { return own.ends_with('*') && value.starts_with(own.substr(0, own.size() - 1)); });
+  choose([&](std::string_view own) { return own.empty(); });
+  if (next == nullptr) return nullptr;
+  if (entries.size() == 1) return next->rule ? &*next->rule : nullptr;
+  return Walk(next->descriptors, entries.subspan(1));
+}
+
+class RandomTree {
+ public:
+  explicit RandomTree(std::uint64_t seed) : engine_(seed) {}
+  std::uint64_t Below(std::uint64_t bound) { return engine_() % bound; }
+
+  std::vector<DescriptorLimits> Level(int depth) {
+    std::vector<DescriptorLimits> level;
+    std::set<std::pair<std::string, std::string>> seen;
+    for (std::uint64_t i = Below(9); i > 0; --i) {
+      DescriptorLimits one{.key = Key(), .value = Value()};
+      if (Below(3) == 0) one.value += '*';
+      if (!seen.emplace(one.key, one.value).second) continue;
+      if (Below(3) != 0) {
+        one.rule.emplace();
+        one.rule->max_requests = ++rules_;
+        one.rule->window_seconds = 60;
+      }
+      if (depth > 0 && Below(2) == 0) one.descriptors = Level(depth - 1);
+      level.push_back(std::move(one));
+    }
+    return level;
+  }
+  std::string Key() { return std::string(1, static_cast<char>('k' + Below(3))); }
+  std::string Value() {
+    std::string value;
+    for (std::uint64_t i = Below(4); i > 0; --i) value += "ab*"[Below(3)];
+    return value;
+  }
+
+ private:
+  std::mt19937_64 engine_;
+  std::uint64_t rules_ = 0;
+};
+
+TEST(Domains, TheWalkIsWhatItsDefinitionSays) {
+  std::size_t found = 0;
+  for (std::uint64_t seed = 0; seed < 300; ++seed) {
+    RandomTree random(seed);
+    EnterpriseRateLimitConfig config;
+    config.global.free_tier = RateLimitRule::Unlimited();
+    config.domains["d"].descriptors = random.Level(3);
+    const auto snapshot = Snapshot::Compile(config, nullptr, kNow);
+    ASSERT_TRUE(snapshot.has_value()) << snapshot.error().message;
+    const DomainEntry* domain = (*snapshot)->FindDomain("d");
+    for (int i = 0; i < 300; ++i) {
+      std::vector<std::pair<std::string, std::string>> texts;
+      for (std::uint64_t length = 1 + random.Below(5); length > 0; --length) {
+        texts.emplace_back(random.Key(), random.Value());
+      }
+      Entries entries;
+      for (const auto& [key, value] : texts) entries.push_back({key, value});
+      const RateLimitRule* expected = Walk(config.domains["d"].descriptors, entries);
+      const Rule* rule = domain->Find(entries);
+      ASSERT_EQ(rule == nullptr, expected == nullptr) << "seed " << seed;
+      if (rule == nullptr) continue;
+      ++found;
+      ASSERT_EQ(rule->limit.capacity, *expected->max_requests) << "seed " << seed;
+      ASSERT_EQ(rule->descriptor->steps.size(), entries.size());
+    }
+  }
+  EXPECT_GT(found, 5'000U);
+}
+
+TEST(Domains, FindsEntriesInAnyOrder) {
+  const auto snapshot = Compiled(R"(
+domains:
+  d:
+    descriptors:
+      - key: service
+        descriptors:
+          - {key: env, value: prod, rule: {max_requests: 1, window_seconds: 60}}
+          - {key: env, rule: {max_requests: 2, window_seconds: 60}}
+      - key: env
+        descriptors: [{key: name, rule: {max_requests: 3, window_seconds: 60}}]
+      - {key: service, value: alone, rule: {max_requests: 4, window_seconds: 60}}
+)");
+  const DomainEntry& domain = *snapshot->FindDomain("d");
+  const auto find = [&](std::vector<Attribute> entries) -> std::pair<std::uint64_t, std::vector<std::uint32_t>> {
+    std::vector<std::uint32_t> order;
+    const Rule* const rule = domain.FindInAnyOrder(entries, order);
+    return {rule == nullptr ? 0 : rule->limit.capacity, order};
+  };
+  using Order = std::vector<std::uint32_t>;
+  EXPECT_EQ(find({{"env", "prod"}, {"service", "x"}}), std::pair(std::uint64_t{1}, Order{1, 0}));
+  EXPECT_EQ(find({{"service", "x"}, {"env", "test"}}), std::pair(std::uint64_t{2}, Order{0, 1}));
+  EXPECT_EQ(find({{"name", "n"}, {"env", "prod"}}), std::pair(std::uint64_t{3}, Order{1, 0}));
+  EXPECT_EQ(find({{"service", "alone"}}), std::pair(std::uint64_t{4}, Order{0}));
+  EXPECT_EQ(find({{"service", "x"}}).first, 0U);
+  EXPECT_EQ(find({{"name", "n"}, {"service", "x"}}).first, 0U);
+  EXPECT_EQ(find({}).first, 0U);
+}
+
+}  // namespace
+}  // namespace weir::config

@@ -1,0 +1,11 @@
+# cmake -D OUTPUT=FILE.cc -D DIRECTORY=templates -P embed_templates.cmake: every *.yaml there as text in a C++ source.
+file(GLOB files ${DIRECTORY}/*.yaml)
+set(source "// Generated from src/config/templates.\n#include \"config/templates/templates.h\"\n\nnamespace weir::config {\n\n")
+string(APPEND source "std::string_view TemplateText(std::string_view name) {\n")
+foreach(file ${files})
+  get_filename_component(name ${file} NAME_WE)
+  file(READ ${file} text)
+  string(APPEND source "  if (name == \"${name}\") return R\"yaml(${text})yaml\";\n")
+endforeach()
+string(APPEND source "  return {};\n}\n\n}  // namespace weir::config\n")
+file(WRITE ${OUTPUT} "${source}")

@@ -1,0 +1,85 @@
+// The checks of meaning behind Validate (document.h), by part of the document.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "config/document/node.h"
+#include "config/document/reader.h"
+#include "weir/config.h"
+
+namespace weir::config {
+
+// Of a setting that is read and written, but that nothing heeds yet.
+inline constexpr std::string_view kNoEffect = "has no effect in this version";
+
+// A path while it is walked: a segment and what it is below. Lives on the stack.
+struct Place {
+  const Place* above = nullptr;
+  std::string_view segment;
+
+  Place Below(std::string_view next) const { return {this, next}; }
+  std::string Path() const;
+};
+
+class ValidationFaults {
+ public:
+  explicit ValidationFaults(const Node& root) : root_(root) {}
+
+  void Error(const Place& place, std::string message, std::string hint = {}) {
+    Add(Severity::kError, place, std::move(message), std::move(hint));
+  }
+  void Warn(const Place& place, std::string message, std::string hint = {}) {
+    Add(Severity::kWarning, place, std::move(message), std::move(hint));
+  }
+  bool full() const { return faults_.size() >= kMaxFaults; }
+  std::vector<Fault> Take() { return std::move(faults_); }
+
+ private:
+  void Add(Severity severity, const Place& place, std::string message, std::string hint);
+  std::uint32_t LineOfPlace(const Place& place) const;
+
+  const Node& root_;
+  std::vector<Fault> faults_;
+};
+
+// Rules: what one writes, and what it is once it has inherited.
+class RuleCheck {
+ public:
+  RuleCheck(const EnterpriseRateLimitConfig& config, ValidationFaults& faults) : config_(config), faults_(faults) {}
+
+  // What the rule itself writes; also for templates.
+  void CheckWritten(const Place& place, const RateLimitRule& rule);
+  // `expanded`: with its template; `general`: what it inherits from (an empty rule: nothing). Counts what is enforced.
+  void CheckWhole(const Place& place, const RateLimitRule& expanded, const RateLimitRule& general);
+  void CheckQuota(const Place& place, const Quota& quota);
+  void CheckAlgorithm(const Place& place, const RateLimitAlgorithm& algorithm);
+  void CheckPenalties(const Place& place, const PenaltyConfig& penalties);
+
+  void CountEnforced() { ++enforced_; }
+  std::size_t enforced() const { return enforced_; }
+  std::size_t shadowed() const { return shadowed_; }
+
+ private:
+  void CheckIdentifier(const Place& place, const EnhancedIdentifier& identifier, int depth);
+  void CheckExtractor(const Place& place, const std::string& extractor);
+  void CheckBucket(const Place& place, const RateLimitRule& complete);
+
+  const EnterpriseRateLimitConfig& config_;
+  ValidationFaults& faults_;
+  std::size_t enforced_ = 0;
+  std::size_t shadowed_ = 0;
+};
+
+// `expanded`: the same document with its templates applied.
+void CheckDomains(const EnterpriseRateLimitConfig& config, const EnterpriseRateLimitConfig& expanded, RuleCheck& rules,
+                  ValidationFaults& faults);
+void CheckIpRules(const Place& place, const IpRules& rules, ValidationFaults& faults);
+void CheckExemptions(const Place& place, const Exemptions& exemptions, ValidationFaults& faults);
+void CheckStorage(const Place& place, const StorageConfig& storage, ValidationFaults& faults);
+void CheckAnalytics(const Place& place, const AnalyticsConfig& analytics, ValidationFaults& faults);
+void CheckServer(const Place& place, const ServerConfig& server, ValidationFaults& faults);
+
+}  // namespace weir::config

@@ -1,0 +1,141 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <map>
+
+#include "base/address.h"
+#include "config/validate/validate.h"
+
+namespace weir::config {
+namespace {
+
+// A network, or why not. `everything`: it holds all addresses of its family.
+void CheckNetwork(const Place& place, const std::string& text, ValidationFaults& faults,
+                  std::string_view if_everything) {
+  const auto network = ParseNetwork(text);
+  if (network) {
+    const bool everything = network->bits == 0 || (network->address.is_v4() && network->bits == 96);
+    if (everything) faults.Warn(place, Quoted(text) + " is every address: " + std::string(if_everything));
+    return;
+  }
+  const std::size_t slash = text.find('/');
+  const auto address = ParseAddress(text.substr(0, slash));
+  unsigned bits = 0;
+  const char* end = text.data() + text.size();
+  const bool has_bits = slash != std::string::npos && std::from_chars(text.data() + slash + 1, end, bits).ptr == end;
+  const unsigned most = address && address->is_v4() ? 32 : 128;
+  if (!address || !has_bits || bits > most) {
+    return faults.Error(place, Quoted(text) + " is not an address or network",
+                        "write it as 10.0.0.0/8 or 2001:db8::/32");
+  }
+  std::array<char, 46> buffer;
+  const std::string_view base = FormatAddress(Truncate(*address, bits, bits), buffer);
+  faults.Error(place, Quoted(text) + " has bits set beyond its prefix", fmt::format("did you mean {}/{}?", base, bits));
+}
+
+void CheckNetworks(const Place& place, const std::vector<std::string>& networks, ValidationFaults& faults,
+                   std::string_view if_everything) {
+  for (std::size_t i = 0; i < networks.size(); ++i) {
+    const std::string index = std::to_string(i);
+    CheckNetwork(place.Below(index), networks[i], faults, if_everything);
+  }
+}
+
+// Whether the text is "HOST:PORT" with an IP address, "localhost" or "*" for a host.
+bool IsTcpAddress(std::string_view text) {
+  const std::size_t colon = text.rfind(':');
+  if (colon == std::string_view::npos) return false;
+  const std::string_view port = text.substr(colon + 1);
+  std::uint16_t number = 0;
+  const auto [end, error] = std::from_chars(port.data(), port.data() + port.size(), number);
+  if (port.empty() || error != std::errc() || end != port.data() + port.size()) return false;
+  std::string_view host = text.substr(0, colon);
+  if (host == "localhost" || host == "*") return true;
+  if (host.starts_with('[') && host.ends_with(']')) {
+    host = host.substr(1, host.size() - 2);
+    return host.find(':') != std::string_view::npos && ParseAddress(host).has_value();
+  }
+  return host.find(':') == std::string_view::npos && ParseAddress(host).has_value();
+}
+
+}  // namespace
+
+void CheckIpRules(const Place& place, const IpRules& rules, ValidationFaults& faults) {
+  CheckNetworks(place.Below("trusted_proxies"), rules.trusted_proxies, faults,
+                "any client can forge its address with a forwarding header");
+  const Place list = place.Below("rules");
+  std::map<std::string_view, std::size_t> names;
+  for (std::size_t i = 0; i < rules.rules.size(); ++i) {
+    const IpRule& rule = rules.rules[i];
+    const std::string index = std::to_string(i);
+    const Place here = list.Below(index);
+    const auto [known, is_new] = names.try_emplace(rule.name, i);
+    if (!is_new && !rule.name.empty()) {
+      faults.Error(here.Below("name"), fmt::format("{} is the name of rule {} too", Quoted(rule.name), known->second));
+    }
+    CheckNetworks(here.Below("cidrs"), rule.cidrs, faults, "the rule holds for all");
+    if (rule.cidrs.empty() && rule.countries.empty())
+      faults.Error(here, "has neither cidrs nor countries, so it matches nothing");
+    if (rule.action == IpRule::Action::kBlock && rule.rule) {
+      faults.Warn(here.Below("rule"), "has no effect: a block denies for ever");
+    }
+    const bool needs_rule = rule.action == IpRule::Action::kLimit || rule.action == IpRule::Action::kThrottle;
+    if (needs_rule && !rule.rule) faults.Error(here, "has no rule to apply", "write `rule`, or `action: block`");
+  }
+}
+
+void CheckExemptions(const Place& place, const Exemptions& exemptions, ValidationFaults& faults) {
+  CheckNetworks(place.Below("cidrs"), exemptions.cidrs, faults, "nobody is limited");
+  const Place paths = place.Below("paths");
+  for (std::size_t i = 0; i < exemptions.paths.size(); ++i) {
+    const std::string& path = exemptions.paths[i];
+    const std::string index = std::to_string(i);
+    const Place here = paths.Below(index);
+    if (path == "*" || path == "/*") {
+      faults.Warn(here, Quoted(path) + " exempts every path: nothing is limited");
+    } else if (!path.starts_with('/')) {
+      faults.Warn(here, Quoted(path) + " does not begin with '/': no path is exempt by it");
+    } else if (path.find('*') < path.size() - 1) {
+      faults.Warn(here, "only a '*' at the end of " + Quoted(path) + " stands for anything");
+    }
+  }
+}
+
+void CheckStorage(const Place& place, const StorageConfig& storage, ValidationFaults& faults) {
+  const auto* redis = std::get_if<RedisStorage>(&storage.kind);
+  if (redis != nullptr && redis->cluster) {
+    const Place here = place.Below("redis");
+    faults.Error(here.Below("cluster"), "Redis Cluster is not in this version; use a single Redis");
+  }
+}
+
+void CheckAnalytics(const Place& place, const AnalyticsConfig& analytics, ValidationFaults& faults) {
+  if (analytics.insights_retention_days != AnalyticsConfig{}.insights_retention_days) {
+    faults.Warn(place.Below("insights_retention_days"), std::string(kNoEffect));
+  }
+}
+
+void CheckServer(const Place& place, const ServerConfig& server, ValidationFaults& faults) {
+  const std::array<std::pair<std::string_view, const ListenerConfig*>, 4> listeners = {
+      {{"http", &server.http}, {"resp", &server.resp}, {"grpc", &server.grpc}, {"admin", &server.admin}}};
+  std::map<std::string_view, std::string_view> taken;
+  for (const auto& [name, listener] : listeners) {
+    const std::string& address = listener->address;
+    const Place here = place.Below(name);
+    if (address == "off") continue;
+    if (address.starts_with("unix:")) {
+      if (address.size() == 5) faults.Error(here, "'unix:' says no path");
+    } else if (!IsTcpAddress(address)) {
+      faults.Error(here, Quoted(address) + " is not an address to listen on",
+                   "write it as 127.0.0.1:8080, [::1]:8080, unix:/path or off");
+      continue;
+    }
+    if (address.ends_with(":0")) continue;
+    const auto [known, is_new] = taken.try_emplace(address, name);
+    if (!is_new) faults.Error(here, fmt::format("{} listens on {} already", known->second, Quoted(address)));
+  }
+}
+
+}  // namespace weir::config

@@ -1,0 +1,371 @@
+#include "engine/batch/reservations.h"
+
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <set>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "engine/engine_fixture.h"
+
+namespace weir::engine {
+namespace {
+
+Reservation At(Nanos since) { return {.charges = {Charge{}}, .since = since}; }
+
+TEST(Reservations, AreTakenOnce) {
+  Reservations reservations;
+  ASSERT_TRUE(reservations.TakeRoom(0));
+  reservations.Put(7, At(0));
+  EXPECT_EQ(reservations.open(), 1U);
+  EXPECT_FALSE(reservations.Take(8, 0));
+  EXPECT_TRUE(reservations.Take(7, 0));
+  EXPECT_FALSE(reservations.Take(7, 0));
+  EXPECT_EQ(reservations.open(), 0U);
+}
+
+TEST(Reservations, ExpireAfterAnHour) {
+  Reservations reservations;
+  for (const std::uint64_t id : {1U, 2U, 3U}) {
+    ASSERT_TRUE(reservations.TakeRoom(0));
+    reservations.Put(id, At(0));
+  }
+  EXPECT_TRUE(reservations.Take(1, kHour - 1));
+  EXPECT_FALSE(reservations.Take(2, kHour));
+  EXPECT_TRUE(reservations.Take(3, -kHour)) << "a clock that goes back expires nothing";
+  EXPECT_EQ(reservations.open(), 0U);
+}
+
+TEST(Reservations, AreBoundedAndExpiredOnesMakeRoom) {
+  Reservations reservations(100);
+  for (std::uint64_t id = 1; id <= 100; ++id) {
+    ASSERT_TRUE(reservations.TakeRoom(0));
+    reservations.Put(id, At(0));
+  }
+  EXPECT_FALSE(reservations.TakeRoom(1));
+  EXPECT_EQ(reservations.open(), 100U);
+  EXPECT_TRUE(reservations.TakeRoom(kHour));
+  reservations.GiveUp();
+  EXPECT_EQ(reservations.open(), 0U);
+}
+
+TEST(Reservations, SettledOnesBehindAnOldOneAreForgotten) {
+  // One that stays open, and a million that come and go: only memory would tell, so this is for the sanitizers and the
+  // clock.
+  Reservations reservations;
+  ASSERT_TRUE(reservations.TakeRoom(0));
+  reservations.Put(16, At(0));
+  for (std::uint64_t i = 2; i < 100'000; ++i) {
+    ASSERT_TRUE(reservations.TakeRoom(0));
+    reservations.Put(i * 16, At(static_cast<Nanos>(i)));
+    ASSERT_TRUE(reservations.Take(i * 16, static_cast<Nanos>(i)));
+  }
+  EXPECT_TRUE(reservations.Take(16, 1));
+}
+
+TEST(Reservations, IdsDoNotRepeat) {
+  std::set<std::uint64_t> ids;
+  for (int i = 0; i < 10'000; ++i) ids.insert(RandomId());
+  EXPECT_EQ(ids.size(), 10'000U);
+  EXPECT_FALSE(ids.contains(0));
+}
+
+TEST(Reservations, AreSettledExactlyOnceByManyThreads) {
+  Reservations reservations;
+  for (std::uint64_t id = 1; id <= 2000; ++id) {
+    ASSERT_TRUE(reservations.TakeRoom(0));
+    reservations.Put(id, At(0));
+  }
+  std::atomic<int> taken{0};
+  std::vector<std::thread> threads;
+  for (int t = 0; t < 4; ++t) {
+    threads.emplace_back([&] {
+      for (std::uint64_t id = 1; id <= 2000; ++id) taken += reservations.Take(id, 0) ? 1 : 0;
+    });
+  }
+  for (auto& thread : threads) thread.join();
+  EXPECT_EQ(taken, 2000);
+  EXPECT_EQ(reservations.open(), 0U);
+}
+
+Reservation Until(Nanos since, Nanos until) { return {.charges = {}, .since = since, .until = until}; }
+
+TEST(Reservations, ThoseThatEndAreNamedOnceInTime) {
+  Reservations reservations;
+  EXPECT_FALSE(reservations.AnyEnded(INT64_MAX - 1));
+  for (std::uint64_t id = 1; id <= 100; ++id) {
+    ASSERT_TRUE(reservations.TakeRoom(0));
+    reservations.Put(id, Until(0, static_cast<Nanos>(id) * 10));
+  }
+  EXPECT_FALSE(reservations.AnyEnded(9));
+  EXPECT_TRUE(reservations.AnyEnded(10));
+  ASSERT_TRUE(reservations.Take(30, 0));
+  const auto some = reservations.TakeEnded(500, 40);
+  EXPECT_EQ(some.size(), 40U);
+  EXPECT_TRUE(reservations.AnyEnded(500));
+  const auto rest = reservations.TakeEnded(500, 40);
+  EXPECT_EQ(rest.size(), 9U);  // but for number 30
+  std::set<std::uint64_t> named(some.begin(), some.end());
+  named.insert(rest.begin(), rest.end());
+  EXPECT_EQ(named.size(), 49U);
+  EXPECT_LE(*named.rbegin(), 50U);
+  EXPECT_FALSE(reservations.AnyEnded(509));
+  EXPECT_TRUE(reservations.AnyEnded(510));
+  // Named, and there until somebody takes it.
+  EXPECT_TRUE(reservations.Take(50, 500));
+}
+
+TEST(Reservations, WhatEndedAndWasPutBackIsNamedAgain) {
+  Reservations reservations;
+  ASSERT_TRUE(reservations.TakeRoom(0));
+  reservations.Put(1, Until(0, 10));
+  ASSERT_EQ(reservations.TakeEnded(10, 9).size(), 1U);
+  auto taken = reservations.Take(1, 10);
+  ASSERT_TRUE(taken);
+  reservations.PutBack(1, std::move(*taken), 10);
+  EXPECT_TRUE(reservations.TakeEnded(10 + kSecond - 1, 9).empty());
+  EXPECT_EQ(reservations.TakeEnded(10 + kSecond, 9).size(), 1U);
+}
+
+TEST(Reservations, EndsOfSettledOnesAreForgotten) {
+  Reservations reservations;
+  for (std::uint64_t i = 1; i < 100'000; ++i) {
+    ASSERT_TRUE(reservations.TakeRoom(0));
+    reservations.Put(i * 16, Until(0, kMinute));
+    ASSERT_TRUE(reservations.Take(i * 16, 0));
+  }
+  EXPECT_TRUE(reservations.TakeEnded(kMinute, 9).empty());
+  EXPECT_FALSE(reservations.AnyEnded(kHour));
+}
+
+constexpr std::string_view kTokens = R"(
+global:
+  free_tier: {max_requests: 100, window_seconds: 100, algorithm: token_bucket}
+)";
+
+std::uint64_t Remaining(const Decision& decision) { return decision.decider()->outcome.remaining; }
+
+TEST_F(EngineTest, ReservationCommitSettlesTheDifference) {
+  Start(kTokens);
+  const Request peek{.peer_ip = "192.0.2.1", .cost = 0};
+  const Decision first = Reserve({.peer_ip = "192.0.2.1", .cost = 40});
+  ASSERT_TRUE(first.allowed);
+  ASSERT_NE(first.reservation, 0U);
+  EXPECT_EQ(Remaining(Check(peek)), 60U);
+  EXPECT_EQ(engine_->GetCounts().reservations_open, 1U);
+  EXPECT_TRUE(Settle(CallKind::kCommit, first.reservation, 10));
+  EXPECT_EQ(Remaining(Check(peek)), 90U);
+  EXPECT_EQ(engine_->GetCounts().reservations_open, 0U);
+  EXPECT_EQ(Settle(CallKind::kCommit, first.reservation, 10).error().code, ErrorCode::kNotFound);
+  EXPECT_EQ(Settle(CallKind::kCancel, first.reservation).error().code, ErrorCode::kNotFound);
+  EXPECT_EQ(Settle(CallKind::kCancel, 12345).error().code, ErrorCode::kNotFound);
+
+  const Decision exact = Reserve({.peer_ip = "192.0.2.1", .cost = 5});
+  EXPECT_TRUE(Settle(CallKind::kCommit, exact.reservation, 5));
+  EXPECT_EQ(Remaining(Check(peek)), 85U);
+  const Decision more = Reserve({.peer_ip = "192.0.2.1", .cost = 5});
+  EXPECT_TRUE(Settle(CallKind::kCommit, more.reservation, 95));
+  EXPECT_EQ(Remaining(Check(peek)), 0U);
+  const Decision denied = Reserve({.peer_ip = "192.0.2.1", .cost = 1});
+  EXPECT_FALSE(denied.allowed) << "debt";
+  EXPECT_EQ(denied.reservation, 0U);
+  EXPECT_EQ(engine_->GetCounts().reservations_open, 0U);
+}
+
+TEST_F(EngineTest, ReservationCancelGivesEverythingBack) {
+  Start(kTokens);
+  const Decision reserved = Reserve({.peer_ip = "192.0.2.1", .cost = 100});
+  EXPECT_FALSE(Check({.peer_ip = "192.0.2.1"}).allowed);
+  EXPECT_TRUE(Settle(CallKind::kCancel, reserved.reservation));
+  EXPECT_EQ(CountAllowed({.peer_ip = "192.0.2.1"}, 200), 100);
+}
+
+TEST_F(EngineTest, ReservationOfNothingIsNone) {
+  Start(kTokens);
+  EXPECT_EQ(Reserve({.peer_ip = "192.0.2.1", .cost = 0}).reservation, 0U);
+  EXPECT_EQ(Reserve({.peer_ip = ""}).reservation, 0U) << "no rule applied";
+  EXPECT_EQ(engine_->GetCounts().reservations_open, 0U);
+}
+
+TEST_F(EngineTest, ReservationExpiresAndStaysCharged) {
+  Start(R"(
+global:
+  free_tier: {max_requests: 100, window_seconds: 86400, algorithm: fixed_window}
+)");
+  const Decision reserved = Reserve({.peer_ip = "192.0.2.1", .cost = 60});
+  clock_.Advance(kHour);
+  EXPECT_EQ(Settle(CallKind::kCancel, reserved.reservation).error().code, ErrorCode::kNotFound);
+  EXPECT_EQ(CountAllowed({.peer_ip = "192.0.2.1"}, 200), 40);
+}
+
+TEST_F(EngineTest, ReservationOutlivesAChangeOfItsRule) {
+  Start(kTokens);
+  const Decision reserved = Reserve({.peer_ip = "192.0.2.1", .cost = 60});
+  ASSERT_TRUE(engine_->Apply(ParseOrDie(R"(
+global:
+  free_tier: {max_requests: 200, window_seconds: 100, algorithm: sliding_window_log}
+)")));
+  EXPECT_EQ(Peek({.peer_ip = "192.0.2.1", .cost = 140}).allowed, true);
+  EXPECT_EQ(Peek({.peer_ip = "192.0.2.1", .cost = 141}).allowed, false) << "60 are still reserved";
+  EXPECT_TRUE(Settle(CallKind::kCancel, reserved.reservation));
+  EXPECT_EQ(Peek({.peer_ip = "192.0.2.1", .cost = 200}).allowed, true);
+}
+
+TEST_F(EngineTest, ReservationSettledBeforeAnybodyTouchedTheChangedRule) {
+  Start(kTokens);
+  const Decision reserved = Reserve({.peer_ip = "192.0.2.1", .cost = 60});
+  ASSERT_TRUE(engine_->Apply(ParseOrDie(R"(
+global:
+  free_tier: {max_requests: 200, window_seconds: 100, algorithm: sliding_window_log}
+)")));
+  EXPECT_TRUE(Settle(CallKind::kCommit, reserved.reservation, 20));
+  EXPECT_EQ(Peek({.peer_ip = "192.0.2.1", .cost = 180}).allowed, true);
+  EXPECT_EQ(Peek({.peer_ip = "192.0.2.1", .cost = 181}).allowed, false);
+}
+
+TEST_F(EngineTest, ReservationStaysOpenWhileTheStoreIsAway) {
+  Start(kTokens);
+  const Decision reserved = Reserve({.peer_ip = "192.0.2.1", .cost = 60});
+  store_->Cut(true);
+  EXPECT_EQ(Settle(CallKind::kCancel, reserved.reservation).error().code, ErrorCode::kUnavailable);
+  EXPECT_EQ(engine_->GetCounts().reservations_open, 1U);
+  store_->Cut(false);
+  EXPECT_TRUE(Settle(CallKind::kCancel, reserved.reservation));
+  EXPECT_EQ(CountAllowed({.peer_ip = "192.0.2.1"}, 200), 100);
+}
+
+TEST_F(EngineTest, ReservationMadeLocallyIsSettledLocally) {
+  Start(kTokens);
+  store_->Cut(true);
+  const Decision reserved = Reserve({.peer_ip = "192.0.2.1", .cost = 60});
+  EXPECT_EQ(reserved.reason, Reason::kStoreLocal);
+  ASSERT_NE(reserved.reservation, 0U);
+  EXPECT_TRUE(Settle(CallKind::kCommit, reserved.reservation, 10));
+  EXPECT_EQ(Peek({.peer_ip = "192.0.2.1", .cost = 90}).allowed, true);
+  EXPECT_EQ(Peek({.peer_ip = "192.0.2.1", .cost = 91}).allowed, false);
+  const Decision other = Reserve({.peer_ip = "192.0.2.1", .cost = 60});
+  store_->Cut(false);
+  EXPECT_TRUE(Settle(CallKind::kCancel, other.reservation)) << "nothing to do in the store that was never charged";
+  EXPECT_EQ(Peek({.peer_ip = "192.0.2.1", .cost = 100}).allowed, true);
+}
+
+TEST_F(EngineTest, ReservationMadeLocallyIsSettledThoughItsRuleIsNotLocalAnyMore) {
+  const auto document = [](std::string_view policy) {
+    return "storage: {instances: 2}\nglobal: {free_tier: {max_requests: 100, window_seconds: 3600, on_store_failure: " +
+           std::string(policy) + "}}";
+  };
+  Start(document("local"));
+  store_->Cut(true);
+  const Decision reserved = Reserve({.peer_ip = "192.0.2.1", .cost = 40});
+  ASSERT_NE(reserved.reservation, 0U);
+  ASSERT_TRUE(engine_->Apply(ParseOrDie(document("deny"))));
+  EXPECT_TRUE(Settle(CallKind::kCancel, reserved.reservation));
+  ASSERT_TRUE(engine_->Apply(ParseOrDie(document("local"))));
+  EXPECT_TRUE(Peek({.peer_ip = "192.0.2.1", .cost = 50}).allowed) << "this instance's share";
+}
+
+constexpr std::string_view kSlots = R"(
+global:
+  free_tier: {max_requests: 3, window_seconds: 60, algorithm: {concurrency: {lease_seconds: 30}}}
+)";
+
+TEST_F(EngineTest, ReservationOfAConcurrencySlotReleasesIt) {
+  Start(kSlots);
+  const Request request{.peer_ip = "192.0.2.1"};
+  std::vector<std::uint64_t> held;
+  for (int i = 0; i < 3; ++i) {
+    const Decision decision = Check(request);
+    ASSERT_TRUE(decision.allowed);
+    ASSERT_NE(decision.reservation, 0U);
+    held.push_back(decision.reservation);
+  }
+  const Decision denied = Check(request);
+  EXPECT_FALSE(denied.allowed);
+  EXPECT_EQ(denied.reservation, 0U);
+  EXPECT_TRUE(Settle(CallKind::kCancel, held[1]));
+  EXPECT_EQ(Settle(CallKind::kCancel, held[1]).error().code, ErrorCode::kNotFound);
+  EXPECT_TRUE(Check(request).allowed);
+  EXPECT_TRUE(Settle(CallKind::kCommit, held[0], 1));
+  EXPECT_TRUE(Check(request).allowed);
+  EXPECT_FALSE(Check(request).allowed);
+  clock_.Advance(30 * kSecond);
+  EXPECT_TRUE(Check(request).allowed) << "leases end by themselves";
+  EXPECT_TRUE(Settle(CallKind::kCancel, held[2])) << "late, and without effect";
+  EXPECT_TRUE(Run(CallKind::kRefund, request).status) << "a refund does not know which slot";
+}
+
+TEST_F(EngineTest, WhatIsReservedForATimeIsGivenBackThen) {
+  Start(kTokens);
+  const Request peek{.peer_ip = "192.0.2.1", .cost = 0};
+  Call call;
+  call.kind = CallKind::kReserve;
+  call.request = {.peer_ip = "192.0.2.1", .cost = 40};
+  call.life = kMillisecond;
+  engine_->Run({&call, 1});
+  ASSERT_NE(call.decision.reservation, 0U);
+  EXPECT_EQ(Remaining(Check(peek)), 60U);
+  clock_.Advance(kMillisecond - 1);
+  EXPECT_EQ(Remaining(Check(peek)), 60U);
+  clock_.Advance(1);
+  EXPECT_EQ(Remaining(Check(peek)), 100U);
+  EXPECT_EQ(Settle(CallKind::kCommit, call.decision.reservation, 10).error().code, ErrorCode::kNotFound);
+  EXPECT_EQ(engine_->GetCounts().reservations_open, 0U);
+}
+
+TEST_F(EngineTest, WhatIsReservedForATimeIsGivenBackThoughNobodyAsks) {
+  Start(kTokens);
+  Call call;
+  call.kind = CallKind::kReserve;
+  call.request = {.peer_ip = "192.0.2.1", .cost = 40};
+  call.life = kMillisecond;
+  engine_->Run({&call, 1});
+  ASSERT_NE(call.decision.reservation, 0U);
+  engine_->Tick();
+  EXPECT_EQ(engine_->GetCounts().reservations_open, 1U);
+  clock_.Advance(kMillisecond);
+  engine_->Tick();
+  EXPECT_EQ(engine_->GetCounts().reservations_open, 0U);
+}
+
+TEST_F(EngineTest, WhatCannotBeGivenBackWhileTheStoreIsAwayIsGivenBackLater) {
+  Setup setup;
+  setup.local = false;
+  Start(kTokens, std::move(setup));
+  const Request peek{.peer_ip = "192.0.2.1", .cost = 0};
+  Call call;
+  call.kind = CallKind::kReserve;
+  call.request = {.peer_ip = "192.0.2.1", .cost = 40};
+  call.life = 2 * kMillisecond;
+  engine_->Run({&call, 1});
+  clock_.Advance(2 * kMillisecond);
+  store_->Cut(true);
+  Check(peek);
+  EXPECT_EQ(engine_->GetCounts().reservations_open, 1U);
+  store_->Cut(false);
+  EXPECT_EQ(Remaining(Check(peek)), 60U);
+  clock_.Advance(kSecond - 1);
+  EXPECT_EQ(Remaining(Check(peek)), 61U);  // one token has come back by itself
+  clock_.Advance(1);
+  EXPECT_EQ(Remaining(Check(peek)), 100U);
+}
+
+TEST_F(EngineTest, ManyThatEndAtOnceAreGivenBackSomeAtATime) {
+  Start(kTokens);
+  for (int i = 0; i < 100; ++i) {
+    Call call;
+    call.kind = CallKind::kReserve;
+    call.request = {.peer_ip = "192.0.2.1", .cost = 1};
+    call.life = kMillisecond;
+    engine_->Run({&call, 1});
+    ASSERT_TRUE(call.decision.allowed);
+  }
+  clock_.Advance(kMillisecond);
+  const Request peek{.peer_ip = "192.0.2.1", .cost = 0};
+  EXPECT_EQ(Remaining(Check(peek)), 64U);
+  EXPECT_EQ(Remaining(Check(peek)), 100U);
+}
+
+}  // namespace
+}  // namespace weir::engine

@@ -1,0 +1,174 @@
+#include "frontends/rls/http2/question_batch.h"
+
+#include <algorithm>
+#include <exception>
+#include <utility>
+#include <vector>
+
+#include "base/log.h"
+
+namespace weir::rls {
+namespace {
+
+// Of a loop: what the connections that are read together fill by far, as a rule.
+constexpr std::size_t kPooled = 16;
+// Strings that grew beyond this are not kept.
+constexpr std::size_t kKeptBytes = 4 << 10;
+
+struct Gathering {
+  Service* service = nullptr;
+  std::shared_ptr<QuestionBatch> batch;
+};
+struct OfThread {
+  OfThread() { pool.reserve(kPooled); }
+  std::vector<Gathering> gathered;
+  std::vector<std::shared_ptr<QuestionBatch>> pool;
+};
+OfThread& ThisThread() {
+  thread_local OfThread here;
+  return here;
+}
+
+void Empty(std::string& text) {
+  text.clear();
+  // To assign an empty string frees nothing.
+  if (text.capacity() > kKeptBytes) text.shrink_to_fit();
+}
+
+std::shared_ptr<QuestionBatch> Acquire() {
+  auto& pool = ThisThread().pool;
+  if (pool.empty()) return std::make_shared<QuestionBatch>();
+  std::shared_ptr<QuestionBatch> batch = std::move(pool.back());
+  pool.pop_back();
+  return batch;
+}
+
+void Release(std::shared_ptr<QuestionBatch> batch) {
+  batch->Clear();
+  auto& pool = ThisThread().pool;
+  if (pool.size() < kPooled) pool.push_back(std::move(batch));
+}
+
+}  // namespace
+
+QuestionBatch& QuestionBatch::Gathered(Service& service, std::size_t bytes) {
+  auto& gathered = ThisThread().gathered;
+  for (const Gathering& gathering : gathered) {
+    if (gathering.service == &service && gathering.batch->HasRoomFor(bytes)) return *gathering.batch;
+  }
+  return *gathered.emplace_back(&service, Acquire()).batch;
+}
+
+void QuestionBatch::AskGathered() {
+  auto& gathered = ThisThread().gathered;
+  while (!gathered.empty()) {
+    const Gathering next = std::move(gathered.front());
+    gathered.erase(gathered.begin());
+    QuestionBatch& batch = *next.batch;
+    // Its service may have gone with its owners.
+    if (batch.IsOwned()) {
+      if (!batch.Ask(*next.service)) continue;
+      for (std::size_t i = 0; i < batch.part_count_; ++i) {
+        const Part& part = batch.parts_[i];
+        if (part.owner == nullptr) continue;
+        try {
+          part.owner->OnAnswered(batch, part);
+        } catch (const std::exception& error) {
+          log::Error("session failed", {{"reason", error.what()}, {"peer", part.peer}});
+          part.owner->OnBroken();
+        }
+      }
+    }
+    Release(next.batch);
+  }
+}
+
+void QuestionBatch::Clear() {
+  for (std::size_t i = 0; i < size_; ++i) {
+    Empty(calls_[i].response);
+    Empty(buffers_[i]);
+  }
+  for (std::size_t i = 0; i < part_count_; ++i) {
+    parts_[i].owner = nullptr;
+    parts_[i].connection.reset();
+  }
+  size_ = part_count_ = bytes_ = told_ = 0;
+}
+
+bool QuestionBatch::Add(BatchOwner& owner, net::Connection& connection, const Origin& origin, std::uint32_t method,
+                        std::string& buffer, std::size_t prefix) {
+  const bool begins = part_count_ == 0 || parts_[part_count_ - 1].owner != &owner;
+  if (begins) {
+    Part& part = parts_[part_count_];
+    // The connection can go before the answer comes.
+    part.peer.assign(connection.peer_address());
+    part.connection = connection.Share();
+    // Nothing below throws.
+    part.owner = &owner;
+    part.first = part.end = size_;
+    part.bytes = 0;
+    ++part_count_;
+  }
+  Part& part = parts_[part_count_ - 1];
+  part.end = size_ + 1;
+  part.bytes += buffer.size();
+  bytes_ += buffer.size();
+  buffers_[size_].swap(buffer);
+  prefixes_[size_] = prefix;
+  origins_[size_] = origin;
+  calls_[size_].method = method;
+  calls_[size_].status.code = Code::kOk;
+  calls_[size_].status.message.clear();
+  ++size_;
+  return begins;
+}
+
+void QuestionBatch::Disown(const BatchOwner& owner) {
+  for (std::size_t i = 0; i < part_count_; ++i) {
+    if (parts_[i].owner == &owner) parts_[i].owner = nullptr;
+  }
+}
+
+bool QuestionBatch::IsOwned() const {
+  return std::any_of(parts_.begin(), parts_.begin() + part_count_,
+                     [](const Part& part) { return part.owner != nullptr; });
+}
+
+// True: answered. False: Done() follows.
+bool QuestionBatch::Ask(Service& service) {
+  for (std::size_t p = 0; p < part_count_; ++p) {
+    for (std::size_t i = parts_[p].first; i < parts_[p].end; ++i) {
+      calls_[i].request = std::string_view(buffers_[i]).substr(prefixes_[i]);
+      calls_[i].peer = parts_[p].peer;
+    }
+  }
+  self_ = shared_from_this();
+  try {
+    // Not complete: Done() may be at work on another thread already.
+    if (!service.Answer(std::span(calls_).first(size_), this)) return false;
+  } catch (const std::exception& error) {
+    // One connection asks for all: the fault would be that one's alone, and the others would wait for ever.
+    log::Error("service failed", {{"service", std::string(service.name())}, {"reason", error.what()}});
+    for (std::size_t i = 0; i < size_; ++i) calls_[i].status = {Code::kInternal, "fault"};
+  }
+  self_.reset();
+  return true;
+}
+
+void QuestionBatch::Done() noexcept {
+  // Each task has the batch. The last one may run, and the batch be used again, before Post() returns here.
+  const std::shared_ptr<QuestionBatch> self = std::move(self_);
+  const std::size_t count = part_count_;
+  for (std::size_t i = 0; i < count; ++i) {
+    const std::shared_ptr<net::Connection> connection = parts_[i].connection;
+    connection->Post([self, i] { self->TellLater(i); });
+  }
+}
+
+void QuestionBatch::TellLater(std::size_t part) {
+  if (parts_[part].owner != nullptr) parts_[part].owner->OnAnsweredLater(*this, parts_[part]);
+  // Where a connection has gone its task does not run: then the batch is not used again.
+  if (++told_ == part_count_) Release(shared_from_this());
+}
+
+}  // namespace weir::rls
