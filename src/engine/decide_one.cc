@@ -88,8 +88,10 @@ bool DecideOne(Core& core, const Ruleset& rules, Nanos now, const HashedSubject&
     const Reason failed = available ? Reason::kOk : core.failure.Decide(plan, all_contexts, now);
     Decide(plan, all_contexts, count, failed, call.decision);
   }
-  if (Counts(call)) CountDecision(core.counters, call, all_contexts, true);
-  if (core.observer != nullptr) core.observer->OnDecision(call, now);
+  if (Counts(call)) CountDecision(core.counters, rules, call, all_contexts, true);
+  if (core.observers.any()) [[unlikely]] {
+    core.observers.Tell(InterestOf(call), {call, &resolved.facts, &resolved.resolution, now});
+  }
   return true;
 }
 

@@ -187,33 +187,4 @@ std::optional<std::string_view> Identify::ForwardedText() {
   return AddressSubject(*address, snapshot_.ipv4_prefix(), snapshot_.ipv6_prefix(), arena_);
 }
 
-bool IsSimple(const config::Identifier& identifier) {
-  switch (identifier.kind) {
-    case Kind::kUser:
-      return !identifier.fallback_to_ip;
-    case Kind::kApiKey:
-      return identifier.quota_field.empty();
-    case Kind::kIp:
-      return !identifier.use_forwarded;
-    case Kind::kTenant:
-    case Kind::kGlobal:
-      return true;
-    default:
-      return false;
-  }
-}
-
-std::size_t MostSubjects(const config::Identifier& identifier) {
-  switch (identifier.kind) {
-    case Kind::kCombine:
-      return MostSubjects(*identifier.primary) * MostSubjects(*identifier.secondary);
-    case Kind::kFirstAvailable:
-      return std::max(MostSubjects(*identifier.primary), MostSubjects(*identifier.secondary));
-    case Kind::kStrictest:
-      return MostSubjects(*identifier.primary) + MostSubjects(*identifier.secondary);
-    default:
-      return 1;
-  }
-}
-
 }  // namespace weir::engine
