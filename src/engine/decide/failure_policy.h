@@ -34,22 +34,17 @@ class FailurePolicy {
   // How many instances share the store, by the configuration that is in force from now on; 1 at first.
   void SetInstances(std::uint32_t instances) { instances_.store(instances, std::memory_order_relaxed); }
 
-  // Answers a kCheck, kPeek or kCharge plan that came back kUnavailable: fills in outcomes and `admitted`. The reason
-  // is one of kStoreLocal, kStoreAllowed, kStoreDenied.
+  // Answers a kCheck, kPeek or kCharge plan, or a throttle's kRefund, that came back kUnavailable: fills in outcomes
+  // and `admitted`. The reason is one of kStoreLocal, kStoreAllowed, kStoreDenied.
   Reason Decide(storage::Plan& plan, std::span<const ItemContext> contexts, Nanos now);
 
   // The same for changes (kCharge, kRefund, kReset): carried out on local states. True: that is all there is to change
   // for now. False: the caller must be told to try again (a rule is not local; a reset must reach the store).
   bool Change(storage::Plan& plan, std::span<const ItemContext> contexts, Nanos now);
 
-  // For a limit that no rule wrote (Throttle): `policy` is the document's. True: plan.outcomes[0] is the answer.
-  bool DecideThrottle(storage::Plan& plan, StoreFailurePolicy policy, std::uint32_t instances, Nanos now);
-
   // After answers of the store: what they said was used is noted, so that local decisions can go on from there. Costs
   // nothing without a local store. `contexts`: those of all the plans' items in a row.
   void Note(std::span<const storage::Plan> plans, std::span<const ItemContext> contexts, Nanos now);
-  void NoteThrottles(std::span<const storage::Plan> plans, StoreFailurePolicy policy, std::uint32_t instances,
-                     Nanos now);
 
   // Runs plans that concern states of the local store only; false when there is none.
   bool ApplyLocal(std::span<storage::Plan> plans, Nanos now);

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <numeric>
 
+#include "base/hash.h"
+#include "config/compile/compile_rules.h"
 #include "engine/identify/client_address.h"
 #include "engine/identify/request_fields.h"
 
@@ -54,11 +56,25 @@ algorithms::Limit WithQuota(algorithms::Limit limit, std::uint64_t quota) {
   return SameForm(limit.kind, limit);
 }
 
+namespace {
+
+config::Rule MakeThrottle(StoreFailurePolicy on_store_failure) {
+  const auto parts = MakeCounted<config::RuleParts>();
+  parts->identifier = std::make_shared<const config::Identifier>();
+  config::Rule rule{CountedRef<const config::RuleParts>(parts)};
+  rule.path = rule.policy = rule.generation = Name::Of("throttle").Shown();
+  rule.seed = Hash64(rule.generation);
+  rule.on_store_failure = on_store_failure;
+  rule.use.headers = config::PlanOf({});
+  return rule;
+}
+
+}  // namespace
+
 std::shared_ptr<const Ruleset::Policy> Ruleset::MakePolicy(const config::Snapshot& snapshot, Counters& counters) {
   const EnterpriseRateLimitConfig& document = snapshot.document();
-  const auto made = std::make_shared<Policy>(counters);
+  const auto made = std::make_shared<Policy>(counters, MakeThrottle(document.storage.on_store_failure));
   made->instances = std::max<std::uint32_t>(1, document.storage.instances);
-  made->on_store_failure = document.storage.on_store_failure;
   made->counters.reserve(snapshot.rules().size() + snapshot.families().size());
   for (const config::Rule& rule : snapshot.rules()) {
     made->counters.push_back(counters.Take(rule.path, rule.level));
@@ -70,6 +86,9 @@ std::shared_ptr<const Ruleset::Policy> Ruleset::MakePolicy(const config::Snapsho
   for (const config::RuleFamily& family : snapshot.families()) {
     made->counters.push_back(counters.Take(family.path, family.level, family.tier));
   }
+  made->throttle.use.rule = &made->throttle;
+  made->throttle.index = static_cast<std::uint32_t>(made->counters.size());
+  made->counters.push_back(counters.Take(made->throttle.path, made->throttle.level));
   const config::Rule& base = *snapshot.FindTier({});
   if (!base.unlimited && base.use.simple) made->likely = base.identifier.kind;
   return made;

@@ -89,7 +89,10 @@ class Ruleset {
   // place of a list. nullptr when there is none.
   const RuleUse* FindCounting(std::string_view generation) const;
   std::uint32_t instances() const { return policy_->instances; }
-  StoreFailurePolicy on_store_failure() const { return policy_->on_store_failure; }
+  // The built-in rule for limits that clients bring without a domain (Call::throttle): "throttle", of level global. Its
+  // on_store_failure is the document's. Its seed leaves the numbers out: a key whose limit changes keeps what it has
+  // used, as redis-cell does.
+  const RuleUse& throttle() const { return policy_->throttle.use; }
 
   // What resolve needs to know: the client's address and the tier. The tier is the request's own, else what the first
   // tier_field of the configuration names that holds a known tier: an attribute, or a claim of a token whose signature
@@ -99,7 +102,7 @@ class Ruleset {
  private:
   // Made of the policy, whatever users and tenants there are.
   struct Policy {
-    explicit Policy(Counters& in) : all_counters(in) {}
+    Policy(Counters& in, config::Rule for_throttles) : all_counters(in), throttle(std::move(for_throttles)) {}
     ~Policy() {
       for (const std::uint32_t place : counters) all_counters.Release(place);
     }
@@ -112,7 +115,7 @@ class Ruleset {
     std::unordered_map<std::string_view, const RuleUse*> moved;  // by generation: previous forms that had another path
     config::Identifier::Kind likely = config::Identifier::Kind::kGlobal;
     std::uint32_t instances = 1;
-    StoreFailurePolicy on_store_failure = StoreFailurePolicy::kLocal;
+    config::Rule throttle;
   };
   static std::shared_ptr<const Policy> MakePolicy(const config::Snapshot& snapshot, Counters& counters);
 
