@@ -75,9 +75,9 @@ TEST_F(EntitiesTest, AReservationIsSettledWhereItsRuleHasGone) {
   const Decision reserved = Reserve({.user = "ann", .cost = 8});
   ASSERT_TRUE(reserved.allowed);
   ASSERT_TRUE(Put("ann", 20));
-  EXPECT_EQ(Peek({.user = "ann"}).decider()->outcome.used, 8U);
+  EXPECT_EQ(Peek({.user = "ann", .cost = 0}).decider()->outcome.used, 8U);
   EXPECT_TRUE(Settle(CallKind::kCancel, reserved.reservation));
-  EXPECT_EQ(Peek({.user = "ann"}).decider()->outcome.used, 0U);
+  EXPECT_EQ(Peek({.user = "ann", .cost = 0}).decider()->outcome.used, 0U);
 }
 
 TEST_F(EntitiesTest, IdentifiersMayBringNewExtractors) {

@@ -61,6 +61,7 @@ class EntityClasses {
   std::mutex mutex;  // guards what follows
   ClassTable<TenantLimits> tenants;
   ClassTable<UserLimits> users;
+  Nanos told_cut = 0;  // when it was last told that former selves were cut off
 };
 
 class EntityCompiler {

@@ -404,12 +404,13 @@ RuleTraits RuleCompiler::TakeTraits() {
   return std::move(traits_);
 }
 
-void RuleCompiler::TellCut() const {
-  if (cut_chains_ == 0) return;
+bool RuleCompiler::TellCut() const {
+  if (cut_chains_ == 0) return false;
   log::Warn("rules have changed more often than is remembered: subjects that have not asked since start fresh",
             {{"rule", cut_path_},
              {"rules", std::to_string(cut_chains_)},
              {"changes_remembered", std::to_string(kMostPrevious)}});
+  return true;
 }
 
 Nanos StateLifetime(const Limit& limit) {

@@ -93,8 +93,8 @@ class RuleCompiler {
   std::vector<Rule> TakeRules();
   RuleTraits TakeTraits();
   void Need(std::uint32_t needs) { traits_.needs |= needs; }
-  // Tells the log when previous forms were cut off.
-  void TellCut() const;
+  // Tells the log when previous forms were cut off; whether they were.
+  bool TellCut() const;
 
  private:
   const Rule* Before(std::string_view path) const;

@@ -59,7 +59,7 @@ class SnapshotCompiler {
     EntityCompiler(*tables_, rules_, *entities, faults_)
         .Build(tenants_, users_, previous_ == nullptr ? nullptr : previous_->entities_.get());
     if (!faults_.empty()) return std::unexpected(faults_.ToError());
-    rules_.TellCut();
+    (void)rules_.TellCut();
     entities->traits = std::make_shared<const RuleTraits>(rules_.TakeTraits());
     return std::shared_ptr<const Snapshot>(new Snapshot(std::move(tables_), std::move(entities)));
   }
@@ -76,7 +76,10 @@ class SnapshotCompiler {
     }
     compiler.CompileUsersOfChangedTenants();
     if (!faults.empty()) return std::unexpected(faults.ToError());
-    rules.TellCut();
+    // One that changes all the time is told of once a minute.
+    if (Nanos& told = entities->classes->told_cut; now - told >= kMinute || now < told) {
+      if (rules.TellCut()) told = now;
+    }
     if (RuleTraits traits = rules.TakeTraits(); traits != *entities->traits) {
       entities->traits = std::make_shared<const RuleTraits>(std::move(traits));
     }
