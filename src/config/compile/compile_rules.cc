@@ -221,8 +221,7 @@ void RuleCompiler::SetSchedule(RuleParts& parts, const RateLimitRule& complete, 
 }
 
 void RuleCompiler::SetUse(Rule& rule, std::string_view path) {
-  const std::size_t subjects = MostSubjects(rule.identifier);
-  if (subjects > kMostSubjectsOfRule) {
+  if (NamedSubjects(rule.identifier) > kMostSubjectsOfRule) {
     faults_.Add(fmt::format("{}.identifier", path),
                 fmt::format("counts more than {} subjects a request", kMostSubjectsOfRule));
   }
@@ -237,7 +236,7 @@ void RuleCompiler::SetUse(Rule& rule, std::string_view path) {
       (descriptor->detailed_metric || std::ranges::any_of(descriptor->steps, &DescriptorPath::Step::value_to_metric));
   use.plain = rule.penalty == nullptr && rule.limit.kind != Kind::kConcurrency && !rule.identifier.reads_quota();
   use.simple = IsSimple(rule.identifier);
-  use.most_subjects = static_cast<std::uint8_t>(std::min(subjects, kMostSubjectsOfRule));
+  use.most_subjects = static_cast<std::uint8_t>(MostSubjects(rule.identifier));
   traits_.words |= algorithms::ShapeOf(rule.limit.kind) == algorithms::Shape::kWord;
   AddTraits(rule.identifier);
 }

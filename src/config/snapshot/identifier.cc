@@ -20,17 +20,30 @@ bool IsSimple(const Identifier& identifier) {
   }
 }
 
-std::size_t MostSubjects(const Identifier& identifier) {
+namespace {
+
+// `extractor`: how many subjects each extractor is taken for.
+std::size_t SubjectsOf(const Identifier& identifier, std::size_t extractor) {
   switch (identifier.kind) {
     case Identifier::Kind::kCombine:
-      return MostSubjects(*identifier.primary) * MostSubjects(*identifier.secondary);
+      return SubjectsOf(*identifier.primary, extractor) * SubjectsOf(*identifier.secondary, extractor);
     case Identifier::Kind::kFirstAvailable:
-      return std::max(MostSubjects(*identifier.primary), MostSubjects(*identifier.secondary));
+      return std::max(SubjectsOf(*identifier.primary, extractor), SubjectsOf(*identifier.secondary, extractor));
     case Identifier::Kind::kStrictest:
-      return MostSubjects(*identifier.primary) + MostSubjects(*identifier.secondary);
+      return SubjectsOf(*identifier.primary, extractor) + SubjectsOf(*identifier.secondary, extractor);
+    case Identifier::Kind::kExtractor:
+      return extractor;
     default:
       return 1;
   }
+}
+
+}  // namespace
+
+std::size_t NamedSubjects(const Identifier& identifier) { return SubjectsOf(identifier, 1); }
+
+std::size_t MostSubjects(const Identifier& identifier) {
+  return std::min(SubjectsOf(identifier, kMostValuesOfExtractor), kMostSubjectsOfRule);
 }
 
 }  // namespace weir::config

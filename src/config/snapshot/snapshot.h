@@ -40,6 +40,8 @@ namespace weir::config {
 
 // The most subjects that a rule may count in one request.
 inline constexpr std::size_t kMostSubjectsOfRule = 4;
+// The most values that a custom identifier finds in one request.
+inline constexpr std::size_t kMostValuesOfExtractor = 2;
 
 // Who is counted. A tree only for composites.
 struct Identifier {
@@ -74,7 +76,9 @@ struct Identifier {
 
 // Whether a rule counts a part of the request as it is, and nothing else.
 bool IsSimple(const Identifier& identifier);
-// The most subjects that it can give in one request.
+// The subjects that it names in a request that says everything once: at most kMostSubjectsOfRule.
+std::size_t NamedSubjects(const Identifier& identifier);
+// The most subjects that are counted of it, whatever the request.
 std::size_t MostSubjects(const Identifier& identifier);
 
 // How a rule looked before its latest change, kept until its states have expired.
