@@ -20,10 +20,11 @@
 // with a capacity of at most MostCount(), also of a limit that did not go through Sanitize(). The other operations and
 // what is told of a state are anchored_window.h's.
 //
-// The grid of an anchored window, Limit::grid_shift, is the least 2^k microseconds above the rule's capacity: 1 us for a limit below 1,000, 1 ms
-// for one of a million, 131 ms for 100 million a minute. So the end is late by less than `2 * capacity` ns, which no
-// processor needs less than to count that many requests of cost 1: who has used the limit up by them waits no longer
-// than the window. Rounded up, never down: a window that ended early could admit three times the limit.
+// The grid of an anchored window, Limit::grid_shift, is the least 2^k microseconds above the rule's capacity: 1 us for
+// a limit below 1,000, 1 ms for one of a million, 131 ms for 100 million a minute. So the end is late by less than `2 *
+// capacity` ns, which no processor needs less than to count that many requests of cost 1: who has used the limit up by
+// them waits no longer than the window. Rounded up, never down: a window that ended early could admit three times the
+// limit.
 #pragma once
 
 #include <algorithm>

@@ -17,7 +17,7 @@ enum class Kind : std::uint8_t {
   kFixedWindow,
   kConcurrency,
   kAdaptive,
-  kPenalty,        // the ban box behind progressive penalties; not a rule's algorithm
+  kPenalty,  // the ban box behind progressive penalties; not a rule's algorithm
   // One-word forms, which Sanitize() chooses where they fit (aligned_window.h):
   kAlignedWindow,   // of kFixedWindow
   kAnchoredWindow,  // of kSlidingWindow with one window
