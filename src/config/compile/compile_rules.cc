@@ -206,8 +206,10 @@ void RuleCompiler::SetLimit(RuleParts& parts, const RateLimitRule& complete, std
   }
   parts.limit = *limit;
   // One state, whatever number a request brings: the form that holds all of them.
-  if (parts.limit.kind == Kind::kAlignedWindow && parts.identifier->reads_quota())
-    parts.limit.kind = Kind::kFixedWindow;
+  if (parts.identifier->reads_quota()) {
+    if (parts.limit.kind == Kind::kAlignedWindow) parts.limit.kind = Kind::kFixedWindow;
+    if (parts.limit.kind == Kind::kAnchoredWindow) parts.limit.kind = Kind::kSlidingWindow;
+  }
 }
 
 void RuleCompiler::SetSchedule(RuleParts& parts, const RateLimitRule& complete, std::string_view path) {
@@ -424,6 +426,7 @@ Nanos StateLifetime(const Limit& limit) {
       return Saturated(static_cast<Int128>(limit.rate_period) * 2 * limit.capacity / limit.rate_count + kSecond);
     }
     case Kind::kSlidingWindow:
+    case Kind::kAnchoredWindow:
     case Kind::kSlidingWindowLog:
       return Saturated(static_cast<Int128>(limit.window) * 2);
     case Kind::kFixedWindow:
@@ -446,7 +449,9 @@ std::uint64_t SemanticsOf(const Limit& limit, std::uint64_t identifier_hash) {
   Fingerprint print;
   // The order of these is part of the names of stored states: change it and all counts start anew.
   // One algorithm, however its state is held.
-  const Kind kind = algorithms::IsFixedWindow(limit.kind) ? Kind::kFixedWindow : limit.kind;
+  const Kind kind = algorithms::IsFixedWindow(limit.kind)     ? Kind::kFixedWindow
+                    : algorithms::IsSlidingWindow(limit.kind) ? Kind::kSlidingWindow
+                                                              : limit.kind;
   print.Add(1).Add(number(kind)).Add(number(limit.calendar)).Add(limit.shape ? 1 : 0);
   print.Add(limit.count_denied ? 1 : 0).Add(limit.calendar == Calendar::kNone ? "" : algorithms::ZoneName(limit.zone));
   print.Add(limit.capacity).Add(limit.rate_count).Add(number(limit.rate_period)).Add(number(limit.window));
