@@ -406,7 +406,7 @@ server:
             process.stdout.close()
 
     def test_large_answers_that_nobody_takes_stay_within_the_bound(self):
-        daemon = self.weir(self.write(limit=1000000, extra="server: {threads: 1, max_buffered_bytes: 67108864}\n"))
+        daemon = self.weir(self.write(limit=1000000, extra="server: {threads: 1, max_buffered_bytes: 33554432}\n"))
         resident = lambda: int(re.search(r"VmRSS:\s+(\d+)", pathlib.Path(f"/proc/{daemon.process.pid}/status").read_text())[1]) << 10
         body = json.dumps([{"ip": "192.0.2.1", "explain": True}] * 1000).encode()
         question = b"POST /v1/check/batch HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % len(body) + body
@@ -424,7 +424,7 @@ server:
         wait_until(lambda: int(re.search(r"weir_answers_without_room_total (\d+)", request(daemon.port_of("admin"), path="/metrics")[2])[1]) > 0,
                    "answers that are refused")
         # What one thread works with comes on top.
-        self.assertLess(resident() - before, 160 << 20)
+        self.assertLess(resident() - before, 128 << 20)
         for one in flood:
             one.close()
         wait_until(lambda: "weir_buffered_bytes 0" in request(daemon.port_of("admin"), path="/metrics")[2], "what was held to be given back")
