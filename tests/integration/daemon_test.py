@@ -406,7 +406,9 @@ server:
             process.stdout.close()
 
     def test_large_answers_that_nobody_takes_stay_within_the_bound(self):
-        daemon = self.weir(self.write(limit=1000000, extra="server: {threads: 1, max_buffered_bytes: 33554432}\n"))
+        rules = "".join(f"    - {{name: r{i}, cidrs: [192.0.2.0/24], action: limit, rule: {{max_requests: 1000000, window_seconds: 60, "
+                        f"algorithm: token_bucket}}}}\n" for i in range(7))
+        daemon = self.weir(self.write(limit=1000000, extra="server: {threads: 1, max_buffered_bytes: 33554432}\nip_rules:\n  rules:\n" + rules))
         resident = lambda: int(re.search(r"VmRSS:\s+(\d+)", pathlib.Path(f"/proc/{daemon.process.pid}/status").read_text())[1]) << 10
         body = json.dumps([{"ip": "192.0.2.1", "explain": True}] * 1000).encode()
         question = b"POST /v1/check/batch HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % len(body) + body
