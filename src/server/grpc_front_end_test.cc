@@ -63,10 +63,10 @@ TEST_F(GrpcFrontEndTest, ServesTheServicesThatAreListed) {
   const std::int32_t health = client_.Call("", "/grpc.health.v1.Health/Check");
   const std::int32_t reflection = client_.Call("", "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo");
   Exchange();
-  EXPECT_EQ(client_.replies[envoy].Status(), "12");
-  EXPECT_EQ(client_.replies[kuadrant].Status(), "0");
-  EXPECT_EQ(client_.replies[health].Status(), "0");
-  EXPECT_EQ(client_.replies[reflection].Status(), "12");
+  EXPECT_EQ(client_.replies[envoy].status(), "12");
+  EXPECT_EQ(client_.replies[kuadrant].status(), "0");
+  EXPECT_EQ(client_.replies[health].status(), "0");
+  EXPECT_EQ(client_.replies[reflection].status(), "12");
 }
 
 TEST_F(GrpcFrontEndTest, WantsATokenWhereThereAreSome) {
@@ -80,11 +80,11 @@ TEST_F(GrpcFrontEndTest, WantsATokenWhereThereAreSome) {
       client_.Call(kQuestion, kShouldRateLimit, {{"authorization", "Bearer a-token-0123456789"}});
   const std::int32_t health = client_.Call("", "/grpc.health.v1.Health/Check");
   Exchange();
-  EXPECT_EQ(client_.replies[none].Status(), "16");
-  EXPECT_EQ(client_.replies[wrong].Status(), "16");
-  EXPECT_EQ(client_.replies[unknown].Status(), "16");
-  EXPECT_EQ(client_.replies[right].Status(), "0");
-  EXPECT_EQ(client_.replies[health].Status(), "0");
+  EXPECT_EQ(client_.replies[none].status(), "16");
+  EXPECT_EQ(client_.replies[wrong].status(), "16");
+  EXPECT_EQ(client_.replies[unknown].status(), "16");
+  EXPECT_EQ(client_.replies[right].status(), "0");
+  EXPECT_EQ(client_.replies[health].status(), "0");
   EXPECT_EQ(engine_->GetCounts().allowed, 1U) << "what is refused counts nothing";
 }
 
