@@ -48,7 +48,7 @@ class GrpcFrontEndTest : public engine::EngineTest {
   std::unique_ptr<net::Session> session_;
 };
 
-constexpr std::string_view kShouldRateLimit = "/envoy.service.ratelimit.v3.RateLimitService/ShouldRateLimit";
+const std::string kShouldRateLimit = "/envoy.service.ratelimit.v3.RateLimitService/ShouldRateLimit";
 const std::string kQuestion(
     "\x0A\x01"
     "d\x12\x08\x0A\x06\x0A\x01k\x12\x01v");
