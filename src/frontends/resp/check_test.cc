@@ -65,6 +65,9 @@ TEST_F(CheckTest, RefundsAndResets) {
   Say("WEIR.CHECK user u cost 5");
   EXPECT_EQ(Say("WEIR.REFUND user u cost 2"), "+OK\r\n");
   EXPECT_EQ(Say("WEIR.PEEK user u cost 0"), Decided(true, 2, 36'000, ":0\r\n", kNull));
+  RespOptions options;
+  options.serve = kServeAll;
+  Connect(options);
   EXPECT_EQ(Say("WEIR.RESET user u"), "+OK\r\n");
   EXPECT_EQ(Say("WEIR.PEEK user u cost 0"), Decided(true, 5, 0, ":0\r\n", kNull));
 }
