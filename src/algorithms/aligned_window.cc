@@ -41,6 +41,12 @@ Word Refunded(const Limit& limit, Word word, Nanos now, std::uint64_t cost) {
   return WordOf(limit, window, window.count - std::min(window.count, cost), now);
 }
 
+// Whether the charge that a refund names, if any, was made in the window that is open.
+bool StillCounts(const Limit& limit, Word word, Nanos now, const Ask& ask) {
+  if (ask.charge == nullptr) return true;
+  return At(limit, word, now).end == CalendarBounds(limit, ClampNow(ask.charge->at)).end;
+}
+
 Outcome Admit(const Limit& limit, std::uint64_t cost, Nanos now, Word& word) {
   const bool allowed = cost == 0 || Try(limit, cost, now, word);
   Outcome outcome = aligned_window::Describe(limit, word, now);
@@ -101,7 +107,7 @@ Outcome Apply(const Limit& limit, const Ask& ask, Word& word) {
       if (ask.cost != 0) word = Charged(limit, word, now, ask.cost);
       break;
     case Op::kRefund:
-      if (ask.cost != 0) word = Refunded(limit, word, now, ask.cost);
+      if (RefundOf(ask) != 0 && StillCounts(limit, word, now, ask)) word = Refunded(limit, word, now, RefundOf(ask));
       break;
     case Op::kReset:
       word = 0;

@@ -53,6 +53,11 @@ void Write(const Window& window, Words& state) {
   state.assign({window.start, static_cast<Word>(window.count)});
 }
 
+// Whether the charge that a refund names, if any, was made in this window: it opened by then, and is open still.
+bool StillCounts(const Window& window, const Ask& ask) {
+  return ask.charge == nullptr || window.start <= ClampNow(ask.charge->at);
+}
+
 // Decides, and leaves in `window` what is to be written if anything is. Returns the outcome and sets `changed`.
 Outcome Admit(const Limit& limit, std::uint64_t cost, Nanos now, Window& window, bool& changed) {
   const bool never = cost > limit.capacity;
@@ -86,8 +91,8 @@ Outcome Apply(const Limit& limit, const Ask& ask, Words& state) {
       changed = ask.cost > 0;
       break;
     case Op::kRefund:
-      changed = ask.cost > 0 && window.count > 0;
-      window.count -= std::min(window.count, ask.cost);
+      changed = RefundOf(ask) > 0 && window.count > 0 && StillCounts(window, ask);
+      if (changed) window.count -= std::min(window.count, RefundOf(ask));
       break;
     case Op::kReset:
       window.count = 0;

@@ -123,12 +123,14 @@ void Batch::KeepReservation(Question& question, const Plan& plan) {
     const bool local = question.failed == Reason::kStoreLocal && core_->failure.IsLocal(context);
     const bool charged = question.failed == Reason::kOk ? plan.status == PlanStatus::kOk : local;
     if (!charged || (item.shadow && plan.outcomes[i].verdict != Verdict::kAllowed)) continue;
-    reservation.charges.push_back({.generation = item.rule,
-                                   .key = item.key,
-                                   .limit = *item.limit,
-                                   .subject = std::string(item.subject),
-                                   .cost = item.cost,
-                                   .local = local});
+    reservation.charges.push_back(
+        {.generation = item.rule,
+         .key = item.key,
+         .limit = *item.limit,
+         .subject = std::string(item.subject),
+         .charged = {.cost = item.cost, .at = local || plan.decided_at == 0 ? now_ : plan.decided_at},
+         .since = now_,
+         .local = local});
   }
   if (reservation.charges.empty()) return core_->reservations.GiveUp();
   core_->reservations.Put(question.id, std::move(reservation));

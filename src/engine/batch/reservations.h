@@ -15,6 +15,7 @@
 #include <utility>
 #include <vector>
 
+#include "algorithms/algorithm.h"
 #include "algorithms/limit.h"
 #include "base/clock.h"
 #include "base/hash.h"
@@ -27,7 +28,11 @@ struct Charge {
   Key key;
   algorithms::Limit limit;
   std::string subject;
-  std::uint64_t cost = 0;
+  algorithms::PastCharge charged;  // how much, and when by the store's clock: so the store finds it again
+  Nanos since = 0;                 // when, by the engine's clock
+  // What the reservation had charged this counter before; and whether nothing came after this.
+  std::uint64_t before = 0;
+  bool last = true;
   bool local = false;  // in the fallback store, because the store was away
 };
 
