@@ -87,6 +87,10 @@ std::size_t MaxWords(const Limit& limit);
 // penalty always.
 bool CarriesOver(const Limit& from, const Limit& to);
 
+// What a list state of this kind counts in all, whatever its limit is; 0 for an empty or damaged one. Only good for
+// telling two states of one subject apart.
+Word CountIn(Kind kind, const Words& state);
+
 // The table of all algorithms, indexed by Kind. Constant; thread-safe.
 const Algorithm& Of(Kind kind);
 std::span<const Algorithm> All();

@@ -18,8 +18,12 @@ struct Window {
 Window At(const Limit& limit, Word word, Nanos now) {
   if (word <= now) return {};
   const Nanos count = word % Grid(limit);
-  if (word - count <= now) return {};
-  return {word - count, std::min(kMaxCount, static_cast<std::uint64_t>(count))};
+  Nanos end = word - count;
+  if (WallWasSet() && limit.calendar != Calendar::kEpoch) [[unlikely]] {
+    end = PresentEnd(limit, end, now);
+  }
+  if (end <= now) return {};
+  return {end, std::min(kMaxCount, static_cast<std::uint64_t>(count))};
 }
 
 // The word of `count` units in `window`, or, when none is open, in the one that opens now.

@@ -7,7 +7,8 @@
 //   count  units used in it, 1..MostCount(), saturating
 // So end = word - word % Grid() and count = word % Grid(). The word, taken for an instant, is one at which the window
 // is over (at most 8.6 s later), which is all that a store needs to know of it. The state is live while end > now (with
-// `now` clamped): a clock that goes back closes no window early. One that is not live reads as fresh; a window that
+// `now` clamped): a clock that goes back closes no window early. (When the wall clock has been set, `end` is
+// PresentEnd() of it, time_zone.h.) One that is not live reads as fresh; a window that
 // opens now ends at CalendarBounds(now).end.
 //   cost > capacity           -> kNever
 //   count + cost <= capacity  -> kAllowed; write end + count + cost

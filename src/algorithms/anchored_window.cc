@@ -24,6 +24,11 @@ Window WindowAt(const Limit& limit, const Words& state, Nanos now) {
   const auto stored_count = present ? std::min(static_cast<std::uint64_t>(state[1]), kMaxCount) : 0;
   if (IsCalendar(limit)) {
     const WindowBounds bounds = CalendarBounds(limit, now);
+    if (present && WallWasSet() && limit.calendar != Calendar::kEpoch) [[unlikely]] {
+      // The bounds have moved under the state; it is of the unit whose beginning is nearest, or of the present one.
+      const Nanos half = (bounds.end - bounds.start) / 2;
+      return {bounds.start, bounds.end, stored_start + half > bounds.start ? stored_count : 0};
+    }
     if (!present || stored_start < bounds.start) return {bounds.start, bounds.end, 0};
     const Nanos end = stored_start == bounds.start ? bounds.end : WindowEnd(limit, stored_start);
     return {stored_start, end, stored_count};
@@ -124,7 +129,12 @@ Nanos LiveFrom(const Limit& limit, Nanos now) {
 }
 
 Nanos WindowEnd(const Limit& limit, Nanos start) {
-  return IsCalendar(limit) ? CalendarBounds(limit, start).end : start + limit.window;
+  if (!IsCalendar(limit)) return start + limit.window;
+  const WindowBounds bounds = CalendarBounds(limit, start);
+  if (WallWasSet() && start - bounds.start > bounds.end - start) [[unlikely]] {
+    return CalendarBounds(limit, bounds.end).end;  // the bounds have moved under it: it began with the next unit
+  }
+  return bounds.end;
 }
 
 Nanos WindowStart(const Limit& limit, Nanos now) { return IsCalendar(limit) ? CalendarBounds(limit, now).start : now; }

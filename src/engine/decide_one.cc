@@ -42,7 +42,7 @@ bool ArePlain(const Ruleset& rules, const Call& call, const Resolution& resoluti
 
 bool DecideOne(Core& core, const Ruleset& rules, Nanos now, const HashedSubject& expected, Call& call) {
   Arena arena;
-  Resolved resolved(rules, call, now, arena);
+  Resolved resolved(rules, call, core.WallAt(now), arena);
   ResolveCall(rules, call, resolved);
   if (!ArePlain(rules, call, resolved.resolution, now)) return false;
   const bool asks = BeginDecision(core, rules, call, resolved);

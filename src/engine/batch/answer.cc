@@ -18,6 +18,7 @@ using storage::PlanStatus;
 
 void Batch::Answer(Question& question) {
   Call& call = *question.call;
+  if (question.call->kind == CallKind::kExtend) return AnswerExtension(question);
   if (question.settled) return AnswerSettlement(question);
   if (question.plan == kNoPlan) return;
   if (!IsDecision(call.kind)) return AnswerChange(question);
@@ -130,7 +131,8 @@ void Batch::KeepReservation(Question& question, const Plan& plan) {
          .subject = std::string(item.subject),
          .charged = {.cost = item.cost, .at = local || plan.decided_at == 0 ? now_ : plan.decided_at},
          .since = now_,
-         .local = local});
+         .local = local,
+         .shadow = item.shadow});
   }
   if (reservation.charges.empty()) return core_->reservations.GiveUp();
   core_->reservations.Put(question.id, std::move(reservation));

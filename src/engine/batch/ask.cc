@@ -105,6 +105,7 @@ void Batch::Ask(Call& call) {
   Question& question = Begin(call);
   open_plan_ = kNoPlan;
   if (call.kind == CallKind::kCommit || call.kind == CallKind::kCancel) return AskSettlement(question);
+  if (call.kind == CallKind::kExtend) return AskExtension(question);
   Resolved resolved;
   if (!Resolve(call, resolved, false)) return;
   AskRules(question, resolved);
@@ -114,7 +115,7 @@ void Batch::Ask(Call& call) {
 
 // False: the call is decided already.
 bool Batch::Resolve(Call& call, Resolved& to, bool domain_counted) {
-  to.facts = FactsOf(*rules_, call, now_, arena_);
+  to.facts = FactsOf(*rules_, call, core_->WallAt(now_), arena_);
   to.facts.domain_counted = domain_counted;
   ResolveCall(*rules_, call, to);
   return BeginDecision(*core_, *rules_, call, to);
@@ -275,6 +276,21 @@ void Batch::SettleLocally(std::vector<Charge>& charges, std::uint64_t id, std::u
   std::erase_if(charges, [](const Charge& charge) { return charge.local; });
 }
 
+// If the charge's rule has changed since, what was used has moved, or is about to move, to its new state: the item is
+// of that one. The rule, unless it is gone or its limit comes with the requests.
+const RuleUse* Batch::ToPresentRule(const Charge& charge, Item& item) const {
+  const RuleUse* const use = rules_->FindCounting(charge.generation);
+  if (use == nullptr || IsClientLimit(*use->rule)) return nullptr;
+  if (use->rule->generation == charge.generation) return use;
+  item.previous = item.limit;
+  item.previous_key = item.key;
+  item.previous_rule = item.rule;
+  item.limit = &use->rule->limit;
+  item.key = HashKey(use->rule->seed, charge.subject);
+  item.rule = use->rule->generation;
+  return use;
+}
+
 // One plan a charge: changes are unconditional, so nothing is gained by joining them.
 void Batch::AskSettlement(Question& question) {
   Call& call = *question.call;
@@ -292,21 +308,12 @@ void Batch::AskSettlement(Question& question) {
     plans_.Open(settling.op);
     Item& item = plans_.Add();
     FillSettlement(charge, call.reservation, settling.cost, item);
-    const RuleUse* const use = rules_->FindCounting(charge.generation);
-    contexts_.push_back({.use = use});
-    if (use == nullptr || IsClientLimit(*use->rule)) continue;
-    const bool changed = use->rule->generation != charge.generation;
-    if (settling.op == Op::kRefund && !IsConcurrency(charge.limit) && (changed || use->rule->previous != nullptr)) {
+    const RuleUse* const use = ToPresentRule(charge, item);
+    contexts_.push_back({.use = rules_->FindCounting(charge.generation)});
+    if (use == nullptr || settling.op != Op::kRefund || IsConcurrency(charge.limit)) continue;
+    if (item.previous != nullptr || use->rule->previous != nullptr) {
       item.cost = LeftAfterChange(charge, *use->rule, item.cost, now_);
     }
-    if (!changed) continue;
-    // The rule has changed since: what was used has moved, or is about to move, to its new state.
-    item.previous = item.limit;
-    item.previous_key = item.key;
-    item.previous_rule = item.rule;
-    item.limit = &use->rule->limit;
-    item.key = HashKey(use->rule->seed, charge.subject);
-    item.rule = use->rule->generation;
   }
   question.items = plans_.item_count() - question.first_item;
 }

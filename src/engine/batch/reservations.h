@@ -33,7 +33,8 @@ struct Charge {
   // What the reservation had charged this counter before; and whether nothing came after this.
   std::uint64_t before = 0;
   bool last = true;
-  bool local = false;  // in the fallback store, because the store was away
+  bool local = false;   // in the fallback store, because the store was away
+  bool shadow = false;  // of a rule in shadow
 };
 
 struct Reservation {
@@ -54,6 +55,8 @@ class Reservations {
   static constexpr Nanos kLife = kHour;
   // The latest `until`, from `since` on: before it would be forgotten.
   static constexpr Nanos kLongestHold = kLife - kMinute;
+  // Charges of one reservation, over all its extensions.
+  static constexpr std::size_t kMostCharges = 1024;
 
   explicit Reservations(std::size_t most = kMost) : most_(most) {}
 

@@ -13,6 +13,7 @@ enum class Endpoint : std::uint8_t {
   kReserve,
   kCommit,
   kCancel,
+  kExtend,
   kRefund,
   kReset,
   kFeedback,

@@ -1,5 +1,6 @@
 #include "frontends/resp/batch.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "frontends/resp/check.h"
@@ -90,6 +91,7 @@ engine::Call& Batch::AddCall(engine::CallKind kind, CallForm form, Protocol prot
   call.request = {};
   call.reservation = call.actual_cost = 0;
   call.life = 0;
+  call.partial = false;
   call.trace = nullptr;
   call.status = {};
   call.decision.allowed = true;
@@ -169,6 +171,8 @@ void Batch::Render(std::string* out) const {
           AppendDecision(call.decision, call.trace, writer);
         } else if (reply.call_form == CallForm::kFeedback && call.status) {
           writer.Integer(call.rules_updated);
+        } else if (reply.call_form == CallForm::kExtended && call.status) {
+          writer.Integer(static_cast<std::int64_t>(std::min<std::uint64_t>(call.granted, INT64_MAX)));
         } else {
           AppendStatus(call.status, writer);
         }
