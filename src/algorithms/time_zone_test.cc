@@ -8,6 +8,7 @@
 #include <thread>
 #include <vector>
 
+#include "algorithms/instant.h"
 #include "algorithms/testing.h"
 
 namespace weir::algorithms::testing {
