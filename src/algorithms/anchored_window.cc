@@ -25,9 +25,9 @@ Window WindowAt(const Limit& limit, const Words& state, Nanos now) {
   if (IsCalendar(limit)) {
     const WindowBounds bounds = CalendarBounds(limit, now);
     if (present && WallWasSet() && limit.calendar != Calendar::kEpoch) [[unlikely]] {
-      // The bounds have moved under the state; it is of the unit whose beginning is nearest, or of the present one.
-      const Nanos half = (bounds.end - bounds.start) / 2;
-      return {bounds.start, bounds.end, stored_start + half > bounds.start ? stored_count : 0};
+      // The bounds have moved under the state.
+      const bool over = PresentEnd(limit, stored_start, now) < bounds.start;
+      return {bounds.start, bounds.end, over ? 0 : stored_count};
     }
     if (!present || stored_start < bounds.start) return {bounds.start, bounds.end, 0};
     const Nanos end = stored_start == bounds.start ? bounds.end : WindowEnd(limit, stored_start);
@@ -130,11 +130,10 @@ Nanos LiveFrom(const Limit& limit, Nanos now) {
 
 Nanos WindowEnd(const Limit& limit, Nanos start) {
   if (!IsCalendar(limit)) return start + limit.window;
-  const WindowBounds bounds = CalendarBounds(limit, start);
-  if (WallWasSet() && start - bounds.start > bounds.end - start) [[unlikely]] {
-    return CalendarBounds(limit, bounds.end).end;  // the bounds have moved under it: it began with the next unit
+  if (WallWasSet() && limit.calendar != Calendar::kEpoch) [[unlikely]] {
+    start = PresentEnd(limit, start, start);
   }
-  return bounds.end;
+  return CalendarBounds(limit, start).end;
 }
 
 Nanos WindowStart(const Limit& limit, Nanos now) { return IsCalendar(limit) ? CalendarBounds(limit, now).start : now; }

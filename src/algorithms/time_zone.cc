@@ -208,10 +208,10 @@ void SetWallAhead(Nanos ahead) {
   wall_ahead.store(whole, std::memory_order_relaxed);
 }
 
-Nanos PresentEnd(const Limit& limit, Nanos end, Nanos now) {
-  const WindowBounds bounds = CalendarBounds(limit, now);
-  if (end >= bounds.end) return bounds.end;
-  return end - bounds.start <= bounds.end - end ? bounds.start : bounds.end;
+Nanos PresentEnd(const Limit& limit, Nanos end, Nanos /*now*/) {
+  const WindowBounds bounds = CalendarBounds(limit, end);
+  const Nanos near = std::min(10 * kSecond, (bounds.end - bounds.start) / 64);
+  return end > bounds.start && bounds.end - end <= near ? bounds.end : bounds.start;
 }
 
 }  // namespace weir::algorithms

@@ -3,9 +3,9 @@
 //
 // Decisions are made by a time line that nobody sets (base/anchored_clock.h). A calendar follows the clock on the wall,
 // so the table also holds how far that is ahead of the time line. States keep instants of the time line; when the wall
-// clock is set, the bounds of calendar units move on it, and where a state's window now ends is found again by the
-// nearest bound: a step of less than half a unit moves the end of the open window, a larger one may close it early, for
-// at most one window's limit more, or make it the present one. No window ever ends later than the present unit does.
+// clock is set, what was a bound lies within a unit. It then stands for that unit's beginning: a window ends when the
+// wall says so, or is over at once, for at most one window's limit more. It stands for the next bound when that is at
+// most 10 s (1/64 of the unit) later: clocks are mostly put right by little, and a wait is longer by as much.
 #pragma once
 
 #include <atomic>
@@ -49,7 +49,7 @@ inline std::atomic<bool> wall_was_set{false};
 // Whether it ever was another than 0: only then can a state's bounds be other than its calendar's.
 inline bool WallWasSet() { return time_zone_internal::wall_was_set.load(std::memory_order_relaxed); }
 
-// Where a calendar window that was to end at `end` ends by the bounds of now; <= now: it is over.
+// The bound of a calendar unit for which an instant in a state, a bound when it was written, now stands.
 Nanos PresentEnd(const Limit& limit, Nanos end, Nanos now);
 
 }  // namespace weir::algorithms

@@ -220,7 +220,7 @@ TEST_F(WallAhead, MovesTheBoundsOfUnitsAndOfNothingElse) {
 // In one word and in a list.
 TEST_F(WallAhead, AWindowEndsWhenTheWallSaysSo) {
   for (const bool count_denied : {false, true}) {
-    for (const Nanos step : {kHour, -kHour, 10 * kHour, -10 * kHour}) {
+    for (const Nanos step : {kHour, 10 * kHour, -5 * kSecond, -kHour, -10 * kHour}) {
       SetWallAhead(0);
       time_zone_internal::wall_was_set = false;
       const Limit limit = Daily(5, count_denied);
@@ -235,6 +235,12 @@ TEST_F(WallAhead, AWindowEndsWhenTheWallSaysSo) {
       const Nanos now = kMidnight + 12 * kHour, end = kMidnight + kDay - step;
       ask(Op::kCheck, 5, now);
       SetWallAhead(step);
+      if (step < -kMinute) {
+        // Set back by more than a little: a new window begins.
+        EXPECT_EQ(ask(Op::kPeek, 1, now + 1).verdict, Verdict::kAllowed);
+        EXPECT_EQ(ask(Op::kCheck, 5, now + 1).reset_after_ns % kHour, kHour - 1);
+        continue;
+      }
       EXPECT_EQ(ask(Op::kPeek, 1, now + 1).retry_after_ns, end - now - 1);
       EXPECT_EQ(ask(Op::kPeek, 1, end).verdict, Verdict::kAllowed);
       if (step > 0) {

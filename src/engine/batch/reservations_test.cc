@@ -422,7 +422,10 @@ TEST_F(EngineTest, ManyThatEndAtOnceAreGivenBackSomeAtATime) {
   }
   clock_.Advance(kMillisecond);
   const Request peek{.peer_ip = "192.0.2.1", .cost = 0};
-  EXPECT_EQ(Remaining(Check(peek)), 64U);
+  // Each is given back less what a millisecond drains, for it may have been the one that drained.
+  EXPECT_EQ(Remaining(Check(peek)), 63U);
+  EXPECT_EQ(Remaining(Check(peek)), 99U);
+  clock_.Advance(100 * kMillisecond);
   EXPECT_EQ(Remaining(Check(peek)), 100U);
 }
 
