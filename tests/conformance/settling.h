@@ -12,6 +12,7 @@
 #include <string>
 #include <vector>
 
+#include "algorithms/aligned_window.h"
 #include "algorithms/oracle.h"
 #include "algorithms/time_zone.h"
 #include "tests/conformance/plans.h"
@@ -33,7 +34,7 @@ class TrueUse {
 
   void Charge(std::uint64_t cost, Nanos now, std::uint64_t token) {
     if (IsRolling()) {
-      if (!open_ || now - start_ >= limit_.window) {
+      if (!open_ || now >= End()) {
         ++window_;
         start_ = now;
       }
@@ -78,13 +79,18 @@ class TrueUse {
   bool IsBucket() const { return limit_.kind == Kind::kTokenBucket || limit_.kind == Kind::kLeakyBucket; }
 
  private:
+  // Of a rolling window.
+  Nanos End() const {
+    if (limit_.kind == Kind::kAnchoredWindow) return algorithms::aligned_window::EndOfNew(limit_, start_);
+    return start_ + limit_.window;
+  }
   bool IsRolling() const {
-    return limit_.kind == Kind::kAdaptive ||
+    return limit_.kind == Kind::kAdaptive || limit_.kind == Kind::kAnchoredWindow ||
            (limit_.kind == Kind::kFixedWindow && limit_.calendar == Calendar::kNone) ||
            (limit_.kind == Kind::kSlidingWindow && limit_.precision >= limit_.window);
   }
   bool Counts(const Made& made, Nanos now) const {
-    if (IsRolling()) return open_ && made.window == window_ && now - start_ < limit_.window;
+    if (IsRolling()) return open_ && made.window == window_ && now < End();
     return algorithms::CalendarBounds(limit_, made.at) == algorithms::CalendarBounds(limit_, now);
   }
   std::vector<algorithms::testing::Event> Events() const {
