@@ -9,6 +9,7 @@
 #include <chrono>
 #include <mutex>
 
+#include "base/anchored_clock.h"
 #include "base/log.h"
 #include "config/source/load.h"
 #include "engine/document_faults.h"
@@ -277,7 +278,7 @@ struct Daemon::Parts {
 
 Result<std::unique_ptr<Daemon>> Daemon::Start(DaemonOptions options) {
   auto parts = std::make_unique<Parts>();
-  parts->clock = options.clock != nullptr ? options.clock : &SystemClock();
+  parts->clock = options.clock != nullptr ? options.clock : &DecisionClock();
   parts->started = parts->clock->Now();
   const auto document = DocumentOf(options);
   if (!document) return std::unexpected(document.error());

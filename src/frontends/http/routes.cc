@@ -5,7 +5,7 @@
 namespace weir::http {
 namespace {
 
-constexpr std::array<Route, 14> kRoutes = {{
+constexpr std::array<Route, 15> kRoutes = {{
     {"/v1/check", Endpoint::kCheck, Methods::kPost, kServeCheck, "check"},
     {"/v1/auth", Endpoint::kAuth, Methods::kAny, kServeAuth, "auth"},
     {"/v1/check/batch", Endpoint::kBatch, Methods::kPost, kServeBatch, "batch"},
@@ -13,6 +13,7 @@ constexpr std::array<Route, 14> kRoutes = {{
     {"/v1/reserve", Endpoint::kReserve, Methods::kPost, kServeReserve, "reserve"},
     {"/v1/commit", Endpoint::kCommit, Methods::kPost, kServeReserve, "reserve"},
     {"/v1/cancel", Endpoint::kCancel, Methods::kPost, kServeReserve, "reserve"},
+    {"/v1/extend", Endpoint::kExtend, Methods::kPost, kServeReserve, "reserve"},
     {"/v1/refund", Endpoint::kRefund, Methods::kPost, kServeRefund, "refund"},
     {"/v1/reset", Endpoint::kReset, Methods::kPost, kServeReset, "reset"},
     {"/v1/feedback", Endpoint::kFeedback, Methods::kPost, kServeFeedback, "feedback"},

@@ -13,6 +13,7 @@ enum class Endpoint : std::uint8_t {
   kReserve,
   kCommit,
   kCancel,
+  kExtend,
   kRefund,
   kReset,
   kFeedback,
@@ -26,7 +27,7 @@ enum class Endpoint : std::uint8_t {
 // What a listener serves, as bits (HttpOptions::serve). Health and the list of paths always are.
 using ServeSet = std::uint32_t;
 inline constexpr ServeSet kServeCheck = 1U << 0U, kServeBatch = 1U << 1U, kServePeek = 1U << 2U,
-                          kServeReserve = 1U << 3U,  // and commit and cancel
+                          kServeReserve = 1U << 3U,  // and commit, cancel and extend
     kServeRefund = 1U << 4U, kServeReset = 1U << 5U, kServeFeedback = 1U << 6U, kServeAuth = 1U << 7U,
                           kServeMetrics = 1U << 8U;
 inline constexpr ServeSet kServeAll = (1U << 9U) - 1;

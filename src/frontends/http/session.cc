@@ -42,7 +42,7 @@ constexpr std::string_view kRootText =
     "  curl -d '{\"user\":\"alice\",\"explain\":true}' http://ADDRESS/v1/peek\n"
     "  curl -i -H 'X-Original-URI: /' http://ADDRESS/v1/auth\n"
     "\n"
-    "POST /v1/check /v1/check/batch /v1/peek /v1/reserve /v1/commit /v1/cancel /v1/refund /v1/reset\n"
+    "POST /v1/check /v1/check/batch /v1/peek /v1/reserve /v1/commit /v1/cancel /v1/extend /v1/refund /v1/reset\n"
     "     /v1/feedback\n"
     "ANY  /v1/auth\n"
     "GET  /livez /readyz /metrics\n"
@@ -99,7 +99,7 @@ class HttpSession final : public net::Session, private BatchOwner {
   bool Ask();
   void WriteAnswers();
   void OnCompleted() override;
-  Nanos Now() const { return options_.engine->clock().Now(); }
+  Nanos Now() const { return options_.engine->clock().Wall(); }
 
   net::Connection& connection_;
   const HttpOptions& options_;
@@ -249,6 +249,7 @@ std::optional<Plain> HttpSession::Handle(Pending pending) {
       return HandleBatch(pending);
     case Endpoint::kCommit:
     case Endpoint::kCancel:
+    case Endpoint::kExtend:
       return HandleSettlement(route->endpoint, pending);
     case Endpoint::kFeedback:
       return HandleFeedback(pending);
@@ -388,17 +389,23 @@ std::optional<Plain> HttpSession::HandleSettlement(Endpoint endpoint, Pending pe
   const std::string_view body = parser_.body();
   char* const text = batch().CopyText(body);
   const bool commit = endpoint == Endpoint::kCommit;
-  if (!(commit ? ReadCommitBody(text, body.size(), &settlement, &error)
-               : ReadCancelBody(text, body.size(), &settlement, &error))) {
+  const bool extend = endpoint == Endpoint::kExtend;
+  if (!(commit   ? ReadCommitBody(text, body.size(), &settlement, &error)
+        : extend ? ReadExtendBody(text, body.size(), &settlement, &error)
+                 : ReadCancelBody(text, body.size(), &settlement, &error))) {
     return MakeProblem(400, error);
   }
-  pending.form = AnswerForm::kSettled;
+  pending.form = extend ? AnswerForm::kExtended : AnswerForm::kSettled;
   pending.done = commit ? "committed" : "cancelled";
   pending.first_call = batch().call_count();
   pending.call_count = 1;
-  engine::Call& call = batch().AddCall(commit ? engine::CallKind::kCommit : engine::CallKind::kCancel);
+  engine::Call& call = batch().AddCall(commit   ? engine::CallKind::kCommit
+                                       : extend ? engine::CallKind::kExtend
+                                                : engine::CallKind::kCancel);
   call.reservation = settlement.reservation;
   call.actual_cost = settlement.actual_cost;
+  call.request.cost = settlement.more;
+  call.partial = settlement.partial;
   batch().AddPending(pending);
   return std::nullopt;
 }

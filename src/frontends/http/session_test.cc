@@ -294,6 +294,28 @@ TEST(HttpSession, ReservesAndSettles) {
   EXPECT_EQ(f.Post("/v1/reserve", R"({"user":"alice","cost":2})").status, 429);
 }
 
+TEST(HttpSession, ExtendsAReservation) {
+  Fixture f;
+  const Answer reserved = f.Post("/v1/reserve", kAlice);
+  ASSERT_EQ(reserved.status, 200);
+  const std::string id(reserved.Json().at("reservation").as_string());
+  const Answer denied = f.Post("/v1/extend", R"({"reservation":")" + id + R"(","cost":2})");
+  EXPECT_EQ(denied.status, 429);
+  EXPECT_EQ(denied.Json().at("granted"), 0);
+  EXPECT_EQ(f.Left(), 1);
+  const Answer part = f.Post("/v1/extend", R"({"reservation":")" + id + R"(","cost":2,"partial":true})");
+  EXPECT_EQ(part.status, 200);
+  EXPECT_EQ(part.body, R"({"granted":1})");
+  EXPECT_EQ(f.Left(), 0);
+  EXPECT_EQ(f.Post("/v1/cancel", R"({"reservation":")" + id + R"("})").status, 200);
+  EXPECT_EQ(f.Left(), 2);
+  EXPECT_EQ(f.Post("/v1/extend", R"({"reservation":")" + id + R"(","cost":1})").status, 404);
+  for (const std::string_view wrong : {R"({"reservation":"7"})", R"({"cost":1})", R"({"reservation":"7","cost":-1})",
+                                       R"({"reservation":"7","cost":1,"partial":1})", R"([])", "{"}) {
+    EXPECT_EQ(f.Post("/v1/extend", wrong).status, 400) << wrong;
+  }
+}
+
 TEST(HttpSession, RefundsAndResets) {
   Fixture f;
   f.Post("/v1/check", R"({"user":"alice","cost":2})");

@@ -51,6 +51,8 @@ constexpr std::array kCommands = {
                 kLimits},
     CommandInfo{"weir.explain", kWeirExplain, -1, kAuthenticated, 0, false,
                 "Decides as WEIR.PEEK does, and says why, step by step.", kLimits},
+    CommandInfo{"weir.extend", kWeirExtend, -3, kAuthenticated, 0, true,
+                "Reserves more for an open reservation: id cost [PARTIAL].", kLimits},
     CommandInfo{"weir.feedback", kWeirFeedback, -1, kAuthenticated, 0, true,
                 "Tells the request's adaptive rules how its upstream fared: field value ...", kLimits},
     CommandInfo{"weir.peek", kWeirPeek, -1, kAuthenticated, 0, false, "What WEIR.CHECK would answer; counts nothing.",
@@ -172,6 +174,7 @@ ServeBit ServeBitOf(CommandId command) {
     case kWeirReserve:
     case kWeirCommit:
     case kWeirCancel:
+    case kWeirExtend:
       return {kServeReserve, "reserve"};
     case kWeirRefund:
       return {kServeRefund, "refund"};

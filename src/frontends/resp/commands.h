@@ -32,6 +32,7 @@ enum class CommandId : std::uint8_t {
   kWeirCheck,
   kWeirCommit,
   kWeirExplain,
+  kWeirExtend,
   kWeirFeedback,
   kWeirPeek,
   kWeirRefund,

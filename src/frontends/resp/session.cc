@@ -74,6 +74,7 @@ class RespSession final : public net::Session, private BatchOwner {
   void Throttle(Arguments arguments, ThrottleForm form);
   void Ask(engine::CallKind kind, Arguments arguments);
   void Settle(engine::CallKind kind, Arguments arguments);
+  void Extend(Arguments arguments);
   void Feedback(Arguments arguments);
   void Error(std::string_view text) { ReplyWriter(batch_->AddText(), client_.protocol()).Error(text); }
   // The command is not carried out, nor is what was queued before it.
@@ -312,6 +313,8 @@ void RespSession::Answer(const CommandInfo& command, Arguments arguments) {
       return Ask(engine::CallKind::kReset, arguments);
     case kWeirCommit:
       return Settle(engine::CallKind::kCommit, arguments);
+    case kWeirExtend:
+      return Extend(arguments);
     case kWeirFeedback:
       return Feedback(arguments);
     case kWeirCancel:
@@ -437,6 +440,19 @@ void RespSession::WriteReplies() {
   batch_->Render(&connection_.output());
   Batch::Release(std::move(batch_));
   room_ = 0;
+}
+
+void RespSession::Extend(Arguments arguments) {
+  std::uint64_t reservation = 0;
+  std::uint64_t more = 0;
+  if (!ReadUnsigned(arguments[1], &reservation)) return Error("ERR the reservation must be an integer >= 0");
+  if (!ReadUnsigned(arguments[2], &more)) return Error("ERR the cost must be an integer >= 0");
+  const bool partial = arguments.size() == 4 && EqualsIgnoreCase(arguments[3], "partial");
+  if (arguments.size() > 3 && !partial) return Error("ERR syntax error: WEIR.EXTEND id cost [PARTIAL]");
+  engine::Call& call = batch_->AddCall(engine::CallKind::kExtend, CallForm::kExtended, client_.protocol());
+  call.reservation = reservation;
+  call.request.cost = more;
+  call.partial = partial;
 }
 
 void RespSession::Finish() {

@@ -547,7 +547,8 @@ TEST_F(SessionTest, SurvivesAnything) {
         rc::gen::arbitrary<std::string>(),
         rc::gen::element<std::string>("PING\r\n", "*2\r\n$4\r\nECHO\r\n$1\r\nx\r\n", "*1\r\n", "$4\r\n", "HELLO 3\r\n",
                                       "WEIR.CHECK user a\r\n", "weir.reserve user b cost 2\r\n", "WEIR.COMMIT 1 1\r\n",
-                                      "COMMAND DOCS\r\n", "CL.THROTTLE k 1 1 1\r\n", "RESET\r\n", "\r\n")));
+                                      "WEIR.EXTEND 1 1\r\n", "COMMAND DOCS\r\n", "CL.THROTTLE k 1 1 1\r\n", "RESET\r\n",
+                                      "\r\n")));
     for (const std::string& piece : pieces) connection_->Receive(piece);
     RC_ASSERT(!connection_->paused());
   }));
