@@ -138,10 +138,10 @@ ip_rules:
   EXPECT_EQ(counts.blocked, 1U);
 }
 
-TEST_F(EngineTest, ARuleWithoutSubjectDoesNotApplyAndIsCounted) {
+TEST_F(EngineTest, ARuleWithoutSubjectThatSkipsDoesNotApplyAndIsCounted) {
   Start(R"(
 global:
-  free_tier: {max_requests: 1, window_seconds: 60, identifier: user_id}
+  free_tier: {max_requests: 1, window_seconds: 60, identifier: user_id, on_missing: skip}
 )");
   const Decision decision = Check({.peer_ip = "192.0.2.1"});
   EXPECT_TRUE(decision.allowed);

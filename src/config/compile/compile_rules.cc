@@ -3,6 +3,10 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
+#include <map>
+#include <mutex>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -12,6 +16,7 @@
 #include "base/hash.h"
 #include "base/intern.h"
 #include "base/log.h"
+#include "config/compile/condition.h"
 #include "config/compile/fingerprint.h"
 #include "config/compile/inherit.h"
 #include "config/compile/make_limit.h"
@@ -117,6 +122,22 @@ const Rule& RuleCompiler::Add(std::string_view path, Level level, const RateLimi
   const Rule* const before = Before(path);
   Rule& rule = Append(path, level, inherited, std::move(descriptor), before);
   SetPrevious(rule, before);
+  if (!inherited.limits || inherited.limits->empty() || rule.unlimited) return rule;
+  const RateLimitRule complete = WithDefaults(inherited, document_);
+  for (std::size_t i = 0; i < complete.limits->size(); ++i) {
+    const std::string further_path = fmt::format("{}.limits.{}", rule.path, i);
+    const Rule* const further_before = Before(further_path);
+    Rule& further = Append(further_path, level, FurtherRule(complete, i, rule.path), nullptr, further_before);
+    SetPrevious(further, further_before);
+    ++rule.further;
+  }
+  return rule;
+}
+
+RateLimitRule RuleCompiler::Further(const RateLimitRule& inherited, std::size_t i, std::string_view path) const {
+  RateLimitRule rule = FurtherRule(WithDefaults(inherited, document_), i, path);
+  // A descriptor's rule counts the descriptor unless it says otherwise.
+  rule.identifier = inherited.identifier;
   return rule;
 }
 
@@ -138,10 +159,13 @@ Rule& RuleCompiler::Append(std::string_view path, Level level, const RateLimitRu
   rule.on_store_failure = complete.on_store_failure.value_or(StoreFailurePolicy::kLocal);
   rule.headers = complete.headers.value_or(HeaderConfig{});
   rule.header_plan = PlanOf(rule.headers);
+  rule.header_names = InternNames(rule.headers.names);
   rule.descriptor = std::move(descriptor);
   SetIdentifier(rule, inherited, complete);
+  SetCounted(rule, complete);
   SetLimit(rule, complete);
   SetSchedule(rule, complete);
+  SetCondition(rule, complete);
   SetNames(rule, complete, before);
   SetPenalty(rule, complete.penalties.value_or(PenaltyConfig{}), before);
   return rule;
@@ -162,6 +186,20 @@ void RuleCompiler::SetIdentifier(Rule& rule, const RateLimitRule& inherited, con
     if (steps[i].shared.empty()) continue;
     rule.identifier_hash = Fingerprint().Add(rule.identifier_hash).Add(i).Add(steps[i].shared).Hash();
   }
+}
+
+void RuleCompiler::SetCounted(Rule& rule, const RateLimitRule& complete) {
+  rule.on_missing = complete.on_missing.value_or(OnMissing::kSkip);
+  const CountedUnit counts = complete.counts.value_or(CountedUnit{});
+  rule.counts = counts.kind;
+  rule.counted_attribute = counts.attribute;
+  if (counts.kind == CountedUnit::Kind::kCost) return;
+  // What was counted in another unit says nothing.
+  rule.identifier_hash = Fingerprint()
+                             .Add(rule.identifier_hash)
+                             .Add(static_cast<std::uint64_t>(counts.kind))
+                             .Add(counts.attribute)
+                             .Hash();
 }
 
 void RuleCompiler::SetLimit(Rule& rule, const RateLimitRule& complete) {
@@ -194,6 +232,20 @@ void RuleCompiler::SetSchedule(Rule& rule, const RateLimitRule& complete) {
     return;
   }
   rule.schedule = std::make_shared<const CompiledSchedule>(*schedule);
+}
+
+void RuleCompiler::SetCondition(Rule& rule, const RateLimitRule& complete) {
+  if (!complete.when) return;
+  auto& known = conditions_[*complete.when];
+  if (known == nullptr) {
+    auto condition = Condition::Parse(*complete.when);
+    if (!condition) {
+      faults_.Add(fmt::format("{}.when", rule.path), condition.error().message);
+      return;
+    }
+    known = std::make_shared<const Condition>(std::move(*condition));
+  }
+  rule.when = known;
 }
 
 void RuleCompiler::SetNames(Rule& rule, const RateLimitRule& complete, const Rule* before) {
@@ -330,6 +382,26 @@ std::vector<Rule> RuleCompiler::TakeRules() {
   return std::move(rules_);
 }
 
+std::size_t CountFurther(const EnterpriseRateLimitConfig& document) {
+  std::size_t most = 0;
+  const auto see = [&](const RateLimitRule& rule) { most = std::max(most, rule.limits ? rule.limits->size() : 0); };
+  const auto see_some = [&](const std::optional<RateLimitRule>& rule) {
+    if (rule) see(*rule);
+  };
+  see(document.global.free_tier);
+  see(document.global.pro_tier);
+  see(document.global.enterprise_tier);
+  for (const auto& [name, rule] : document.global.tiers) see(rule);
+  for (const auto& [name, tenant] : document.tenants) {
+    see_some(tenant.rule);
+    see_some(tenant.aggregate);
+  }
+  for (const auto& [name, user] : document.users) see_some(user.rule);
+  for (const auto& [pattern, endpoint] : document.endpoints) see(endpoint.rule);
+  for (const IpRule& rule : document.ip_rules.rules) see_some(rule.rule);
+  return most;
+}
+
 Nanos StateLifetime(const Limit& limit) {
   switch (limit.kind) {
     case Kind::kUnlimited:
@@ -391,6 +463,29 @@ HeaderPlan PlanOf(const HeaderConfig& headers) {
   plan.partition_key = headers.partition_key;
   plan.basic_body = headers.basic_body;
   return plan;
+}
+
+const HeaderFieldNames* InternNames(const HeaderNames& names) {
+  if (names == HeaderNames{}) return nullptr;
+  const auto texts = std::tie(names.policy, names.ratelimit, names.limit, names.remaining, names.reset, names.x_limit,
+                              names.x_remaining, names.x_reset, names.retry_after);
+  static std::mutex mutex;
+  using Texts = std::array<std::string_view, 9>;
+  static auto& known = *new std::map<Texts, HeaderFieldNames>;  // never destroyed, as Intern's
+  const Texts interned = std::apply([](const auto&... text) { return Texts{Intern(text)...}; }, texts);
+  const std::scoped_lock lock(mutex);
+  const auto& [policy, ratelimit, limit, remaining, reset, x_limit, x_remaining, x_reset, retry_after] = interned;
+  return &known
+              .try_emplace(interned, HeaderFieldNames{.policy = policy,
+                                                      .ratelimit = ratelimit,
+                                                      .limit = limit,
+                                                      .remaining = remaining,
+                                                      .reset = reset,
+                                                      .x_limit = x_limit,
+                                                      .x_remaining = x_remaining,
+                                                      .x_reset = x_reset,
+                                                      .retry_after = retry_after})
+              .first->second;
 }
 
 bool Rule::InForceBySchedule(Nanos now) const { return schedule->Contains(now); }

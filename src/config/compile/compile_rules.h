@@ -61,7 +61,8 @@ class RuleCompiler {
                const Snapshot* previous, Nanos now, std::size_t capacity, FaultList& faults);
 
   // `inherited` has what all levels write (inherit.h), not yet the defaults. Always appends a rule, also with faults.
-  // Level kDomain: without an identifier of its own its subject is the descriptor that `descriptor` tells of.
+  // Level kDomain: without an identifier of its own its subject is the descriptor that `descriptor` tells of. Its further
+  // limits follow it (Rule::further).
   const Rule& Add(std::string_view path, Level level, const RateLimitRule& inherited,
                   std::unique_ptr<const DescriptorPath> descriptor = nullptr);
   // The same of one of a list, whose path has its place in the list and so says little: once all are added, FollowList
@@ -70,6 +71,8 @@ class RuleCompiler {
   const Rule& AddToList(std::string_view path, Level level, const RateLimitRule& inherited,
                         std::unique_ptr<const DescriptorPath> descriptor = nullptr);
   void FollowList(std::size_t first, std::span<const Rule> before);
+  // One of the further limits of a rule in a list, to be added behind it. `path`: the rule's.
+  RateLimitRule Further(const RateLimitRule& inherited, std::size_t i, std::string_view path) const;
   std::size_t size() const { return rules_.size(); }
   std::span<const Rule> Since(std::size_t first) const { return std::span(rules_).subspan(first); }
 
@@ -82,7 +85,9 @@ class RuleCompiler {
   Rule& Append(std::string_view path, Level level, const RateLimitRule& inherited,
                std::unique_ptr<const DescriptorPath> descriptor, const Rule* before);
   void SetIdentifier(Rule& rule, const RateLimitRule& inherited, const RateLimitRule& complete);
+  void SetCounted(Rule& rule, const RateLimitRule& complete);
   void SetLimit(Rule& rule, const RateLimitRule& complete);
+  void SetCondition(Rule& rule, const RateLimitRule& complete);
   void SetSchedule(Rule& rule, const RateLimitRule& complete);
   void SetPenalty(Rule& rule, const PenaltyConfig& penalties, const Rule* before);
   void SetNames(Rule& rule, const RateLimitRule& complete, const Rule* before);
@@ -98,11 +103,15 @@ class RuleCompiler {
   IdentifierCompiler identifiers_;
   absl::flat_hash_map<std::string_view, const Rule*> before_;  // by path
   std::vector<Rule> rules_;
+  absl::flat_hash_map<std::string, std::shared_ptr<const Condition>> conditions_;  // by text
   std::size_t cut_chains_ = 0;          // rules (and penalties) whose previous forms are more than kMostPrevious
   std::string_view cut_path_;           // of one of them
   std::vector<std::string_view> list_;  // in FollowList: the generations of the list, also of penalties
   std::string text_;                    // being built; kept for its room
 };
+
+// How many rules a document's rules can become at most with their further limits.
+std::size_t CountFurther(const EnterpriseRateLimitConfig& document);
 
 // Time after which no state of this limit says more than a fresh one, whatever happened until now; of buckets,
 // with debt of at most their capacity. `limit` is sane.
@@ -114,5 +123,7 @@ void AppendGeneration(std::string_view path, const algorithms::Limit& limit, std
                       std::string& out);
 
 HeaderPlan PlanOf(const HeaderConfig& headers);
+// Equal names give the same pointer, for as long as the process lives; nullptr when all are the usual ones. Thread-safe.
+const HeaderFieldNames* InternNames(const HeaderNames& names);
 
 }  // namespace weir::config

@@ -83,11 +83,13 @@ struct DescriptorPath {
   };
   std::vector<Step> steps;  // one an entry
   std::vector<std::string> replaces;
+  std::string replaced_as;  // a further limit's: the name of its rule; empty: Rule::policy
   bool quota = false;
   bool detailed_metric = false;
   std::uint32_t beside = 0;  // how many more rules of the same node follow this one in Snapshot::rules()
 };
 
+class Condition;          // condition.h
 struct CompiledSchedule;  // schedule.h
 struct SnapshotTables;    // snapshot_tables.h
 
@@ -107,6 +109,11 @@ struct Rule {
   bool shadow = false;
   bool unlimited = false;  // known, named, but never counted
   StoreFailurePolicy on_store_failure = StoreFailurePolicy::kLocal;
+  OnMissing on_missing = OnMissing::kSkip;
+  CountedUnit::Kind counts = CountedUnit::Kind::kCost;
+  // So many further limits of this rule follow it in Snapshot::rules(): each a rule of its own, that holds when this one
+  // does. Those of a domain are among the rules that hold together (TogetherWith) instead.
+  std::uint16_t further = 0;
   std::shared_ptr<const CompiledSchedule> schedule;  // nullptr = always
   std::string_view path;    // interned, stable: "global.free_tier", "tenants.acme.quotas.0", "endpoints./a/*.rule"
   std::string_view policy;  // interned: the rule's `name`, else its path
@@ -117,9 +124,12 @@ struct Rule {
   algorithms::Limit limit;
   std::uint64_t window_seconds = 0;  // for headers, rounded up
   Identifier identifier;
-  std::uint64_t identifier_hash = 0;  // equal: subjects of both mean the same
+  std::string counted_attribute;      // counts == kAttribute
+  std::uint64_t identifier_hash = 0;  // equal: subjects of both mean the same, and so does what is counted of them
   HeaderConfig headers;
   HeaderPlan header_plan;                            // the same as bits
+  const HeaderFieldNames* header_names = nullptr;    // interned; nullptr = the usual ones
+  std::shared_ptr<const Condition> when;             // nullptr = always. Also of what is unlimited
   std::unique_ptr<const algorithms::Limit> penalty;  // kind kPenalty; nullptr = none
   std::uint64_t penalty_seed = 0;
   std::string_view penalty_generation;
@@ -188,6 +198,8 @@ struct IpMatch {
   const Rule* rule = nullptr;  // nullptr for a plain block or allow; a block's rule only lends it its schedule
   IpRule::Action action = IpRule::Action::kLimit;
   std::string_view name;  // of the ip rule; lives as long as the snapshot
+  // How specific the network is that holds the address: 0 is the most specific of all that hold it, a country the least.
+  std::uint8_t rank = 0;
 };
 
 class Snapshot {
@@ -217,13 +229,23 @@ class Snapshot {
   const UserEntry* FindUser(std::string_view name) const;
   const DomainEntry* FindDomain(std::string_view name) const;
   // The endpoints that match, the most specific first, until `visit` returns kStop. `path` is in normal form
-  // (base/path.h); a final '/' does not matter. Per segment from the left: literal, then `*` or {} within a segment
+  // (base/path.h); a final '/' does not matter. Per segment from the left: literal, then literal without regard to case
+  // (ignore_case), then `*` or {} within a segment
   // (more fixed characters first), then a whole-segment {param} or `*`, then the rest. Of one pattern: those for the
   // user, then for the tenant, then for the method, then for all. Rules out of schedule are passed over.
   enum class Visit : std::uint8_t { kContinue, kStop };
   void VisitEndpoints(const EndpointQuery& query, absl::FunctionRef<Visit(const EndpointMatch&)> visit) const;
+  // Whether any endpoint holds beside others.
+  bool has_stacked_endpoints() const;
   // The first of them.
   std::optional<EndpointMatch> FindEndpoint(const EndpointQuery& query) const;
+  // The address itself, or the IPv4 address that it stands for (ip_rules.nat64_prefixes). Networks of the document are
+  // compared with this.
+  Address Canonical(const Address& address) const;
+  // Where trusted proxies say who the client is.
+  enum class ClientSource : std::uint8_t { kXForwardedFor, kForwarded, kHeader };
+  ClientSource client_source() const;
+  std::string_view client_header() const;  // of kHeader and kXForwardedFor
   // Writes every ip rule that matches to `matches`, in document order; returns how many (at most matches.size()).
   std::size_t FindIpRules(const Address* address, std::string_view country, std::span<IpMatch> matches) const;
   std::size_t ip_rule_count() const;

@@ -29,6 +29,8 @@ void Batch::Answer(Question& question) {
   question.admitted = question.charges && (!shared || whole.admitted);
   DescribeRules(plan.items.first(question.rules), ContextsOf(question), core_->subject_secret, call.decision);
   Decide(plan, ContextsOf(question), question.rules, question.failed, call.decision);
+  if (question.unidentified) [[unlikely]]
+    DenyUnidentified(call.decision);
   if (question.id != 0) KeepReservation(question, plan);
   if (call.trace != nullptr) {
     plan.admitted = plan.admitted && question.admitted;
@@ -128,6 +130,7 @@ void Batch::KeepReservation(Question& question, const Plan& plan) {
                                    .limit = *item.limit,
                                    .subject = std::string(item.subject),
                                    .cost = item.cost,
+                                   .counts = context.use->rule->counts,
                                    .local = local});
   }
   if (reservation.charges.empty()) return core_->reservations.GiveUp();

@@ -18,6 +18,7 @@
 #include "algorithms/limit.h"
 #include "base/clock.h"
 #include "base/hash.h"
+#include "weir/config.h"
 
 namespace weir::engine {
 
@@ -28,6 +29,7 @@ struct Charge {
   algorithms::Limit limit;
   std::string subject;
   std::uint64_t cost = 0;
+  CountedUnit::Kind counts = CountedUnit::Kind::kCost;
   bool local = false;  // in the fallback store, because the store was away
 };
 

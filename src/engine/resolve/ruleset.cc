@@ -124,6 +124,9 @@ Result<std::shared_ptr<const Ruleset>> Ruleset::Create(std::shared_ptr<const con
                            .detailed = IsDetailed(rule),
                            .plain = IsPlain(rule),
                            .simple = IsSimple(rule.identifier),
+                           .on_missing = rule.on_missing == OnMissing::kDeny && (rule.shadow || quota)
+                                             ? OnMissing::kSkip
+                                             : rule.on_missing,
                            .most_subjects = static_cast<std::uint8_t>(MostSubjects(rule.identifier)),
                            .counter = counters.PlaceOf(rule.path, rule.level),
                            .instances = made->instances_,
@@ -153,6 +156,9 @@ const RuleUse* Ruleset::FindCounting(std::string_view generation) const {
 
 Facts Ruleset::FactsOf(const Request& request, Nanos now, Arena& arena) const {
   Facts facts;
+  facts.request = &request;
+  facts.extractors = &extractors_;
+  facts.arena = &arena;
   facts.client_text = FindClient(*snapshot_, request, facts.client);
   facts.user = request.user;
   facts.tenant = request.tenant;

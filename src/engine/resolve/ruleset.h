@@ -29,6 +29,7 @@ struct RuleUse {
   bool detailed = false;  // counted by the descriptor's text (detail.h)
   bool plain = true;      // asks for one item a subject and no more: no penalties, slots, quota fields
   bool simple = true;     // its identifier is (identify.h)
+  OnMissing on_missing = OnMissing::kSkip;  // of what never denies, deny is skip
   std::uint8_t most_subjects = 1;
   std::uint32_t counter = 0;    // Counters::PlaceOf
   std::uint32_t instances = 1;  // that share the store
