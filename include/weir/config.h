@@ -138,15 +138,15 @@ struct EnhancedIdentifier {
 enum class HeaderStyle : std::uint8_t { kIetf, kDraft06, kDraft07, kXRateLimit, kNone };
 // What the fields are called; an empty one has its usual name.
 struct HeaderNames {
-  std::string policy = {};              // RateLimit-Policy, also of draft 06 and 07
-  std::string ratelimit = {};           // RateLimit (ietf, draft07)
-  std::string limit = {};               // RateLimit-Limit (draft06)
-  std::string remaining = {};           // RateLimit-Remaining (draft06)
-  std::string reset = {};               // RateLimit-Reset (draft06)
-  std::string x_limit = {};             // X-RateLimit-Limit
-  std::string x_remaining = {};         // X-RateLimit-Remaining
-  std::string x_reset = {};             // X-RateLimit-Reset
-  std::string retry_after = {};         // Retry-After
+  std::string policy = {};       // RateLimit-Policy, also of draft 06 and 07
+  std::string ratelimit = {};    // RateLimit (ietf, draft07)
+  std::string limit = {};        // RateLimit-Limit (draft06)
+  std::string remaining = {};    // RateLimit-Remaining (draft06)
+  std::string reset = {};        // RateLimit-Reset (draft06)
+  std::string x_limit = {};      // X-RateLimit-Limit
+  std::string x_remaining = {};  // X-RateLimit-Remaining
+  std::string x_reset = {};      // X-RateLimit-Reset
+  std::string retry_after = {};  // Retry-After
   friend bool operator==(const HeaderNames&, const HeaderNames&) = default;
 };
 struct HeaderConfig {
@@ -188,15 +188,15 @@ struct Schedule {
   friend bool operator==(const Schedule&, const Schedule&) = default;
 };
 
-// When a rule's identifier finds nothing in a request. kIp: the client's address is counted, apart from every subject that
-// an identifier finds; requests without an address share one subject. kSkip: the rule does not apply. kDeny: the request
-// is denied (Reason::kMissingIdentifier) and nothing is counted. Rules in shadow mode deny nothing.
+// When a rule's identifier finds nothing in a request. kIp: the client's address is counted, apart from every subject
+// that an identifier finds; requests without an address share one subject. kSkip: the rule does not apply. kDeny: the
+// request is denied (Reason::kMissingIdentifier) and nothing is counted. Rules in shadow mode deny nothing.
 enum class OnMissing : std::uint8_t { kIp, kSkip, kDeny };
 
 // What a request adds to a rule's count. Whatever it is, a request with cost 0 is only a look.
 struct CountedUnit {
-  // kRequests: 1. kCost: the request's cost. kAttribute: the number in the attribute of that name; a request without it,
-  // or with something else there, adds 1.
+  // kRequests: 1. kCost: the request's cost. kAttribute: the number in the attribute of that name; a request without
+  // it, or with something else there, adds 1.
   enum class Kind : std::uint8_t { kCost, kRequests, kAttribute } kind = Kind::kCost;
   std::string attribute = {};
   friend bool operator==(const CountedUnit&, const CountedUnit&) = default;
@@ -292,8 +292,8 @@ struct IpRule {
   std::vector<std::string> countries = {};  // ISO 3166-1 alpha-2, matched against the request's `country`
   enum class Action : std::uint8_t { kLimit, kAllow, kBlock, kThrottle } action = Action::kLimit;
   // kLimit, kThrottle: `rule` holds beside the others (always stacks). kBlock: denied, never; goes before all. kAllow:
-  // `rule` takes the place of the base rule and of a replacing endpoint's; without a rule nothing is counted. Of several
-  // that match, the one with the most specific network.
+  // `rule` takes the place of the base rule and of a replacing endpoint's; without a rule nothing is counted. Of
+  // several that match, the one with the most specific network.
   std::optional<RateLimitRule> rule = {};
   friend bool operator==(const IpRule&, const IpRule&) = default;
 };
@@ -303,7 +303,7 @@ struct IpRules {
   std::string client_address = "x_forwarded_for";
   // Networks (RFC 6052: /32, /40, /48, /56, /64, /96) whose addresses stand for IPv4 ones, beside 64:ff9b::/96.
   std::vector<std::string> nat64_prefixes = {};
-  std::uint32_t ipv6_prefix = 64;                 // subjects are keyed by this many bits
+  std::uint32_t ipv6_prefix = 64;  // subjects are keyed by this many bits
   std::uint32_t ipv4_prefix = 32;
   std::vector<IpRule> rules = {};
   friend bool operator==(const IpRules&, const IpRules&) = default;

@@ -56,8 +56,9 @@ TEST_F(SemanticsTest, BothWaysThroughTheEngineCountTheSameSubject) {
   Start(kByUser);
   std::vector<ExplainStep> steps;
   EXPECT_TRUE(Explained({.peer_ip = "192.0.2.1"}, &steps).allowed);
-  EXPECT_NE(TextOf(steps, "identify").find("counts the address 192.0.2.1 (on_missing: ip), since its identifier (user_id)"),
-            std::string::npos)
+  EXPECT_NE(
+      TextOf(steps, "identify").find("counts the address 192.0.2.1 (on_missing: ip), since its identifier (user_id)"),
+      std::string::npos)
       << TextOf(steps, "identify");
   EXPECT_EQ(CountAllowed({.peer_ip = "192.0.2.1"}, 5), 2);
   EXPECT_FALSE(Explained({.peer_ip = "192.0.2.1"}).allowed);
@@ -192,7 +193,8 @@ TEST_F(SemanticsTest, ByWhatAnAttributeSays) {
   EXPECT_EQ(left("600"), "400");
   EXPECT_EQ(left("0"), "1000");
   EXPECT_EQ(left(""), "999") << "a request that brings none counts 1";
-  for (const std::string_view no_number : {"-5", "1e3", "12a", " 12", "+1"}) EXPECT_EQ(left(no_number), "999") << no_number;
+  for (const std::string_view no_number : {"-5", "1e3", "12a", " 12", "+1"})
+    EXPECT_EQ(left(no_number), "999") << no_number;
   EXPECT_EQ(left("1001"), "never");
   EXPECT_EQ(left("99999999999999999999999999"), "never");
 }
@@ -386,7 +388,8 @@ ip_rules:
     - {name: germany, countries: [DE], action: allow}
     - {name: wide, cidrs: [203.0.0.0/16], action: allow}
 )");
-  const auto count = [&](std::string_view user, std::string_view ip, std::string_view path, std::string_view country = {}) {
+  const auto count = [&](std::string_view user, std::string_view ip, std::string_view path,
+                         std::string_view country = {}) {
     return CountAllowed({.peer_ip = ip, .user = user, .country = country, .path = path}, 20);
   };
   EXPECT_EQ(count("a", "192.0.2.1", "/"), 2);

@@ -312,6 +312,7 @@ global:
     window_seconds: 60
     algorithm: token_bucket
     identifier: {api_key: {quota_field: quota, key_prefix: "k_"}}
+    on_missing: skip
 )");
   const Attribute five{"quota", "5"};
   const Attribute odd{"quota", "5x"};

@@ -102,7 +102,8 @@ void WriteDraft06(const RuleOutcome& rule, std::uint64_t reset, Text& out) {
 }
 
 void WriteDraft07(const RuleOutcome& rule, std::uint64_t reset, Text& out) {
-  out << StateName(rule) << ": limit=" << Bounded(rule.outcome.limit) << ", remaining=" << Bounded(rule.outcome.remaining);
+  out << StateName(rule) << ": limit=" << Bounded(rule.outcome.limit)
+      << ", remaining=" << Bounded(rule.outcome.remaining);
   out << ", reset=" << Bounded(reset) << "\r\n";
 }
 

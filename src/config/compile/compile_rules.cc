@@ -195,11 +195,8 @@ void RuleCompiler::SetCounted(Rule& rule, const RateLimitRule& complete) {
   rule.counted_attribute = counts.attribute;
   if (counts.kind == CountedUnit::Kind::kCost) return;
   // What was counted in another unit says nothing.
-  rule.identifier_hash = Fingerprint()
-                             .Add(rule.identifier_hash)
-                             .Add(static_cast<std::uint64_t>(counts.kind))
-                             .Add(counts.attribute)
-                             .Hash();
+  rule.identifier_hash =
+      Fingerprint().Add(rule.identifier_hash).Add(static_cast<std::uint64_t>(counts.kind)).Add(counts.attribute).Hash();
 }
 
 void RuleCompiler::SetLimit(Rule& rule, const RateLimitRule& complete) {

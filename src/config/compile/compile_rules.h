@@ -61,8 +61,8 @@ class RuleCompiler {
                const Snapshot* previous, Nanos now, std::size_t capacity, FaultList& faults);
 
   // `inherited` has what all levels write (inherit.h), not yet the defaults. Always appends a rule, also with faults.
-  // Level kDomain: without an identifier of its own its subject is the descriptor that `descriptor` tells of. Its further
-  // limits follow it (Rule::further).
+  // Level kDomain: without an identifier of its own its subject is the descriptor that `descriptor` tells of. Its
+  // further limits follow it (Rule::further).
   const Rule& Add(std::string_view path, Level level, const RateLimitRule& inherited,
                   std::unique_ptr<const DescriptorPath> descriptor = nullptr);
   // The same of one of a list, whose path has its place in the list and so says little: once all are added, FollowList
@@ -123,7 +123,8 @@ void AppendGeneration(std::string_view path, const algorithms::Limit& limit, std
                       std::string& out);
 
 HeaderPlan PlanOf(const HeaderConfig& headers);
-// Equal names give the same pointer, for as long as the process lives; nullptr when all are the usual ones. Thread-safe.
+// Equal names give the same pointer, for as long as the process lives; nullptr when all are the usual ones.
+// Thread-safe.
 const HeaderFieldNames* InternNames(const HeaderNames& names);
 
 }  // namespace weir::config

@@ -303,8 +303,8 @@ void SnapshotCompiler::AddNetworks(const std::vector<std::string>& cidrs, std::s
   }
 }
 
-// A network within a NAT64 prefix, as the IPv4 network that its addresses are read as. The prefix itself is left alone: it
-// would be all of IPv4.
+// A network within a NAT64 prefix, as the IPv4 network that its addresses are read as. The prefix itself is left alone:
+// it would be all of IPv4.
 Network SnapshotCompiler::Canonical(const Network& network) const {
   for (const Network& prefix : tables_->nat64_prefixes) {
     const bool convertible = network.bits == 128 || (prefix.bits == 96 && network.bits > 96);

@@ -67,9 +67,8 @@ Condition::Condition(Condition&&) noexcept = default;
 Condition& Condition::operator=(Condition&&) noexcept = default;
 
 bool Condition::Reads(ConditionInput::Map map) const {
-  return std::ranges::any_of(nodes_, [&](const Node& node) {
-    return (node.op == Op::kLookUp || node.op == Op::kHasKey) && node.map == map;
-  });
+  return std::ranges::any_of(
+      nodes_, [&](const Node& node) { return (node.op == Op::kLookUp || node.op == Op::kHasKey) && node.map == map; });
 }
 
 Condition::Answer Condition::Evaluate(const ConditionInput& input) const {

@@ -1,16 +1,17 @@
-// `when`: whether a rule applies to a request, in a subset of CEL (docs/conditions.md). Parsed, typed and compiled when the
-// configuration is loaded; evaluated for each request in which its rule could apply.
+// `when`: whether a rule applies to a request, in a subset of CEL (docs/conditions.md). Parsed, typed and compiled when
+// the configuration is loaded; evaluated for each request in which its rule could apply.
 //
 //   values    bool, int (64 bits), double, string; lists of constants behind `in`
 //   reads     request.FIELD (Text and request.cost); the maps headers, query, cookies, claims and attributes, by
 //             NAME["key"] or NAME.key, also as request.headers and so on; facts.country
 //   operators ?: || && == != < <= > >= in ! - and parentheses
-//   calls     TEXT.startsWith(TEXT), endsWith, contains, matches("REGEX"), lowerAscii(); size(TEXT), int(TEXT or double),
+//   calls     TEXT.startsWith(TEXT), endsWith, contains, matches("REGEX"), lowerAscii(); size(TEXT), int(TEXT or
+//   double),
 //             double(TEXT or int), has(MAP.key), has(request.FIELD)
 //
-// What is not there reads as the empty text. Everything is typed before it runs, so only int() and double() can fail, of
-// what is no number; a failure goes through `&&` and `||` as in CEL (false && failure is false), and a condition that
-// fails as a whole holds: what a client sends must not be able to switch its rule off.
+// What is not there reads as the empty text. Everything is typed before it runs, so only int() and double() can fail,
+// of what is no number; a failure goes through `&&` and `||` as in CEL (false && failure is false), and a condition
+// that fails as a whole holds: what a client sends must not be able to switch its rule off.
 //
 // Bounds: 4,096 bytes, 256 nodes, 32 levels. Thread-safe; evaluation takes no lock and allocates nothing, but for
 // matches(), where RE2 may.
@@ -115,7 +116,7 @@ class Condition {
     Type type = Type::kBool;
     ConditionInput::Text field{};
     ConditionInput::Map map{};
-    std::uint16_t a = 0, b = 0, c = 0;  // children
+    std::uint16_t a = 0, b = 0, c = 0;   // children
     std::uint16_t first = 0, count = 0;  // in constants_ (kInList: a list), patterns_
   };
 

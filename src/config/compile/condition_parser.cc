@@ -251,8 +251,12 @@ class ConditionParser {
     return Make({.op = Op::kChoose, .type = yes.type, .a = condition.node, .b = yes.node, .c = no.node}, condition.at);
   }
 
-  Operand Either() { return Chain("||", Op::kOr, [this] { return Both(); }); }
-  Operand Both() { return Chain("&&", Op::kAnd, [this] { return Relation(); }); }
+  Operand Either() {
+    return Chain("||", Op::kOr, [this] { return Both(); });
+  }
+  Operand Both() {
+    return Chain("&&", Op::kAnd, [this] { return Relation(); });
+  }
   // As deep as it is long, when it is evaluated.
   template <typename Next>
   Operand Chain(std::string_view sign, Op op, Next next) {
@@ -262,7 +266,8 @@ class ConditionParser {
       const Operand right = next();
       if (!ok()) return {};
       if (++links > Condition::kMostDepth) {
-        return Wrong(right.at, fmt::format("more than {} '{}' in a row; use parentheses or 'in'", Condition::kMostDepth, sign));
+        return Wrong(right.at,
+                     fmt::format("more than {} '{}' in a row; use parentheses or 'in'", Condition::kMostDepth, sign));
       }
       const std::string what = fmt::format("what stands beside '{}'", sign);
       if (!Want(left, Type::kBool, what) || !Want(right, Type::kBool, what)) return {};
@@ -303,14 +308,12 @@ class ConditionParser {
     if (!WantValue(left) || !WantValue(right)) return {};
     const bool ordered = op == Op::kLess;
     if (!Comparable(left.type, right.type) || (ordered && left.type == Type::kBool)) {
-      return Wrong(at, fmt::format("{} and {} cannot be compared{}", NameOf(left), NameOf(right),
-                                   ordered ? " by order" : ""));
+      return Wrong(
+          at, fmt::format("{} and {} cannot be compared{}", NameOf(left), NameOf(right), ordered ? " by order" : ""));
     }
-    const Operand result = Make({.op = op,
-                                 .type = Type::kBool,
-                                 .a = swapped ? right.node : left.node,
-                                 .b = swapped ? left.node : right.node},
-                                left.at);
+    const Operand result = Make(
+        {.op = op, .type = Type::kBool, .a = swapped ? right.node : left.node, .b = swapped ? left.node : right.node},
+        left.at);
     return negated ? Make({.op = Op::kNot, .type = Type::kBool, .a = result.node}, left.at) : result;
   }
 
@@ -328,8 +331,9 @@ class ConditionParser {
     }
     if (!WantValue(left)) return {};
     if (right.count > 0 && !Comparable(left.type, program_.constants_[right.first].type)) {
-      return Wrong(at, fmt::format("a list of {} holds no {}", NameOf(program_.constants_[right.first].type).substr(2),
-                                   NameOf(left).substr(2)));
+      const auto bare = [](std::string_view name) { return name.substr(name.find(' ') + 1); };
+      return Wrong(at, fmt::format("a list of {} holds no {}", bare(NameOf(program_.constants_[right.first].type)),
+                                   bare(NameOf(left.type))));
     }
     return Make({.op = Op::kInList, .type = Type::kBool, .a = left.node, .first = right.first, .count = right.count},
                 left.at);
@@ -424,7 +428,8 @@ class ConditionParser {
         {{"startsWith", Op::kStartsWith}, {"endsWith", Op::kEndsWith}, {"contains", Op::kContains}}};
     const auto* test = Find(kTests, name);
     if (test == nullptr && name != "matches" && name != "lowerAscii" && name != "size") {
-      const std::string hint = DidYouMean(name, {"startsWith", "endsWith", "contains", "matches", "lowerAscii", "size"});
+      const std::string hint =
+          DidYouMean(name, {"startsWith", "endsWith", "contains", "matches", "lowerAscii", "size"});
       return Wrong(at, fmt::format("{} has no {}{}{}{}", NameOf(of), Quoted(name), hint.empty() ? "" : " (", hint,
                                    hint.empty() ? "" : ")"));
     }
@@ -447,7 +452,8 @@ class ConditionParser {
     std::string pattern;
     if (!TakeText(pattern)) return Wrong(at, "matches() needs a string constant");
     if (!Expect(")")) return {};
-    if (program_.nodes_[of.node].op == Op::kLower) return Wrong(at, "write (?i) in the pattern instead of lowerAscii()");
+    if (program_.nodes_[of.node].op == Op::kLower)
+      return Wrong(at, "write (?i) in the pattern instead of lowerAscii()");
     RE2::Options options;
     options.set_log_errors(false);
     options.set_max_mem(1 << 20);
@@ -471,8 +477,8 @@ class ConditionParser {
       return inner;
     }
     if (c == '[') return List();
-    if (c == '"' || c == '\'' || ((c == 'r' || c == 'R') && at_ + 1 < text_.size() &&
-                                  (text_[at_ + 1] == '"' || text_[at_ + 1] == '\''))) {
+    if (c == '"' || c == '\'' ||
+        ((c == 'r' || c == 'R') && at_ + 1 < text_.size() && (text_[at_ + 1] == '"' || text_[at_ + 1] == '\''))) {
       std::string text;
       if (!TakeText(text)) return {};
       const std::uint16_t constant = Keep({.type = Type::kText, .text = std::move(text)}, at);
@@ -508,17 +514,15 @@ class ConditionParser {
       }
       if (argument.type == Type::kBool) return Wrong(argument.at, "a bool is no number");
       const bool whole = name == "int";
-      return Make({.op = whole ? Op::kToInt : Op::kToDouble,
-                   .type = whole ? Type::kInt : Type::kDouble,
-                   .a = argument.node},
-                  at);
+      return Make(
+          {.op = whole ? Op::kToInt : Op::kToDouble, .type = whole ? Type::kInt : Type::kDouble, .a = argument.node},
+          at);
     }
-    const std::string hint =
-        DidYouMean(name, {"request", "headers", "query", "cookies", "claims", "attributes", "facts", "has", "size", "int",
-                          "double", "true", "false"});
+    const std::string hint = DidYouMean(name, {"request", "headers", "query", "cookies", "claims", "attributes",
+                                               "facts", "has", "size", "int", "double", "true", "false"});
     const std::string field = Find(kFields, name) != nullptr ? fmt::format(" (did you mean 'request.{}'?)", name)
-                              : hint.empty()                ? ""
-                                                            : " (" + hint + ")";
+                              : hint.empty()                 ? ""
+                                                             : " (" + hint + ")";
     return Wrong(at, fmt::format("there is no {}{}", Quoted(name), field));
   }
 
@@ -543,7 +547,8 @@ class ConditionParser {
   Operand List() {
     const std::size_t at = at_;
     Take("[");
-    Operand list{.kind = Operand::Kind::kList, .first = static_cast<std::uint16_t>(program_.constants_.size()), .at = at};
+    Operand list{
+        .kind = Operand::Kind::kList, .first = static_cast<std::uint16_t>(program_.constants_.size()), .at = at};
     while (ok() && !Take("]")) {
       if (list.count > 0 && (!Expect(",") || Take("]"))) break;
       const std::size_t item_at = (SkipBlank(), at_);

@@ -39,10 +39,10 @@ Input Example() {
   input.fields = {{Text::kMethod, "POST"},  {Text::kPath, "/v1/Items"}, {Text::kUser, "alice"},
                   {Text::kTenant, "acme"},  {Text::kCountry, "DE"},     {Text::kHost, "api.example"},
                   {Text::kIp, "192.0.2.1"}, {Text::kTier, "pro"}};
-  input.maps = {{{Map::kHeaders, "x-plan"}, "Gold"},     {{Map::kClaims, "sub"}, "u-17"},
-                {{Map::kAttributes, "size"}, "2048"},    {{Map::kAttributes, "ratio"}, "0.5"},
-                {{Map::kAttributes, "word"}, "many"},    {{Map::kQuery, "q"}, "caf\xc3\xa9"},
-                {{Map::kCookies, "session"}, "abc"},     {{Map::kHeaders, "empty"}, ""}};
+  input.maps = {{{Map::kHeaders, "x-plan"}, "Gold"},  {{Map::kClaims, "sub"}, "u-17"},
+                {{Map::kAttributes, "size"}, "2048"}, {{Map::kAttributes, "ratio"}, "0.5"},
+                {{Map::kAttributes, "word"}, "many"}, {{Map::kQuery, "q"}, "caf\xc3\xa9"},
+                {{Map::kCookies, "session"}, "abc"},  {{Map::kHeaders, "empty"}, ""}};
   input.price = 40;
   return input;
 }
@@ -178,7 +178,7 @@ TEST(Condition, IsBounded) {
 
 // ---- against a naive evaluator: a random tree of closures, and the text that says the same ----
 
-struct Failure {};  // thrown by the naive evaluator
+struct Failure {};                                       // thrown by the naive evaluator
 using Naive = std::function<std::string(const Input&)>;  // "true", "17", "text"; bools and ints as text
 struct Piece {
   std::string text;
@@ -198,7 +198,8 @@ class Writer {
     switch (Below(7)) {
       case 0: {
         Piece a = Bool(depth - 1);
-        return {"!(" + a.text + ")", [a](const Input& in) { return std::string(a.value(in) == "true" ? "false" : "true"); }};
+        return {"!(" + a.text + ")",
+                [a](const Input& in) { return std::string(a.value(in) == "true" ? "false" : "true"); }};
       }
       case 1:
       case 2: {
@@ -224,7 +225,7 @@ class Writer {
         const auto sign = static_cast<std::size_t>(Below(6));
         return {"(" + a.text + " " + kSigns[sign] + " " + b.text + ")", [a, b, sign](const Input& in) {
                   const long long x = std::stoll(a.value(in)), y = std::stoll(b.value(in));
-                  const bool holds[] = {x < y, x <= y, x > y, x >= y, x == y, x != y};
+                  const bool holds[] = {x<y, x <= y, x> y, x >= y, x == y, x != y};
                   return std::string(holds[sign] ? "true" : "false");
                 }};
       }
@@ -288,8 +289,7 @@ class Writer {
       case 0:
         return {"request.user", [](const Input& in) { return std::string(in.Get(Text::kUser)); }};
       case 1:
-        return {"headers['k']",
-                [](const Input& in) { return std::string(in.Find(Map::kHeaders, "k").value_or("")); }};
+        return {"headers['k']", [](const Input& in) { return std::string(in.Find(Map::kHeaders, "k").value_or("")); }};
       default: {
         static const std::vector<std::string> kTexts = {"a", "A", "alice", "", "17", "li", "Al"};
         const std::string text = kTexts[static_cast<std::size_t>(Below(7))];

@@ -30,14 +30,14 @@ RateLimitRule Inherit(const RateLimitRule& specific, const RateLimitRule& genera
 // rule's): a request in which its identifier finds nothing is counted by address, unless a level says otherwise.
 RateLimitRule AsBase(RateLimitRule rule);
 
-// The i-th of the rule's `limits` as a rule of its own. `rule` came out of WithDefaults, as the result does; `path`: the
-// rule's.
+// The i-th of the rule's `limits` as a rule of its own. `rule` came out of WithDefaults, as the result does; `path`:
+// the rule's.
 RateLimitRule FurtherRule(const RateLimitRule& rule, std::size_t i, std::string_view path);
 
-// `rule` with every field that no level wrote filled in: identifier ip_address, on_missing skip, counts cost, the document's algorithm (else
-// sliding_window by the minute), global.penalties, storage.on_store_failure, HeaderConfig{}, enforce; global.burst is
-// applied to a bucket that writes no capacity of its own. Only name (default: the rule's path) and schedule (default:
-// always) may stay empty, and max_requests and window_seconds of an invalid document.
+// `rule` with every field that no level wrote filled in: identifier ip_address, on_missing skip, counts cost, the
+// document's algorithm (else sliding_window by the minute), global.penalties, storage.on_store_failure, HeaderConfig{},
+// enforce; global.burst is applied to a bucket that writes no capacity of its own. Only name (default: the rule's path)
+// and schedule (default: always) may stay empty, and max_requests and window_seconds of an invalid document.
 RateLimitRule WithDefaults(const RateLimitRule& rule, const EnterpriseRateLimitConfig& document);
 
 // The rule of a tier, inherited from free_tier but not yet WithDefaults: "free", "free_tier", "pro", "pro_tier",

@@ -48,17 +48,17 @@ Ref<UserLimits> UserType() {
 }
 
 Ref<EndpointLimits> EndpointType() {
-  auto record = std::make_shared<Record<EndpointLimits>>(
-      "endpoint", "Limits of the paths that match a pattern.");
+  auto record = std::make_shared<Record<EndpointLimits>>("endpoint", "Limits of the paths that match a pattern.");
   record
       ->With("methods", &EndpointLimits::methods,
              ListOf(Text({"^[A-Z][A-Z0-9_-]{0,31}$", "an HTTP method in upper case", "method"})),
              "Methods; GET is also HEAD.", "all")
       .With("rule", &EndpointLimits::rule, RuleType(), "The limit; what it does not write comes from free_tier.")
-      .With("combine", &EndpointLimits::combine,
-            EnumOf<Combine>({{Combine::kReplace, "replace"}, {Combine::kStack, "stack"}}),
-            "`replace`: instead of the user's, tenant's or tier's rule; of several patterns the most specific one does. "
-            "`stack`: beside whatever else holds, also where another pattern is more specific.")
+      .With(
+          "combine", &EndpointLimits::combine,
+          EnumOf<Combine>({{Combine::kReplace, "replace"}, {Combine::kStack, "stack"}}),
+          "`replace`: instead of the user's, tenant's or tier's rule; of several patterns the most specific one does. "
+          "`stack`: beside whatever else holds, also where another pattern is more specific.")
       .With("tenants", &EndpointLimits::tenants, Names("tenant"), "Only for these tenants.", "all")
       .With("users", &EndpointLimits::users, Names("user"), "Only for these users.", "all")
       .With("ignore_case", &EndpointLimits::ignore_case, Bool(),
@@ -78,8 +78,10 @@ Ref<IpRules> IpRulesType() {
                                     {IpRule::Action::kAllow, "allow"},
                                     {IpRule::Action::kBlock, "block"},
                                     {IpRule::Action::kThrottle, "throttle"}}),
-            "`block` denies for ever, whatever else matches. `limit`, `throttle`: the rule holds beside all others. `allow`: "
-            "the rule takes the place of the user's, tenant's or tier's rule and of a replacing endpoint's; without a rule "
+            "`block` denies for ever, whatever else matches. `limit`, `throttle`: the rule holds beside all others. "
+            "`allow`: "
+            "the rule takes the place of the user's, tenant's or tier's rule and of a replacing endpoint's; without a "
+            "rule "
             "nothing is counted. Of several that allow, the one with the most specific network does.")
       .With("rule", &IpRule::rule, Opt(RuleType()), "The limit; what it does not write comes from free_tier.");
   auto record = std::make_shared<Record<IpRules>>("ip_rules", "Rules by address, and whom to believe about addresses.");

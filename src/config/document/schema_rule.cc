@@ -400,18 +400,19 @@ Ref<RateLimitRule> RuleType() {
               "inherited, else `storage.on_store_failure`")
         .With("on_missing", &RateLimitRule::on_missing,
               Opt(EnumOf<OnMissing>({{OnMissing::kIp, "ip"}, {OnMissing::kSkip, "skip"}, {OnMissing::kDeny, "deny"}})),
-              "When the identifier finds nothing in a request: `ip` counts the client's address instead (requests without "
+              "When the identifier finds nothing in a request: `ip` counts the client's address instead (requests "
+              "without "
               "one share a subject), `skip` leaves the rule out, `deny` denies the request.",
               "inherited, else `ip`; of rules that hold beside others `skip`")
-        .With("counts", &RateLimitRule::counts, Opt(CountedUnitType()),
-              "What a request adds: `requests` 1, `cost` its cost, `attribute:NAME` the number in that attribute (1 when "
-              "there is none). With cost 0 a request is only a look, whatever is counted.",
-              "inherited, else `cost`")
+        .With(
+            "counts", &RateLimitRule::counts, Opt(CountedUnitType()),
+            "What a request adds: `requests` 1, `cost` its cost, `attribute:NAME` the number in that attribute (1 when "
+            "there is none). With cost 0 a request is only a look, whatever is counted.",
+            "inherited, else `cost`")
         .With("limits", &RateLimitRule::limits, Opt(ListOf(FurtherLimitType())),
               "Further limits of the same subjects; all must pass. Inherited ones follow the rule's own numbers.",
               "inherited, else none")
-        .With("when", &RateLimitRule::when,
-              Opt(Text({"^[^\\x00]+$", "a condition", "[condition](conditions.md)"})),
+        .With("when", &RateLimitRule::when, Opt(Text({"^[^\\x00]+$", "a condition", "[condition](conditions.md)"})),
               "The rule applies only to requests of which this is true, such as `request.country == \"DE\"`.",
               "inherited, else always")
         .With("unlimited", &RateLimitRule::unlimited, Opt(Bool()), "The rule never denies and counts nothing.",

@@ -117,8 +117,7 @@ void EndpointTable::ReportTies(const PathTrieBuilder& builder, std::span<const P
           for (const std::uint32_t right : globs[k]) {
             const Parsed& a = parsed[left];
             const Parsed& b = parsed[right];
-            if (Overlap(a.pattern, b.pattern) && Tie(a.entry, b.entry))
-              ReportTie(a.entry.match, b.entry.match, faults);
+            if (Overlap(a.pattern, b.pattern) && Tie(a.entry, b.entry)) ReportTie(a.entry.match, b.entry.match, faults);
           }
         }
       }

@@ -11,8 +11,8 @@
 //
 // Which of two patterns is more specific is decided by the first segment in which they differ: literal, then wildcards
 // within the segment (more fixed characters first, then the longer beginning, then the longer end), then a
-// whole-segment wildcard, then the rest. What heeds case goes before what ignores it and is otherwise as specific. Two patterns that differ but of which neither is more specific tie when some
-// path matches both.
+// whole-segment wildcard, then the rest. What heeds case goes before what ignores it and is otherwise as specific. Two
+// patterns that differ but of which neither is more specific tie when some path matches both.
 #pragma once
 
 #include <compare>

@@ -67,7 +67,8 @@ class PathTrie {
   std::vector<GlobChild> globs_;
   std::string texts_;
   std::size_t longest_caseless_ = 0;
-  std::vector<Slot> slots_;  // literal children (of either kind) of nodes that have many; a power of two, at most half full
+  std::vector<Slot>
+      slots_;  // literal children (of either kind) of nodes that have many; a power of two, at most half full
 };
 
 class PathTrieBuilder {

@@ -76,8 +76,7 @@ class RandomConfig {
   }
 
   CountedUnit Counted() {
-    const auto kind =
-        Pick({CountedUnit::Kind::kCost, CountedUnit::Kind::kRequests, CountedUnit::Kind::kAttribute});
+    const auto kind = Pick({CountedUnit::Kind::kCost, CountedUnit::Kind::kRequests, CountedUnit::Kind::kAttribute});
     return {.kind = kind, .attribute = kind == CountedUnit::Kind::kAttribute ? Name() : ""};
   }
   std::uint64_t Below(std::uint64_t bound) { return bound == 0 ? 0 : engine_() % bound; }

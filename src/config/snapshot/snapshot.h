@@ -111,8 +111,8 @@ struct Rule {
   StoreFailurePolicy on_store_failure = StoreFailurePolicy::kLocal;
   OnMissing on_missing = OnMissing::kSkip;
   CountedUnit::Kind counts = CountedUnit::Kind::kCost;
-  // So many further limits of this rule follow it in Snapshot::rules(): each a rule of its own, that holds when this one
-  // does. Those of a domain are among the rules that hold together (TogetherWith) instead.
+  // So many further limits of this rule follow it in Snapshot::rules(): each a rule of its own, that holds when this
+  // one does. Those of a domain are among the rules that hold together (TogetherWith) instead.
   std::uint16_t further = 0;
   std::shared_ptr<const CompiledSchedule> schedule;  // nullptr = always
   std::string_view path;    // interned, stable: "global.free_tier", "tenants.acme.quotas.0", "endpoints./a/*.rule"
@@ -198,7 +198,8 @@ struct IpMatch {
   const Rule* rule = nullptr;  // nullptr for a plain block or allow; a block's rule only lends it its schedule
   IpRule::Action action = IpRule::Action::kLimit;
   std::string_view name;  // of the ip rule; lives as long as the snapshot
-  // How specific the network is that holds the address: 0 is the most specific of all that hold it, a country the least.
+  // How specific the network is that holds the address: 0 is the most specific of all that hold it, a country the
+  // least.
   std::uint8_t rank = 0;
 };
 

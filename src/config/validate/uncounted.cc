@@ -1,8 +1,9 @@
 // Where a request that leaves something out meets no enforced rule.
 //
-// The base rule counts nothing only where it says `on_missing: skip`; so what is looked for is such a rule whose identifier
-// may find nothing, or one that is not enforced beside stacked rules whose identifiers may. Rules by tier, tenant and user
-// are walked once; a rule that inherits both its identifier and its on_missing was told of where they are written.
+// The base rule counts nothing only where it says `on_missing: skip`; so what is looked for is such a rule whose
+// identifier may find nothing, or one that is not enforced beside stacked rules whose identifiers may. Rules by tier,
+// tenant and user are walked once; a rule that inherits both its identifier and its on_missing was told of where they
+// are written.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -54,10 +55,10 @@ class UncountedCheck {
     base_is_enforced_ = IsEnforced(free);
     CheckEndpoints();
     if (!base_is_enforced_ && !named_.empty()) {
-      faults_.Warn(global.Below("free_tier"),
-                   fmt::format("is not enforced: a request that names no {} of this document meets no enforced rule",
-                               named_),
-                   "give it a limit, or count such requests with an endpoint '/**' that stacks");
+      faults_.Warn(
+          global.Below("free_tier"),
+          fmt::format("is not enforced: a request that names no {} of this document meets no enforced rule", named_),
+          "give it a limit, or count such requests with an endpoint '/**' that stacks");
     }
   }
 

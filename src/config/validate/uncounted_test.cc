@@ -14,7 +14,8 @@ std::string Warnings(std::string_view yaml) {
   std::string warnings;
   for (const Fault& fault : ParseConfig(yaml).faults) {
     if (fault.severity == Severity::kError) return "error: " + Describe(fault);
-    if (fault.message.find("no enforced rule") != std::string::npos) warnings += fault.path + ": " + fault.message + "\n";
+    if (fault.message.find("no enforced rule") != std::string::npos)
+      warnings += fault.path + ": " + fault.message + "\n";
   }
   return warnings;
 }
@@ -24,7 +25,8 @@ TEST(Uncounted, DocumentsThatLeaveNobodyOutAreNotWarnedOf) {
       "global: {free_tier: {max_requests: 1, window_seconds: 1, identifier: api_key}}",
       "global: {free_tier: {max_requests: 1, window_seconds: 1, identifier: user_id, on_missing: deny}}",
       "global: {free_tier: {max_requests: 1, window_seconds: 1, identifier: global, on_missing: skip}}",
-      "global: {free_tier: {max_requests: 1, window_seconds: 1, identifier: {user_id: {fallback_to_ip: true}}, on_missing: skip}}",
+      "global: {free_tier: {max_requests: 1, window_seconds: 1, identifier: {user_id: {fallback_to_ip: true}}, "
+      "on_missing: skip}}",
       // counted by something else, whatever the path
       "global: {free_tier: {max_requests: 1, window_seconds: 1, identifier: user_id, on_missing: skip}}\n"
       "endpoints: {'/**': {combine: stack, rule: {identifier: ip_address, on_missing: ip}}}",
@@ -65,16 +67,14 @@ TEST(Uncounted, DocumentsThatDoAre) {
 
 TEST(Uncounted, MethodsThatDoNotExist) {
   const auto fault = [](const std::string& method) {
-    const ParsedConfig parsed = ParseConfig(
-        "global: {free_tier: {max_requests: 1, window_seconds: 1}}\nendpoints: {/a: {methods: [GET, " + method +
-        "], rule: {max_requests: 2}}}");
+    const ParsedConfig parsed =
+        ParseConfig("global: {free_tier: {max_requests: 1, window_seconds: 1}}\nendpoints: {/a: {methods: [GET, " +
+                    method + "], rule: {max_requests: 2}}}");
     return parsed.faults.empty() ? "" : Describe(parsed.faults.front());
   };
-  EXPECT_EQ(fault("PSOT"),
-            "line 2: endpoints./a.methods.1: there is no HTTP method 'PSOT' (did you mean 'POST'?)");
+  EXPECT_EQ(fault("PSOT"), "line 2: endpoints./a.methods.1: there is no HTTP method 'PSOT' (did you mean 'POST'?)");
   EXPECT_EQ(fault("PROPFIND"), "");
-  EXPECT_EQ(fault("FROBNICATE"),
-            "line 2: warning: endpoints./a.methods.1: 'FROBNICATE' is no registered HTTP method");
+  EXPECT_EQ(fault("FROBNICATE"), "line 2: warning: endpoints./a.methods.1: 'FROBNICATE' is no registered HTTP method");
 }
 
 TEST(Uncounted, FaultsOfTheNewFields) {
@@ -87,8 +87,9 @@ TEST(Uncounted, FaultsOfTheNewFields) {
             std::string::npos)
       << fault("users: {a: {rule: {counts: bytes}}}");
   EXPECT_NE(fault("users: {a: {rule: {on_missing: adress}}}"), "");
-  EXPECT_NE(fault("users: {a: {rule: {when: 'request.usr == 1'}}}").find("users.a.rule.when: column 9: a request has no"),
-            std::string::npos)
+  EXPECT_NE(
+      fault("users: {a: {rule: {when: 'request.usr == 1'}}}").find("users.a.rule.when: column 9: a request has no"),
+      std::string::npos)
       << fault("users: {a: {rule: {when: 'request.usr == 1'}}}");
   EXPECT_NE(fault("users: {a: {rule: {when: 'claims.sub == \"x\"'}}}").find("tokens are read unverified"),
             std::string::npos);
@@ -97,13 +98,11 @@ TEST(Uncounted, FaultsOfTheNewFields) {
   EXPECT_NE(fault("ip_rules: {client_address: forwarded}").find("has no effect without trusted_proxies"),
             std::string::npos);
   EXPECT_NE(fault("users: {a: {rule: {limits: [{max_requests: 1}]}}}").find("window_seconds"), std::string::npos);
-  const std::string eight = "[{max_requests: 1, window_seconds: 1}" +
-                            [] {
-                              std::string more;
-                              for (int i = 0; i < 7; ++i) more += ", {max_requests: 1, window_seconds: 1}";
-                              return more;
-                            }() +
-                            "]";
+  const std::string eight = "[{max_requests: 1, window_seconds: 1}" + [] {
+    std::string more;
+    for (int i = 0; i < 7; ++i) more += ", {max_requests: 1, window_seconds: 1}";
+    return more;
+  }() + "]";
   EXPECT_NE(fault("users: {a: {rule: {limits: " + eight + "}}}").find("at most 7 further limits"), std::string::npos);
 }
 

@@ -103,7 +103,8 @@ void RuleCheck::CheckWritten(const Place& place, const RateLimitRule& rule) {
 void RuleCheck::CheckCondition(const Place& place, const std::string& text) {
   const auto condition = Condition::Parse(text);
   if (!condition) return faults_.Error(place, condition.error().message);
-  if (condition->Reads(ConditionInput::Map::kClaims) && !config_.jwt.hs256_secret && !config_.jwt.rs256_public_key_pem) {
+  if (condition->Reads(ConditionInput::Map::kClaims) && !config_.jwt.hs256_secret &&
+      !config_.jwt.rs256_public_key_pem) {
     faults_.Warn(place, "tokens are read unverified: any client can claim anything", "write a key in jwt");
   }
 }

@@ -33,8 +33,8 @@ enum class Tally : std::uint8_t {
   kUnidentified,        // a rule found no subject in a request and did not apply (on_missing: skip)
   kCountedByAddress,    // ... and counted its address instead (ip)
   kDeniedUnidentified,  // ... and denied it (deny)
-  kUnknownDomain,  // a call of a domain that the document does not have
-  kUntracked,      // an admission that could not be given a reservation, because their table is full
+  kUnknownDomain,       // a call of a domain that the document does not have
+  kUntracked,           // an admission that could not be given a reservation, because their table is full
   kKinds,
 };
 

@@ -145,14 +145,13 @@ void ExplainSubjects(const RuleUse& use, const Asked& asked, const algorithms::L
   const config::Rule& rule = *use.rule;
   const auto subjects = asked.subjects.all();
   if (asked.missing) {
-    const std::string nothing = fmt::format("its identifier ({}) finds no subject in the request",
-                                            NameOf(rule.identifier.kind));
+    const std::string nothing =
+        fmt::format("its identifier ({}) finds no subject in the request", NameOf(rule.identifier.kind));
     if (subjects.empty()) {
-      trace.push_back({"identify", use.on_missing == OnMissing::kDeny
-                                       ? fmt::format("Rule {} denies the request: {} (on_missing: deny).", rule.path,
-                                                     nothing)
-                                       : fmt::format("Rule {} does not apply: {} (on_missing: skip).", rule.path,
-                                                     nothing)});
+      trace.push_back(
+          {"identify", use.on_missing == OnMissing::kDeny
+                           ? fmt::format("Rule {} denies the request: {} (on_missing: deny).", rule.path, nothing)
+                           : fmt::format("Rule {} does not apply: {} (on_missing: skip).", rule.path, nothing)});
       return;
     }
     const std::string_view address = subjects.front().substr(subjects.front().find(':') + 1);

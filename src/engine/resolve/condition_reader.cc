@@ -51,8 +51,7 @@ std::optional<std::string_view> ConditionReader::Find(Map map, std::string_view 
       return FindAttribute(*facts_.request, key);
     case Map::kClaims: {
       const auto token = FindBearerToken(*facts_.request);
-      const auto claim =
-          token ? facts_.extractors->jwt().Read(*token, key, facts_.now, *facts_.arena) : std::nullopt;
+      const auto claim = token ? facts_.extractors->jwt().Read(*token, key, facts_.now, *facts_.arena) : std::nullopt;
       if (!claim) return std::nullopt;
       return claim->text;
     }

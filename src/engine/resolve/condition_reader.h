@@ -10,8 +10,8 @@
 
 namespace weir::engine {
 
-// Made where a rule with a condition is met. `path` is the path in normal form (base/path.h), without its query; headers
-// are named without case; claims are those of the bearer token, verified when the configuration has a key.
+// Made where a rule with a condition is met. `path` is the path in normal form (base/path.h), without its query;
+// headers are named without case; claims are those of the bearer token, verified when the configuration has a key.
 class ConditionReader final : public config::ConditionInput {
  public:
   ConditionReader(const Facts& facts, std::string_view tenant) : facts_(facts), tenant_(tenant) {}

@@ -277,7 +277,8 @@ bool Resolver::IsAllowed() {
   for (const IpMatch& match : ip_rules_) {
     const bool shadow = match.rule != nullptr && match.rule->shadow;
     if (!allows(match) || !shadow || (best != nullptr && match.rank >= best->rank)) continue;
-    Trace("ip_rule", "ip_rules.rules.{} allows; its rule is in shadow mode: counted, but replacing nothing", match.name);
+    Trace("ip_rule", "ip_rules.rules.{} allows; its rule is in shadow mode: counted, but replacing nothing",
+          match.name);
     if (!match.rule->unlimited) shadow_allows_.push_back(match.rule);
   }
   if (best == nullptr) return false;

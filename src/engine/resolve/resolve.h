@@ -2,9 +2,9 @@
 // are normal or shorter than 512 bytes.
 //
 // 1. Exemptions: path, address, user, api key. 2. Ip rules that block. 3. Ip rules that allow: the one with the most
-// specific network takes the place of 4 and 5; without a rule nothing is counted. 4. The base rule: the user's, else the
-// tenant's, else the tier's. 5. Of the endpoints that replace, the most specific one replaces the base rule. 6. What
-// always stacks: every endpoint that does, the tenant's aggregate and quotas, the user's quotas, ip rules.
+// specific network takes the place of 4 and 5; without a rule nothing is counted. 4. The base rule: the user's, else
+// the tenant's, else the tier's. 5. Of the endpoints that replace, the most specific one replaces the base rule. 6.
+// What always stacks: every endpoint that does, the tenant's aggregate and quotas, the user's quotas, ip rules.
 //
 //  - The tier is the request's, else the user's, else the tenant's, else free_tier (also for an unknown name). The
 //  tenant

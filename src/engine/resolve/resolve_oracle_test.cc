@@ -176,9 +176,7 @@ class Oracle {
       if (path.empty()) continue;
       if (!config::oracle::SlowMatch(any_case ? lower(pattern) : pattern, any_case ? lower(path) : path)) continue;
       const bool method = admits(limits.methods, facts_.method) || (head && admits(limits.methods, "GET"));
-      if (!method || !admits(limits.tenants, tenant_name_) ||
-          !admits(limits.users, facts_.user))
-        continue;
+      if (!method || !admits(limits.tenants, tenant_name_) || !admits(limits.users, facts_.user)) continue;
       const bool named = std::ranges::find(limits.methods, "HEAD") != limits.methods.end();
       const int rank = (limits.users.empty() ? 0 : 8) + (limits.tenants.empty() ? 0 : 4) +
                        (limits.methods.empty() ? 0 : 2) + (named ? 1 : 0);
@@ -254,8 +252,7 @@ class Oracle {
     for (const IpRule& rule : document_.ip_rules.rules) {
       const auto traits = IpTraits(rule);
       const bool stacks = rule.action == IpRule::Action::kThrottle || rule.action == IpRule::Action::kLimit;
-      if (traits && rule.rule && stacks)
-        List("ip_rules.rules." + rule.name + ".rule", *traits);
+      if (traits && rule.rule && stacks) List("ip_rules.rules." + rule.name + ".rule", *traits);
     }
   }
 
@@ -377,8 +374,9 @@ class World {
                                                             "/a/b",   "/a/{x}", "/{x}/b", "/a/*", "/**",    "/b/*",
                                                             "/a/b/c", "/a/*/c", "/a/b*",  "/",    "/a/{x}/"};
   inline static const std::vector<std::string> kPaths = {
-      "/",      "/a",    "/b",      "/ab",    "/a/",    "/a/b",   "/b/b",      "/c/b",  "/a/b/c",    "/a/x/c",
-      "/A",     "/A/b",  "/B/b/C",  "/c/d/e", "//a?q", "/x/../a", "/%61/b", "/a%2Fb", "/a;p/b", "/b/..%2fa", "/a\\b", "/b/..;/a/b"};
+      "/",      "/a",     "/b",     "/ab",       "/a/",    "/a/b",      "/b/b",  "/c/b",
+      "/a/b/c", "/a/x/c", "/A",     "/A/b",      "/B/b/C", "/c/d/e",    "//a?q", "/x/../a",
+      "/%61/b", "/a%2Fb", "/a;p/b", "/b/..%2fa", "/a\\b",  "/b/..;/a/b"};
   std::mt19937 random_;
 };
 
