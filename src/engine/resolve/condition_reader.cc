@@ -40,13 +40,18 @@ std::string_view ConditionReader::Get(Text field) const {
 
 std::optional<std::string_view> ConditionReader::Find(Map map, std::string_view key) const {
   if (facts_.request == nullptr) return std::nullopt;
+  const auto only = [this](const Values& values) -> std::optional<std::string_view> {
+    ambiguous_ |= values.ambiguous || values.count > 1;
+    if (values.count == 0) return std::nullopt;
+    return values.texts[0];
+  };
   switch (map) {
     case Map::kHeaders:
-      return FindHeader(*facts_.request, key);
+      return only(FindHeaderValues(*facts_.request, key));
     case Map::kQuery:
-      return FindQuery(*facts_.request, key, *facts_.arena);
+      return only(FindQueryValues(*facts_.request, key, *facts_.arena));
     case Map::kCookies:
-      return FindCookie(*facts_.request, key);
+      return only(FindCookieValues(*facts_.request, key, *facts_.arena));
     case Map::kAttributes:
       return FindAttribute(*facts_.request, key);
     case Map::kClaims: {

@@ -19,12 +19,15 @@ class ConditionReader final : public config::ConditionInput {
   std::string_view Get(Text field) const override;
   std::optional<std::string_view> Find(Map map, std::string_view key) const override;
   std::uint64_t cost() const override;
+  // Whether something was read that the request gives several values, of which servers may take another one.
+  bool ambiguous() const { return ambiguous_; }
 
  private:
   const Facts& facts_;
   std::string_view tenant_;
   mutable PathBuffer path_room_;
   mutable std::optional<std::string_view> path_;
+  mutable bool ambiguous_ = false;
 };
 
 }  // namespace weir::engine
