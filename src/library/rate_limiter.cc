@@ -65,7 +65,7 @@ Result<std::unique_ptr<RateLimiter>> RateLimiter::Create(const EnterpriseRateLim
   auto engine = engine::Engine::Create(config, std::move(stores->main),
                                        {.clock = options.clock,
                                         .extractors = std::move(options.extractors),
-                                        .observer = &parts->events,
+                                        .observers = {&parts->events},
                                         .local = std::move(stores->local)});
   if (!engine) return std::unexpected(std::move(engine).error());
   parts->engine = std::move(*engine);

@@ -71,6 +71,10 @@ bool Condition::Reads(ConditionInput::Map map) const {
       nodes_, [&](const Node& node) { return (node.op == Op::kLookUp || node.op == Op::kHasKey) && node.map == map; });
 }
 
+bool Condition::Reads(ConditionInput::Text field) const {
+  return std::ranges::any_of(nodes_, [&](const Node& node) { return node.op == Op::kField && node.field == field; });
+}
+
 Condition::Answer Condition::Evaluate(const ConditionInput& input) const {
   const Value value = Run(nodes_.back(), input);
   return value.failed ? Answer::kFailed : value.boolean ? Answer::kTrue : Answer::kFalse;

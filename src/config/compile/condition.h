@@ -64,6 +64,7 @@ class Condition {
   const std::string& text() const { return text_; }
   // Whether it reads the map: claims want a key to verify them by.
   bool Reads(ConditionInput::Map map) const;
+  bool Reads(ConditionInput::Text field) const;
 
  private:
   friend class ConditionParser;

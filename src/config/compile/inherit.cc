@@ -79,7 +79,9 @@ void Fill(std::optional<T>& field, const std::optional<T>& from) {
   if (!field) field = from;
 }
 
-RateLimitRule Expanded(const RateLimitRule& rule, const EnterpriseRateLimitConfig& document) {
+}  // namespace
+
+RateLimitRule ExpandTemplate(const RateLimitRule& rule, const EnterpriseRateLimitConfig& document) {
   if (!rule.from_template) return rule;
   const auto found = document.templates.find(*rule.from_template);
   RateLimitRule result = found == document.templates.end() ? rule : Inherit(rule, found->second);
@@ -89,11 +91,9 @@ RateLimitRule Expanded(const RateLimitRule& rule, const EnterpriseRateLimitConfi
   return result;
 }
 
-}  // namespace
-
 EnterpriseRateLimitConfig ExpandTemplates(const EnterpriseRateLimitConfig& document) {
   EnterpriseRateLimitConfig result = document;
-  const auto expand = [&](RateLimitRule& rule) { rule = Expanded(rule, document); };
+  const auto expand = [&](RateLimitRule& rule) { rule = ExpandTemplate(rule, document); };
   const auto expand_some = [&](std::optional<RateLimitRule>& rule) {
     if (rule) expand(*rule);
   };
@@ -146,7 +146,7 @@ RateLimitRule AsBase(RateLimitRule rule) {
   return rule;
 }
 
-RateLimitRule FurtherRule(const RateLimitRule& rule, std::size_t i, std::string_view path) {
+RateLimitRule FurtherRule(const RateLimitRule& rule, std::size_t i) {
   const FurtherLimit& limit = (*rule.limits)[i];
   RateLimitRule result = rule;
   result.limits.emplace();
@@ -154,8 +154,9 @@ RateLimitRule FurtherRule(const RateLimitRule& rule, std::size_t i, std::string_
   result.window_seconds = limit.window_seconds;
   result.algorithm = limit.algorithm ? *limit.algorithm : WithoutNumbers(*rule.algorithm);
   if (limit.counts) result.counts = limit.counts;
-  const std::string_view name = rule.name && !rule.name->empty() ? std::string_view(*rule.name) : path;
-  result.name = limit.name ? *limit.name : std::string(name) + ".limits." + std::to_string(i);
+  // Without a name it has its path's, as every rule.
+  const bool named = rule.name && !rule.name->empty();
+  result.name = limit.name ? limit.name : named ? std::optional(*rule.name + ".limits." + std::to_string(i)) : std::nullopt;
   return result;
 }
 

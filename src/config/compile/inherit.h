@@ -18,6 +18,9 @@ namespace weir::config {
 // does not exist is ignored here; ValidateConfig reports it.
 EnterpriseRateLimitConfig ExpandTemplates(const EnterpriseRateLimitConfig& document);
 
+// One rule of it.
+RateLimitRule ExpandTemplate(const RateLimitRule& rule, const EnterpriseRateLimitConfig& document);
+
 // `specific`, completed by what `general` writes. Three fields need care:
 //  - name and from_template are never inherited: they belong to one rule;
 //  - unlimited: a specific rule that writes max_requests is limited again, whatever `general` says;
@@ -30,9 +33,8 @@ RateLimitRule Inherit(const RateLimitRule& specific, const RateLimitRule& genera
 // rule's): a request in which its identifier finds nothing is counted by address, unless a level says otherwise.
 RateLimitRule AsBase(RateLimitRule rule);
 
-// The i-th of the rule's `limits` as a rule of its own. `rule` came out of WithDefaults, as the result does; `path`:
-// the rule's.
-RateLimitRule FurtherRule(const RateLimitRule& rule, std::size_t i, std::string_view path);
+// The i-th of the rule's `limits` as a rule of its own. `rule` came out of WithDefaults, as the result does.
+RateLimitRule FurtherRule(const RateLimitRule& rule, std::size_t i);
 
 // `rule` with every field that no level wrote filled in: identifier ip_address, on_missing skip, counts cost, the
 // document's algorithm (else sliding_window by the minute), global.penalties, storage.on_store_failure, HeaderConfig{},

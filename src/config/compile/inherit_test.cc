@@ -194,14 +194,14 @@ TEST(Inherit, AFurtherLimitIsTheRuleWithOtherNumbers) {
   rule.limits = {{.max_requests = 5, .window_seconds = 10},
                  {.max_requests = 6, .window_seconds = 20, .algorithm = SlidingWindowLog{}, .name = "log"}};
   const RateLimitRule complete = WithDefaults(rule, {});
-  const RateLimitRule first = FurtherRule(complete, 0, "users.a.rule");
+  const RateLimitRule first = FurtherRule(complete, 0);
   EXPECT_EQ(first.max_requests, 5U);
   EXPECT_EQ(first.window_seconds, 10U);
   EXPECT_EQ(std::get<FixedWindow>(*first.algorithm).aligned, WindowAlignment::kRolling) << "not another day";
   EXPECT_EQ(first.identifier, rule.identifier);
   EXPECT_EQ(first.mode, RuleMode::kShadow);
-  EXPECT_EQ(first.name, "users.a.rule.limits.0");
-  const RateLimitRule second = FurtherRule(complete, 1, "users.a.rule");
+  EXPECT_EQ(first.name, std::nullopt) << "its path";
+  const RateLimitRule second = FurtherRule(complete, 1);
   EXPECT_TRUE(std::holds_alternative<SlidingWindowLog>(*second.algorithm));
   EXPECT_EQ(second.name, "log");
 }

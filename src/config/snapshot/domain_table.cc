@@ -171,7 +171,7 @@ class DomainTable::Builder {
       const RateLimitRule whole = DomainRule(limits.rules[i], count_denied_);
       rules_.AddToList(Unique(here), Level::kDomain, whole, std::make_unique<DescriptorPath>());
       for (std::size_t k = 0; k < FurtherOf(limits.rules[i]); ++k) {
-        rules_.AddToList(Unique(Further(here, k)), Level::kDomain, rules_.Further(whole, k, here.plain),
+        rules_.AddToList(Unique(Further(here, k)), Level::kDomain, rules_.Further(whole, k),
                          std::make_unique<DescriptorPath>());
       }
     }
@@ -273,7 +273,7 @@ class DomainTable::Builder {
       const RateLimitRule whole = DescriptorRule(rule, count_denied_);
       add_one(whole, here, {});
       for (std::size_t i = 0; i < FurtherOf(rule); ++i) {
-        add_one(rules_.Further(whole, i, here.plain), Further(here, i), rule.name.value_or(""));
+        add_one(rules_.Further(whole, i), Further(here, i), rule.name.value_or(""));
       }
     };
     if (limits.rule) add(*limits.rule, where);

@@ -205,7 +205,9 @@ class DocumentCheck {
 
   // Patterns that cannot be read, and pairs of which neither is more specific.
   void CheckPatterns() {
-    const Rule none;
+    const auto nothing = MakeCounted<RuleParts>();
+    nothing->identifier = std::make_shared<const Identifier>();
+    const Rule none{CountedRef<const RuleParts>(nothing)};
     const std::vector<const Rule*> no_rules(config_.endpoints.size(), &none);
     FaultList found;
     EndpointTable().Build(config_.endpoints, no_rules, found);

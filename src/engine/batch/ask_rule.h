@@ -19,7 +19,7 @@ inline bool IsConcurrency(const algorithms::Limit& limit) { return limit.kind ==
 inline std::uint64_t CostOf(const config::Rule& rule, const Request& request) {
   if (rule.counts == CountedUnit::Kind::kCost || request.cost == 0) [[likely]]
     return request.cost;
-  return rule.counts == CountedUnit::Kind::kRequests ? 1 : CountOfAttribute(request, rule.counted_attribute);
+  return rule.counts == CountedUnit::Kind::kRequests ? 1 : CountOfAttribute(request, rule.parts->counted_attribute);
 }
 
 // What is counted of a rule whose identifier found nothing.
