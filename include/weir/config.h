@@ -48,8 +48,8 @@ struct SlidingWindow {
   friend bool operator==(const SlidingWindow&, const SlidingWindow&) = default;
 };
 struct SlidingWindowLog {
-  std::uint32_t log_retention = 0;     // seconds; 0 = window_seconds. No effect in this version
-  std::uint32_t cleanup_interval = 0;  // seconds; 0 = on every access. No effect in this version
+  std::uint32_t log_retention = 0;     // seconds an entry is kept; 0 = window_seconds, which it is never below
+  std::uint32_t cleanup_interval = 0;  // seconds between clean-ups of a log; 0 = on every access
   friend bool operator==(const SlidingWindowLog&, const SlidingWindowLog&) = default;
 };
 // GCC takes scoped enumerators to shadow weir::kMinute and its kin (base/clock.h); they do not.
@@ -136,6 +136,19 @@ struct EnhancedIdentifier {
 // ---- rules ----------------------------------------------------------------------------------------------------------
 
 enum class HeaderStyle : std::uint8_t { kIetf, kDraft06, kDraft07, kXRateLimit, kNone };
+// What the fields are called; an empty one has its usual name.
+struct HeaderNames {
+  std::string policy = {};       // RateLimit-Policy, also of draft 06 and 07
+  std::string ratelimit = {};    // RateLimit (ietf, draft07)
+  std::string limit = {};        // RateLimit-Limit (draft06)
+  std::string remaining = {};    // RateLimit-Remaining (draft06)
+  std::string reset = {};        // RateLimit-Reset (draft06)
+  std::string x_limit = {};      // X-RateLimit-Limit
+  std::string x_remaining = {};  // X-RateLimit-Remaining
+  std::string x_reset = {};      // X-RateLimit-Reset
+  std::string retry_after = {};  // Retry-After
+  friend bool operator==(const HeaderNames&, const HeaderNames&) = default;
+};
 struct HeaderConfig {
   std::vector<HeaderStyle> styles = {HeaderStyle::kIetf};  // several may be sent together; {kNone}: none
   bool reset_as_epoch = false;                             // X-RateLimit-Reset: epoch seconds instead of delta seconds
@@ -143,6 +156,7 @@ struct HeaderConfig {
   bool on_allowed = true;                                  // also on responses that were not denied
   bool partition_key = false;                              // IETF `pk`: a hash of the subject
   bool basic_body = false;                                 // a denial's body in the basic limiter's form
+  HeaderNames names = {};                                  // what the fields are called
   friend bool operator==(const HeaderConfig&, const HeaderConfig&) = default;
   static HeaderConfig Detailed();            // ietf + x-ratelimit
   static HeaderConfig UploadOptimized();     // only on denial
@@ -174,6 +188,30 @@ struct Schedule {
   friend bool operator==(const Schedule&, const Schedule&) = default;
 };
 
+// When a rule's identifier finds nothing in a request. kIp: the client's address is counted, apart from every subject
+// that an identifier finds; requests without an address share one subject. kSkip: the rule does not apply. kDeny: the
+// request is denied (Reason::kMissingIdentifier) and nothing is counted. Rules in shadow mode deny nothing.
+enum class OnMissing : std::uint8_t { kIp, kSkip, kDeny };
+
+// What a request adds to a rule's count. Whatever it is, a request with cost 0 is only a look.
+struct CountedUnit {
+  // kRequests: 1. kCost: the request's cost. kAttribute: the number in the attribute of that name; a request without
+  // it, or with something else there, adds 1.
+  enum class Kind : std::uint8_t { kCost, kRequests, kAttribute } kind = Kind::kCost;
+  std::string attribute = {};
+  friend bool operator==(const CountedUnit&, const CountedUnit&) = default;
+};
+
+// A further limit of a rule: the same subjects, in the same mode, in another window.
+struct FurtherLimit {
+  std::uint64_t max_requests = 0;
+  std::uint32_t window_seconds = 0;
+  std::optional<RateLimitAlgorithm> algorithm = {};  // default: the rule's, with numbers from these two
+  std::optional<CountedUnit> counts = {};            // default: the rule's
+  std::optional<std::string> name = {};              // policy name; default: its path, or NAME.limits.N
+  friend bool operator==(const FurtherLimit&, const FurtherLimit&) = default;
+};
+
 struct RateLimitRule {
   std::optional<std::uint64_t> max_requests = {};     // required at the global level unless unlimited
   std::optional<std::uint32_t> window_seconds = {};   // same
@@ -184,6 +222,10 @@ struct RateLimitRule {
   std::optional<PenaltyConfig> penalties = {};        // default: global.penalties
   std::optional<Schedule> schedule = {};              // default: always
   std::optional<StoreFailurePolicy> on_store_failure = {};  // default: storage.on_store_failure
+  std::optional<OnMissing> on_missing = {};                 // default: ip; of rules that stack: skip
+  std::optional<CountedUnit> counts = {};                   // default: cost
+  std::optional<std::vector<FurtherLimit>> limits = {};     // default: none. All must pass
+  std::optional<std::string> when = {};                     // a condition (docs/conditions.md); default: always
   std::optional<bool> unlimited = {};                       // default: false
   std::optional<std::string> name = {};                     // policy name in headers and logs; default: the rule's path
   std::optional<std::string> from_template = {};  // `template: NAME`: what this rule does not write, it takes there
@@ -236,11 +278,12 @@ struct UserLimits {
 };
 enum class Combine : std::uint8_t { kReplace, kStack };
 struct EndpointLimits {
-  std::vector<std::string> methods = {};  // upper case; empty = all
+  std::vector<std::string> methods = {};  // upper case; empty = all. GET is also HEAD
   RateLimitRule rule;
   Combine combine = Combine::kReplace;
   std::vector<std::string> tenants = {};  // only for these; empty = all
   std::vector<std::string> users = {};
+  bool ignore_case = false;  // of the pattern's letters (ASCII)
   friend bool operator==(const EndpointLimits&, const EndpointLimits&) = default;
 };
 struct IpRule {
@@ -248,13 +291,19 @@ struct IpRule {
   std::vector<std::string> cidrs = {};      // "10.0.0.0/8", "2001:db8::/32", single addresses
   std::vector<std::string> countries = {};  // ISO 3166-1 alpha-2, matched against the request's `country`
   enum class Action : std::uint8_t { kLimit, kAllow, kBlock, kThrottle } action = Action::kLimit;
-  // kLimit, kAllow, kThrottle: `rule` holds beside the others (always stacks). kBlock: denied, never.
+  // kLimit, kThrottle: `rule` holds beside the others (always stacks). kBlock: denied, never; goes before all. kAllow:
+  // `rule` takes the place of the base rule and of a replacing endpoint's; without a rule nothing is counted. Of
+  // several that match, the one with the most specific network.
   std::optional<RateLimitRule> rule = {};
   friend bool operator==(const IpRule&, const IpRule&) = default;
 };
 struct IpRules {
   std::vector<std::string> trusted_proxies = {};  // CIDRs whose forwarding headers are believed
-  std::uint32_t ipv6_prefix = 64;                 // subjects are keyed by this many bits
+  // Which header they write: x_forwarded_for, forwarded, header:NAME. The others are ignored.
+  std::string client_address = "x_forwarded_for";
+  // Networks (RFC 6052: /32, /40, /48, /56, /64, /96) whose addresses stand for IPv4 ones, beside 64:ff9b::/96.
+  std::vector<std::string> nat64_prefixes = {};
+  std::uint32_t ipv6_prefix = 64;  // subjects are keyed by this many bits
   std::uint32_t ipv4_prefix = 32;
   std::vector<IpRule> rules = {};
   friend bool operator==(const IpRules&, const IpRules&) = default;

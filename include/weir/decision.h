@@ -20,18 +20,19 @@ std::string_view ToString(Level level);
 
 enum class Reason : std::uint8_t {
   kOk,
-  kExempt,         // an exemption matched; nothing was counted
-  kNoLimit,        // no rule applies (unlimited, or no subject could be identified)
-  kOverLimit,      // a rule denied; it fits later
-  kNeverFits,      // a rule denied; this cost never fits
-  kBanned,         // a penalty is running
-  kBlocked,        // an ip rule blocks the address or country
-  kStoreAllowed,   // the store failed and the rule's policy is allow
-  kStoreDenied,    // the store failed and the rule's policy is deny
-  kStoreLocal,     // the store failed; decided from this instance's share
-  kStoreFull,      // the store is full of live subjects and refuses new ones
-  kUnknownDomain,  // a descriptor of a domain that the document does not have; decided by envoy.unknown_domain
-  kUnlimited,      // a descriptor whose rule says `unlimited`, and no other rule applies
+  kExempt,             // an exemption matched; nothing was counted
+  kNoLimit,            // no rule applies (unlimited, or no subject could be identified)
+  kOverLimit,          // a rule denied; it fits later
+  kNeverFits,          // a rule denied; this cost never fits
+  kBanned,             // a penalty is running
+  kBlocked,            // an ip rule blocks the address or country
+  kStoreAllowed,       // the store failed and the rule's policy is allow
+  kStoreDenied,        // the store failed and the rule's policy is deny
+  kStoreLocal,         // the store failed; decided from this instance's share
+  kStoreFull,          // the store is full of live subjects and refuses new ones
+  kUnknownDomain,      // a descriptor of a domain that the document does not have; decided by envoy.unknown_domain
+  kUnlimited,          // a descriptor whose rule says `unlimited`, and no other rule applies
+  kMissingIdentifier,  // a rule with on_missing deny found nothing in the request to count it by
 };
 std::string_view ToString(Reason reason);  // "over_limit"
 
@@ -48,6 +49,12 @@ struct HeaderPlan {
   bool basic_body : 1 = false;  // the denial's body in the basic limiter's form
 };
 
+// Names of header fields that are not the usual ones; an empty one is. Interned, as a whole: lives as long as the
+// process.
+struct HeaderFieldNames {
+  std::string_view policy, ratelimit, limit, remaining, reset, x_limit, x_remaining, x_reset, retry_after;
+};
+
 // A rule's part in a decision. `rule` and `policy` can be read while the rule is in force and for a minute after; what
 // remembers them for longer copies them.
 struct RuleOutcome {
@@ -58,8 +65,9 @@ struct RuleOutcome {
   bool quota = false;            // a domain's rule in quota mode: it tells, but never denies; `shadow` is set too
   std::uint32_t rule_index = 0;  // names the counter of the rule, or of the rules that it is counted with
   HeaderPlan headers;
-  std::uint64_t window_seconds = 0;  // rounded up; for headers (`w`); 0 = none
-  std::uint64_t subject_hash = 0;    // names the subject without telling it (headers' `pk`)
+  const HeaderFieldNames* header_names = nullptr;  // nullptr: the usual ones
+  std::uint64_t window_seconds = 0;                // rounded up; for headers (`w`); 0 = none
+  std::uint64_t subject_hash = 0;                  // names the subject without telling it (headers' `pk`)
   Outcome outcome{};
 };
 

@@ -193,12 +193,13 @@ Outcome Check(const Limit& limit, const Ask& ask, Nanos now, Words& state) {
   Model model = ModelAt(limit, state, now);
   if (ask.cost == 0) return Describe(limit, model, now);
   Outcome outcome;
-  if (ask.cost > limit.max_capacity) {
+  const std::uint64_t effective = Effective(limit, model);
+  if (ask.cost > effective) {
     outcome = Describe(limit, model, now);
     outcome.verdict = Verdict::kNever;
     return outcome;
   }
-  if (model.count > 0 && static_cast<std::uint64_t>(model.count) + ask.cost > Effective(limit, model)) {
+  if (static_cast<std::uint64_t>(model.count) + ask.cost > effective) {
     outcome = Describe(limit, model, now);
     outcome.verdict = Verdict::kLater;
     outcome.retry_after_ns = model.start + limit.window - now;

@@ -40,11 +40,9 @@
 //   Expected(h) = season mean of h when its n >= 32, else mean.  A fresh state: all 0, but learned = capacity, health =
 //   65536.
 // kCheck of cost > 0:
-//   cost > max_capacity                      -> kNever
-//   count + cost <= effective, or count = 0  -> kAllowed, count += cost      (an empty window admits one ask of any
-//   size
-//                                               up to max_capacity: else it could wait for ever for the limit to rise)
-//   else                                     -> kLater, retry_after = start + window - now; nothing written
+//   cost > effective          -> kNever: it fits no window while the limit is what it is
+//   count + cost <= effective -> kAllowed, count += cost
+//   else                      -> kLater, retry_after = start + window - now; nothing written
 // Peek and denial write nothing, also not the opening. kCharge opens and adds. kRefund subtracts from the count of a
 // live window (not below 0); of a charge that it names only when start <= the charge's `at`. kAssign opens one if due,
 // then start = now and count = cost, also 0 (the learning stays). kReset: empty. Other asks of cost 0 write nothing,

@@ -210,5 +210,14 @@ TEST(Adaptive, ForgetsASubjectThatStaysAway) {
   EXPECT_TRUE(Explain(counter, expires).learning);
 }
 
+TEST(Adaptive, WhatCostsMoreThanTheLimitNeverFits) {
+  Counter counter(Learner());
+  EXPECT_EQ(counter.Check(101, kStart).verdict, Verdict::kNever) << "also in an empty window";
+  EXPECT_EQ(counter.Check(101, kStart).retry_after_ns, 0);
+  EXPECT_EQ(counter.Check(100, kStart).verdict, Verdict::kAllowed);
+  EXPECT_EQ(counter.Check(1, kStart).verdict, Verdict::kLater);
+  EXPECT_EQ(counter.Check(101, kStart + kMinute).verdict, Verdict::kNever);
+}
+
 }  // namespace
 }  // namespace weir::algorithms::testing

@@ -186,6 +186,25 @@ Address Truncate(const Address& address, unsigned v4_bits, unsigned v6_bits) {
   return Mask(address, address.is_v4() ? 96 + std::min(v4_bits, 32u) : std::min(v6_bits, 128u));
 }
 
+std::optional<Address> EmbeddedIpv4(const Address& address, unsigned prefix) {
+  const bool known = prefix == 96 || (prefix >= 32 && prefix <= 64 && prefix % 8 == 0);
+  // The ninth byte is reserved, and 0 in all lengths below 96.
+  if (!known || address.is_v4() || (prefix < 96 && address.bytes[8] != 0)) return std::nullopt;
+  Address embedded;
+  std::copy(kMappedPrefix.begin(), kMappedPrefix.end(), embedded.bytes.begin());
+  std::size_t from = prefix / 8;
+  for (std::size_t to = 12; to < 16; ++to, ++from) {
+    if (from == 8 && prefix < 96) ++from;
+    embedded.bytes[to] = address.bytes[from];
+  }
+  return embedded;
+}
+
+bool IsNat64Prefix(const Network& network) {
+  if (network.address.is_v4() || network.bits > 96) return false;
+  return network.bits == 96 || (network.bits >= 32 && network.bits <= 64 && network.bits % 8 == 0);
+}
+
 bool Network::Contains(const Address& other) const {
   if (bits < 96 && other.is_v4()) return false;
   return Mask(other, bits) == Mask(address, bits);

@@ -26,6 +26,10 @@ std::string_view FormatAddress(const Address& address, std::array<char, 46>& buf
 // Keeps the leading bits: `v4_bits` (0..32) of an IPv4 address, `v6_bits` (0..128) of another; zeroes the rest.
 Address Truncate(const Address& address, unsigned v4_bits, unsigned v6_bits);
 
+// The IPv4 address within an address of a NAT64 network of `prefix` bits (RFC 6052: 32, 40, 48, 56, 64 or 96). nullopt
+// for another length, for an IPv4 address, and when the bits that must be zero are not.
+std::optional<Address> EmbeddedIpv4(const Address& address, unsigned prefix);
+
 // A network: "10.0.0.0/8", "2001:db8::/32", or a single address.
 struct Network {
   Address address;
@@ -34,6 +38,8 @@ struct Network {
   bool Contains(const Address& other) const;
   friend bool operator==(const Network&, const Network&) = default;
 };
+// Whether it can be a NAT64 prefix: of IPv6, in one of the lengths of EmbeddedIpv4.
+bool IsNat64Prefix(const Network& network);
 // nullopt when malformed, or when bits beyond the prefix are set ("10.1.0.0/8").
 std::optional<Network> ParseNetwork(std::string_view text);
 

@@ -72,7 +72,7 @@ std::string ReportText(const SimulationReport& report) {
                         Count(report.lines), report.first_unreadable_line, report.first_unreadable_why);
   }
   if (report.unidentified > 0) {
-    text += fmt::format("{} times a rule found nobody to count in a line, and did not limit it\n",
+    text += fmt::format("{} times a rule did not find whom to count in a line, so that its on_missing decided\n",
                         Count(report.unidentified));
   }
   if (report.not_addresses > 0) {

@@ -91,7 +91,8 @@ class Replay {
 
   SimulationReport Finish(std::uint32_t top) {
     report_.slices = timeline_.Into(kSlices);
-    report_.unidentified = limiter_.engine().GetCounts().unidentified;
+    const auto counts = limiter_.engine().GetCounts();
+    report_.unidentified = counts.unidentified + counts.counted_by_address + counts.denied_unidentified;
     report_.clients = clients_.size();
     for (const auto& [address, count] : clients_) {
       if (count.denied == 0) continue;

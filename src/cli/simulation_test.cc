@@ -77,13 +77,13 @@ TEST(Simulation, CountsWhatItCannotReadAndGoesOn) {
   EXPECT_EQ(report->allowed, 2u);
 }
 
-TEST(Simulation, TellsWhenALogHasNobodyToLimit) {
+TEST(Simulation, LinesWithoutAnAddressAreCountedTogetherAndToldOf) {
   std::stringstream log;
   log << Line("192.0.2.1", 0);
   for (int i = 1; i < 30; ++i) log << Line("client.example", i);
   const auto report = Simulate(TenPerMinute(), log, {});
   ASSERT_TRUE(report);
-  EXPECT_EQ(report->denied, 0u) << "for the wrong reason";
+  EXPECT_EQ(report->denied, 19u) << "ten a minute for all of them together";
   EXPECT_EQ(report->unidentified, 29u);
   EXPECT_EQ(report->not_addresses, 29u);
   EXPECT_EQ(report->first_not_address_line, 2u);

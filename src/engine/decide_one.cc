@@ -96,22 +96,34 @@ bool DecideOne(Core& core, const Ruleset& rules, Nanos now, const HashedSubject&
     for (const config::Rule* rule : resolved.resolution.rules) {
       const RuleUse& use = rules.UseOf(*rule);
       const auto add = [&](const algorithms::Limit& limit, std::string_view subject) {
-        new (items.at(count)) Item(ItemOf(use, *rule, limit, subject, call.request.cost, identify));
+        new (items.at(count)) Item(ItemOf(use, *rule, limit, subject, CostOf(*rule, call.request), identify));
         // The rest goes on while the line of another subject than the expected one comes.
         if (subject.data() != expected.text.data() && rules.keeps_words()) core.store->Expect(items.at(count)->key);
         new (contexts.at(count)) ItemContext{.use = &use};
         new (outcomes.at(count)) Outcome;
         ++count;
       };
-      const std::uint32_t before = count;
+      bool missing = false;
       if (use.simple) [[likely]] {
         const std::string_view subject = identify.FindSimple(rule->identifier);
-        if (subject.data() != nullptr) add(rule->limit, subject);
+        missing = subject.data() == nullptr;
+        if (!missing) [[likely]] {
+          add(rule->limit, subject);
+        } else if (use.on_missing == OnMissing::kIp) {
+          add(rule->limit, identify.FindInstead());
+        }
       } else {
         const Asked asked = AskRule(use, call, resolved.resolution, identify);
+        missing = asked.missing;
         for (const std::string_view subject : asked.subjects.all()) add(*asked.limit, subject);
       }
-      if (count == before) core.counters.Add(Tally::kUnidentified);
+      if (missing) [[unlikely]] {
+        core.counters.Add(TallyOf(use.on_missing));
+        if (use.on_missing != OnMissing::kDeny) continue;
+        DenyUnidentified(call.decision);
+        count = 0;
+        break;
+      }
     }
   }
   const std::span<const ItemContext> all_contexts(contexts.at(0), count);

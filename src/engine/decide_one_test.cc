@@ -186,7 +186,7 @@ TEST_F(DecideOneTest, MemoryThatIsUsedAgainIsAnotherSubject) {
 
 TEST_F(DecideOneTest, ReusedCallsCarryNothingOver) {
   Start(R"(
-global: {free_tier: {max_requests: 5, window_seconds: 60, algorithm: token_bucket, identifier: user_id}}
+global: {free_tier: {max_requests: 5, window_seconds: 60, algorithm: token_bucket, identifier: user_id, on_missing: skip}}
 envoy: {unknown_domain: error}
 )");
   Call call;

@@ -288,6 +288,8 @@ Engine::Counts Engine::GetCounts() const {
   counts.store_full = counters.Sum(Tally::kStoreFull);
   counts.unknown_domain = counters.Sum(Tally::kUnknownDomain);
   counts.unidentified = counters.Sum(Tally::kUnidentified);
+  counts.counted_by_address = counters.Sum(Tally::kCountedByAddress);
+  counts.denied_unidentified = counters.Sum(Tally::kDeniedUnidentified);
   counts.slots_untracked = counters.Sum(Tally::kUntracked);
   counts.script_failures = parts_->rules->Read()->extractors().failures();
   counts.reservations_open = core.reservations.open();

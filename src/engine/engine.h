@@ -173,8 +173,9 @@ class Engine {
     std::uint64_t exempt = 0, no_limit = 0, blocked = 0, banned = 0;
     std::uint64_t store_failures_local = 0, store_failures_allow = 0, store_failures_deny = 0;
     std::uint64_t store_full = 0;
-    std::uint64_t unknown_domain = 0;   // calls of a domain that the document does not have, however decided
-    std::uint64_t unidentified = 0;     // a rule found no subject and did not apply; any number in one request
+    std::uint64_t unknown_domain = 0;  // calls of a domain that the document does not have, however decided
+    // Rules that found no subject, by what on_missing said: skip, ip, deny. Any number in one request.
+    std::uint64_t unidentified = 0, counted_by_address = 0, denied_unidentified = 0;
     std::uint64_t script_failures = 0;  // identifiers whose script failed, under the configuration in force
     std::uint64_t reservations_open = 0;
     std::uint64_t slots_untracked = 0;  // concurrency slots given without a reservation, as their table was full

@@ -85,6 +85,43 @@ TEST_F(AllocationTest, NoneForOneCallAlone) {
   EXPECT_FALSE(call.decision.allowed) << "denials are no different";
 }
 
+TEST_F(AllocationTest, NoneForConditionsFurtherLimitsAndMissingIdentifiers) {
+  StartOnMemory(R"(
+global:
+  free_tier:
+    max_requests: 100
+    window_seconds: 60
+    algorithm: token_bucket
+    identifier: user_id
+    counts: "attribute:bytes"
+    limits: [{max_requests: 50, window_seconds: 10}, {max_requests: 5, window_seconds: 1, counts: requests}]
+    when: "request.ip != '' && request.cost >= 1 && !(request.path.lowerAscii().contains('nothing'))"
+endpoints:
+  /Api/*:
+    combine: stack
+    ignore_case: true
+    rule:
+      max_requests: 100
+      window_seconds: 60
+      algorithm: token_bucket
+      identifier: ip_address
+      when: >
+        headers['x-plan'].lowerAscii() in ['gold', 'silver'] && (query.page == '1' || int(attributes.bytes) > 5)
+        && (cookies.session != 'x' ? has(request.user) == false : facts.country == 'DE')
+      limits: []
+)");
+  const std::vector<Attribute> headers = {{"X-Plan", "Gold"}, {"Cookie", "session=abc"}};
+  const Attribute bytes{.name = "bytes", .value = "17"};
+  Call call;
+  call.request.peer_ip = "2001:db8::1";
+  call.request.path = "/aPI/items?page=%31";
+  call.request.headers = headers;
+  call.request.attributes = {&bytes, 1};
+  EXPECT_EQ(Allocations({&call, 1}), 0U);
+  EXPECT_EQ(call.decision.rule_count, 4U);
+  EXPECT_FALSE(call.decision.allowed);
+}
+
 TEST_F(AllocationTest, NoneForDescriptors) {
   StartOnMemory(R"(
 global: {free_tier: {max_requests: 100, window_seconds: 60, algorithm: token_bucket}}

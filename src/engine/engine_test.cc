@@ -139,10 +139,10 @@ ip_rules:
   EXPECT_EQ(counts.blocked, 1U);
 }
 
-TEST_F(EngineTest, ARuleWithoutSubjectDoesNotApplyAndIsCounted) {
+TEST_F(EngineTest, ARuleWithoutSubjectThatSkipsDoesNotApplyAndIsCounted) {
   Start(R"(
 global:
-  free_tier: {max_requests: 1, window_seconds: 60, identifier: user_id}
+  free_tier: {max_requests: 1, window_seconds: 60, identifier: user_id, on_missing: skip}
 )");
   const Decision decision = Check({.peer_ip = "192.0.2.1"});
   EXPECT_TRUE(decision.allowed);
@@ -312,6 +312,7 @@ global:
     window_seconds: 60
     algorithm: token_bucket
     identifier: {api_key: {quota_field: quota, key_prefix: "k_"}}
+    on_missing: skip
 )");
   const Attribute five{"quota", "5"};
   const Attribute odd{"quota", "5x"};

@@ -68,34 +68,49 @@ void WritePartitionKey(std::uint64_t hash, Text& out) {
   out << kAlphabet[(hash << 2) & 63] << "=:";  // the last 4 bits and 2 of padding
 }
 
+// What a field is called: as the rule says, else as usual.
+using Called = std::string_view HeaderFieldNames::*;
+std::string_view NameOf(const RuleOutcome& rule, Called field, std::string_view usual) {
+  if (rule.header_names == nullptr) [[likely]]
+    return usual;
+  const std::string_view own = rule.header_names->*field;
+  return own.empty() ? usual : own;
+}
+std::string_view PolicyName(const RuleOutcome& rule) {
+  return NameOf(rule, &HeaderFieldNames::policy, "RateLimit-Policy");
+}
+std::string_view StateName(const RuleOutcome& rule) { return NameOf(rule, &HeaderFieldNames::ratelimit, "RateLimit"); }
+
 void WriteIetf(const RuleOutcome& rule, std::uint64_t t, Text& out) {
-  out << "RateLimit-Policy: ";
+  out << PolicyName(rule) << ": ";
   const char* const name = out.end();
   WriteQuoted(rule.policy, out);
   const std::string_view quoted(name, out.end());
   out << ";q=" << Bounded(rule.outcome.limit);
   if (rule.window_seconds > 0) out << ";w=" << Bounded(rule.window_seconds);
   if (rule.headers.partition_key) WritePartitionKey(rule.subject_hash, out);
-  out << "\r\nRateLimit: " << quoted << ";r=" << Bounded(rule.outcome.remaining) << ";t=" << Bounded(t);
+  out << "\r\n" << StateName(rule) << ": " << quoted << ";r=" << Bounded(rule.outcome.remaining) << ";t=" << Bounded(t);
   if (rule.headers.partition_key) WritePartitionKey(rule.subject_hash, out);
   out << "\r\n";
 }
 
 void WriteDraft06(const RuleOutcome& rule, std::uint64_t reset, Text& out) {
-  out << "RateLimit-Limit: " << Bounded(rule.outcome.limit);
-  out << "\r\nRateLimit-Remaining: " << Bounded(rule.outcome.remaining);
-  out << "\r\nRateLimit-Reset: " << Bounded(reset) << "\r\n";
+  using Names = HeaderFieldNames;
+  out << NameOf(rule, &Names::limit, "RateLimit-Limit") << ": " << Bounded(rule.outcome.limit) << "\r\n";
+  out << NameOf(rule, &Names::remaining, "RateLimit-Remaining") << ": " << Bounded(rule.outcome.remaining) << "\r\n";
+  out << NameOf(rule, &Names::reset, "RateLimit-Reset") << ": " << Bounded(reset) << "\r\n";
 }
 
 void WriteDraft07(const RuleOutcome& rule, std::uint64_t reset, Text& out) {
-  out << "RateLimit: limit=" << Bounded(rule.outcome.limit) << ", remaining=" << Bounded(rule.outcome.remaining);
+  out << StateName(rule) << ": limit=" << Bounded(rule.outcome.limit)
+      << ", remaining=" << Bounded(rule.outcome.remaining);
   out << ", reset=" << Bounded(reset) << "\r\n";
 }
 
 // The policy of drafts 06 and 07: 100;w=60.
 void WriteOldPolicy(const RuleOutcome& rule, Text& out) {
   if (rule.window_seconds == 0) return;
-  out << "RateLimit-Policy: " << Bounded(rule.outcome.limit) << ";w=" << Bounded(rule.window_seconds) << "\r\n";
+  out << PolicyName(rule) << ": " << Bounded(rule.outcome.limit) << ";w=" << Bounded(rule.window_seconds) << "\r\n";
 }
 
 // The first whole second at which `after` nanoseconds from `now` have passed.
@@ -110,21 +125,36 @@ void WriteXRateLimit(const RuleOutcome& rule, std::uint64_t reset, Nanos now, Te
   if (rule.headers.reset_as_epoch) {
     reset = EpochSeconds(now, std::max(rule.outcome.reset_after_ns, rule.outcome.retry_after_ns));
   }
-  out << "X-RateLimit-Limit: " << rule.outcome.limit << "\r\nX-RateLimit-Remaining: " << rule.outcome.remaining;
-  out << "\r\nX-RateLimit-Reset: " << reset << "\r\n";
+  using Names = HeaderFieldNames;
+  out << NameOf(rule, &Names::x_limit, "X-RateLimit-Limit") << ": " << rule.outcome.limit << "\r\n";
+  out << NameOf(rule, &Names::x_remaining, "X-RateLimit-Remaining") << ": " << rule.outcome.remaining << "\r\n";
+  out << NameOf(rule, &Names::x_reset, "X-RateLimit-Reset") << ": " << reset << "\r\n";
 }
 
-void WriteRetryAfter(std::uint64_t seconds, Text& out) { out << "Retry-After: " << seconds << "\r\n"; }
+void WriteRetryAfter(const RuleOutcome* rule, std::uint64_t seconds, Text& out) {
+  constexpr std::string_view kUsual = "Retry-After";
+  const std::string_view name = rule == nullptr ? kUsual : NameOf(*rule, &HeaderFieldNames::retry_after, kUsual);
+  out << name << ": " << seconds << "\r\n";
+}
 
 // All fields that there are, with their longest numbers, take less than 1,000 bytes; and the policy's name, each byte
 // of which is written as three at most, comes twice.
-std::size_t MostBytes(const RuleOutcome* rule) { return 1'000 + (rule == nullptr ? 0 : 6 * rule->policy.size()); }
+std::size_t MostBytes(const RuleOutcome* rule) {
+  if (rule == nullptr) return 1'000;
+  std::size_t most = 1'000 + 6 * rule->policy.size();
+  if (const HeaderFieldNames* const names = rule->header_names; names != nullptr) {
+    most += names->policy.size() + names->ratelimit.size() + names->limit.size() + names->remaining.size() +
+            names->reset.size() + names->x_limit.size() + names->x_remaining.size() + names->x_reset.size() +
+            names->retry_after.size();
+  }
+  return most;
+}
 
 void WriteHeaders(const Decision& decision, const RuleOutcome* rule, Nanos now, Text& out) {
   if (!decision.allowed) out << "Cache-Control: no-store\r\n";
   const std::uint64_t retry_after = RetryAfterSeconds(decision);
   if (rule == nullptr) {
-    if (retry_after > 0) WriteRetryAfter(retry_after, out);
+    if (retry_after > 0) WriteRetryAfter(rule, retry_after, out);
     return;
   }
   const HeaderPlan plan = rule->headers;
@@ -143,7 +173,7 @@ void WriteHeaders(const Decision& decision, const RuleOutcome* rule, Nanos now, 
     if ((plan.draft06 || plan.draft07) && !plan.ietf) WriteOldPolicy(*rule, out);
     if (plan.x_ratelimit) WriteXRateLimit(*rule, reset, now, out);
   }
-  if (retry_after > 0 && plan.retry_after) WriteRetryAfter(retry_after, out);
+  if (retry_after > 0 && plan.retry_after) WriteRetryAfter(rule, retry_after, out);
 }
 
 }  // namespace

@@ -223,5 +223,32 @@ TEST(RateLimitHeaders, AreVisitedAsPairs) {
   EXPECT_EQ(seen, "A=1|B=\"x: y\";r=2|C=|");
 }
 
+TEST(RateLimitHeaders, FieldsMayHaveOtherNames) {
+  const std::string longest(100, 'n');
+  const HeaderFieldNames names{.policy = "X-Policy",
+                               .ratelimit = "X-State",
+                               .limit = "X-Six-Limit",
+                               .remaining = {},
+                               .reset = longest,
+                               .x_limit = "X-Limit",
+                               .x_remaining = "X-Left",
+                               .x_reset = "X-Reset",
+                               .retry_after = "X-Again"};
+  Decision decision = Denied(Plan([](HeaderPlan& p) { p.ietf = p.draft06 = p.x_ratelimit = true; }));
+  decision.inline_rules[0].header_names = &names;
+  std::string out;
+  AppendRateLimitHeaders(decision, kNow, &out);
+  EXPECT_EQ(out,
+            "Cache-Control: no-store\r\n"
+            "X-Policy: \"free\";q=100;w=60\r\nX-State: \"free\";r=0;t=1\r\n"
+            "X-Six-Limit: 100\r\nRateLimit-Remaining: 0\r\n" +
+                longest + ": 30\r\nX-Limit: 100\r\nX-Left: 0\r\nX-Reset: 30\r\nX-Again: 1\r\n");
+  Decision old = Allowed(kDraft07);
+  old.inline_rules[0].header_names = &names;
+  out.clear();
+  AppendRateLimitHeaders(old, kNow, &out);
+  EXPECT_EQ(out, "X-State: limit=100, remaining=50, reset=30\r\nX-Policy: 100;w=60\r\n");
+}
+
 }  // namespace
 }  // namespace weir::headers

@@ -73,8 +73,11 @@ void AddDecisions(Page& page, const engine::Engine::Counts& counts) {
   page.Counter(failures, failures_help, counts.store_failures_deny, {{"policy", "deny"}});
   page.Counter("weir_store_full_decisions_total", "Decisions made without a count because the store was full.",
                counts.store_full);
-  page.Counter("weir_unidentified_total", "Rules that found no subject in a request and so did not apply.",
-               counts.unidentified);
+  const std::string unidentified = "weir_unidentified_total";
+  const std::string unidentified_help = "Rules that found no subject in a request, and what on_missing said then.";
+  page.Counter(unidentified, unidentified_help, counts.unidentified, {{"on_missing", "skip"}});
+  page.Counter(unidentified, unidentified_help, counts.counted_by_address, {{"on_missing", "ip"}});
+  page.Counter(unidentified, unidentified_help, counts.denied_unidentified, {{"on_missing", "deny"}});
   page.Counter("weir_script_failures_total", "Identifiers whose script failed, under the configuration in force.",
                counts.script_failures);
   page.Gauge("weir_reservations_open", "Reservations neither committed nor cancelled.",

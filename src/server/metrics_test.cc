@@ -47,7 +47,7 @@ storage: {memory: {max_entries: 1, eviction_policy: deny_new}}
   limiter->Check({.user = "bob", .path = "/script"});
   for (int i = 0; i < 100; ++i) limiter->Check({.user = "user" + std::to_string(i)});
   const std::string page = Render(*limiter);
-  EXPECT_NE(LineOf(page, "weir_unidentified_total"), "weir_unidentified_total 0");
+  EXPECT_EQ(LineOf(page, "weir_unidentified_total{on_missing=\"ip\"}"), "weir_unidentified_total{on_missing=\"ip\"} 1");
   EXPECT_EQ(LineOf(page, "weir_script_failures_total"), "weir_script_failures_total 1");
   EXPECT_EQ(LineOf(page, "weir_slots_untracked_total"), "weir_slots_untracked_total 0");
   EXPECT_NE(LineOf(page, "weir_store_full_decisions_total"), "weir_store_full_decisions_total 0");

@@ -258,9 +258,16 @@ RateLimitRule EntityCompiler::UserBase(const UserLimits& user) {
 
 void EntityCompiler::AddClassRule(std::string_view path, std::size_t family, const Rule* tier_rule,
                                   const RateLimitRule& inherited, std::vector<Rule>& to) {
-  Rule& rule = to.emplace_back(rules_.Make(path, kEntityFamilies[family].level, inherited));
   const std::size_t tier = tier_rule == nullptr ? 0 : tier_rule->index + 1;
-  rule.index = static_cast<std::uint32_t>(policy_.rules.size() + family * (policy_.tier_rules + 1) + tier);
+  const auto add = [&](const RateLimitRule& written) -> Rule& {
+    Rule& rule = to.emplace_back(rules_.Make(path, kEntityFamilies[family].level, written));
+    rule.index = static_cast<std::uint32_t>(policy_.rules.size() + family * (policy_.tier_rules + 1) + tier);
+    return rule;
+  };
+  const std::size_t at = to.size();
+  if (add(inherited).unlimited || !inherited.limits) return;
+  for (std::size_t i = 0; i < inherited.limits->size(); ++i) add(rules_.Further(inherited, i));
+  to[at].further = static_cast<std::uint16_t>(inherited.limits->size());
 }
 
 void EntityCompiler::CompileClass(std::string_view name, EntityClass<TenantLimits>& to) {
@@ -271,7 +278,7 @@ void EntityCompiler::CompileClass(std::string_view name, EntityClass<TenantLimit
   to.own_rule = limits.rule.has_value();
   to.quotas = static_cast<std::uint32_t>(limits.quotas.size());
   to.rules.reserve(limits.quotas.size() + 2);
-  if (limits.rule) AddClassRule(path + ".rule", 2, to.tier_rule, Inherit(*limits.rule, TierOf(tier)), to.rules);
+  if (limits.rule) AddClassRule(path + ".rule", 2, to.tier_rule, AsBase(Inherit(*limits.rule, TierOf(tier))), to.rules);
   if (limits.aggregate) {
     AddClassRule(path + ".aggregate", 3, to.tier_rule, AggregateRule(*limits.aggregate), to.rules);
   }
@@ -288,7 +295,7 @@ void EntityCompiler::CompileClass(std::string_view name, EntityClass<UserLimits>
   to.own_rule = limits.rule.has_value();
   to.quotas = static_cast<std::uint32_t>(limits.quotas.size());
   to.rules.reserve(limits.quotas.size() + 1);
-  if (limits.rule) AddClassRule(path + ".rule", 0, to.tier_rule, Inherit(*limits.rule, UserBase(limits)), to.rules);
+  if (limits.rule) AddClassRule(path + ".rule", 0, to.tier_rule, AsBase(Inherit(*limits.rule, UserBase(limits))), to.rules);
   for (std::size_t i = 0; i < limits.quotas.size(); ++i) {
     AddClassRule(fmt::format("{}.quotas.{}", path, i), 1, to.tier_rule, QuotaRule(limits.quotas[i], {UserId{}}),
                  to.rules);
@@ -334,15 +341,17 @@ void EntityCompiler::AddRules(std::string_view name, const Entity<Limits>* befor
                       number < quotas_before.size() ? &quotas_before[number] : nullptr);
       continue;
     }
-    const Rule* was = nullptr;
-    if (of.own_rule && i == 0) {
-      was = before == nullptr ? nullptr : before->rule();
-      rules_.SetNames(rule, path + ".rule", was);
-    } else {
-      const bool had = before != nullptr && before->stacked().size() > before->quotas().size();
-      was = had ? &before->stacked().front() : nullptr;
-      rules_.SetNames(rule, path + ".aggregate", was);
+    const bool own = of.own_rule && i <= of.rules.front().further;
+    const bool had = before != nullptr && before->stacked().size() > before->quotas().size();
+    const Rule* was = own ? (before == nullptr ? nullptr : before->rule()) : had ? &before->stacked().front() : nullptr;
+    std::string here = path + (own ? ".rule" : ".aggregate");
+    // A further limit follows the one of its number.
+    const std::size_t first = own || !of.own_rule ? 0 : 1 + of.rules.front().further;
+    if (const std::size_t number = i - first; number > 0) {
+      here += fmt::format(".limits.{}", number - 1);
+      was = was != nullptr && number <= was->further ? was + number : nullptr;
     }
+    rules_.SetNames(rule, here, was);
     rules_.SetPrevious(rule, was);
   }
   rules_.Follow(std::span(to.rules).subspan(first_quota), quotas_before);

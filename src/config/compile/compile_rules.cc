@@ -4,6 +4,8 @@
 
 #include <algorithm>
 #include <array>
+#include <map>
+#include <mutex>
 #include <utility>
 #include <vector>
 
@@ -13,6 +15,7 @@
 #include "algorithms/word.h"
 #include "base/hash.h"
 #include "base/log.h"
+#include "config/compile/condition.h"
 #include "config/compile/fingerprint.h"
 #include "config/compile/inherit.h"
 #include "config/compile/make_limit.h"
@@ -121,6 +124,22 @@ const Rule& RuleCompiler::Add(std::string_view path, Level level, const RateLimi
   const Rule* const before = Before(path);
   Rule& rule = Append(path, level, inherited, std::move(descriptor), before);
   SetPrevious(rule, before);
+  if (!inherited.limits || inherited.limits->empty() || rule.unlimited) return rule;
+  const RateLimitRule complete = WithDefaults(inherited, document_);
+  for (std::size_t i = 0; i < complete.limits->size(); ++i) {
+    const std::string further_path = fmt::format("{}.limits.{}", rule.path, i);
+    const Rule* const further_before = Before(further_path);
+    Rule& further = Append(further_path, level, FurtherRule(complete, i), nullptr, further_before);
+    SetPrevious(further, further_before);
+    ++rule.further;
+  }
+  return rule;
+}
+
+RateLimitRule RuleCompiler::Further(const RateLimitRule& inherited, std::size_t i) const {
+  RateLimitRule rule = FurtherRule(WithDefaults(inherited, document_), i);
+  // A descriptor's rule counts the descriptor unless it says otherwise.
+  rule.identifier = inherited.identifier;
   return rule;
 }
 
@@ -138,6 +157,16 @@ Rule& RuleCompiler::Append(std::string_view path, Level level, const RateLimitRu
   return rule;
 }
 
+namespace {
+
+// What was counted in another unit says nothing.
+std::uint64_t InUnit(const CountedUnit& counts, std::uint64_t identifier_hash) {
+  if (counts.kind == CountedUnit::Kind::kCost) return identifier_hash;
+  return Fingerprint().Add(identifier_hash).Add(static_cast<std::uint64_t>(counts.kind)).Add(counts.attribute).Hash();
+}
+
+}  // namespace
+
 Rule RuleCompiler::Make(std::string_view path, Level level, const RateLimitRule& inherited,
                         std::unique_ptr<const DescriptorPath> descriptor) {
   const RateLimitRule complete = WithDefaults(inherited, document_);
@@ -152,8 +181,11 @@ Rule RuleCompiler::Make(std::string_view path, Level level, const RateLimitRule&
   }
   SetLimit(*parts, complete, path);
   SetSchedule(*parts, complete, path);
+  SetCondition(*parts, complete, path);
+  const CountedUnit counts = complete.counts.value_or(CountedUnit{});
+  parts->counted_attribute = counts.attribute;
   if (complete.name && !complete.name->empty()) parts->policy = Name::Of(*complete.name);
-  const std::uint64_t identifier_hash = IdentifierHash(*parts);
+  const std::uint64_t identifier_hash = InUnit(counts, IdentifierHash(*parts));
   parts->semantics = SemanticsOf(parts->limit, identifier_hash);
   if (parts->limit.kind != Kind::kUnlimited) {
     if (const auto penalty = MakePenalty(complete.penalties.value_or(PenaltyConfig{}))) {
@@ -167,6 +199,10 @@ Rule RuleCompiler::Make(std::string_view path, Level level, const RateLimitRule&
   rule.shadow = complete.mode == RuleMode::kShadow;
   rule.unlimited = rule.limit.kind == Kind::kUnlimited;
   rule.on_store_failure = complete.on_store_failure.value_or(StoreFailurePolicy::kLocal);
+  rule.on_missing = complete.on_missing.value_or(OnMissing::kSkip);
+  rule.counts = counts.kind;
+  rule.header_names = InternNames(complete.headers.value_or(HeaderConfig{}).names);
+  rule.when = parts->when.get();
   rule.header_plan = PlanOf(complete.headers.value_or(HeaderConfig{}));
   rule.schedule = parts->schedule.get();
   rule.window_seconds = HeaderWindowSeconds(rule.limit);
@@ -222,6 +258,21 @@ void RuleCompiler::SetSchedule(RuleParts& parts, const RateLimitRule& complete, 
   parts.schedule = std::make_shared<const CompiledSchedule>(*schedule);
 }
 
+void RuleCompiler::SetCondition(RuleParts& parts, const RateLimitRule& complete, std::string_view path) {
+  if (!complete.when) return;
+  auto& known = conditions_[*complete.when];
+  if (known == nullptr) {
+    auto condition = Condition::Parse(*complete.when);
+    if (!condition) {
+      faults_.Add(fmt::format("{}.when", path), condition.error().message);
+      return;
+    }
+    known = std::make_shared<const Condition>(std::move(*condition));
+    if (known->Reads(ConditionInput::Text::kCountry)) Need(kNeedCountry);
+  }
+  parts.when = known;
+}
+
 void RuleCompiler::SetUse(Rule& rule, std::string_view path) {
   if (NamedSubjects(rule.identifier) > kMostSubjectsOfRule) {
     faults_.Add(fmt::format("{}.identifier", path),
@@ -238,6 +289,7 @@ void RuleCompiler::SetUse(Rule& rule, std::string_view path) {
       (descriptor->detailed_metric || std::ranges::any_of(descriptor->steps, &DescriptorPath::Step::value_to_metric));
   use.plain = rule.penalty == nullptr && rule.limit.kind != Kind::kConcurrency && !rule.identifier.reads_quota();
   use.simple = IsSimple(rule.identifier);
+  use.on_missing = rule.on_missing == OnMissing::kDeny && use.shadow ? OnMissing::kSkip : rule.on_missing;
   use.most_subjects = static_cast<std::uint8_t>(MostSubjects(rule.identifier));
   traits_.words |= algorithms::ShapeOf(rule.limit.kind) == algorithms::Shape::kWord;
   AddTraits(rule.identifier);
@@ -414,6 +466,26 @@ bool RuleCompiler::TellCut() const {
   return true;
 }
 
+std::size_t CountFurther(const EnterpriseRateLimitConfig& document) {
+  std::size_t most = 0;
+  const auto see = [&](const RateLimitRule& rule) { most = std::max(most, rule.limits ? rule.limits->size() : 0); };
+  const auto see_some = [&](const std::optional<RateLimitRule>& rule) {
+    if (rule) see(*rule);
+  };
+  see(document.global.free_tier);
+  see(document.global.pro_tier);
+  see(document.global.enterprise_tier);
+  for (const auto& [name, rule] : document.global.tiers) see(rule);
+  for (const auto& [name, tenant] : document.tenants) {
+    see_some(tenant.rule);
+    see_some(tenant.aggregate);
+  }
+  for (const auto& [name, user] : document.users) see_some(user.rule);
+  for (const auto& [pattern, endpoint] : document.endpoints) see(endpoint.rule);
+  for (const IpRule& rule : document.ip_rules.rules) see_some(rule.rule);
+  return most;
+}
+
 Nanos StateLifetime(const Limit& limit) {
   switch (limit.kind) {
     case Kind::kUnlimited:
@@ -482,6 +554,30 @@ HeaderPlan PlanOf(const HeaderConfig& headers) {
   plan.partition_key = headers.partition_key;
   plan.basic_body = headers.basic_body;
   return plan;
+}
+
+const HeaderFieldNames* InternNames(const HeaderNames& names) {
+  if (names == HeaderNames{}) return nullptr;
+  using Texts = std::array<std::string, 9>;
+  const Texts texts = {names.policy,  names.ratelimit,   names.limit,   names.remaining,  names.reset,
+                       names.x_limit, names.x_remaining, names.x_reset, names.retry_after};
+  static std::mutex mutex;
+  static auto& known = *new std::map<Texts, HeaderFieldNames>;  // never destroyed: decisions may still be read
+  const std::scoped_lock lock(mutex);
+  const auto [found, is_new] = known.try_emplace(texts);
+  if (is_new) {
+    const auto& [policy, ratelimit, limit, remaining, reset, x_limit, x_remaining, x_reset, retry_after] = found->first;
+    found->second = {.policy = policy,
+                     .ratelimit = ratelimit,
+                     .limit = limit,
+                     .remaining = remaining,
+                     .reset = reset,
+                     .x_limit = x_limit,
+                     .x_remaining = x_remaining,
+                     .x_reset = x_reset,
+                     .retry_after = retry_after};
+  }
+  return &found->second;
 }
 
 bool Rule::InForceBySchedule(Nanos now) const { return schedule->Contains(now); }

@@ -78,7 +78,8 @@ class RuleCompiler {
   static void Settle(Rule& rule) { rule.use.rule = &rule; }
 
   // `inherited` has what all levels write (inherit.h), not yet the defaults. Always appends a rule, also with faults.
-  // Level kDomain: without an identifier of its own its subject is the descriptor that `descriptor` tells of.
+  // Level kDomain: without an identifier of its own its subject is the descriptor that `descriptor` tells of. Its
+  // further limits follow it (Rule::further).
   const Rule& Add(std::string_view path, Level level, const RateLimitRule& inherited,
                   std::unique_ptr<const DescriptorPath> descriptor = nullptr);
   // The same of one of a list, whose path has its place in the list and so says little: once all are added, FollowList
@@ -87,6 +88,8 @@ class RuleCompiler {
   const Rule& AddToList(std::string_view path, Level level, const RateLimitRule& inherited,
                         std::unique_ptr<const DescriptorPath> descriptor = nullptr);
   void FollowList(std::size_t first, std::span<const Rule> before);
+  // One of the further limits of a rule in a list, to be added behind it.
+  RateLimitRule Further(const RateLimitRule& inherited, std::size_t i) const;
   std::size_t size() const { return rules_.size(); }
   std::span<const Rule> Since(std::size_t first) const { return std::span(rules_).subspan(first); }
 
@@ -101,6 +104,7 @@ class RuleCompiler {
   Rule& Append(std::string_view path, Level level, const RateLimitRule& inherited,
                std::unique_ptr<const DescriptorPath> descriptor, const Rule* before);
   void SetLimit(RuleParts& parts, const RateLimitRule& complete, std::string_view path);
+  void SetCondition(RuleParts& parts, const RateLimitRule& complete, std::string_view path);
   void SetSchedule(RuleParts& parts, const RateLimitRule& complete, std::string_view path);
   std::uint64_t IdentifierHash(const RuleParts& parts) const;
   // What the rule asks for and how it is decided.
@@ -117,12 +121,16 @@ class RuleCompiler {
   IdentifierCompiler identifiers_;
   absl::flat_hash_map<std::string_view, const Rule*> before_;  // by path
   std::vector<Rule> rules_;
+  absl::flat_hash_map<std::string, std::shared_ptr<const Condition>> conditions_;  // by text
   std::size_t cut_chains_ = 0;          // rules (and penalties) whose previous forms are more than kMostPrevious
   std::string cut_path_;                // of one of them
   RuleTraits traits_;                   // without extractors
   std::vector<std::string_view> list_;  // in FollowList: the generations of the list, also of penalties
   std::string text_;                    // being built; kept for its room
 };
+
+// How many rules a document's rules can become at most with their further limits.
+std::size_t CountFurther(const EnterpriseRateLimitConfig& document);
 
 // Time after which no state of this limit says more than a fresh one, whatever happened until now; of buckets,
 // with debt of at most their capacity. `limit` is sane.
@@ -135,5 +143,8 @@ void AppendGeneration(std::string_view path, const algorithms::Limit& limit, std
 std::uint64_t SemanticsOf(const algorithms::Limit& limit, std::uint64_t identifier_hash);
 
 HeaderPlan PlanOf(const HeaderConfig& headers);
+// Equal names give the same pointer, for as long as the process lives; nullptr when all are the usual ones.
+// Thread-safe.
+const HeaderFieldNames* InternNames(const HeaderNames& names);
 
 }  // namespace weir::config

@@ -19,8 +19,9 @@ namespace {
 constexpr std::size_t kBuiltInTiers = 3;
 
 std::size_t CountRules(const EnterpriseRateLimitConfig& document) {
-  return kBuiltInTiers + document.global.tiers.size() + document.endpoints.size() + document.ip_rules.rules.size() +
-         DomainTable::CountRules(document.domains);
+  const std::size_t rules =
+      kBuiltInTiers + document.global.tiers.size() + document.endpoints.size() + document.ip_rules.rules.size();
+  return rules * (1 + CountFurther(document)) + DomainTable::CountRules(document.domains);
 }
 
 std::shared_ptr<const EnterpriseRateLimitConfig> Expanded(std::shared_ptr<const EnterpriseRateLimitConfig> policy) {
@@ -43,6 +44,7 @@ class SnapshotCompiler {
         rules_(document_, registered_extractors, previous, now, CountRules(document_), {}, faults_) {}
 
   Result<std::shared_ptr<const Snapshot>> Run() {
+    CompileClientAddress();
     CompileTiers();
     CompileEndpoints();
     CompileIpRules();
@@ -91,11 +93,13 @@ class SnapshotCompiler {
   void CompileTier(std::string_view path, std::initializer_list<std::string_view> names);
   void AddFamilies();
   void CompileEndpoints();
+  void CompileClientAddress();
   void CompileIpRules();
   void CompileExemptions();
 
   // The parts joined by dots; valid until the next call.
   std::string_view Path(std::initializer_list<std::string_view> parts);
+  Network Canonical(const Network& network) const;
   NetworkMap Networks(const std::vector<std::string>& cidrs, std::string_view path);
   void AddNetworks(const std::vector<std::string>& cidrs, std::string_view path, std::uint32_t value,
                    std::vector<NetworkMap::Entry>& entries);
@@ -120,7 +124,7 @@ std::string_view SnapshotCompiler::Path(std::initializer_list<std::string_view> 
 }
 
 void SnapshotCompiler::CompileTier(std::string_view path, std::initializer_list<std::string_view> names) {
-  const Rule& rule = rules_.Add(path, Level::kGlobal, TierRule(document_, *names.begin()));
+  const Rule& rule = rules_.Add(path, Level::kGlobal, AsBase(TierRule(document_, *names.begin())));
   for (const std::string_view name : names) tables_->tiers.Insert(name, rule.index);
 }
 
@@ -154,11 +158,38 @@ void SnapshotCompiler::AddFamilies() {
 }
 
 void SnapshotCompiler::CompileEndpoints() {
-  const std::size_t first = rules_.size();
+  std::vector<const Rule*> rules;
+  rules.reserve(document_.endpoints.size());
   for (const auto& [pattern, endpoint] : document_.endpoints) {
-    rules_.Add(Path({"endpoints", pattern, "rule"}), Level::kEndpoint, SharedRule(endpoint.rule, document_));
+    const RateLimitRule rule = SharedRule(endpoint.rule, document_);
+    rules.push_back(&rules_.Add(Path({"endpoints", pattern, "rule"}), Level::kEndpoint,
+                                endpoint.combine == Combine::kReplace ? AsBase(rule) : rule));
   }
-  tables_->endpoints.Build(document_.endpoints, rules_.Since(first), faults_);
+  tables_->endpoints.Build(document_.endpoints, rules, faults_);
+}
+
+void SnapshotCompiler::CompileClientAddress() {
+  const IpRules& rules = document_.ip_rules;
+  tables_->nat64_prefixes.push_back(*ParseNetwork("64:ff9b::/96"));
+  for (const std::string& text : rules.nat64_prefixes) {
+    const auto network = ParseNetwork(text);
+    if (network && IsNat64Prefix(*network)) {
+      tables_->nat64_prefixes.push_back(*network);
+    } else {
+      faults_.Add("ip_rules.nat64_prefixes", fmt::format("'{}' is no NAT64 prefix", text),
+                  "an IPv6 network of 32, 40, 48, 56, 64 or 96 bits, such as 2001:db8:64::/96");
+    }
+  }
+  constexpr std::string_view kHeader = "header:";
+  if (rules.client_address == "forwarded") {
+    tables_->client_source = Snapshot::ClientSource::kForwarded;
+  } else if (rules.client_address.starts_with(kHeader) && rules.client_address.size() > kHeader.size()) {
+    tables_->client_source = Snapshot::ClientSource::kHeader;
+    tables_->client_header = rules.client_address.substr(kHeader.size());
+  } else if (rules.client_address != "x_forwarded_for") {
+    faults_.Add("ip_rules.client_address", fmt::format("'{}' is no source of addresses", rules.client_address),
+                "x_forwarded_for, forwarded or header:NAME");
+  }
 }
 
 void SnapshotCompiler::CompileIpRules() {
@@ -169,7 +200,11 @@ void SnapshotCompiler::CompileIpRules() {
     const std::string path(Path({"ip_rules.rules", rule.name}));
     if (!names.insert(rule.name).second) faults_.Add(path, "is the name of two ip rules; names are unique");
     IpMatch match{.rule = nullptr, .action = rule.action, .name = rule.name};
-    if (rule.rule) match.rule = &rules_.Add(Path({path, "rule"}), Level::kIp, SharedRule(*rule.rule, document_));
+    if (rule.rule) {
+      const RateLimitRule shared = SharedRule(*rule.rule, document_);
+      const bool alone = rule.action == IpRule::Action::kAllow;
+      match.rule = &rules_.Add(Path({path, "rule"}), Level::kIp, alone ? AsBase(shared) : shared);
+    }
     tables_->ip_rules.push_back(match);
     AddNetworks(rule.cidrs, path + ".cidrs", index, networks);
     if (!rule.countries.empty()) rules_.Need(kNeedCountry);
@@ -204,12 +239,25 @@ void SnapshotCompiler::AddNetworks(const std::vector<std::string>& cidrs, std::s
                                    std::vector<NetworkMap::Entry>& entries) {
   for (const std::string& cidr : cidrs) {
     if (const auto network = ParseNetwork(cidr)) {
-      entries.push_back({.network = *network, .value = value});
+      entries.push_back({.network = Canonical(*network), .value = value});
     } else {
       faults_.Add(std::string(path), fmt::format("'{}' is not a network, or has bits set beyond its prefix", cidr),
                   "write 10.0.0.0/8, 2001:db8::/32 or a single address");
     }
   }
+}
+
+// A network within a NAT64 prefix, as the IPv4 network that its addresses are read as. The prefix itself is left alone:
+// it would be all of IPv4.
+Network SnapshotCompiler::Canonical(const Network& network) const {
+  for (const Network& prefix : tables_->nat64_prefixes) {
+    const bool convertible = network.bits == 128 || (prefix.bits == 96 && network.bits > 96);
+    if (!convertible || network.address.is_v4() || !prefix.Contains(network.address)) continue;
+    if (const auto embedded = EmbeddedIpv4(network.address, prefix.bits)) {
+      return {.address = *embedded, .bits = network.bits};
+    }
+  }
+  return network;
 }
 
 NetworkMap SnapshotCompiler::Networks(const std::vector<std::string>& cidrs, std::string_view path) {

@@ -46,6 +46,34 @@ Scale ScaleOf(const RateLimitRule& merged, const RateLimitRule& general) {
   return scale;
 }
 
+std::vector<FurtherLimit> Scaled(std::vector<FurtherLimit> limits, const Scale& scale) {
+  for (FurtherLimit& limit : limits) {
+    limit.max_requests = Scaled(limit.max_requests, scale.rate);
+    if (limit.algorithm) limit.algorithm = Scaled(*limit.algorithm, {.count = scale.rate, .rate = scale.rate});
+  }
+  return limits;
+}
+
+// The algorithm with its numbers left to max_requests and window_seconds.
+RateLimitAlgorithm WithoutNumbers(RateLimitAlgorithm algorithm) {
+  if (auto* bucket = std::get_if<TokenBucket>(&algorithm)) {
+    *bucket = {};
+  } else if (auto* leaky = std::get_if<LeakyBucket>(&algorithm)) {
+    leaky->capacity = 0;
+    leaky->leak_rate = 0;
+  } else if (auto* log = std::get_if<SlidingWindowLog>(&algorithm)) {
+    log->log_retention = 0;
+  } else if (auto* window = std::get_if<FixedWindow>(&algorithm)) {
+    // A calendar's unit would be the window, whatever window_seconds says.
+    if (window->aligned != WindowAlignment::kEpoch) window->aligned = WindowAlignment::kRolling;
+  } else if (auto* concurrency = std::get_if<Concurrency>(&algorithm)) {
+    concurrency->max_in_flight = 0;
+  } else if (auto* adaptive = std::get_if<Adaptive>(&algorithm)) {
+    adaptive->min_limit = adaptive->max_limit = 0;
+  }
+  return algorithm;
+}
+
 template <typename T>
 void Fill(std::optional<T>& field, const std::optional<T>& from) {
   if (!field) field = from;
@@ -106,6 +134,29 @@ RateLimitRule Inherit(const RateLimitRule& specific, const RateLimitRule& genera
   Fill(result.penalties, general.penalties);
   Fill(result.schedule, general.schedule);
   Fill(result.on_store_failure, general.on_store_failure);
+  Fill(result.on_missing, general.on_missing);
+  Fill(result.counts, general.counts);
+  Fill(result.when, general.when);
+  if (!result.limits && general.limits) result.limits = Scaled(*general.limits, ScaleOf(result, general));
+  return result;
+}
+
+RateLimitRule AsBase(RateLimitRule rule) {
+  if (!rule.on_missing) rule.on_missing = OnMissing::kIp;
+  return rule;
+}
+
+RateLimitRule FurtherRule(const RateLimitRule& rule, std::size_t i) {
+  const FurtherLimit& limit = (*rule.limits)[i];
+  RateLimitRule result = rule;
+  result.limits.emplace();
+  result.max_requests = limit.max_requests;
+  result.window_seconds = limit.window_seconds;
+  result.algorithm = limit.algorithm ? *limit.algorithm : WithoutNumbers(*rule.algorithm);
+  if (limit.counts) result.counts = limit.counts;
+  // Without a name it has its path's, as every rule.
+  const bool named = rule.name && !rule.name->empty();
+  result.name = limit.name ? limit.name : named ? std::optional(*rule.name + ".limits." + std::to_string(i)) : std::nullopt;
   return result;
 }
 
@@ -117,6 +168,9 @@ RateLimitRule WithDefaults(const RateLimitRule& rule, const EnterpriseRateLimitC
   if (!result.mode) result.mode = RuleMode::kEnforce;
   if (!result.penalties) result.penalties = document.global.penalties;
   if (!result.on_store_failure) result.on_store_failure = document.storage.on_store_failure;
+  if (!result.on_missing) result.on_missing = OnMissing::kSkip;
+  if (!result.counts) result.counts = CountedUnit{};
+  if (!result.limits) result.limits.emplace();
   if (!result.unlimited) result.unlimited = false;
   const BurstConfig& burst = document.global.burst;
   if (burst.enabled && burst.multiplier > 1) {

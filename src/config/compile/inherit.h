@@ -25,13 +25,21 @@ RateLimitRule ExpandTemplate(const RateLimitRule& rule, const EnterpriseRateLimi
 //  - name and from_template are never inherited: they belong to one rule;
 //  - unlimited: a specific rule that writes max_requests is limited again, whatever `general` says;
 //  - algorithm: when `specific` writes other numbers and inherits an algorithm with numbers of its own (burst_capacity,
-//    refill_rate, ...), those are scaled by the same factor, so that the new numbers take effect.
+//    refill_rate, ...), those are scaled by the same factor, so that the new numbers take effect;
+//  - limits: inherited ones are scaled by the same factor as the rate (max_requests / window_seconds), at least 1.
 RateLimitRule Inherit(const RateLimitRule& specific, const RateLimitRule& general);
 
-// `rule` with every field that no level wrote filled in: identifier ip_address, the document's algorithm (else
-// sliding_window by the minute), global.penalties, storage.on_store_failure, HeaderConfig{}, enforce; global.burst is
-// applied to a bucket that writes no capacity of its own. Only name (default: the rule's path) and schedule (default:
-// always) may stay empty, and max_requests and window_seconds of an invalid document.
+// A rule that holds alone, not beside others (a tier's, a tenant's, a user's, a replacing endpoint's, an allowing ip
+// rule's): a request in which its identifier finds nothing is counted by address, unless a level says otherwise.
+RateLimitRule AsBase(RateLimitRule rule);
+
+// The i-th of the rule's `limits` as a rule of its own. `rule` came out of WithDefaults, as the result does.
+RateLimitRule FurtherRule(const RateLimitRule& rule, std::size_t i);
+
+// `rule` with every field that no level wrote filled in: identifier ip_address, on_missing skip, counts cost, the
+// document's algorithm (else sliding_window by the minute), global.penalties, storage.on_store_failure, HeaderConfig{},
+// enforce; global.burst is applied to a bucket that writes no capacity of its own. Only name (default: the rule's path)
+// and schedule (default: always) may stay empty, and max_requests and window_seconds of an invalid document.
 RateLimitRule WithDefaults(const RateLimitRule& rule, const EnterpriseRateLimitConfig& document);
 
 // The rule of a tier, inherited from free_tier but not yet WithDefaults: "free", "free_tier", "pro", "pro_tier",

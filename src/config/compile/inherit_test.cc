@@ -165,5 +165,46 @@ TEST(Inherit, QuotasAndAggregatesHaveTheirOwnSubject) {
   EXPECT_EQ(std::get<FixedWindow>(*rolling.algorithm).aligned, WindowAlignment::kRolling);
 }
 
+TEST(Inherit, MissingIdentifiersUnitsLimitsAndConditions) {
+  RateLimitRule general = Numbers(100, 60);
+  general.on_missing = OnMissing::kDeny;
+  general.counts = CountedUnit{.kind = CountedUnit::Kind::kAttribute, .attribute = "bytes"};
+  general.when = "true";
+  general.limits = {{.max_requests = 10, .window_seconds = 1, .algorithm = TokenBucket{.burst_capacity = 20}}};
+  EXPECT_EQ(Inherit({}, general), general);
+  const RateLimitRule half = Inherit(Numbers(50, 60), general);
+  EXPECT_EQ(half.limits->front().max_requests, 5U) << "as the rate of the rule itself";
+  EXPECT_EQ(std::get<TokenBucket>(*half.limits->front().algorithm).burst_capacity, 10U);
+  RateLimitRule specific;
+  specific.limits.emplace();
+  specific.on_missing = OnMissing::kSkip;
+  EXPECT_TRUE(Inherit(specific, general).limits->empty());
+  EXPECT_EQ(Inherit(specific, general).on_missing, OnMissing::kSkip);
+  EXPECT_EQ(AsBase({}).on_missing, OnMissing::kIp);
+  EXPECT_EQ(AsBase(specific).on_missing, OnMissing::kSkip);
+  EXPECT_EQ(WithDefaults({}, {}).on_missing, OnMissing::kSkip);
+  EXPECT_EQ(WithDefaults({}, {}).counts, CountedUnit{});
+}
+
+TEST(Inherit, AFurtherLimitIsTheRuleWithOtherNumbers) {
+  RateLimitRule rule = Numbers(100, 3600);
+  rule.algorithm = FixedWindow{.aligned = WindowAlignment::kDay, .time_zone = "Europe/Berlin"};
+  rule.identifier = EnhancedIdentifier{UserId{}};
+  rule.mode = RuleMode::kShadow;
+  rule.limits = {{.max_requests = 5, .window_seconds = 10},
+                 {.max_requests = 6, .window_seconds = 20, .algorithm = SlidingWindowLog{}, .name = "log"}};
+  const RateLimitRule complete = WithDefaults(rule, {});
+  const RateLimitRule first = FurtherRule(complete, 0);
+  EXPECT_EQ(first.max_requests, 5U);
+  EXPECT_EQ(first.window_seconds, 10U);
+  EXPECT_EQ(std::get<FixedWindow>(*first.algorithm).aligned, WindowAlignment::kRolling) << "not another day";
+  EXPECT_EQ(first.identifier, rule.identifier);
+  EXPECT_EQ(first.mode, RuleMode::kShadow);
+  EXPECT_EQ(first.name, std::nullopt) << "its path";
+  const RateLimitRule second = FurtherRule(complete, 1);
+  EXPECT_TRUE(std::holds_alternative<SlidingWindowLog>(*second.algorithm));
+  EXPECT_EQ(second.name, "log");
+}
+
 }  // namespace
 }  // namespace weir::config

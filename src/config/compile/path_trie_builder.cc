@@ -26,15 +26,19 @@ std::uint32_t PathTrieBuilder::NewNode() {
 std::uint32_t PathTrieBuilder::Child(std::uint32_t node, const PathSegment& segment) {
   switch (segment.kind) {
     case PathSegment::Kind::kLiteral: {
-      const auto [known, is_new] = literal_children_.try_emplace(std::pair(node, segment.literal), kNone);
+      auto& children = segment.ignore_case ? caseless_children_ : literal_children_;
+      const auto [known, is_new] = children.try_emplace(std::pair(node, segment.literal), kNone);
       if (is_new) {
         known->second = NewNode();
-        nodes_[node].literals.emplace_back(segment.literal, known->second);
+        (segment.ignore_case ? nodes_[node].caseless : nodes_[node].literals)
+            .emplace_back(segment.literal, known->second);
       }
       return known->second;
     }
     case PathSegment::Kind::kGlob: {
-      const auto [known, is_new] = glob_children_.try_emplace(std::pair(node, segment.glob.pieces), kNone);
+      std::vector<std::string> text = segment.glob.pieces;
+      text.emplace_back(segment.glob.ignore_case ? "i" : "");
+      const auto [known, is_new] = glob_children_.try_emplace(std::pair(node, std::move(text)), kNone);
       if (is_new) {
         known->second = NewNode();
         nodes_[node].globs.push_back({segment.glob, known->second});
@@ -87,11 +91,18 @@ PathTrie PathTrieBuilder::Build() const {
     node.rest = keep(source.rest);
     node.literals = {.first = static_cast<std::uint32_t>(sources.size()),
                      .count = static_cast<std::uint32_t>(source.literals.size())};
-    for (const auto& [text, child] : source.literals) {
+    const auto enter_literal = [&](const std::string& text, std::uint32_t child) {
       const std::uint32_t entered = enter(child, index);
       trie.nodes_[entered].text = {.first = static_cast<std::uint32_t>(trie.texts_.size()),
                                    .count = static_cast<std::uint32_t>(text.size())};
       trie.texts_ += text;
+    };
+    for (const auto& [text, child] : source.literals) enter_literal(text, child);
+    node.caseless = {.first = static_cast<std::uint32_t>(sources.size()),
+                     .count = static_cast<std::uint32_t>(source.caseless.size())};
+    for (const auto& [text, child] : source.caseless) {
+      enter_literal(text, child);
+      trie.longest_caseless_ = std::max(trie.longest_caseless_, text.size());
     }
     node.globs = {.first = static_cast<std::uint32_t>(trie.globs_.size()),
                   .count = static_cast<std::uint32_t>(source.globs.size())};
@@ -138,6 +149,7 @@ void PathTrieBuilder::Collect(std::uint32_t index, std::vector<std::uint32_t>& v
   values.insert(values.end(), node.here.begin(), node.here.end());
   values.insert(values.end(), node.rest.begin(), node.rest.end());
   for (const auto& [text, child] : node.literals) Collect(child, values);
+  for (const auto& [text, child] : node.caseless) Collect(child, values);
   for (const GlobChild& child : node.globs) Collect(child.node, values);
   if (node.any != kNone) Collect(node.any, values);
 }

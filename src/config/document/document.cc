@@ -118,9 +118,9 @@ std::string ConfigReferenceMarkdown() {
       "every "
       "field that it does not write; when it writes other numbers and inherits an algorithm with numbers of its own, "
       "those "
-      "are scaled along. An endpoint's rule replaces the base rule or, with `combine: stack`, holds beside it. "
-      "Aggregates, "
-      "quotas and ip rules always hold beside the others. A request passes only if every rule passes, and a denied "
+      "are scaled along. The most specific endpoint that replaces takes the base rule's place; every one with "
+      "`combine: stack` holds beside it. Aggregates, quotas and ip rules that throttle always hold beside the others. "
+      "A request passes only if every rule passes, and a denied "
       "request "
       "consumes nothing.\n";
   std::vector<const Section*> queue;

@@ -16,6 +16,7 @@ Ref<RateLimitAlgorithm> AlgorithmType();
 Ref<EnhancedIdentifier> IdentifierType();
 Ref<PenaltyConfig> PenaltyType();
 Ref<StoreFailurePolicy> StoreFailureType();
+Ref<CountedUnit> CountedUnitType();
 Ref<RateLimitRule> RuleType();
 Ref<Quota> QuotaType();
 Ref<StorageConfig> StorageType();

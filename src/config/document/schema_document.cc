@@ -48,17 +48,21 @@ Ref<UserLimits> UserType() {
 }
 
 Ref<EndpointLimits> EndpointType() {
-  auto record = std::make_shared<Record<EndpointLimits>>(
-      "endpoint", "Limits of the paths that match a pattern; the most specific pattern that matches holds.");
+  auto record = std::make_shared<Record<EndpointLimits>>("endpoint", "Limits of the paths that match a pattern.");
   record
       ->With("methods", &EndpointLimits::methods,
-             ListOf(Text({"^[A-Z][A-Z0-9_-]{0,31}$", "an HTTP method in upper case", "method"})), "Methods.", "all")
+             ListOf(Text({"^[A-Z][A-Z0-9_-]{0,31}$", "an HTTP method in upper case", "method"})),
+             "Methods; GET is also HEAD.", "all")
       .With("rule", &EndpointLimits::rule, RuleType(), "The limit; what it does not write comes from free_tier.")
-      .With("combine", &EndpointLimits::combine,
-            EnumOf<Combine>({{Combine::kReplace, "replace"}, {Combine::kStack, "stack"}}),
-            "`replace`: instead of the user's, tenant's or tier's rule; `stack`: beside it.")
+      .With(
+          "combine", &EndpointLimits::combine,
+          EnumOf<Combine>({{Combine::kReplace, "replace"}, {Combine::kStack, "stack"}}),
+          "`replace`: instead of the user's, tenant's or tier's rule; of several patterns the most specific one does. "
+          "`stack`: beside whatever else holds, also where another pattern is more specific.")
       .With("tenants", &EndpointLimits::tenants, Names("tenant"), "Only for these tenants.", "all")
-      .With("users", &EndpointLimits::users, Names("user"), "Only for these users.", "all");
+      .With("users", &EndpointLimits::users, Names("user"), "Only for these users.", "all")
+      .With("ignore_case", &EndpointLimits::ignore_case, Bool(),
+            "The pattern matches letters (A to Z) in either case, for servers that do so too.");
   return record;
 }
 
@@ -74,13 +78,24 @@ Ref<IpRules> IpRulesType() {
                                     {IpRule::Action::kAllow, "allow"},
                                     {IpRule::Action::kBlock, "block"},
                                     {IpRule::Action::kThrottle, "throttle"}}),
-            "`block` denies for ever; with the others the rule holds beside all others (`allow` is no bypass: see "
-            "exemptions).")
+            "`block` denies for ever, whatever else matches. `limit`, `throttle`: the rule holds beside all others. "
+            "`allow`: "
+            "the rule takes the place of the user's, tenant's or tier's rule and of a replacing endpoint's; without a "
+            "rule "
+            "nothing is counted. Of several that allow, the one with the most specific network does.")
       .With("rule", &IpRule::rule, Opt(RuleType()), "The limit; what it does not write comes from free_tier.");
   auto record = std::make_shared<Record<IpRules>>("ip_rules", "Rules by address, and whom to believe about addresses.");
   record
       ->With("trusted_proxies", &IpRules::trusted_proxies, Networks(),
-             "Proxies whose Forwarded and X-Forwarded-For headers are believed.")
+             "Proxies that are believed about the client's address.")
+      .With("client_address", &IpRules::client_address,
+            Text({"^(x_forwarded_for|forwarded|header:[!#$%&'*+.^_`|~0-9A-Za-z-]+)$",
+                  "x_forwarded_for, forwarded or header:NAME", "text"}),
+            "Which header trusted proxies write: `x_forwarded_for`, `forwarded` (RFC 7239) or `header:NAME` such as "
+            "`header:CF-Connecting-IP`. The right-most entry that is no trusted proxy is the client; other headers are "
+            "ignored.")
+      .With("nat64_prefixes", &IpRules::nat64_prefixes, Networks(),
+            "Networks (/32, /40, /48, /56, /64 or /96) whose addresses stand for IPv4 addresses, beside 64:ff9b::/96.")
       .With("ipv6_prefix", &IpRules::ipv6_prefix, Count32({1, 128}),
             "IPv6 clients are counted by this many leading bits.")
       .With("ipv4_prefix", &IpRules::ipv4_prefix, Count32({1, 32}),

@@ -53,6 +53,42 @@ class PrecisionType final : public TypeOf<WindowPrecision> {
   Ref<std::uint32_t> names_ = EnumOf<std::uint32_t>({{1, "second"}, {10, "ten_second"}, {60, "minute"}});
 };
 
+// `requests`, `cost` or `attribute:NAME`.
+class CountedUnitText final : public TypeOf<CountedUnit> {
+ public:
+  Node Schema(SchemaBuilder& builder) const override { return text_->Schema(builder); }
+  std::string Words() const override { return "`requests`, `cost` or `attribute:NAME`"; }
+
+ protected:
+  void Load(const Node& node, CountedUnit& value, Reader& reader) const override {
+    std::string text;
+    const std::size_t faults = reader.fault_count();
+    text_->Read(node, &text, reader);
+    if (reader.fault_count() != faults) return;
+    value = {};
+    if (text == "requests" || text == "Requests") value.kind = CountedUnit::Kind::kRequests;
+    if (!text.starts_with(kAttribute)) return;
+    value.kind = CountedUnit::Kind::kAttribute;
+    value.attribute = text.substr(kAttribute.size());
+  }
+  Node Save(const CountedUnit& value) const override {
+    switch (value.kind) {
+      case CountedUnit::Kind::kRequests:
+        return Node::String("requests");
+      case CountedUnit::Kind::kAttribute:
+        return Node::String(std::string(kAttribute) + value.attribute);
+      case CountedUnit::Kind::kCost:
+        break;
+    }
+    return Node::String("cost");
+  }
+
+ private:
+  static constexpr std::string_view kAttribute = "attribute:";
+  Ref<std::string> text_ = Text({"^([Rr]equests|[Cc]ost|attribute:[^\\x00-\\x1f\\x7f]{1,200})$",
+                                 "`requests`, `cost` or `attribute:NAME`", "text"});
+};
+
 Ref<WindowAlignment> AlignmentType() {
   static const auto type = EnumOf<WindowAlignment>({{WindowAlignment::kRolling, "rolling"},
                                                     {WindowAlignment::kMinute, "minute"},
@@ -141,6 +177,22 @@ Ref<Adaptive> AdaptiveType() {
   return type;
 }
 
+Ref<HeaderNames> HeaderNamesType() {
+  auto record = std::make_shared<Record<HeaderNames>>("header_names", "What the fields are called instead.");
+  const auto name = Text({"^[!#$%&'*+.^_`|~0-9A-Za-z-]{0,100}$", "the name of a header field", "header name"});
+  record->With("ratelimit_policy", &HeaderNames::policy, name, "The policy.", "`RateLimit-Policy`")
+      .With("ratelimit", &HeaderNames::ratelimit, name, "The state of the limit.", "`RateLimit`")
+      .With("ratelimit_limit", &HeaderNames::limit, name, "The limit of draft 06.", "`RateLimit-Limit`")
+      .With("ratelimit_remaining", &HeaderNames::remaining, name, "What is left, of draft 06.", "`RateLimit-Remaining`")
+      .With("ratelimit_reset", &HeaderNames::reset, name, "The reset of draft 06.", "`RateLimit-Reset`")
+      .With("x_ratelimit_limit", &HeaderNames::x_limit, name, "The limit of `x_ratelimit`.", "`X-RateLimit-Limit`")
+      .With("x_ratelimit_remaining", &HeaderNames::x_remaining, name, "What is left, of `x_ratelimit`.",
+            "`X-RateLimit-Remaining`")
+      .With("x_ratelimit_reset", &HeaderNames::x_reset, name, "The reset of `x_ratelimit`.", "`X-RateLimit-Reset`")
+      .With("retry_after", &HeaderNames::retry_after, name, "When to try again.", "`Retry-After`");
+  return record;
+}
+
 Ref<HeaderConfig> HeadersType() {
   static const Ref<HeaderConfig> type = [] {
     const auto style = EnumOf<HeaderStyle>({{HeaderStyle::kIetf, "ietf"},
@@ -161,12 +213,29 @@ Ref<HeaderConfig> HeadersType() {
         .With("partition_key", &HeaderConfig::partition_key, Bool(),
               "Tell a hash of the subject (`pk` of the IETF form).")
         .With("basic_body", &HeaderConfig::basic_body, Bool(), "A denial's body in the basic limiter's form.")
+        .With("names", &HeaderConfig::names, HeaderNamesType(), "Other names for the fields.")
         .Preset("default", HeaderConfig{})
         .Preset("detailed", HeaderConfig::Detailed())
         .Preset("upload_optimized", HeaderConfig::UploadOptimized())
         .Preset("streaming_optimized", HeaderConfig::StreamingOptimized())
         .Preset("compliance_mode", HeaderConfig::ComplianceMode())
         .Preset("none", HeaderConfig::None());
+    return record;
+  }();
+  return type;
+}
+
+Ref<FurtherLimit> FurtherLimitType() {
+  static const Ref<FurtherLimit> type = [] {
+    auto record = std::make_shared<Record<FurtherLimit>>(
+        "further_limit", "One more limit of a rule: for the same subjects and in the same mode, in another window.");
+    record->Requires("max_requests", &FurtherLimit::max_requests, Count(), "Requests (or units) allowed in its window.")
+        .Requires("window_seconds", &FurtherLimit::window_seconds, SecondsFrom(1), "Length of its window.")
+        .With("algorithm", &FurtherLimit::algorithm, Opt(AlgorithmType()), "How it is counted.",
+              "the rule's, with numbers from these two")
+        .With("counts", &FurtherLimit::counts, Opt(CountedUnitType()), "What a request adds to it.", "the rule's")
+        .With("name", &FurtherLimit::name, Opt(Text(LongNameRule("text"))), "The policy's name in headers and logs.",
+              "the rule's name, or its path, with `.limits.N` behind it");
     return record;
   }();
   return type;
@@ -203,6 +272,11 @@ Ref<StoreFailurePolicy> StoreFailureType() {
   static const auto type = EnumOf<StoreFailurePolicy>({{StoreFailurePolicy::kLocal, "local"},
                                                        {StoreFailurePolicy::kAllow, "allow"},
                                                        {StoreFailurePolicy::kDeny, "deny"}});
+  return type;
+}
+
+Ref<CountedUnit> CountedUnitType() {
+  static const Ref<CountedUnit> type = std::make_shared<CountedUnitText>();
   return type;
 }
 
@@ -326,6 +400,23 @@ Ref<RateLimitRule> RuleType() {
         .With("on_store_failure", &RateLimitRule::on_store_failure, Opt(StoreFailureType()),
               "What to answer while the store is down: `local` goes on with this instance's share.",
               "inherited, else `storage.on_store_failure`")
+        .With("on_missing", &RateLimitRule::on_missing,
+              Opt(EnumOf<OnMissing>({{OnMissing::kIp, "ip"}, {OnMissing::kSkip, "skip"}, {OnMissing::kDeny, "deny"}})),
+              "When the identifier finds nothing in a request: `ip` counts the client's address instead (requests "
+              "without "
+              "one share a subject), `skip` leaves the rule out, `deny` denies the request.",
+              "inherited, else `ip`; of rules that hold beside others `skip`")
+        .With(
+            "counts", &RateLimitRule::counts, Opt(CountedUnitType()),
+            "What a request adds: `requests` 1, `cost` its cost, `attribute:NAME` the number in that attribute (1 when "
+            "there is none). With cost 0 a request is only a look, whatever is counted.",
+            "inherited, else `cost`")
+        .With("limits", &RateLimitRule::limits, Opt(ListOf(FurtherLimitType())),
+              "Further limits of the same subjects; all must pass. Inherited ones follow the rule's own numbers.",
+              "inherited, else none")
+        .With("when", &RateLimitRule::when, Opt(Text({"^[^\\x00]+$", "a condition", "[condition](conditions.md)"})),
+              "The rule applies only to requests of which this is true, such as `request.country == \"DE\"`.",
+              "inherited, else always")
         .With("unlimited", &RateLimitRule::unlimited, Opt(Bool()), "The rule never denies and counts nothing.",
               "inherited, else `false`")
         .With("name", &RateLimitRule::name, Opt(Text(LongNameRule("text"))),

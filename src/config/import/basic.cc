@@ -204,6 +204,7 @@ EnterpriseRateLimitConfig EnterpriseRateLimitConfig::FromBasic(const BasicRateLi
   rule.algorithm = window;
   rule.headers = headers;
   rule.on_store_failure = StoreFailurePolicy::kAllow;
+  rule.on_missing = OnMissing::kSkip;
   // No request has a header whose name cannot be one; without a key the basic limiter lets pass and counts nothing.
   if (basic.identifier.kind == BasicIdentifier::Kind::kCustomHeader && !IsHeaderName(basic.identifier.header)) {
     rule = RateLimitRule::Unlimited();

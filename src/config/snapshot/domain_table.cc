@@ -11,11 +11,16 @@
 namespace weir::config {
 namespace {
 
+std::size_t FurtherOf(const RateLimitRule& rule) {
+  return rule.limits && !rule.unlimited.value_or(false) ? rule.limits->size() : 0;
+}
+
 std::size_t RulesIn(const std::vector<DescriptorLimits>& descriptors, std::size_t depth) {
   if (depth == kMostDescriptorDepth) return 0;
   std::size_t count = 0;
   for (const DescriptorLimits& one : descriptors) {
-    count += (one.rule ? 1u : 0u) + one.rules.size() + RulesIn(one.descriptors, depth + 1);
+    ForEachRule(one, [&](const RateLimitRule& rule) { count += 1 + FurtherOf(rule); });
+    count += RulesIn(one.descriptors, depth + 1);
   }
   return count;
 }
@@ -162,8 +167,13 @@ class DomainTable::Builder {
     entry.client_limit = &rules_.Add(Unique(client_limit), Level::kDomain, DescriptorRule(rule, count_denied_));
     const std::size_t first = rules_.size();
     for (std::size_t i = 0; i < limits.rules.size(); ++i) {
-      rules_.AddToList(Unique(Numbered(domain, i)), Level::kDomain, DomainRule(limits.rules[i], count_denied_),
-                       std::make_unique<DescriptorPath>());
+      const Where here = Numbered(domain, i);
+      const RateLimitRule whole = DomainRule(limits.rules[i], count_denied_);
+      rules_.AddToList(Unique(here), Level::kDomain, whole, std::make_unique<DescriptorPath>());
+      for (std::size_t k = 0; k < FurtherOf(limits.rules[i]); ++k) {
+        rules_.AddToList(Unique(Further(here, k)), Level::kDomain, rules_.Further(whole, k),
+                         std::make_unique<DescriptorPath>());
+      }
     }
     rules_.FollowList(first, previous == nullptr ? std::span<const Rule>() : previous->rules);
     entry.rules = rules_.Since(first);
@@ -193,6 +203,12 @@ class DomainTable::Builder {
   static Where Numbered(const Where& where, std::size_t i) {
     return {.plain = fmt::format("{}.rules.{}", where.plain, i),
             .escaped = fmt::format("{}.rules.{}", where.escaped, i)};
+  }
+
+  // Of one of a rule's further limits.
+  static Where Further(const Where& where, std::size_t i) {
+    return {.plain = fmt::format("{}.limits.{}", where.plain, i),
+            .escaped = fmt::format("{}.limits.{}", where.escaped, i)};
   }
 
   // The plain spelling, unless another rule has it already.
@@ -240,16 +256,25 @@ class DomainTable::Builder {
   // The first; nullptr: there is none. `previous`: the first of those that the node had.
   const Rule* AddRules(const DescriptorLimits& limits, const Where& where, const Rule* previous) {
     const std::size_t first = rules_.size();
-    std::size_t left = limits.rules.size() + (limits.rule ? 1 : 0);
+    std::size_t left = (limits.rule ? 1 + FurtherOf(*limits.rule) : 0);
+    for (const RateLimitRule& rule : limits.rules) left += 1 + FurtherOf(rule);
     if (left == 0) return nullptr;
-    const auto add = [&](const RateLimitRule& rule, const Where& here) {
+    const auto add_one = [&](const RateLimitRule& rule, const Where& here, std::string replaced_as) {
       auto path = std::make_unique<DescriptorPath>();
       path->steps = steps_;
       path->replaces = limits.replaces;
       path->quota = limits.quota_mode;
+      path->replaced_as = std::move(replaced_as);
       path->detailed_metric = limits.detailed_metric;
       path->beside = static_cast<std::uint32_t>(--left);
-      rules_.AddToList(Unique(here), Level::kDomain, DescriptorRule(rule, count_denied_), std::move(path));
+      rules_.AddToList(Unique(here), Level::kDomain, rule, std::move(path));
+    };
+    const auto add = [&](const RateLimitRule& rule, const Where& here) {
+      const RateLimitRule whole = DescriptorRule(rule, count_denied_);
+      add_one(whole, here, {});
+      for (std::size_t i = 0; i < FurtherOf(rule); ++i) {
+        add_one(rules_.Further(whole, i), Further(here, i), rule.name.value_or(""));
+      }
     };
     if (limits.rule) add(*limits.rule, where);
     for (std::size_t i = 0; i < limits.rules.size(); ++i) add(limits.rules[i], Numbered(where, i));
@@ -268,7 +293,10 @@ class DomainTable::Builder {
 
 std::size_t DomainTable::CountRules(const std::map<std::string, DomainLimits>& domains) {
   std::size_t count = domains.size();
-  for (const auto& [name, domain] : domains) count += domain.rules.size() + RulesIn(domain.descriptors, 0);
+  for (const auto& [name, domain] : domains) {
+    for (const RateLimitRule& rule : domain.rules) count += 1 + FurtherOf(rule);
+    count += RulesIn(domain.descriptors, 0);
+  }
   return count;
 }
 

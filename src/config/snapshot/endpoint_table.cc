@@ -39,7 +39,8 @@ void ReportTie(const EndpointMatch& a, const EndpointMatch& b, FaultList& faults
 }  // namespace
 
 bool EndpointTable::Constraints::Admit(const EndpointQuery& query) const {
-  return HoldsMethod(methods, query.method) && Holds(tenants, query.tenant) && Holds(users, query.user);
+  const bool method = HoldsMethod(methods, query.method) || (holds_for_head && EqualsIgnoreCase("HEAD", query.method));
+  return method && Holds(tenants, query.tenant) && Holds(users, query.user);
 }
 
 bool EndpointTable::Constraints::ShareARequest(const Constraints& other) const {
@@ -51,13 +52,13 @@ unsigned EndpointTable::Constraints::Rank() const {
 }
 
 std::vector<EndpointTable::Parsed> EndpointTable::Parse(const std::map<std::string, EndpointLimits>& endpoints,
-                                                        std::span<const Rule> rules, FaultList& faults) {
+                                                        std::span<const Rule* const> rules, FaultList& faults) {
   std::vector<Parsed> parsed;
   parsed.reserve(endpoints.size());
   std::size_t index = 0;
   for (const auto& [text, limits] : endpoints) {
-    const Rule& rule = rules[index++];
-    auto pattern = ParsePathPattern(text);
+    const Rule& rule = *rules[index++];
+    auto pattern = ParsePathPattern(text, limits.ignore_case);
     if (!pattern) {
       faults.Add(fmt::format("endpoints.{}", text), pattern.error().message);
       continue;
@@ -65,18 +66,22 @@ std::vector<EndpointTable::Parsed> EndpointTable::Parse(const std::map<std::stri
     Parsed& next = parsed.emplace_back();
     next.entry.match = {.rule = &rule, .combine = limits.combine, .pattern = text};
     next.pattern = std::move(*pattern);
+    has_stacked_ |= limits.combine == Combine::kStack;
     Constraints constraints{
         .methods = Sorted(limits.methods), .tenants = Sorted(limits.tenants), .users = Sorted(limits.users)};
+    constraints.holds_for_head = std::ranges::binary_search(constraints.methods, "GET");
+    next.names_head = std::ranges::binary_search(constraints.methods, "HEAD");
     next.rank = constraints.Rank();
     if (next.rank == 0) continue;
     next.entry.constraints = static_cast<std::uint32_t>(constraints_.size());
     constraints_.push_back(std::move(constraints));
   }
-  std::ranges::stable_sort(parsed, std::ranges::greater(), &Parsed::rank);
+  std::ranges::stable_sort(parsed, std::ranges::greater(),
+                           [](const Parsed& one) { return std::pair(one.rank, one.names_head); });
   return parsed;
 }
 
-void EndpointTable::Build(const std::map<std::string, EndpointLimits>& endpoints, std::span<const Rule> rules,
+void EndpointTable::Build(const std::map<std::string, EndpointLimits>& endpoints, std::span<const Rule* const> rules,
                           FaultList& faults) {
   const std::vector<Parsed> parsed = Parse(endpoints, rules, faults);
   PathTrieBuilder builder;
@@ -88,7 +93,8 @@ void EndpointTable::Build(const std::map<std::string, EndpointLimits>& endpoints
   ReportTies(builder, parsed, faults);
 }
 
-bool EndpointTable::ShareARequest(const Entry& a, const Entry& b) const {
+bool EndpointTable::Tie(const Entry& a, const Entry& b) const {
+  if (a.match.combine == Combine::kStack || b.match.combine == Combine::kStack) return false;
   return constraints_[a.constraints].ShareARequest(constraints_[b.constraints]);
 }
 
@@ -99,7 +105,7 @@ void EndpointTable::ReportTies(const PathTrieBuilder& builder, std::span<const P
       for (std::size_t k = i + 1; k < group.size(); ++k) {
         const Parsed& a = parsed[group[i]];
         const Parsed& b = parsed[group[k]];
-        if (a.rank == b.rank && ShareARequest(a.entry, b.entry)) ReportTie(a.entry.match, b.entry.match, faults);
+        if (a.rank == b.rank && Tie(a.entry, b.entry)) ReportTie(a.entry.match, b.entry.match, faults);
       }
     }
   }
@@ -111,8 +117,7 @@ void EndpointTable::ReportTies(const PathTrieBuilder& builder, std::span<const P
           for (const std::uint32_t right : globs[k]) {
             const Parsed& a = parsed[left];
             const Parsed& b = parsed[right];
-            if (Overlap(a.pattern, b.pattern) && ShareARequest(a.entry, b.entry))
-              ReportTie(a.entry.match, b.entry.match, faults);
+            if (Overlap(a.pattern, b.pattern) && Tie(a.entry, b.entry)) ReportTie(a.entry.match, b.entry.match, faults);
           }
         }
       }

@@ -71,18 +71,20 @@ inline std::tuple<int, int, int, int> SegmentRank(const std::string& segment) {
   return {1, stars - static_cast<int>(segment.size()), -begins, -ends};
 }
 
-// -1, 1, or 0 when neither is more specific.
-inline int SlowCompare(const std::string& a, const std::string& b) {
+// -1, 1, or 0 when neither is more specific. What heeds case goes before what ignores it, in a segment that has letters
+// to heed.
+inline int SlowCompare(const std::string& a, const std::string& b, bool a_any_case = false, bool b_any_case = false) {
   const auto x = SlowSegments(a);
   const auto y = SlowSegments(b);
   for (std::size_t i = 0; i < std::max(x.size(), y.size()); ++i) {
     // Where one has no segment any more it takes the rest, or it would not match what the other matches.
     if (i >= x.size()) return 1;
     if (i >= y.size()) return -1;
-    if (x[i] == y[i]) continue;
+    if (x[i] == y[i] && (a_any_case == b_any_case || x[i] == "*")) continue;
     const auto left = SegmentRank(x[i]);
     const auto right = SegmentRank(y[i]);
-    return left < right ? -1 : right < left ? 1 : 0;
+    if (left != right) return left < right ? -1 : 1;
+    return a_any_case == b_any_case ? 0 : a_any_case ? 1 : -1;
   }
   if (IsRest(a) != IsRest(b)) return IsRest(a) ? 1 : -1;
   return 0;

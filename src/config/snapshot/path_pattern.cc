@@ -5,13 +5,13 @@
 #include <algorithm>
 #include <tuple>
 
+#include "base/ascii.h"
 #include "base/path.h"
 
 namespace weir::config {
 namespace {
 
 constexpr std::size_t kMostSegments = 64;
-constexpr std::size_t kMostBytes = 2048;
 
 std::unexpected<Error> Wrong(std::string message) { return Fail(ErrorCode::kInvalidArgument, std::move(message)); }
 
@@ -82,16 +82,48 @@ Result<PathSegment> ParseSegment(std::string_view segment) {
 }
 
 auto SpecificityOf(const Glob& glob) {
-  return std::tuple(glob.FixedSize(), glob.pieces.front().size(), glob.pieces.back().size());
+  return std::tuple(glob.FixedSize(), glob.pieces.front().size(), glob.pieces.back().size(), !glob.ignore_case);
+}
+
+PathPattern InLowerCase(PathPattern pattern) {
+  for (PathSegment& segment : pattern.segments) {
+    if (segment.kind == PathSegment::Kind::kLiteral) {
+      segment.literal = LowerCase(segment.literal);
+      segment.ignore_case = true;
+    } else if (segment.kind == PathSegment::Kind::kGlob) {
+      for (std::string& piece : segment.glob.pieces) piece = LowerCase(piece);
+      segment.glob.ignore_case = true;
+    }
+  }
+  return pattern;
+}
+
+Glob InLowerCase(Glob glob) {
+  for (std::string& piece : glob.pieces) piece = LowerCase(piece);
+  glob.ignore_case = true;
+  return glob;
+}
+
+// Whether some spelling of the literal matches.
+bool LiteralOverlaps(const PathSegment& literal, const Glob& glob) {
+  return literal.ignore_case ? InLowerCase(glob).Matches(literal.literal) : glob.Matches(literal.literal);
+}
+
+// The first place of `piece`, which is in lower case.
+std::size_t FindIgnoringCase(std::string_view text, std::string_view piece) {
+  for (std::size_t i = 0; i + piece.size() <= text.size(); ++i) {
+    if (EqualsIgnoreCase(text.substr(i, piece.size()), piece)) return i;
+  }
+  return std::string_view::npos;
 }
 
 // Fixed characters and kStar for a wildcard.
 constexpr int kStar = -1;
-std::vector<int> Tokens(const Glob& glob) {
+std::vector<int> Tokens(const Glob& glob, bool ignore_case) {
   std::vector<int> tokens;
   for (std::size_t i = 0; i < glob.pieces.size(); ++i) {
     if (i > 0) tokens.push_back(kStar);
-    for (const char c : glob.pieces[i]) tokens.push_back(static_cast<unsigned char>(c));
+    for (const char c : glob.pieces[i]) tokens.push_back(static_cast<unsigned char>(ignore_case ? AsciiLower(c) : c));
   }
   return tokens;
 }
@@ -99,9 +131,11 @@ std::vector<int> Tokens(const Glob& glob) {
 bool SegmentsOverlap(const PathSegment& a, const PathSegment& b) {
   using Kind = PathSegment::Kind;
   if (a.kind == Kind::kAny || b.kind == Kind::kAny) return true;
-  if (a.kind == Kind::kLiteral && b.kind == Kind::kLiteral) return a.literal == b.literal;
-  if (a.kind == Kind::kLiteral) return b.glob.Matches(a.literal);
-  if (b.kind == Kind::kLiteral) return a.glob.Matches(b.literal);
+  if (a.kind == Kind::kLiteral && b.kind == Kind::kLiteral) {
+    return a.ignore_case || b.ignore_case ? EqualsIgnoreCase(a.literal, b.literal) : a.literal == b.literal;
+  }
+  if (a.kind == Kind::kLiteral) return LiteralOverlaps(a, b.glob);
+  if (b.kind == Kind::kLiteral) return LiteralOverlaps(b, a.glob);
   return Overlap(a.glob, b.glob);
 }
 
@@ -111,10 +145,15 @@ bool Glob::Matches(std::string_view segment) const {
   const std::string& head = pieces.front();
   const std::string& tail = pieces.back();
   if (segment.size() < head.size() + tail.size()) return false;
-  if (!segment.starts_with(head) || !segment.ends_with(tail)) return false;
+  if (ignore_case) {
+    if (!EqualsIgnoreCase(segment.substr(0, head.size()), head)) return false;
+    if (!EqualsIgnoreCase(segment.substr(segment.size() - tail.size()), tail)) return false;
+  } else if (!segment.starts_with(head) || !segment.ends_with(tail)) {
+    return false;
+  }
   std::string_view middle = segment.substr(head.size(), segment.size() - head.size() - tail.size());
   for (std::size_t i = 1; i + 1 < pieces.size(); ++i) {
-    const std::size_t found = middle.find(pieces[i]);
+    const std::size_t found = ignore_case ? FindIgnoringCase(middle, pieces[i]) : middle.find(pieces[i]);
     if (found == std::string_view::npos) return false;
     middle.remove_prefix(found + pieces[i].size());
   }
@@ -127,8 +166,15 @@ std::size_t Glob::FixedSize() const {
   return size;
 }
 
-Result<PathPattern> ParsePathPattern(std::string_view text) {
-  if (text.size() > kMostBytes) return Wrong(fmt::format("a pattern is at most {} bytes long", kMostBytes));
+Result<PathPattern> ParsePathPattern(std::string_view text, bool ignore_case) {
+  if (ignore_case) {
+    auto pattern = ParsePathPattern(text);
+    if (!pattern) return pattern;
+    return InLowerCase(std::move(*pattern));
+  }
+  if (text.size() > kMostPatternBytes) {
+    return Wrong(fmt::format("a pattern is at most {} bytes long", kMostPatternBytes));
+  }
   PathPattern pattern;
   if (text == "*" || text == "**") {
     pattern.rest = true;
@@ -166,8 +212,9 @@ std::weak_ordering CompareSpecificity(const Glob& a, const Glob& b) { return Spe
 
 bool Overlap(const Glob& a, const Glob& b) {
   // reach[j]: the first i tokens of `a` and the first j of `b` can stand for the same text.
-  const std::vector<int> x = Tokens(a);
-  const std::vector<int> y = Tokens(b);
+  const bool ignore_case = a.ignore_case || b.ignore_case;
+  const std::vector<int> x = Tokens(a, ignore_case);
+  const std::vector<int> y = Tokens(b, ignore_case);
   std::vector<bool> reach(y.size() + 1);
   reach[0] = true;
   for (std::size_t j = 0; j < y.size(); ++j) reach[j + 1] = reach[j] && y[j] == kStar;

@@ -40,6 +40,7 @@ class PathTrie {
     Range text;        // in texts_: the segment that leads here, when it is a literal
     Range here, rest;  // in values_: of patterns that end here, and that take the rest
     Range literals;    // in nodes_
+    Range caseless;    // in nodes_: literals that ignore case, in lower case
     Range globs;       // in globs_: the most specific first
     std::uint32_t any = kNone;
   };
@@ -55,6 +56,9 @@ class PathTrie {
   bool VisitFrom(const Node& node, std::string_view path, absl::FunctionRef<bool(std::uint32_t)> visit) const;
   bool Offer(const Range& values, absl::FunctionRef<bool(std::uint32_t)> visit) const;
   const Node* FindLiteral(const Node& node, std::string_view segment) const;
+  const Node* FindCaseless(const Node& node, std::string_view segment) const;
+  const Node* FindAmong(const Node& node, const Range& children, std::string_view segment) const;
+  std::uint64_t HashOf(const Node& node, const Range& children, std::string_view segment) const;
   bool HasText(const Node& node, std::string_view text) const;
   void IndexLiterals();
 
@@ -62,7 +66,9 @@ class PathTrie {
   std::vector<std::uint32_t> values_;
   std::vector<GlobChild> globs_;
   std::string texts_;
-  std::vector<Slot> slots_;  // literal children of nodes that have many; a power of two, at most half full
+  std::size_t longest_caseless_ = 0;
+  std::vector<Slot>
+      slots_;  // literal children (of either kind) of nodes that have many; a power of two, at most half full
 };
 
 class PathTrieBuilder {
@@ -81,7 +87,7 @@ class PathTrieBuilder {
   static constexpr std::uint32_t kNone = PathTrie::kNone;
   struct Node {
     std::vector<std::uint32_t> here, rest;
-    std::vector<std::pair<std::string, std::uint32_t>> literals;
+    std::vector<std::pair<std::string, std::uint32_t>> literals, caseless;
     std::vector<GlobChild> globs;
     std::uint32_t any = kNone;
   };
@@ -92,7 +98,8 @@ class PathTrieBuilder {
   void Collect(std::uint32_t node, std::vector<std::uint32_t>& values) const;
 
   std::vector<Node> nodes_{1};
-  absl::flat_hash_map<std::pair<std::uint32_t, std::string>, std::uint32_t> literal_children_;
+  absl::flat_hash_map<std::pair<std::uint32_t, std::string>, std::uint32_t> literal_children_, caseless_children_;
+  // By the pieces, and "i" or "" for what ignores case.
   absl::flat_hash_map<std::pair<std::uint32_t, std::vector<std::string>>, std::uint32_t> glob_children_;
 };
 

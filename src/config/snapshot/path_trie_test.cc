@@ -239,5 +239,40 @@ TEST(PathTrie, HostilePathsCostNoMoreThanTheTree) {
   EXPECT_TRUE(VisitAll(Build({"/*a*a*a*a*a*b"}), "/" + std::string(200'000, 'a')).empty());
 }
 
+TEST(PathTrie, PatternsThatIgnoreCase) {
+  // Many siblings, so that they are looked up by their hash; of each name one that heeds case and one that does not.
+  std::vector<std::string> names;
+  for (int i = 0; i < 40; ++i) names.push_back("/Name" + std::to_string(i));
+  PathTrieBuilder builder;
+  for (std::size_t i = 0; i < names.size(); ++i) {
+    builder.Insert(ParsePathPattern(names[i], true).value(), static_cast<std::uint32_t>(i));
+    if (i % 2 == 0) builder.Insert(ParsePathPattern(names[i]).value(), static_cast<std::uint32_t>(100 + i));
+  }
+  builder.Insert(ParsePathPattern("/na*E5", true).value(), 200);
+  builder.Insert(ParsePathPattern("/Na*e5").value(), 201);
+  EXPECT_TRUE(builder.SamePatterns().empty());
+  const PathTrie trie = builder.Build();
+  using Values = std::vector<std::uint32_t>;
+  EXPECT_EQ(VisitAll(trie, "/Name6"), (Values{106, 6}));
+  EXPECT_EQ(VisitAll(trie, "/NAME6"), (Values{6}));
+  EXPECT_EQ(VisitAll(trie, "/name7"), (Values{7}));
+  EXPECT_EQ(VisitAll(trie, "/Name5"), (Values{5, 201, 200}));
+  EXPECT_EQ(VisitAll(trie, "/nAmE5"), (Values{5, 200}));
+  EXPECT_EQ(VisitAll(trie, "/name"), Values{});
+  EXPECT_EQ(VisitAll(trie, "/" + std::string(5000, 'n')), Values{});
+}
+
+TEST(PathPattern, OverlapsWhereSomeSpellingMatchesBoth) {
+  const auto overlap = [](std::string_view a, bool a_any, std::string_view b, bool b_any) {
+    return Overlap(ParsePathPattern(a, a_any).value(), ParsePathPattern(b, b_any).value());
+  };
+  EXPECT_FALSE(overlap("/a", false, "/A", false));
+  EXPECT_TRUE(overlap("/a", true, "/A", false));
+  EXPECT_TRUE(overlap("/A", true, "/a", true));
+  EXPECT_TRUE(overlap("/LOG*", false, "/login", true));
+  EXPECT_FALSE(overlap("/LOG*", false, "/login", false));
+  EXPECT_TRUE(overlap("/L*in", false, "/lo*N", true));
+}
+
 }  // namespace
 }  // namespace weir::config

@@ -56,12 +56,29 @@ class RandomConfig {
     rule.schedule = Maybe([&] { return OneSchedule(); });
     rule.on_store_failure = Maybe(
         [&] { return Pick({StoreFailurePolicy::kLocal, StoreFailurePolicy::kAllow, StoreFailurePolicy::kDeny}); });
+    rule.on_missing = Maybe([&] { return Pick({OnMissing::kIp, OnMissing::kSkip, OnMissing::kDeny}); });
+    rule.counts = Maybe([&] { return Counted(); });
+    if (Chance(4)) {
+      rule.limits.emplace();
+      for (std::size_t i = Below(3); i > 0; --i) {
+        rule.limits->push_back({.max_requests = Number(),
+                                .window_seconds = Seconds(1, 315'360'000),
+                                .algorithm = Maybe([&] { return Algorithm(); }),
+                                .counts = Maybe([&] { return Counted(); }),
+                                .name = Maybe([&] { return std::string("burst"); })});
+      }
+    }
+    if (Chance(4)) rule.when = Pick({"request.country == \"DE\"", "'x' in headers", "true && request.cost > 1"});
     rule.unlimited = Maybe([&] { return Flip(); });
     rule.name = Maybe([&] { return std::string(Pick({"login", "a b", "#1", "true", "12", "'\"\\"})); });
     if (Chance(5)) rule.from_template = Name();
     return rule;
   }
 
+  CountedUnit Counted() {
+    const auto kind = Pick({CountedUnit::Kind::kCost, CountedUnit::Kind::kRequests, CountedUnit::Kind::kAttribute});
+    return {.kind = kind, .attribute = kind == CountedUnit::Kind::kAttribute ? Name() : ""};
+  }
   std::uint64_t Below(std::uint64_t bound) { return bound == 0 ? 0 : engine_() % bound; }
   bool Chance(std::uint64_t one_in) { return Below(one_in) == 0; }
   bool Flip() { return Chance(2); }
@@ -221,6 +238,7 @@ class RandomConfig {
     headers.on_allowed = Flip();
     headers.partition_key = Flip();
     headers.basic_body = Flip();
+    if (Flip()) headers.names = {.policy = "X-Policy", .x_limit = "X-Limit", .retry_after = "X-Retry"};
     return headers;
   }
 
@@ -261,11 +279,14 @@ class RandomConfig {
     endpoint.combine = Flip() ? Combine::kReplace : Combine::kStack;
     endpoint.tenants = Names();
     endpoint.users = Names();
+    endpoint.ignore_case = Flip();
     return endpoint;
   }
   IpRules Ip() {
     IpRules rules;
     if (Flip()) rules.trusted_proxies = {"127.0.0.1", "2001:db8::/32"};
+    rules.client_address = Pick({"x_forwarded_for", "forwarded", "header:CF-Connecting-IP"});
+    if (Flip()) rules.nat64_prefixes = {"2001:db8:64::/96"};
     rules.ipv6_prefix = Seconds(1, 128);
     rules.ipv4_prefix = Seconds(1, 32);
     for (std::size_t i = Below(3); i > 0; --i) {

@@ -10,15 +10,20 @@
 namespace weir::config {
 namespace {
 
+struct Smallest {
+  std::uint32_t number = 0;
+  std::uint8_t list = 0;  // the first that begins with it
+};
 // The smallest number at the front of any list; takes it off every list that begins with it. The lists are ascending.
 // nullopt when all are empty.
-std::optional<std::uint32_t> TakeSmallest(std::span<std::span<const std::uint32_t>> lists) {
-  std::optional<std::uint32_t> smallest;
-  for (const auto& list : lists) {
-    if (!list.empty() && (!smallest || list.front() < *smallest)) smallest = list.front();
+std::optional<Smallest> TakeSmallest(std::span<std::span<const std::uint32_t>> lists) {
+  std::optional<Smallest> smallest;
+  for (std::size_t i = 0; i < lists.size(); ++i) {
+    if (lists[i].empty() || (smallest && lists[i].front() >= smallest->number)) continue;
+    smallest = {.number = lists[i].front(), .list = static_cast<std::uint8_t>(i)};
   }
   for (auto& list : lists) {
-    if (!list.empty() && list.front() == smallest) list = list.subspan(1);
+    if (!list.empty() && list.front() == smallest->number) list = list.subspan(1);
   }
   return smallest;
 }
@@ -113,11 +118,23 @@ std::size_t Snapshot::FindIpRules(const Address* address, std::string_view count
   while (written < matches.size()) {
     const auto next = TakeSmallest(std::span(lists).first(count));
     if (!next) break;
-    matches[written++] = tables.ip_rules[*next];
+    matches[written] = tables.ip_rules[next->number];
+    matches[written++].rank = next->list;
   }
   return written;
 }
 
+Address Snapshot::Canonical(const Address& address) const {
+  if (address.is_v4()) return address;
+  for (const Network& prefix : policy_->nat64_prefixes) {
+    if (!prefix.Contains(address)) continue;
+    if (const auto embedded = EmbeddedIpv4(address, prefix.bits)) return *embedded;
+  }
+  return address;
+}
+Snapshot::ClientSource Snapshot::client_source() const { return policy_->client_source; }
+std::string_view Snapshot::client_header() const { return policy_->client_header; }
+bool Snapshot::has_stacked_endpoints() const { return policy_->endpoints.has_stacked(); }
 std::size_t Snapshot::ip_rule_count() const { return policy_->ip_rules.size(); }
 bool Snapshot::IsTrustedProxy(const Address& address) const { return policy_->trusted_proxies.Contains(address); }
 bool Snapshot::ExemptPath(std::string_view path) const { return policy_->exempt_paths.Contains(path); }

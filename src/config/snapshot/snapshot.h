@@ -103,11 +103,13 @@ struct DescriptorPath {
   };
   std::vector<Step> steps;  // one an entry
   std::vector<std::string> replaces;
+  std::string replaced_as;  // a further limit's: the name of its rule; empty: Rule::policy
   bool quota = false;
   bool detailed_metric = false;
   std::uint32_t beside = 0;  // how many more rules of the same node follow this one in Snapshot::rules()
 };
 
+class Condition;          // condition.h
 struct CompiledSchedule;  // schedule.h
 struct SnapshotTables;    // snapshot_tables.h
 
@@ -129,7 +131,9 @@ struct RuleParts : Counted {
   std::unique_ptr<const algorithms::Limit> penalty;
   std::shared_ptr<const CompiledSchedule> schedule;
   std::unique_ptr<const DescriptorPath> descriptor;
-  Name policy;  // the rule's `name`; empty = it has none
+  std::shared_ptr<const Condition> when;
+  std::string counted_attribute;  // Rule::counts == kAttribute
+  Name policy;                    // the rule's `name`; empty = it has none
   // Of SemanticsOfGeneration.
   std::uint64_t semantics = 0;
   std::uint64_t penalty_semantics = 0;
@@ -144,6 +148,7 @@ struct RuleUse {
   bool detailed = false;  // counted by the descriptor's text (engine/counters/detail.h)
   bool plain = true;      // asks for one item a subject and no more: no penalties, slots, quota fields
   bool simple = true;     // its identifier is
+  OnMissing on_missing = OnMissing::kSkip;  // of what never denies, deny is skip
   std::uint8_t most_subjects = 1;
 };
 
@@ -157,6 +162,11 @@ struct Rule {
   bool shadow = false;
   bool unlimited = false;  // known, named, but never counted
   StoreFailurePolicy on_store_failure = StoreFailurePolicy::kLocal;
+  OnMissing on_missing = OnMissing::kSkip;
+  CountedUnit::Kind counts = CountedUnit::Kind::kCost;
+  // So many further limits of this rule follow it in Snapshot::rules(): each a rule of its own, that holds when this
+  // one does. Those of a domain are among the rules that hold together (TogetherWith) instead.
+  std::uint16_t further = 0;
   const CompiledSchedule* schedule = nullptr;  // nullptr = always
   Name path;    // stable: "global.free_tier", "tenants.acme.quotas.0", "endpoints./a/*.rule"
   Name policy;  // the rule's `name`, else its path
@@ -167,8 +177,10 @@ struct Rule {
   const algorithms::Limit& limit;
   std::uint64_t window_seconds = 0;  // for headers, rounded up
   const Identifier& identifier;
-  std::uint64_t identifier_hash = 0;  // equal: subjects of both mean the same
+  std::uint64_t identifier_hash = 0;  // equal: subjects of both mean the same, and so does what is counted of them
   HeaderPlan header_plan;
+  const HeaderFieldNames* header_names = nullptr;  // interned; nullptr = the usual ones
+  const Condition* when = nullptr;                 // nullptr = always. Also of what is unlimited
   const algorithms::Limit* penalty = nullptr;  // kind kPenalty; nullptr = none
   std::uint64_t penalty_seed = 0;
   Name penalty_generation;
@@ -222,7 +234,8 @@ struct Entity : Counted {
   // Made by With() rather than by the document; what the document says of the same name holds again when it is removed.
   bool live = false;
   CountedRef<const EntityClass<Limits>> document;
-  std::vector<Rule> rules;  // its own rule; then what stacks: aggregate (of tenants), then quotas
+  // Its own rule; then what stacks: aggregate (of tenants), then quotas. Each with its further limits behind it.
+  std::vector<Rule> rules;
 
   std::string_view tier() const { return Text(of->shape->limits.tier); }  // empty = none
   std::string_view tenant() const
@@ -237,7 +250,9 @@ struct Entity : Counted {
   }
   const Rule* tier_rule() const { return of->tier_rule; }
   const Rule* rule() const { return of->own_rule ? rules.data() : nullptr; }  // nullptr: its tier's (or tenant's) holds
-  std::span<const Rule> stacked() const { return std::span(rules).subspan(of->own_rule ? 1 : 0); }
+  std::span<const Rule> stacked() const {
+    return std::span(rules).subspan(of->own_rule ? 1 + rules.front().further : 0);
+  }
   std::span<const Rule> quotas() const { return std::span(rules).last(of->quotas); }
 
  private:
@@ -327,6 +342,9 @@ struct IpMatch {
   const Rule* rule = nullptr;  // nullptr for a plain block or allow; a block's rule only lends it its schedule
   IpRule::Action action = IpRule::Action::kLimit;
   std::string_view name;  // of the ip rule; lives as long as the snapshot
+  // How specific the network is that holds the address: 0 is the most specific of all that hold it, a country the
+  // least.
+  std::uint8_t rank = 0;
 };
 
 class Snapshot {
@@ -379,13 +397,23 @@ class Snapshot {
   const UserEntry* FindUser(std::string_view name) const;
   const DomainEntry* FindDomain(std::string_view name) const;
   // The endpoints that match, the most specific first, until `visit` returns kStop. `path` is in normal form
-  // (base/path.h); a final '/' does not matter. Per segment from the left: literal, then `*` or {} within a segment
+  // (base/path.h); a final '/' does not matter. Per segment from the left: literal, then literal without regard to case
+  // (ignore_case), then `*` or {} within a segment
   // (more fixed characters first), then a whole-segment {param} or `*`, then the rest. Of one pattern: those for the
   // user, then for the tenant, then for the method, then for all. Rules out of schedule are passed over.
   enum class Visit : std::uint8_t { kContinue, kStop };
   void VisitEndpoints(const EndpointQuery& query, absl::FunctionRef<Visit(const EndpointMatch&)> visit) const;
+  // Whether any endpoint holds beside others.
+  bool has_stacked_endpoints() const;
   // The first of them.
   std::optional<EndpointMatch> FindEndpoint(const EndpointQuery& query) const;
+  // The address itself, or the IPv4 address that it stands for (ip_rules.nat64_prefixes). Networks of the document are
+  // compared with this.
+  Address Canonical(const Address& address) const;
+  // Where trusted proxies say who the client is.
+  enum class ClientSource : std::uint8_t { kXForwardedFor, kForwarded, kHeader };
+  ClientSource client_source() const;
+  std::string_view client_header() const;  // of kHeader and kXForwardedFor
   // Writes every ip rule that matches to `matches`, in document order; returns how many (at most matches.size()).
   std::size_t FindIpRules(const Address* address, std::string_view country, std::span<IpMatch> matches) const;
   std::size_t ip_rule_count() const;

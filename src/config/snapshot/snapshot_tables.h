@@ -38,6 +38,9 @@ struct SnapshotTables {
   NetworkMap ip_rule_networks;  // -> ip_rules
   absl::flat_hash_map<std::uint16_t, std::vector<std::uint32_t>> ip_rule_countries;
   NetworkMap trusted_proxies;
+  std::vector<Network> nat64_prefixes;  // the well-known one first
+  Snapshot::ClientSource client_source = Snapshot::ClientSource::kXForwardedFor;
+  std::string client_header = "x-forwarded-for";
 
   ExemptPaths exempt_paths;
   NetworkMap exempt_networks;

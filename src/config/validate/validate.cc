@@ -77,6 +77,7 @@ class DocumentCheck {
     CheckStorage({nullptr, "storage"}, config_.storage, faults_);
     CheckAnalytics({nullptr, "analytics"}, config_.analytics, faults_);
     CheckServer({nullptr, "server"}, config_.server, faults_);
+    if (rules_.enforced() > 0) WarnOfUncounted(expanded_, faults_);
     if (rules_.enforced() == 0 && config_.envoy.files.empty()) {
       faults_.Warn({nullptr, "global"}, rules_.shadowed() > 0 ? "every rule is in shadow mode: nothing is enforced"
                                                               : "every rule is unlimited: nothing is enforced");
@@ -196,6 +197,7 @@ class DocumentCheck {
     for (const auto& [pattern, endpoint] : config_.endpoints) {
       const Place here = endpoints.Below(pattern);
       CheckRule(here.Below("rule"), endpoint.rule, expanded_.endpoints.at(pattern).rule, expanded_.global.free_tier);
+      CheckMethods(here.Below("methods"), endpoint.methods, faults_);
       WarnOfUnknown(here.Below("tenants"), "tenant", endpoint.tenants, tenant_names_);
       WarnOfUnknown(here.Below("users"), "user", endpoint.users, user_names_);
     }
@@ -205,7 +207,8 @@ class DocumentCheck {
   void CheckPatterns() {
     const auto nothing = MakeCounted<RuleParts>();
     nothing->identifier = std::make_shared<const Identifier>();
-    const std::vector<Rule> no_rules(config_.endpoints.size(), Rule(CountedRef<const RuleParts>(nothing)));
+    const Rule none{CountedRef<const RuleParts>(nothing)};
+    const std::vector<const Rule*> no_rules(config_.endpoints.size(), &none);
     FaultList found;
     EndpointTable().Build(config_.endpoints, no_rules, found);
     constexpr std::string_view kPrefix = "endpoints.";

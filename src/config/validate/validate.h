@@ -65,6 +65,8 @@ class RuleCheck {
  private:
   void CheckIdentifier(const Place& place, const EnhancedIdentifier& identifier, int depth);
   void CheckExtractor(const Place& place, const std::string& extractor);
+  void CheckCondition(const Place& place, const std::string& text);
+  void CheckLimits(const Place& place, const RateLimitRule& rule);
   void CheckBucket(const Place& place, const RateLimitRule& complete);
 
   const EnterpriseRateLimitConfig& config_;
@@ -76,6 +78,9 @@ class RuleCheck {
 // `expanded`: the same document with its templates applied.
 void CheckDomains(const EnterpriseRateLimitConfig& config, const EnterpriseRateLimitConfig& expanded, RuleCheck& rules,
                   ValidationFaults& faults);
+// Where a request that leaves something out (its user, its key, ...) meets no enforced rule. `expanded` as above.
+void WarnOfUncounted(const EnterpriseRateLimitConfig& expanded, ValidationFaults& faults);
+void CheckMethods(const Place& place, const std::vector<std::string>& methods, ValidationFaults& faults);
 void CheckIpRules(const Place& place, const IpRules& rules, ValidationFaults& faults);
 void CheckExemptions(const Place& place, const Exemptions& exemptions, ValidationFaults& faults);
 void CheckStorage(const Place& place, const StorageConfig& storage, ValidationFaults& faults);

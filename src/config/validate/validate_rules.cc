@@ -7,6 +7,7 @@
 #include <array>
 
 #include "algorithms/gcra.h"
+#include "config/compile/condition.h"
 #include "config/compile/inherit.h"
 #include "config/compile/schedule.h"
 #include "config/validate/validate.h"
@@ -89,11 +90,37 @@ void RuleCheck::CheckWritten(const Place& place, const RateLimitRule& rule) {
   if (rule.unlimited.value_or(false) && (rule.max_requests || rule.window_seconds)) {
     faults_.Warn(place, "max_requests and window_seconds have no effect beside unlimited");
   }
+  if (rule.when) CheckCondition(place.Below("when"), *rule.when);
+  if (rule.limits) CheckLimits(place.Below("limits"), rule);
   if (!rule.unlimited.value_or(false)) {
     if (rule.max_requests == 0) faults_.Warn(place.Below("max_requests"), "0 denies every request");
     if (rule.window_seconds == 0 && rule.max_requests != 0) {
       faults_.Warn(place.Below("window_seconds"), "with 0 every request opens a new window: nothing is limited");
     }
+  }
+}
+
+void RuleCheck::CheckCondition(const Place& place, const std::string& text) {
+  const auto condition = Condition::Parse(text);
+  if (!condition) return faults_.Error(place, condition.error().message);
+  if (condition->Reads(ConditionInput::Map::kClaims) && !config_.jwt.hs256_secret &&
+      !config_.jwt.rs256_public_key_pem) {
+    faults_.Warn(place, "tokens are read unverified: any client can claim anything", "write a key in jwt");
+  }
+}
+
+void RuleCheck::CheckLimits(const Place& place, const RateLimitRule& rule) {
+  constexpr std::size_t kMost = 7;  // with the rule's own: what a decision holds without a heap
+  if (rule.limits->size() > kMost) faults_.Error(place, fmt::format("a rule has at most {} further limits", kMost));
+  if (!rule.limits->empty() && rule.unlimited.value_or(false)) {
+    faults_.Warn(place, "have no effect beside unlimited");
+  }
+  for (std::size_t i = 0; i < std::min(rule.limits->size(), kMost); ++i) {
+    const FurtherLimit& limit = (*rule.limits)[i];
+    const std::string index = std::to_string(i);
+    const Place here = place.Below(index);
+    if (limit.algorithm) CheckAlgorithm(here.Below("algorithm"), *limit.algorithm);
+    if (limit.max_requests == 0) faults_.Warn(here.Below("max_requests"), "0 denies every request");
   }
 }
 

@@ -15,6 +15,10 @@ namespace {
 void CheckNetwork(const Place& place, const std::string& text, ValidationFaults& faults,
                   std::string_view if_everything) {
   const auto network = ParseNetwork(text);
+  if (network && network->bits == 96 && EmbeddedIpv4(network->address, 96) &&
+      network->address == ParseAddress("64:ff9b::")) {
+    faults.Warn(place, Quoted(text) + " holds no client: NAT64 addresses are read as the IPv4 addresses in them");
+  }
   if (network) {
     const bool everything = network->bits == 0 || (network->address.is_v4() && network->bits == 96);
     if (everything) faults.Warn(place, Quoted(text) + " is every address: " + std::string(if_everything));
@@ -62,7 +66,78 @@ bool IsTcpAddress(std::string_view text) {
 
 }  // namespace
 
+void CheckMethods(const Place& place, const std::vector<std::string>& methods, ValidationFaults& faults) {
+  // Of IANA's registry, and what caches add.
+  static const std::vector<std::string_view> kKnown = {"GET",
+                                                       "HEAD",
+                                                       "POST",
+                                                       "PUT",
+                                                       "DELETE",
+                                                       "CONNECT",
+                                                       "OPTIONS",
+                                                       "TRACE",
+                                                       "PATCH",
+                                                       "QUERY",
+                                                       "PURGE",
+                                                       "BAN",
+                                                       "PROPFIND",
+                                                       "PROPPATCH",
+                                                       "MKCOL",
+                                                       "COPY",
+                                                       "MOVE",
+                                                       "LOCK",
+                                                       "UNLOCK",
+                                                       "SEARCH",
+                                                       "REPORT",
+                                                       "ACL",
+                                                       "BIND",
+                                                       "UNBIND",
+                                                       "REBIND",
+                                                       "CHECKIN",
+                                                       "CHECKOUT",
+                                                       "UNCHECKOUT",
+                                                       "LABEL",
+                                                       "LINK",
+                                                       "UNLINK",
+                                                       "MERGE",
+                                                       "MKACTIVITY",
+                                                       "MKCALENDAR",
+                                                       "MKREDIRECTREF",
+                                                       "MKWORKSPACE",
+                                                       "ORDERPATCH",
+                                                       "PRI",
+                                                       "UPDATE",
+                                                       "UPDATEREDIRECTREF",
+                                                       "VERSION-CONTROL",
+                                                       "BASELINE-CONTROL",
+                                                       "SUBSCRIBE",
+                                                       "UNSUBSCRIBE",
+                                                       "NOTIFY",
+                                                       "POLL",
+                                                       "M-SEARCH"};
+  for (std::size_t i = 0; i < methods.size() && !faults.full(); ++i) {
+    if (std::ranges::find(kKnown, methods[i]) != kKnown.end()) continue;
+    const std::string index = std::to_string(i);
+    const std::string hint = DidYouMean(methods[i], kKnown);
+    if (hint.empty()) {
+      faults.Warn(place.Below(index), Quoted(methods[i]) + " is no registered HTTP method");
+    } else {
+      faults.Error(place.Below(index), "there is no HTTP method " + Quoted(methods[i]), hint);
+    }
+  }
+}
+
 void CheckIpRules(const Place& place, const IpRules& rules, ValidationFaults& faults) {
+  if (rules.client_address != IpRules{}.client_address && rules.trusted_proxies.empty()) {
+    faults.Warn(place.Below("client_address"), "has no effect without trusted_proxies: no header is believed");
+  }
+  for (std::size_t i = 0; i < rules.nat64_prefixes.size(); ++i) {
+    const auto network = ParseNetwork(rules.nat64_prefixes[i]);
+    if (network && IsNat64Prefix(*network)) continue;
+    const std::string index = std::to_string(i);
+    faults.Error(place.Below("nat64_prefixes").Below(index), Quoted(rules.nat64_prefixes[i]) + " is no NAT64 prefix",
+                 "an IPv6 network of 32, 40, 48, 56, 64 or 96 bits, such as 2001:db8:64::/96");
+  }
   CheckNetworks(place.Below("trusted_proxies"), rules.trusted_proxies, faults,
                 "any client can forge its address with a forwarding header");
   const Place list = place.Below("rules");

@@ -29,6 +29,8 @@ void Batch::Answer(Question& question) {
   question.admitted = question.charges && (!shared || whole.admitted);
   DescribeRules(plan.items.first(question.rules), ContextsOf(question), core_->subject_secret, call.decision);
   Decide(plan, ContextsOf(question), question.rules, question.failed, call.decision);
+  if (question.unidentified) [[unlikely]]
+    DenyUnidentified(call.decision);
   if (question.id != 0) KeepReservation(question, plan);
   if (call.trace != nullptr) {
     plan.admitted = plan.admitted && question.admitted;
@@ -130,6 +132,7 @@ void Batch::KeepReservation(Question& question, const Plan& plan) {
          .subject = std::string(item.subject),
          .charged = {.cost = item.cost, .at = local || plan.decided_at == 0 ? now_ : plan.decided_at},
          .since = now_,
+         .counts = context.use->rule->counts,
          .local = local,
          .shadow = item.shadow});
   }

@@ -81,6 +81,12 @@ algorithms::Limit CountingAs(const config::Rule& rule, algorithms::Limit limit) 
   return limit;
 }
 
+// What a charge is to be in the end. Only those of rules that count the cost follow what a commit says.
+std::uint64_t ActualOf(const Charge& charge, const Call& call) {
+  if (call.kind != CallKind::kCommit) return 0;
+  return charge.counts == CountedUnit::Kind::kCost ? call.actual_cost : charge.before + charge.charged.cost;
+}
+
 void FillSettlement(const Charge& charge, std::uint64_t id, std::uint64_t cost, Item& item) {
   item.limit = &charge.limit;
   item.key = charge.key;
@@ -146,6 +152,7 @@ void Batch::AskRules(Question& question, const Resolved& resolved) {
   Identify identify(rules_->snapshot(), rules_->extractors(), call.request, resolved.facts, resolved.resolution.tenant,
                     arena_);
   question.first_item = plans_.item_count();
+  if (DeniesUnidentified(question, resolved, identify) && op != Op::kCharge) return;
   for (const config::Rule* rule : resolved.resolution.rules) {
     AddRule(question, rules_->UseOf(*rule), resolved.resolution, identify, op);
   }
@@ -155,6 +162,26 @@ void Batch::AskRules(Question& question, const Resolved& resolved) {
   question.items = plans_.item_count() - question.first_item;
 }
 
+// Looked at before anything is asked: such a request consumes nothing. (What is charged is charged all the same.)
+bool Batch::DeniesUnidentified(Question& question, const Resolved& resolved, Identify& identify) {
+  Call& call = *question.call;
+  if (!IsDecision(call.kind)) return false;
+  for (const config::Rule* rule : resolved.resolution.rules) {
+    const RuleUse& use = rules_->UseOf(*rule);
+    if (use.on_missing != OnMissing::kDeny) [[likely]]
+      continue;
+    const Asked asked = AskRule(use, call, resolved.resolution, identify);
+    if (!asked.missing) continue;
+    question.unidentified = true;
+    DenyUnidentified(call.decision);
+    if (call.kind == CallKind::kCharge) return true;
+    core_->counters.Add(Tally::kDeniedUnidentified);
+    if (call.trace != nullptr) ExplainSubjects(use, asked, *asked.limit, *call.trace);
+    return true;
+  }
+  return false;
+}
+
 void Batch::AddRule(Question& question, const RuleUse& use, const Resolution& resolution, Identify& identify, Op op) {
   const config::Rule& rule = *use.rule;
   const Call& call = *question.call;
@@ -162,22 +189,21 @@ void Batch::AddRule(Question& question, const RuleUse& use, const Resolution& re
   if (feedback && rule.limit.kind != algorithms::Kind::kAdaptive) return;
   // A slot is given back by its name, which a refund does not know; and one that is merely charged has none.
   const bool nameless = op == Op::kRefund || op == Op::kCharge;
-  auto [subjects, limit, counted] = AskRule(use, call, resolution, identify);
+  const Asked asked = AskRule(use, call, resolution, identify);
+  auto [subjects, missing, limit, counted] = asked;
   if (nameless && IsConcurrency(*limit)) return;
   if (subjects.quota) limit = plans_.Own(WithQuota(rule.limit, *subjects.quota));
   const bool counts_alike = counted->limit.count_denied == limit->count_denied && counted->limit.kind == limit->kind;
   if (counted != &rule && !counts_alike) {
     limit = plans_.Own(CountingAs(*counted, *limit));
   }
-  if (call.trace != nullptr) ExplainSubjects(rule, subjects.all(), *limit, *call.trace);
-  if (subjects.count == 0) {
-    core_->counters.Add(Tally::kUnidentified);
-    return;
-  }
+  if (call.trace != nullptr) ExplainSubjects(use, asked, *limit, *call.trace);
+  if (missing) core_->counters.Add(TallyOf(use.on_missing));
+  if (subjects.count == 0) return;
   if (open_plan_ == kNoPlan) open_plan_ = plans_.Open(op);
   question.plan = open_plan_;
   for (const std::string_view subject : subjects.all()) {
-    const std::uint64_t cost = feedback ? 0 : call.request.cost;
+    const std::uint64_t cost = feedback ? 0 : CostOf(*counted, call.request);
     Item& item = plans_.Add(ItemOf(use, *counted, *limit, subject, cost, identify));
     if (feedback) item.token = algorithms::adaptive::FeedbackToken(call.latency, call.failed);
     CarryOver(counted->previous.get(), item);
@@ -279,11 +305,12 @@ bool Batch::TakeReservations(std::span<Question> group) {
 }
 
 // Charges of the fallback store are settled there and then, whatever their rules say by now: they are nowhere else.
-void Batch::SettleLocally(std::vector<Charge>& charges, std::uint64_t id, std::uint64_t actual) {
+void Batch::SettleLocally(std::vector<Charge>& charges, const Call& call) {
   PlanSet set;
+  const std::uint64_t id = call.reservation;
   for (const Charge& charge : charges) {
     if (!charge.local) continue;
-    const Settling settling = SettlingOf(charge, actual);
+    const Settling settling = SettlingOf(charge, ActualOf(charge, call));
     set.Open(settling.op);
     Item& item = set.Add();
     FillSettlement(charge, id, settling.cost, item);
@@ -318,12 +345,11 @@ void Batch::AskSettlement(Question& question) {
     call.status = Fail(ErrorCode::kNotFound, "no such reservation: unknown, settled or expired");
     return;
   }
-  const std::uint64_t actual = call.kind == CallKind::kCommit ? call.actual_cost : 0;
-  SettleLocally(question.settled->charges, call.reservation, actual);
+  SettleLocally(question.settled->charges, call);
   question.first_item = plans_.item_count();
   question.plan = plans_.plan_count();
   for (const Charge& charge : question.settled->charges) {
-    const Settling settling = SettlingOf(charge, actual);
+    const Settling settling = SettlingOf(charge, ActualOf(charge, call));
     plans_.Open(settling.op);
     Item& item = plans_.Add();
     FillSettlement(charge, call.reservation, settling.cost, item);

@@ -7,6 +7,7 @@
 #include "engine/batch/item_context.h"
 #include "engine/engine.h"
 #include "engine/identify/identify.h"
+#include "engine/identify/request_fields.h"
 #include "engine/resolve/ruleset.h"
 #include "storage/store.h"
 
@@ -14,11 +15,33 @@ namespace weir::engine {
 
 inline bool IsConcurrency(const algorithms::Limit& limit) { return limit.kind == algorithms::Kind::kConcurrency; }
 
+// What the request adds to the rule's count.
+inline std::uint64_t CostOf(const config::Rule& rule, const Request& request) {
+  if (rule.counts == CountedUnit::Kind::kCost || request.cost == 0) [[likely]]
+    return request.cost;
+  return rule.counts == CountedUnit::Kind::kRequests ? 1 : CountOfAttribute(request, rule.parts->counted_attribute);
+}
+
+// What is counted of a rule whose identifier found nothing.
+inline Tally TallyOf(OnMissing on_missing) {
+  switch (on_missing) {
+    case OnMissing::kIp:
+      return Tally::kCountedByAddress;
+    case OnMissing::kDeny:
+      return Tally::kDeniedUnidentified;
+    case OnMissing::kSkip:
+      break;
+  }
+  return Tally::kUnidentified;
+}
+
 // Whom the rule counts in the call, and by which limit: its own or the one that the client brings. A quota field of the
 // request is not in it yet (Subjects::quota).
 // `counted`: the rule by whose name its states are kept, which is another one only in Resolution::shared.
+// `missing`: its identifier found nothing; `subjects` is then empty, or whom on_missing has counted instead.
 struct Asked {
   Subjects subjects;
+  bool missing = false;
   const algorithms::Limit* limit;
   const config::Rule* counted;
 };
@@ -26,7 +49,14 @@ inline Asked AskRule(const RuleUse& use, const Call& call, const Resolution& res
   const bool client_limit = call.client_limit != nullptr && IsClientLimit(*use.rule);
   const bool shares = client_limit && resolution.shared != nullptr;
   const config::Rule& counted = shares ? *resolution.shared : *use.rule;
-  return {.subjects = identify.Find(counted, client_limit && !shares ? call.client_limit : nullptr),
+  Subjects subjects = identify.Find(counted, client_limit && !shares ? call.client_limit : nullptr);
+  const bool missing = subjects.count == 0;
+  if (missing && use.on_missing == OnMissing::kIp) {
+    subjects.texts[0] = identify.FindInstead();
+    subjects.count = 1;
+  }
+  return {.subjects = subjects,
+          .missing = missing,
           .limit = client_limit ? call.client_limit : &use.rule->limit,
           .counted = &counted};
 }

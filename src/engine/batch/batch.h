@@ -69,6 +69,7 @@ class Batch final : public AsyncTask {
     std::uint32_t plan = kNoPlan;  // settlements: the first of one a charge; kAllOrNothing: several have the same
     bool charges = true;           // whether anything is charged: not if a call joined to this one was refused already
     bool admitted = true;          // and so it was
+    bool unidentified = false;     // a rule with on_missing deny found nobody: denied
     std::uint64_t id = 0;          // kCheck, kReserve: of its reservation or slot, if there is to be one
     Reason failed = Reason::kOk;
     std::optional<Reservation> settled;            // kCommit, kCancel, kExtend
@@ -85,8 +86,9 @@ class Batch final : public AsyncTask {
   bool Resolve(Call& call, Resolved& to, bool domain_counted);
   void AskThrottle(Question& question);
   void AskRules(Question& question, const Resolved& resolved);
+  bool DeniesUnidentified(Question& question, const Resolved& resolved, class Identify& identify);
   void AskSettlement(Question& question);
-  void SettleLocally(std::vector<Charge>& charges, std::uint64_t id, std::uint64_t actual);
+  void SettleLocally(std::vector<Charge>& charges, const Call& call);
   void AddRule(Question& question, const RuleUse& use, const Resolution& resolution, class Identify& identify,
                storage::Op op);
   void CarryOver(const config::PreviousRule* previous, storage::Item& item);

@@ -71,7 +71,9 @@ void Batch::DropReplaced() {
   for (std::size_t i = 0; i < resolved_.size(); ++i) {
     Resolution& resolution = resolved_[i].resolution;
     for (const config::Rule* const rule : resolution.domain_rules) {
-      if (!std::ranges::binary_search(names, rule->policy.view())) continue;
+      const bool further = rule->descriptor != nullptr && !rule->descriptor->replaced_as.empty();
+      const std::string_view name = further ? std::string_view(rule->descriptor->replaced_as) : rule->policy.view();
+      if (!std::ranges::binary_search(names, name)) continue;
       const auto gone = std::ranges::remove(resolution.rules, rule);
       resolution.rules.erase(gone.begin(), gone.end());
     }

@@ -19,6 +19,7 @@
 #include "algorithms/limit.h"
 #include "base/clock.h"
 #include "base/hash.h"
+#include "weir/config.h"
 
 namespace weir::engine {
 
@@ -33,6 +34,7 @@ struct Charge {
   // What the reservation had charged this counter before; and whether nothing came after this.
   std::uint64_t before = 0;
   bool last = true;
+  CountedUnit::Kind counts = CountedUnit::Kind::kCost;
   bool local = false;   // in the fallback store, because the store was away
   bool shadow = false;  // of a rule in shadow
 };

@@ -185,6 +185,7 @@ TEST_F(EngineTest, ReservationCancelGivesEverythingBack) {
 TEST_F(EngineTest, ReservationOfNothingIsNone) {
   Start(kTokens);
   EXPECT_EQ(Reserve({.peer_ip = "192.0.2.1", .cost = 0}).reservation, 0U);
+  Start("global: {free_tier: {max_requests: 5, window_seconds: 60, on_missing: skip}}");
   EXPECT_EQ(Reserve({.peer_ip = ""}).reservation, 0U) << "no rule applied";
   EXPECT_EQ(engine_->GetCounts().reservations_open, 0U);
 }

@@ -13,7 +13,8 @@ std::optional<Tally> TallyOf(Reason reason) {
     case Reason::kOk:
     case Reason::kOverLimit:
     case Reason::kNeverFits:
-    case Reason::kUnknownDomain:  // counted when it was looked up
+    case Reason::kUnknownDomain:      // counted when it was looked up
+    case Reason::kMissingIdentifier:  // counted when nothing was found
       break;
     case Reason::kExempt:
       return Tally::kExempt;

@@ -31,9 +31,11 @@ enum class Tally : std::uint8_t {
   kStoreAllow,
   kStoreDeny,
   kStoreFull,
-  kUnidentified,   // a rule found no subject in a request and did not apply
-  kUnknownDomain,  // a call of a domain that the document does not have
-  kUntracked,      // an admission that could not be given a reservation, because their table is full
+  kUnidentified,        // a rule found no subject in a request and did not apply (on_missing: skip)
+  kCountedByAddress,    // ... and counted its address instead (ip)
+  kDeniedUnidentified,  // ... and denied it (deny)
+  kUnknownDomain,       // a call of a domain that the document does not have
+  kUntracked,           // an admission that could not be given a reservation, because their table is full
   kKinds,
 };
 

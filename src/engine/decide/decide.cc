@@ -81,6 +81,7 @@ void DescribeRules(std::span<const storage::Item> items, std::span<const ItemCon
     to->quota = use.quota;
     to->rule_index = rule.index;
     to->headers = use.headers;
+    to->header_names = rule.header_names;
     to->window_seconds = rule.window_seconds;
     if (IsClientLimit(rule)) [[unlikely]] {
       to->window_seconds = config::HeaderWindowSeconds(*items[i].limit);

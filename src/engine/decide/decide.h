@@ -13,6 +13,13 @@ namespace weir::engine {
 // Makes the decision as if nothing had been asked yet.
 void ClearDecision(Decision& decision);
 
+// Of a request in which a rule with on_missing deny found nobody.
+inline void DenyUnidentified(Decision& decision) {
+  decision.allowed = false;
+  decision.reason = Reason::kMissingIdentifier;
+  decision.deciding = -1;
+}
+
 // Writes down which rules the decision is about, one an item; what came of each is left to Decide. `secret` hides the
 // subjects that subject_hash names.
 void DescribeRules(std::span<const storage::Item> items, std::span<const ItemContext> contexts, std::uint64_t secret,

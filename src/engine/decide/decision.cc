@@ -48,6 +48,8 @@ std::string_view ToString(Reason reason) {
       return "unlimited";
     case Reason::kStoreFull:
       return "store_full";
+    case Reason::kMissingIdentifier:
+      return "missing_identifier";
   }
   return "unknown";
 }

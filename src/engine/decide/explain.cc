@@ -120,7 +120,7 @@ std::string QuoteForPeople(std::string_view text) {
   return quoted;
 }
 
-void ExplainFacts(const Request& request, const Facts& facts, Trace& trace) {
+void ExplainFacts(const config::Snapshot& snapshot, const Request& request, const Facts& facts, Trace& trace) {
   if (!facts.client) {
     const bool named = !request.peer_ip.empty();
     trace.push_back({"client", named ? fmt::format("The peer {} is not an address, so the client's address is unknown.",
@@ -129,7 +129,8 @@ void ExplainFacts(const Request& request, const Facts& facts, Trace& trace) {
   } else {
     std::array<char, 46> text;
     const std::string_view client = FormatAddress(*facts.client, text);
-    const bool is_peer = ParseAddress(request.peer_ip) == facts.client;
+    const auto peer = ParseAddress(request.peer_ip);
+    const bool is_peer = peer && snapshot.Canonical(*peer) == facts.client;
     trace.push_back({"client", is_peer ? fmt::format("The client is the peer, {}.", client)
                                        : fmt::format("The peer {} is a trusted proxy; by its headers the client is {}.",
                                                      QuoteForPeople(request.peer_ip), client)});
@@ -140,12 +141,24 @@ void ExplainFacts(const Request& request, const Facts& facts, Trace& trace) {
   }
 }
 
-void ExplainSubjects(const config::Rule& rule, std::span<const std::string_view> subjects,
-                     const algorithms::Limit& limit, Trace& trace) {
-  if (subjects.empty()) {
-    trace.push_back(
-        {"identify", fmt::format("Rule {} does not apply: its identifier ({}) finds no subject in the request.",
-                                 rule.path, NameOf(rule.identifier.kind))});
+void ExplainSubjects(const RuleUse& use, const Asked& asked, const algorithms::Limit& limit, Trace& trace) {
+  const config::Rule& rule = *use.rule;
+  const auto subjects = asked.subjects.all();
+  if (asked.missing) {
+    const std::string nothing =
+        fmt::format("its identifier ({}) finds no subject in the request", NameOf(rule.identifier.kind));
+    if (subjects.empty()) {
+      trace.push_back(
+          {"identify", use.on_missing == OnMissing::kDeny
+                           ? fmt::format("Rule {} denies the request: {} (on_missing: deny).", rule.path, nothing)
+                           : fmt::format("Rule {} does not apply: {} (on_missing: skip).", rule.path, nothing)});
+      return;
+    }
+    const std::string_view address = subjects.front().substr(subjects.front().find(':') + 1);
+    trace.push_back({"identify", fmt::format("Rule {} counts {} (on_missing: ip), since {}.", rule.path,
+                                             address == "unknown" ? "all requests without an address together"
+                                                                  : fmt::format("the address {}", address),
+                                             nothing)});
     return;
   }
   std::string names;

@@ -6,6 +6,7 @@
 #include <string_view>
 #include <vector>
 
+#include "engine/batch/ask_rule.h"
 #include "engine/batch/item_context.h"
 #include "engine/resolve/resolve.h"
 #include "storage/store.h"
@@ -16,9 +17,9 @@ namespace weir::engine {
 
 using Trace = std::vector<ExplainStep>;
 
-void ExplainFacts(const Request& request, const Facts& facts, Trace& trace);
-void ExplainSubjects(const config::Rule& rule, std::span<const std::string_view> subjects,
-                     const algorithms::Limit& limit, Trace& trace);
+void ExplainFacts(const config::Snapshot& snapshot, const Request& request, const Facts& facts, Trace& trace);
+// `limit`: asked.limit, with the quota that the request brings.
+void ExplainSubjects(const RuleUse& use, const Asked& asked, const algorithms::Limit& limit, Trace& trace);
 // `look`: a kPeek plan of adaptive items, with copies.
 void ExplainLearned(const storage::Plan& look, std::span<const ItemContext> contexts, std::string_view store,
                     Trace& trace);

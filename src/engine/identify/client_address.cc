@@ -88,7 +88,7 @@ Address Walk(const config::Snapshot& snapshot, const Request& request, std::stri
       if (++hops > kMostHops) return nearest;
       const std::optional<Address> hop = parse(element);
       if (!hop) return nearest;
-      nearest = *hop;
+      nearest = snapshot.Canonical(*hop);
       if (!snapshot.IsTrustedProxy(nearest)) return nearest;
     }
   }
@@ -102,14 +102,15 @@ std::string_view FindClient(const config::Snapshot& snapshot, const Request& req
   if (request.peer_ip.empty()) return {};
   address = ParseAddress(request.peer_ip);
   if (!address) return {};
+  address = snapshot.Canonical(*address);
   if (!snapshot.IsTrustedProxy(*address)) {
     // Numbers have no leading zeros, so without a port there is one spelling only.
     const bool canonical = address->is_v4() && request.peer_ip.find(':') == std::string_view::npos;
     return canonical ? request.peer_ip : std::string_view();
   }
-  const bool listed = FindHeader(request, "x-forwarded-for").has_value();
-  address = listed ? Walk(snapshot, request, "x-forwarded-for", *address, PlainHop)
-                   : Walk(snapshot, request, "forwarded", *address, ForOf);
+  const bool forwarded = snapshot.client_source() == config::Snapshot::ClientSource::kForwarded;
+  address = forwarded ? Walk(snapshot, request, "forwarded", *address, ForOf)
+                      : Walk(snapshot, request, snapshot.client_header(), *address, PlainHop);
   return {};
 }
 

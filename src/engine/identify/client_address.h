@@ -10,11 +10,12 @@
 
 namespace weir::engine {
 
-// The peer, unless it is in trusted_proxies. Then the hops that X-Forwarded-For lists are walked from the right
+// The peer, unless it is in trusted_proxies. Then the hops that the header of ip_rules.client_address lists (by default
+// X-Forwarded-For) are walked from the right
 // (repeated lines count as one, in order) for as long as they are trusted proxies too; the first one that is not is the
 // client. When all are trusted it is the left-most. A hop that is no address ends the walk at the last trusted one
-// before it. `Forwarded` (RFC 7239) is read the same way when there is no X-Forwarded-For: a proxy that writes the one
-// passes on whatever a client wrote into the other, and nearly all write X-Forwarded-For. At most 64 hops are walked.
+// before it. No other header is read: a proxy that writes the one passes on whatever a client wrote into the others. At
+// most 64 hops are walked. An address that stands for an IPv4 one is that (Snapshot::Canonical).
 // nullopt: the peer is unknown (no address, a Unix socket). Not truncated. Allocates nothing.
 std::optional<Address> ClientAddress(const config::Snapshot& snapshot, const Request& request);
 

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "weir/config.h"
@@ -14,8 +15,11 @@ using Headers = std::vector<Attribute>;
 
 class ClientAddressTest : public testing::Test {
  protected:
-  ClientAddressTest() {
+  ClientAddressTest() { Start("x_forwarded_for"); }
+  void Start(std::string source) {
     EnterpriseRateLimitConfig config;
+    config.ip_rules.client_address = std::move(source);
+    config.ip_rules.nat64_prefixes = {"2001:db8:64::/48"};
     config.global.free_tier = RateLimitRule::Strict();
     config.global.pro_tier = config.global.enterprise_tier = config.global.free_tier;
     config.ip_rules.trusted_proxies = {"10.0.0.0/8", "2001:db8:ffff::/48"};
@@ -82,7 +86,40 @@ TEST_F(ClientAddressTest, XForwardedForFromTheRight) {
   }
 }
 
+TEST_F(ClientAddressTest, OnlyTheHeaderThatIsNamedIsRead) {
+  const Headers all = {{"X-Forwarded-For", "198.51.100.1"},
+                       {"Forwarded", "for=198.51.100.2"},
+                       {"CF-Connecting-IP", "198.51.100.3"},
+                       {"X-Real-IP", "198.51.100.4"}};
+  EXPECT_EQ(Client("10.0.0.1", all), "198.51.100.1");
+  EXPECT_EQ(Client("10.0.0.1", {{"Forwarded", "for=198.51.100.2"}}), "10.0.0.1");
+  Start("forwarded");
+  EXPECT_EQ(Client("10.0.0.1", all), "198.51.100.2");
+  EXPECT_EQ(Client("10.0.0.1", {{"X-Forwarded-For", "198.51.100.1"}}), "10.0.0.1");
+  Start("header:cf-connecting-ip");
+  EXPECT_EQ(Client("10.0.0.1", all), "198.51.100.3");
+  EXPECT_EQ(Client("10.0.0.1", {{"CF-Connecting-IP", "203.0.113.1, 198.51.100.3"}, {"CF-Connecting-IP", "10.0.0.2"}}),
+            "198.51.100.3")
+      << "repeated lines are one list, read from the right";
+  EXPECT_EQ(Client("10.0.0.1", {{"CF-Connecting-IP", "[2001:db8::7]:443"}}), "2001:db8::7");
+  EXPECT_EQ(Client("10.0.0.1", {{"X-Forwarded-For", "198.51.100.1"}}), "10.0.0.1");
+  EXPECT_EQ(Client("192.0.2.9", all), "192.0.2.9") << "the peer is not trusted";
+}
+
+TEST_F(ClientAddressTest, AddressesThatStandForIpv4OnesAreThose) {
+  EXPECT_EQ(Client("64:ff9b::c633:6407", {}), "198.51.100.7");
+  EXPECT_EQ(Client("[64:ff9b::198.51.100.7]:443", {}), "198.51.100.7");
+  EXPECT_EQ(Client("::ffff:c633:6407", {}), "198.51.100.7");
+  EXPECT_EQ(Client("64:ff9b:1::c633:6407", {}), "64:ff9b:1::c633:6407") << "another prefix";
+  // RFC 6052, 2.4: 192.0.2.33 behind a /48.
+  EXPECT_EQ(Client("2001:db8:64:c000:2:2100::", {}), "192.0.2.33");
+  EXPECT_EQ(Client("2001:db8:64:c000:102:2100::", {}), "2001:db8:64:c000:102:2100::") << "reserved bits are set";
+  // A trusted proxy behind NAT64, and a client that it names so.
+  EXPECT_EQ(Client("64:ff9b::a00:1", {{"X-Forwarded-For", "64:ff9b::c633:6407"}}), "198.51.100.7");
+}
+
 TEST_F(ClientAddressTest, ForwardedFromTheRight) {
+  Start("forwarded");
   struct Case {
     Headers headers;
     std::string_view client;

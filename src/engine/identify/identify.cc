@@ -95,7 +95,7 @@ void Identify::Add(const config::Identifier& identifier, Subjects& to) {
     case Kind::kApiKey:
       return AddApiKey(identifier, to);
     case Kind::kTenant:
-      if (!tenant_.empty()) Append(to, tenant_);
+      if (!tenant_.empty()) Append(to, Escaped(tenant_));
       return;
     case Kind::kGlobal:
       return Append(to, "*");
@@ -117,7 +117,7 @@ void Identify::Add(const config::Identifier& identifier, Subjects& to) {
 
 void Identify::AddUser(const config::Identifier& identifier, Subjects& to) {
   if (!identifier.fallback_to_ip) {
-    if (!facts_.user.empty()) Append(to, facts_.user);
+    if (!facts_.user.empty()) Append(to, Escaped(facts_.user));
     return;
   }
   if (!facts_.user.empty()) return Append(to, arena_.Join({"user:", facts_.user}));
@@ -126,7 +126,7 @@ void Identify::AddUser(const config::Identifier& identifier, Subjects& to) {
 
 void Identify::AddApiKey(const config::Identifier& identifier, Subjects& to) {
   if (facts_.api_key.empty() || !facts_.api_key.starts_with(identifier.key_prefix)) return;
-  Append(to, facts_.api_key);
+  Append(to, Escaped(facts_.api_key));
   if (identifier.quota_field.empty()) return;
   if (const auto text = FindAttribute(request_, identifier.quota_field)) {
     if (const auto quota = ParseCount(*text)) to.quota = quota;
@@ -136,8 +136,8 @@ void Identify::AddApiKey(const config::Identifier& identifier, Subjects& to) {
 void Identify::AddExtracted(const config::Identifier& identifier, Subjects& to) {
   const Extracted found =
       extractors_.Extract(identifier.extractor_index, request_, facts_.now, identifier.cache_duration, arena_);
-  if (found.kind == Extracted::Kind::kSubject) Append(to, found.text);
-  if (found.other) Append(to, *found.other);
+  if (found.kind == Extracted::Kind::kSubject) Append(to, Escaped(found.text));
+  if (found.other) Append(to, Escaped(*found.other));
   if (found.kind == Extracted::Kind::kFailed) Append(to, kFailedSubject);
   if (found.kind == Extracted::Kind::kAmbiguous) Append(to, kAmbiguousSubject);
 }
@@ -188,6 +188,8 @@ bool Identify::AddTagged(std::string_view tag, const config::Identifier& identif
   return found.count > 0;
 }
 
+std::string_view Identify::FindInstead() { return arena_.Join({"!ip:", ClientText().value_or("unknown")}); }
+
 std::optional<std::string_view> Identify::ClientText() {
   if (!facts_.client) return std::nullopt;
   if (client_text_.empty() && snapshot_.ipv4_prefix() == 32) client_text_ = facts_.client_text;
@@ -202,7 +204,7 @@ std::optional<std::string_view> Identify::ForwardedText() {
   const auto forwarded = LeftmostForwardedFor(request_);
   const auto address = forwarded ? ParseAddress(*forwarded) : std::nullopt;
   if (!address) return ClientText();
-  return AddressSubject(*address, snapshot_.ipv4_prefix(), snapshot_.ipv6_prefix(), arena_);
+  return AddressSubject(snapshot_.Canonical(*address), snapshot_.ipv4_prefix(), snapshot_.ipv6_prefix(), arena_);
 }
 
 }  // namespace weir::engine

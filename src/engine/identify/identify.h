@@ -64,6 +64,9 @@ class Identify {
         hashed_(hashed) {}
 
   Subjects Find(const config::Identifier& identifier);
+  // Whom a rule with on_missing ip counts when its identifier finds nothing: "!ip:ADDRESS", or "!ip:unknown" for all
+  // requests without an address. No identifier finds such a text: what begins with '!' in a request gets another one.
+  std::string_view FindInstead();
   // The one subject of an identifier that IsSimple; no data: none.
   std::string_view FindSimple(const config::Identifier& identifier) {
     switch (identifier.kind) {
@@ -96,7 +99,12 @@ class Identify {
 
  private:
   std::string_view Bounded(std::string_view text) {
-    return text.empty() ? std::string_view() : BoundSubject(text, arena_);
+    return text.empty() ? std::string_view() : BoundSubject(Escaped(text), arena_);
+  }
+  std::string_view Escaped(std::string_view text) {
+    if (text.empty() || text.front() != '!') [[likely]]
+      return text;
+    return arena_.Join({"!", text});
   }
   void Add(const config::Identifier& identifier, Subjects& to);
   void AddUser(const config::Identifier& identifier, Subjects& to);

@@ -194,6 +194,12 @@ std::optional<std::string_view> FindBearerToken(const Request& request) {
   return token;
 }
 
+std::uint64_t CountOfAttribute(const Request& request, std::string_view name) {
+  const auto text = FindAttribute(request, name);
+  if (!text || text->empty() || text->find_first_not_of("0123456789") != std::string_view::npos) return 1;
+  return ParseCount(*text).value_or(UINT64_MAX);
+}
+
 std::optional<std::uint64_t> ParseCount(std::string_view text) {
   std::uint64_t count = 0;
   const char* const end = text.data() + text.size();

@@ -47,6 +47,10 @@ Values FindCookieValues(const Request& request, std::string_view name, Arena& ar
 // The token of the first `Authorization: Bearer`.
 std::optional<std::string_view> FindBearerToken(const Request& request);
 
+// What a request adds to a rule that counts this attribute (CountedUnit): its decimal number, however many digits it
+// has; 1 when it is not there or is no number.
+std::uint64_t CountOfAttribute(const Request& request, std::string_view name);
+
 // A decimal number and nothing else; nullopt when it is not one or exceeds 64 bits.
 std::optional<std::uint64_t> ParseCount(std::string_view text);
 

@@ -8,6 +8,7 @@
 
 #include "algorithms/aligned_window.h"
 #include "base/path.h"
+#include "engine/resolve/condition_reader.h"
 
 namespace weir::engine {
 namespace {
@@ -57,6 +58,13 @@ class Resolver {
   bool Exempt(std::string_view by, std::string_view what);
   void FindIpRules();
   bool IsBlocked();
+  bool IsAllowed();
+  bool Holds(const Rule& rule, std::string_view stage) {
+    if (rule.schedule == nullptr && rule.when == nullptr) [[likely]]
+      return true;
+    return HoldsNow(rule, stage);
+  }
+  bool HoldsNow(const Rule& rule, std::string_view stage);
   void AddEndpointsAndBase(const PathReadings& paths);
   bool AddEndpoints(std::string_view path);
   void AddBase();
@@ -66,6 +74,7 @@ class Resolver {
   void AddStacked();
   void AddIpRules();
   void Add(const Rule& rule);
+  void AddOne(const Rule& rule);
 
   template <typename... Args>
   void Trace(std::string_view stage, fmt::format_string<Args...> format, Args&&... args) {
@@ -81,14 +90,35 @@ class Resolver {
   const UserEntry* user_ = nullptr;
   const TenantEntry* tenant_ = nullptr;
   const DomainEntry* domain_ = nullptr;  // whose own rules hold
+  const IpMatch* allow_ = nullptr;       // whose rule takes the place of the base rule
+  absl::InlinedVector<const Rule*, 2> shadow_allows_;
   absl::InlinedVector<IpMatch, 8> ip_rules_;
 };
+
+// Whether the schedule and the condition of a rule say that it exists.
+bool Resolver::HoldsNow(const Rule& rule, std::string_view stage) {
+  if (!rule.InForce(facts_.now)) {
+    Trace(stage, "{} is out of schedule", rule.path);
+    return false;
+  }
+  if (rule.when == nullptr) return true;
+  using Answer = config::Condition::Answer;
+  const ConditionReader reader(facts_, result_.tenant);
+  const Answer answer = rule.when->Evaluate(reader);
+  if (answer == Answer::kTrue) return true;
+  if (answer == Answer::kFailed || reader.ambiguous()) {
+    Trace(stage, "the condition of {} cannot be decided, so the rule applies: {}", rule.path, rule.when->text());
+    return true;
+  }
+  Trace(stage, "{} does not apply: its condition is false: {}", rule.path, rule.when->text());
+  return false;
+}
 
 void Resolver::RunHierarchy() {
   const PathReadings paths(facts_.path);
   if (IsExempt(paths)) return;
   FindIpRules();
-  if (IsBlocked()) return;
+  if (IsBlocked() || IsAllowed()) return;
   AddDomainRules();
   AddEndpointsAndBase(paths);
   AddStacked();
@@ -110,8 +140,8 @@ bool Resolver::FindDomain() {
   const Rule* const first = domain->Find(facts_.entries);
   if (first == nullptr) Trace("domain", "no rule of domains.{} ends at these entries", facts_.domain);
   for (const Rule& rule : first == nullptr ? std::span<const Rule>() : config::TogetherWith(*first)) {
-    if (!rule.InForce(facts_.now)) {
-      Trace("domain", "{} is out of schedule", rule.path);
+    if (!Holds(rule, "domain")) {
+      continue;
     } else if (facts_.client_limit == nullptr) {
       result_.domain_rules.push_back(&rule);
     } else if (result_.shared == nullptr && SharesCount(rule, *facts_.client_limit)) {
@@ -136,9 +166,7 @@ void Resolver::AddDomainRules() {
   }
   if (domain_ == nullptr) return;
   for (const Rule& rule : domain_->rules) {
-    if (!rule.InForce(facts_.now)) {
-      Trace("domain", "{} is out of schedule", rule.path);
-    } else if (!rule.unlimited) {
+    if (!rule.unlimited && Holds(rule, "domain")) {
       Trace("domain", "{} holds for all of the domain", rule.path);
       Add(rule);
     }
@@ -198,10 +226,8 @@ void Resolver::FindIpRules() {
     }
     room *= 2;
   }
-  const auto out_of_schedule = [&](const IpMatch& match) {
-    return match.rule != nullptr && !match.rule->InForce(facts_.now);
-  };
-  ip_rules_.erase(std::remove_if(ip_rules_.begin(), ip_rules_.end(), out_of_schedule), ip_rules_.end());
+  const auto is_out = [&](const IpMatch& match) { return match.rule != nullptr && !Holds(*match.rule, "ip_rule"); };
+  ip_rules_.erase(std::remove_if(ip_rules_.begin(), ip_rules_.end(), is_out), ip_rules_.end());
 }
 
 bool Resolver::IsBlocked() {
@@ -219,8 +245,39 @@ bool Resolver::IsBlocked() {
   return false;
 }
 
+// With its further limits.
 void Resolver::Add(const Rule& rule) {
+  for (std::size_t i = 0; i <= rule.further; ++i) AddOne((&rule)[i]);
+}
+
+void Resolver::AddOne(const Rule& rule) {
   if (std::ranges::find(result_.rules, &rule) == result_.rules.end()) result_.rules.push_back(&rule);
+}
+
+// Finds the ip rule whose rule takes the place of the base rule (allow_). True: it has none, so nothing is counted.
+bool Resolver::IsAllowed() {
+  const auto allows = [](const IpMatch& match) { return match.action == IpRule::Action::kAllow; };
+  const IpMatch* best = nullptr;
+  for (const IpMatch& match : ip_rules_) {
+    const bool shadow = match.rule != nullptr && match.rule->shadow;
+    if (allows(match) && !shadow && (best == nullptr || match.rank < best->rank)) best = &match;
+  }
+  for (const IpMatch& match : ip_rules_) {
+    const bool shadow = match.rule != nullptr && match.rule->shadow;
+    if (!allows(match) || !shadow || (best != nullptr && match.rank >= best->rank)) continue;
+    Trace("ip_rule", "ip_rules.rules.{} allows; its rule is in shadow mode: counted, but replacing nothing",
+          match.name);
+    if (!match.rule->unlimited) shadow_allows_.push_back(match.rule);
+  }
+  if (best == nullptr) return false;
+  if (best->rule != nullptr) {
+    allow_ = best;
+    return false;
+  }
+  result_.kind = Resolution::Kind::kExempt;
+  result_.by = "ip_rule";
+  Trace("ip_rule", "ip_rules.rules.{} allows and has no rule, so nothing is counted", best->name);
+  return true;
 }
 
 void Resolver::AddEndpointsAndBase(const PathReadings& paths) {
@@ -231,7 +288,13 @@ void Resolver::AddEndpointsAndBase(const PathReadings& paths) {
     const bool other_replaced = AddEndpoints(other);
     replaced = replaced && other_replaced;
   }
-  if (!replaced) AddBase();
+  if (allow_ != nullptr) {
+    Trace("ip_rule", "ip_rules.rules.{} allows: its rule is the base rule{}", allow_->name,
+          allow_->rule->unlimited ? "; it is unlimited, so nothing is counted for it" : "");
+    if (!allow_->rule->unlimited) Add(*allow_->rule);
+  } else if (!replaced) {
+    AddBase();
+  }
 }
 
 // Returns whether the base rule is replaced.
@@ -240,19 +303,33 @@ bool Resolver::AddEndpoints(std::string_view path) {
   bool any = false;
   const EndpointQuery query{
       .method = facts_.method, .path = path, .tenant = result_.tenant, .user = facts_.user, .now = facts_.now};
+  const auto next = snapshot_.has_stacked_endpoints() ? Snapshot::Visit::kContinue : Snapshot::Visit::kStop;
   snapshot_.VisitEndpoints(query, [&](const EndpointMatch& match) {
+    if (!Holds(*match.rule, "endpoint")) return Snapshot::Visit::kContinue;
     any = true;
+    if (match.combine == Combine::kStack) {
+      Trace("endpoint", "'{}' matches; its rule {} holds beside the others{}", match.pattern, match.rule->path,
+            match.rule->unlimited ? ", but is unlimited" : "");
+      if (!match.rule->unlimited) Add(*match.rule);
+      return Snapshot::Visit::kContinue;
+    }
+    if (allow_ != nullptr) {
+      Trace("endpoint", "'{}' matches; in the place of its rule {} is that of ip_rules.rules.{}", match.pattern,
+            match.rule->path, allow_->name);
+      return next;
+    }
+    if (replaced) return Snapshot::Visit::kContinue;
     if (match.rule->shadow) {
       Trace("endpoint", "'{}' matches; its rule {} is in shadow mode: counted, but replacing nothing", match.pattern,
             match.rule->path);
       if (!match.rule->unlimited) Add(*match.rule);
       return Snapshot::Visit::kContinue;
     }
-    replaced = match.combine == Combine::kReplace;
-    Trace("endpoint", "'{}' is the most specific pattern that matches; its rule {} {} the base rule{}", match.pattern,
-          match.rule->path, replaced ? "replaces" : "holds beside", match.rule->unlimited ? " and is unlimited" : "");
+    replaced = true;
+    Trace("endpoint", "'{}' is the most specific pattern that matches; its rule {} replaces the base rule{}",
+          match.pattern, match.rule->path, match.rule->unlimited ? " and is unlimited" : "");
     if (!match.rule->unlimited) Add(*match.rule);
-    return Snapshot::Visit::kStop;
+    return next;
   });
   if (!any) Trace("endpoint", "no endpoint for this method, tenant, user and time matches '{}'", path);
   return replaced;
@@ -278,10 +355,7 @@ void Resolver::AddBase() {
 
 // Whether a rule is the base rule, or the next less specific one is asked.
 Resolver::Next Resolver::TryBase(const Rule& rule, std::string_view stage) {
-  if (!rule.InForce(facts_.now)) {
-    Trace(stage, "{} is out of schedule", rule.path);
-    return Next::kLessSpecific;
-  }
+  if (!Holds(rule, stage)) return Next::kLessSpecific;
   if (!rule.unlimited) Add(rule);
   if (rule.shadow) {
     Trace(stage, "{} is in shadow mode: counted, but replacing nothing", rule.path);
@@ -318,15 +392,12 @@ const Rule& Resolver::TierRule() {
 }
 
 void Resolver::AddStacked() {
+  // Further limits are among them.
   const auto add = [&](std::span<const Rule> rules, std::string_view stage) {
     for (const Rule& rule : rules) {
-      if (rule.unlimited) continue;
-      if (!rule.InForce(facts_.now)) {
-        Trace(stage, "{} is out of schedule", rule.path);
-        continue;
-      }
+      if (rule.unlimited || !Holds(rule, stage)) continue;
       Trace(stage, "{} holds beside the others", rule.path);
-      Add(rule);
+      AddOne(rule);
     }
   };
   if (tenant_ != nullptr) add(tenant_->stacked(), "tenant");
@@ -334,8 +405,9 @@ void Resolver::AddStacked() {
 }
 
 void Resolver::AddIpRules() {
+  for (const Rule* const rule : shadow_allows_) Add(*rule);
   for (const IpMatch& match : ip_rules_) {
-    if (match.action == IpRule::Action::kBlock) continue;
+    if (match.action == IpRule::Action::kBlock || match.action == IpRule::Action::kAllow) continue;
     if (match.rule == nullptr) {
       Trace("ip_rule", "ip_rules.rules.{} matches and limits nothing", match.name);
       continue;

@@ -1,9 +1,10 @@
 // From the facts of a request to the rules that apply to it. Pure; allocates nothing for up to 8 rules and paths that
 // are normal or shorter than 512 bytes.
 //
-// 1. Exemptions: path, address, user, api key. 2. Ip rules that block. 3. The base rule: the user's, else the tenant's,
-// else the tier's. 4. The most specific endpoint: it replaces the base rule or holds beside it. 5. What always stacks:
-// the tenant's aggregate and quotas, the user's quotas, ip rules.
+// 1. Exemptions: path, address, user, api key. 2. Ip rules that block. 3. Ip rules that allow: the one with the most
+// specific network takes the place of 4 and 5; without a rule nothing is counted. 4. The base rule: the user's, else
+// the tenant's, else the tier's. 5. Of the endpoints that replace, the most specific one replaces the base rule. 6.
+// What always stacks: every endpoint that does, the tenant's aggregate and quotas, the user's quotas, ip rules.
 //
 //  - The tier is the request's, else the user's, else the tenant's, else free_tier (also for an unknown name). The
 //  tenant
@@ -12,7 +13,7 @@
 // unknown, and envoy.unknown_domain is `hierarchy`). For any other request that names a domain of the document, the
 // tree's rule for its attributes holds beside the others.
 //
-//  - A rule out of schedule does not exist.
+//  - A rule out of schedule, or whose condition (`when`) is false, does not exist. A condition that fails holds.
 //  - A rule in shadow mode takes nothing away: it is listed, and the next less specific one holds as if it were not
 //  there.
 //  - An unlimited rule replaces what it would replace, and is not listed itself.
@@ -27,14 +28,21 @@
 #include <vector>
 
 #include "base/address.h"
+#include "base/arena.h"
 #include "config/snapshot/snapshot.h"
 #include "engine/identify/fact_source.h"
 #include "weir/decision.h"
 
 namespace weir::engine {
 
+class Extractors;  // identify/extractors.h
+
 // A request after its address and tier were established. Views borrow from the request and the snapshot.
 struct Facts {
+  // What conditions read besides the facts; nullptr: nothing of it is known.
+  const Request* request = nullptr;
+  const Extractors* extractors = nullptr;
+  Arena* arena = nullptr;
   std::optional<Address> client;  // after trusted proxies; nullopt = unknown
   // The same as text, when the request client_limit it in canonical form; empty: format it.
   std::string_view client_text;
@@ -56,7 +64,7 @@ struct Facts {
 struct Resolution {
   enum class Kind : std::uint8_t { kRules, kExempt, kBlocked, kUnknownDomain };
   Kind kind = Kind::kRules;
-  std::string_view by;      // kExempt: "path", "address", "user", "api_key"; kBlocked: the ip rule's name
+  std::string_view by;      // kExempt: "path", "address", "user", "api_key", "ip_rule"; kBlocked: the ip rule's name
   std::string_view tenant;  // the tenant that was found: what a tenant_id identifier counts. Borrowed as the facts are
   absl::InlinedVector<const config::Rule*, kInlineRules> rules;  // enforced and shadow; never unlimited ones
   bool unknown_domain = false;  // of a descriptor, however envoy.unknown_domain has it decided

@@ -33,7 +33,7 @@ Facts FactsOf(const Ruleset& rules, const Call& call, Nanos wall, Arena& arena) 
     facts.client_limit = call.descriptor ? call.client_limit : nullptr;
   }
   if (call.trace != nullptr) [[unlikely]] {
-    ExplainFacts(call.request, facts, *call.trace);
+    ExplainFacts(rules.snapshot(), call.request, facts, *call.trace);
   }
   return facts;
 }

@@ -66,9 +66,15 @@ class Oracle {
     FindWho();
     if (IsExempt(strict, lenient)) return {.kind = "exempt", .rules = {}};
     if (IsBlocked()) return {.kind = "blocked", .rules = {}};
+    FindAllow();
+    if (allow_ != nullptr && !allow_->rule) return {.kind = "exempt", .rules = {}};
     const bool strict_replaces = AddEndpoint(strict);
     const bool lenient_replaces = AddEndpoint(lenient);
-    if (!strict_replaces || !lenient_replaces) AddBase();
+    if (allow_ != nullptr) {
+      List("ip_rules.rules." + allow_->name + ".rule", *IpTraits(*allow_));
+    } else if (!strict_replaces || !lenient_replaces) {
+      AddBase();
+    }
     AddStacked();
     return answer_;
   }
@@ -119,6 +125,33 @@ class Oracle {
     });
   }
 
+  // How specific an ip rule's match is: the length of its longest network that holds the address; a country: -1.
+  int Specificity(const IpRule& rule) const {
+    int most = -1;
+    for (const std::string& cidr : rule.cidrs) {
+      const auto network = ParseNetwork(cidr);
+      if (facts_.client && network->Contains(*facts_.client)) most = std::max<int>(most, network->bits);
+    }
+    return most;
+  }
+  void FindAllow() {
+    std::vector<const IpRule*> shadows;
+    for (const IpRule& rule : document_.ip_rules.rules) {
+      const auto traits = IpTraits(rule);
+      if (rule.action != IpRule::Action::kAllow || !traits) continue;
+      if (rule.rule && traits->shadow) {
+        shadows.push_back(&rule);
+      } else if (allow_ == nullptr || Specificity(rule) > Specificity(*allow_)) {
+        allow_ = &rule;
+      }
+    }
+    if (allow_ != nullptr && !allow_->rule) return;
+    for (const IpRule* rule : shadows) {
+      if (allow_ != nullptr && Specificity(*rule) <= Specificity(*allow_)) continue;
+      List("ip_rules.rules." + rule->name + ".rule", *IpTraits(*rule));
+    }
+  }
+
   void List(const std::string& path, const Traits& traits) {
     if (traits.exists && !traits.unlimited) answer_.rules.insert(path);
   }
@@ -133,26 +166,36 @@ class Oracle {
     const auto admits = [](const auto& list, std::string_view name) {
       return list.empty() || std::ranges::find(list, name) != list.end();
     };
+    const auto lower = [](std::string text) {
+      for (char& c : text) c = static_cast<char>(c >= 'A' && c <= 'Z' ? c + 32 : c);
+      return text;
+    };
+    const bool head = facts_.method == "HEAD";
     for (const auto& [pattern, limits] : document_.endpoints) {
-      if (path.empty() || !config::oracle::SlowMatch(pattern, path)) continue;
-      if (!admits(limits.methods, facts_.method) || !admits(limits.tenants, tenant_name_) ||
-          !admits(limits.users, facts_.user))
-        continue;
-      const int rank =
-          (limits.users.empty() ? 0 : 4) + (limits.tenants.empty() ? 0 : 2) + (limits.methods.empty() ? 0 : 1);
+      const bool any_case = limits.ignore_case;
+      if (path.empty()) continue;
+      if (!config::oracle::SlowMatch(any_case ? lower(pattern) : pattern, any_case ? lower(path) : path)) continue;
+      const bool method = admits(limits.methods, facts_.method) || (head && admits(limits.methods, "GET"));
+      if (!method || !admits(limits.tenants, tenant_name_) || !admits(limits.users, facts_.user)) continue;
+      const bool named = std::ranges::find(limits.methods, "HEAD") != limits.methods.end();
+      const int rank = (limits.users.empty() ? 0 : 8) + (limits.tenants.empty() ? 0 : 4) +
+                       (limits.methods.empty() ? 0 : 2) + (named ? 1 : 0);
       matches.push_back({pattern, rank, &limits});
     }
     std::ranges::stable_sort(matches, [](const Match& a, const Match& b) {
-      const int order = config::oracle::SlowCompare(a.pattern, b.pattern);
+      const int order = config::oracle::SlowCompare(a.pattern, b.pattern, a.limits->ignore_case, b.limits->ignore_case);
       return order != 0 ? order < 0 : a.rank > b.rank;
     });
+    bool replaced = false;
     for (const Match& match : matches) {
       const Traits traits = TraitsOf({&match.limits->rule, &document_.global.free_tier});
       if (!traits.exists) continue;
+      const bool stacks = match.limits->combine == Combine::kStack;
+      if (!stacks && (replaced || allow_ != nullptr)) continue;
       List("endpoints." + match.pattern + ".rule", traits);
-      if (!traits.shadow) return match.limits->combine == Combine::kReplace;
+      replaced |= !stacks && !traits.shadow;
     }
-    return false;
+    return replaced;
   }
 
   // The rule of a tier with its path, and what it inherits from.
@@ -208,8 +251,8 @@ class Oracle {
     }
     for (const IpRule& rule : document_.ip_rules.rules) {
       const auto traits = IpTraits(rule);
-      if (traits && rule.rule && rule.action != IpRule::Action::kBlock)
-        List("ip_rules.rules." + rule.name + ".rule", *traits);
+      const bool stacks = rule.action == IpRule::Action::kThrottle || rule.action == IpRule::Action::kLimit;
+      if (traits && rule.rule && stacks) List("ip_rules.rules." + rule.name + ".rule", *traits);
     }
   }
 
@@ -217,6 +260,7 @@ class Oracle {
   const Facts& facts_;
   const UserLimits* user_ = nullptr;
   const TenantLimits* tenant_ = nullptr;
+  const IpRule* allow_ = nullptr;
   std::string tenant_name_;
   Answer answer_;
 };
@@ -282,6 +326,7 @@ class World {
       if (Chance(3)) endpoint.methods = Some(kMethods);
       if (Chance(4)) endpoint.tenants = Some(kTenants);
       if (Chance(4)) endpoint.users = Some(kUsers);
+      endpoint.ignore_case = Chance(4);
     }
     const std::vector<std::string> cidrs = {"10.0.0.0/8", "10.1.0.0/16", "10.1.1.1", "2001:db8::/32", "::/0"};
     for (auto n = random_() % 4; n > 0; --n) {
@@ -324,13 +369,14 @@ class World {
   inline static const std::vector<std::string> kTenants = {"t1", "t2"};
   inline static const std::vector<std::string> kUsers = {"u1", "u2", "u3"};
   inline static const std::vector<std::string> kTiers = {"pro", "gold", "enterprise", "free", "unknown"};
-  inline static const std::vector<std::string> kMethods = {"GET", "POST"};
+  inline static const std::vector<std::string> kMethods = {"GET", "POST", "HEAD"};
   inline static const std::vector<std::string> kPatterns = {"/a",     "/b",     "/{x}",   "/{y}", "/a*",    "/*b",
                                                             "/a/b",   "/a/{x}", "/{x}/b", "/a/*", "/**",    "/b/*",
                                                             "/a/b/c", "/a/*/c", "/a/b*",  "/",    "/a/{x}/"};
   inline static const std::vector<std::string> kPaths = {
-      "/",      "/a",    "/b",      "/ab",    "/a/",    "/a/b",   "/b/b",      "/c/b",  "/a/b/c",    "/a/x/c",
-      "/c/d/e", "//a?q", "/x/../a", "/%61/b", "/a%2Fb", "/a;p/b", "/b/..%2fa", "/a\\b", "/b/..;/a/b"};
+      "/",      "/a",     "/b",     "/ab",       "/a/",    "/a/b",      "/b/b",  "/c/b",
+      "/a/b/c", "/a/x/c", "/A",     "/A/b",      "/B/b/C", "/c/d/e",    "//a?q", "/x/../a",
+      "/%61/b", "/a%2Fb", "/a;p/b", "/b/..%2fa", "/a\\b",  "/b/..;/a/b"};
   std::mt19937 random_;
 };
 

@@ -235,7 +235,8 @@ TEST(Resolve, IpRulesBlockOrStack) {
   };
   add("slow", "10.0.0.0/8", IpRule::Action::kThrottle, Numbers(1));
   add("office", "10.1.0.0/16", IpRule::Action::kAllow, std::nullopt);
-  add("partner", "10.1.0.0/16", IpRule::Action::kAllow, Numbers(10'000));
+  add("shared", "10.1.0.0/16", IpRule::Action::kAllow, Numbers(20'000));
+  add("partner", "10.1.5.0/24", IpRule::Action::kAllow, Numbers(10'000));
   add("bad", "10.1.1.0/24", IpRule::Action::kBlock, std::nullopt);
   add("sundays", "10.2.0.0/16", IpRule::Action::kBlock, OnDay(Numbers(1), "sun"));
   add("trial", "10.3.0.0/16", IpRule::Action::kBlock, Shadow(Numbers(1)));
@@ -246,8 +247,10 @@ TEST(Resolve, IpRulesBlockOrStack) {
     facts.now += later;
     return Resolve(*snapshot, facts, nullptr);
   };
-  EXPECT_EQ(RulesOf(at("10.1.2.3")),
-            (Paths{"global.free_tier", "ip_rules.rules.slow.rule", "ip_rules.rules.partner.rule"}));
+  EXPECT_EQ(at("10.1.2.3").kind, Resolution::Kind::kExempt) << "the first of equal networks, which has no rule";
+  EXPECT_EQ(at("10.1.2.3").by, "ip_rule");
+  EXPECT_EQ(RulesOf(at("10.1.5.3")), (Paths{"ip_rules.rules.partner.rule", "ip_rules.rules.slow.rule"}));
+  EXPECT_EQ(RulesOf(at("10.9.0.1")), (Paths{"global.free_tier", "ip_rules.rules.slow.rule"}));
   EXPECT_EQ(at("10.1.1.3").kind, Resolution::Kind::kBlocked);
   EXPECT_EQ(at("10.1.1.3").by, "bad");
   EXPECT_EQ(at("10.2.0.1").kind, Resolution::Kind::kRules);
@@ -287,8 +290,7 @@ TEST(Resolve, TellsEachStep) {
   for (const ExplainStep& step : steps) text += step.stage + ": " + step.detail + "\n";
   EXPECT_EQ(text,
             "exemptions: no exemption matches\n"
-            "endpoint: '/search' is the most specific pattern that matches; its rule endpoints./search.rule holds "
-            "beside the base rule\n"
+            "endpoint: '/search' matches; its rule endpoints./search.rule holds beside the others\n"
             "user: users.ann.rule is in shadow mode: counted, but replacing nothing\n"
             "tenant: tenants.acme has no rule of its own\n"
             "tier: the tier is 'pro', the tenant's\n"

@@ -182,6 +182,9 @@ void AppendDetail(const Decision& decision, std::string* out) {
     case Reason::kStoreFull:
       detail = "No further client can be counted at the moment.";
       break;
+    case Reason::kMissingIdentifier:
+      detail = "The request does not say whom to count it for.";
+      break;
     case Reason::kNeverFits:
       detail = "This request costs more than the limit ever allows.";
       break;

