@@ -50,6 +50,7 @@ constinit const std::array kTable = {
     OnList(Kind::kAdaptive, "adaptive", adaptive::Apply, adaptive::Used, adaptive::Expires),
     OnList(Kind::kPenalty, "penalty", penalty::Apply, penalty::Used, penalty::Expires),
     OnWord(Kind::kAlignedWindow, "fixed_window", aligned_window::Apply, aligned_window::Used, aligned_window::Expires),
+    OnWord(Kind::kAnchoredWindow, "sliding_window", aligned_window::Apply, aligned_window::Used, aligned_window::Expires),
 };
 // clang-format on
 
@@ -89,6 +90,24 @@ std::size_t MaxWords(const Limit& limit) {
   }
 }
 
+Word CountIn(Kind kind, const Words& state) {
+  switch (kind) {
+    case Kind::kFixedWindow:
+      return state.size() == 2 ? state[1] : 0;
+    case Kind::kSlidingWindow:  // anchored, or with a total in front
+      return state.size() == 2 ? state[1] : state.empty() ? 0 : state[0];
+    case Kind::kSlidingWindowLog:
+    case Kind::kConcurrency:
+      return state.empty() ? 0 : state[0];
+    case Kind::kAdaptive:
+      return state.size() == adaptive::kWords ? state[1] : 0;
+    case Kind::kPenalty:
+      return state.size() == 5 ? state[3] : 0;
+    default:
+      return 0;
+  }
+}
+
 bool CarriesOver(const Limit& from, const Limit& to) {
   if (from.kind != to.kind) return false;
   switch (from.kind) {
@@ -98,6 +117,8 @@ bool CarriesOver(const Limit& from, const Limit& to) {
     case Kind::kSlidingWindow:
       return sliding_window::IsAnchored(from) == sliding_window::IsAnchored(to) &&
              (sliding_window::IsAnchored(from) || from.precision == to.precision);
+    case Kind::kAnchoredWindow:
+      return from.window == to.window && aligned_window::Grid(from) == aligned_window::Grid(to);
     case Kind::kFixedWindow:
     case Kind::kAlignedWindow:
       if (from.calendar != to.calendar || from.calendar == Calendar::kNone) return from.calendar == to.calendar;

@@ -6,8 +6,9 @@
 // adversary who sends a burst at the very end of a sub-window does reach nearly twice the limit: sliding_window_log or
 // a small bucket have no such gap.
 //
-// When precision >= window there is one window that opens with the subject's first request: anchored_window.h (state
-// [start, count]). Everything below is the other form. Uses capacity, window, precision, count_denied.
+// When precision >= window there is one window that opens with the subject's first request: aligned_window.h, or, where
+// Sanitize() finds that one word cannot hold it, anchored_window.h (state [start, count]). Everything below is the
+// other form. Uses capacity, window, precision, count_denied.
 //
 // Terms (p = precision, q = 2^20; all by Locate() from limit and now, in the caller's process):
 //   current = floor(now / p)             index of the sub-window that contains now
@@ -26,9 +27,10 @@
 // kCheck of cost > 0: cost > capacity -> kNever; used + cost <= capacity -> kAllowed, cost is added at `current`;
 // else kLater. A denial writes nothing, but with count_denied it is added too, before the outcome is described.
 // Whenever something is written, entries with index < oldest are dropped first (and their counts leave total).
-// kCharge adds. kRefund takes from the newest live entries first; entries that reach 0 are removed. kAssign: the state
-// is [cost, current(now), cost] (saturated); cost 0: fresh. kReset: fresh. cost 0 writes nothing. No entries left:
-// fresh. The outcome: limit = capacity; used as above after the decision; remaining = max(0, capacity - used);
+// kCharge adds. kRefund takes from the newest live entries first; of a charge that it
+// names, only from the entry with index floor(at / p), while that is live. Entries that reach 0 are removed. kAssign:
+// the state is [cost, current(now), cost] (saturated); cost 0: fresh. kReset: fresh. cost 0 writes nothing. No entries
+// left: fresh. The outcome: limit = capacity; used as above after the decision; remaining = max(0, capacity - used);
 // reset_after = (newest + 1) * p + window - now when there is a live entry, else 0.
 // retry_after: go through the live entries from the oldest: rest_i = sum of the counts after entry i,
 //   budget = capacity - cost - rest_i. The first with budget >= 0: w = floor(budget * q / count_i), limited to q

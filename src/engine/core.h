@@ -1,38 +1,64 @@
 // What all batches of one engine share.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <utility>
 
+#include "algorithms/time_zone.h"
 #include "base/clock.h"
 #include "engine/batch/reservations.h"
 #include "engine/counters/counters.h"
 #include "engine/counters/unknown_domains.h"
 #include "engine/decide/failure_policy.h"
 #include "engine/engine.h"
+#include "engine/observer.h"
 #include "storage/store.h"
 
 namespace weir::engine {
 
 struct Core {
-  Core(const Clock& the_clock, Observer* the_observer, std::uint64_t secret, std::unique_ptr<storage::Store> local,
-       std::unique_ptr<storage::Store> the_store)
+  Core(const Clock& the_clock, std::span<Observer* const> the_observers, std::uint64_t secret,
+       std::unique_ptr<storage::Store> local, std::unique_ptr<storage::Store> the_store)
       : clock(the_clock),
-        observer(the_observer),
+        observers(the_observers),
         subject_secret(secret),
         failure(std::move(local), the_store->Name()),
         store_is_inline(the_store->CompletesInline()),
         store(std::move(the_store)) {}
 
+  // The wall clock, of schedules, tokens and calendars, when it is `now` by the clock of decisions. Looked at once a
+  // second.
+  Nanos WallAt(Nanos now) {
+    if (now >= next_look.load(std::memory_order_relaxed)) [[unlikely]] {
+      LookAtWall(now);
+    }
+    return now + wall_ahead.load(std::memory_order_relaxed);
+  }
+  void LookAtWall(Nanos now) {
+    // Relaxed: to look once too often does no harm.
+    next_look.store(now + kSecond, std::memory_order_relaxed);
+    const Nanos ahead = clock.Wall() - clock.Now();
+    const Nanos known = wall_ahead.load(std::memory_order_relaxed);
+    // The two are not read at one moment, and what is less than a step is none.
+    if (ahead - known > -kSecond / 2 && ahead - known < kSecond / 2) return;
+    wall_ahead.store(ahead, std::memory_order_relaxed);
+    // A shared store goes by its server's wall clock already.
+    if (store_is_inline) algorithms::SetWallAhead(ahead);
+  }
+
   const Clock& clock;
-  Observer* const observer;
+  const Observers observers;
   const std::uint64_t subject_secret;
   Counters counters;
   Reservations reservations;
   UnknownDomains unknown_domains;
   FailurePolicy failure;
   const bool store_is_inline;
+  std::atomic<Nanos> wall_ahead{0};
+  std::atomic<Nanos> next_look{INT64_MIN};
   std::unique_ptr<storage::Store> store;
 };
 

@@ -48,9 +48,16 @@ void AskStore(Core& core, Nanos now, Plan& plan, std::span<const ItemContext> co
   Decide(plan, contexts, static_cast<std::uint32_t>(plan.items.size()), failed, call.decision);
 }
 
-void Tell(Core& core, Nanos now, std::span<const ItemContext> contexts, const Call& call) {
-  if (Counts(call)) CountDecision(core.counters, call, contexts, true);
-  if (core.observer != nullptr) core.observer->OnDecision(call, now);
+void Tell(Core& core, const Ruleset& rules, Nanos now, std::span<const ItemContext> contexts, const Resolved* resolved,
+          const Call& call) {
+  if (Counts(call)) CountDecision(core.counters, rules, call, contexts, true);
+  if (core.observers.any()) [[unlikely]] {
+    const bool asked = resolved != nullptr;
+    core.observers.Tell(InterestOf(call), {.call = call,
+                                           .facts = asked ? &resolved->facts : nullptr,
+                                           .resolution = asked ? &resolved->resolution : nullptr,
+                                           .now = now});
+  }
 }
 
 Op OpOf(const Call& call) { return call.kind == CallKind::kPeek ? Op::kPeek : Op::kCheck; }
@@ -63,7 +70,7 @@ void DecideThrottle(Core& core, const Ruleset& rules, Nanos now, Call& call) {
   ClearDecision(call.decision);
   call.status = {};
   AskStore(core, now, plan, {&context, 1}, call);
-  Tell(core, now, {&context, 1}, call);
+  Tell(core, rules, now, {&context, 1}, nullptr, call);
 }
 
 }  // namespace
@@ -74,7 +81,7 @@ bool DecideOne(Core& core, const Ruleset& rules, Nanos now, const HashedSubject&
     return true;
   }
   Arena arena;
-  Resolved resolved(rules, call, now, arena);
+  Resolved resolved(rules, call, core.WallAt(now), arena);
   ResolveCall(rules, call, resolved);
   if (!ArePlain(rules, call, resolved.resolution, now)) return false;
   const bool asks = BeginDecision(core, rules, call, resolved);
@@ -112,7 +119,7 @@ bool DecideOne(Core& core, const Ruleset& rules, Nanos now, const HashedSubject&
     Plan plan{.op = OpOf(call), .items = {items.at(0), count}, .outcomes = {outcomes.at(0), count}};
     AskStore(core, now, plan, all_contexts, call);
   }
-  Tell(core, now, all_contexts, call);
+  Tell(core, rules, now, all_contexts, &resolved, call);
   return true;
 }
 

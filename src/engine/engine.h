@@ -9,8 +9,12 @@
 #include <string_view>
 #include <vector>
 
+#include "base/assignment.h"
 #include "base/clock.h"
 #include "config/snapshot/snapshot.h"
+#include "config/source/revision.h"
+#include "engine/identify/fact_source.h"
+#include "engine/observer.h"
 #include "storage/store.h"
 #include "weir/decision.h"
 #include "weir/rate_limiter.h"
@@ -22,8 +26,21 @@ namespace weir::engine {
 // kCharge counts whatever the limits say, and its decision tells whether it was within them;
 // retry_after_ns is then the time until all is restored. Concurrency slots are not taken so. kFeedback tells the
 // request's adaptive rules, those in shadow too, how its upstream fared; it charges and counts nothing, and is no
-// decision.
-enum class CallKind : std::uint8_t { kCheck, kPeek, kReserve, kCommit, kCancel, kRefund, kReset, kCharge, kFeedback };
+// decision. kExtend reserves request.cost more for an open reservation, all or nothing over the rules that it has
+// charged, or with `partial` as much of it as there is; it is no decision either. A reservation that is being extended
+// is not there for anybody else until that is answered.
+enum class CallKind : std::uint8_t {
+  kCheck,
+  kPeek,
+  kReserve,
+  kCommit,
+  kCancel,
+  kRefund,
+  kReset,
+  kCharge,
+  kFeedback,
+  kExtend
+};
 
 // How a call belongs to the one before it in the same Submit. kSameRequest: it is another descriptor of the same
 // request, so that `replaces` is heeded, but counts for itself. kAllOrNothing: and moreover either all that are so
@@ -37,13 +54,16 @@ enum class Join : std::uint8_t { kNone, kSameRequest, kAllOrNothing };
 struct Call {
   CallKind kind = CallKind::kCheck;
   Request request;                // kCheck, kPeek, kReserve, kRefund, kReset, kCharge, kFeedback (its cost is ignored)
-  std::uint64_t reservation = 0;  // kCommit, kCancel
+  std::uint64_t reservation = 0;  // kCommit, kCancel, kExtend
   std::uint64_t actual_cost = 0;  // kCommit
   Nanos latency = 0;              // kFeedback: of the upstream; bounded as algorithms::adaptive::FeedbackToken has it
   bool failed = false;            // kFeedback: the upstream could not do it
   // kReserve: what is not settled after this is cancelled. At most Reservations::kLongestHold; 0: never, and after
   // Reservations::kLife it is forgotten, and stays charged.
+  // kExtend: one that had such an end, and got more, ends this much from now; 0: as before. Each extension that adds
+  // something begins its hour (Reservations::kLife) anew.
   Nanos life = 0;
+  bool partial = false;  // kExtend: less than request.cost will do
   // The request is a descriptor of request.domain, its entries the request's attributes, in order: resolved by the
   // domain's tree, and by the hierarchy only if the domain says so. A domain that is not in the document is decided by
   // envoy.unknown_domain: kUnknownDomain in the decision, or (error) kNotFound in `status`.
@@ -66,20 +86,17 @@ struct Call {
   // kFeedback: how many rules were told, 0 when no adaptive rule holds for the request or the store has no room left
   // for what it would teach. While the store does not answer: those that go on with a local state.
   std::uint32_t rules_updated = 0;
-};
-
-// Told of every decision (kCheck, kPeek, kReserve, kCharge), after it was made, on the deciding thread. Must not block
-// or allocate.
-class Observer {
- public:
-  virtual ~Observer() = default;
-  virtual void OnDecision(const Call& call, Nanos now) noexcept = 0;
+  // kExtend: how much was added, and, when there was no room (0, and no fault), when the whole would fit; 0: never.
+  std::uint64_t granted = 0;
+  Nanos retry_after_ns = 0;
 };
 
 struct EngineOptions {
-  const Clock* clock = nullptr;  // nullptr: the system's
+  const Clock* clock = nullptr;  // nullptr: DecisionClock()
   std::vector<std::pair<std::string, Extractor>> extractors;
-  Observer* observer = nullptr;  // outlives the engine
+  std::vector<Observer*> observers;  // at most Observers::kMost; they outlive the engine
+  // Asked for what the configuration needs to know of requests; outlives the engine. nullptr: nothing is known.
+  const FactSource* facts = nullptr;
   // Decides by this instance's share while `store` does not answer, for rules with on_store_failure local. Must
   // complete inline and be bounded (a small memory store). nullptr: such rules let requests pass then, and say
   // kStoreAllowed.
@@ -105,8 +122,27 @@ class Engine {
   void Run(std::span<Call> calls, const HashedSubject& expected = {});
 
   // Swaps the configuration; readers never wait. An invalid one changes nothing. A change of `storage.kind` is refused
-  // with kFailedPrecondition: it needs a restart. Must not be called by an observer.
-  Result<> Apply(const EnterpriseRateLimitConfig& config);
+  // with kFailedPrecondition: it needs a restart. Must not be called by an observer. A candidate is dropped: it was
+  // made of what was in force. Users and tenants that ApplyEntities brought stay, and hold before those of the document
+  // that have their names.
+  Result<> Apply(const config::Revision& revision, EnterpriseRateLimitConfig policy);
+  Result<> Apply(const EnterpriseRateLimitConfig& config) { return Apply({}, config); }
+  // Changes some users and tenants (Snapshot::With), all of them or none, also in the candidate. Takes as long however
+  // many there are.
+  Result<> ApplyEntities(const config::Revision& revision, std::span<const config::EntityChange> changes);
+  // Of the latest change that is in force.
+  std::shared_ptr<const config::Revision> revision() const;
+
+  // Lets another policy hold for a share of the subjects; the rest go on as before. A subject that moves to it takes
+  // its counts along, and stays as long as the share does not shrink below it. Counts that many subjects share (of a
+  // tenant, of all) are kept apart for the two policies where their limits differ. Replaces an earlier candidate.
+  Result<> SetCandidate(const config::Revision& revision, EnterpriseRateLimitConfig policy, const SubjectShare& share);
+  // The same policy for another share; kNotFound: there is no candidate.
+  Result<> SetCandidateShare(const SubjectShare& share);
+  // Lets it hold for all; kNotFound likewise.
+  Result<> PromoteCandidate();
+  // Nothing happens when there is none.
+  void DropCandidate();
   // The snapshot in force; hold it as briefly as possible.
   std::shared_ptr<const config::Snapshot> snapshot() const;
   // Its version(); cheap enough to ask for each request whether what was made of the document still holds.
@@ -122,8 +158,10 @@ class Engine {
   // Decisions since start, gathered over all threads. Slow: for scrapes. kCheck, kReserve and kCharge with a cost are
   // counted; peeks are not.
   struct RuleCounts {
-    std::string_view rule;
+    // The rule's path. Those of users and tenants are told together, by tier: "users.*.rule".
+    std::string rule;
     Level level = Level::kGlobal;
+    std::string tier = {};  // that these users or tenants name
     std::uint64_t allowed = 0, denied = 0, shadow_denied = 0;
     // Of a rule with detailed metrics: the descriptors counted here (detail.h), "other" when there are too many. What
     // is counted so is not in the rule's entry without a detail.
@@ -145,9 +183,9 @@ class Engine {
   Counts GetCounts() const;
 
  private:
+  struct Parts;
   bool SubmitAt(Nanos now, std::span<Call> calls, storage::Completion* done);
   void CancelEnded(Nanos now);
-  struct Parts;
   explicit Engine(std::unique_ptr<Parts> parts);
   std::unique_ptr<Parts> parts_;
 };

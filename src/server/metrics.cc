@@ -54,7 +54,8 @@ void AddDecisions(Page& page, const engine::Engine::Counts& counts) {
   page.Counter(name, help, counts.banned, {{"result", "banned"}});
   const std::string rules = "weir_rule_decisions_total", rules_help = "What each rule answered.";
   for (const auto& rule : counts.rules) {
-    Labels labels = {{"rule", std::string(rule.rule)}, {"level", std::string(ToString(rule.level))}};
+    Labels labels = {{"rule", rule.rule}, {"level", std::string(ToString(rule.level))}};
+    if (!rule.tier.empty()) labels.emplace_back("tier", rule.tier);
     if (!rule.detail.empty()) labels.emplace_back("detail", rule.detail);
     labels.emplace_back("answer", "allowed");
     page.Counter(rules, rules_help, rule.allowed, labels);
@@ -172,6 +173,8 @@ void AddConnections(Page& page, const net::ServerStats& stats) {
                stats.overflow_closed);
   page.Counter("weir_connections_crowded_closed_total",
                "Connections closed because all connections together held as much as they may.", stats.crowded_closed);
+  page.Counter("weir_answers_without_room_total",
+               "Requests refused because their answers would have exceeded max_buffered_bytes.", stats.room_refused);
   page.Gauge("weir_buffered_bytes", "Bytes that all connections together hold now.",
              static_cast<double>(stats.buffered_bytes));
   page.Gauge("weir_connections_open", "Connections open now.", static_cast<double>(stats.open));
@@ -228,6 +231,12 @@ std::string RenderMetrics(const MetricsSources& sources) {
   if (sources.internals.redis != nullptr) AddRedis(page, sources.internals.redis->DetailedStats());
   if (sources.internals.persistence != nullptr) AddPersistence(page, sources.internals.persistence->Stats());
   if (sources.data != nullptr) AddConnections(page, sources.data->Stats());
+  for (const auto& [listener, guard] : sources.guards) {
+    page.Counter("weir_auth_failures_total", "Requests and AUTHs with a wrong token or password, or without any.",
+                 guard->failures(), {{"listener", listener}});
+    page.Counter("weir_auth_slowed_total", "Attempts that had to wait because their address had failed too often.",
+                 guard->slowed(), {{"listener", listener}});
+  }
   if (sources.grpc != nullptr) AddGrpc(page, *sources.grpc);
   page.Counter("weir_config_reloads_total", "Configuration reloads.", sources.reloads_ok, {{"result", "ok"}});
   page.Counter("weir_config_reloads_total", "Configuration reloads.", sources.reloads_failed, {{"result", "refused"}});

@@ -2,7 +2,6 @@
 #include <algorithm>
 #include <utility>
 
-#include "base/intern.h"
 #include "engine/batch/batch.h"
 #include "engine/counters/count.h"
 #include "engine/decide/decide.h"
@@ -18,6 +17,7 @@ using storage::PlanStatus;
 
 void Batch::Answer(Question& question) {
   Call& call = *question.call;
+  if (question.call->kind == CallKind::kExtend) return AnswerExtension(question);
   if (question.settled) return AnswerSettlement(question);
   if (question.plan == kNoPlan) return;
   if (!IsDecision(call.kind) && !call.throttle) return AnswerChange(question);
@@ -123,12 +123,15 @@ void Batch::KeepReservation(Question& question, const Plan& plan) {
     const bool local = question.failed == Reason::kStoreLocal && core_->failure.IsLocal(context);
     const bool charged = question.failed == Reason::kOk ? plan.status == PlanStatus::kOk : local;
     if (!charged || (item.shadow && plan.outcomes[i].verdict != Verdict::kAllowed)) continue;
-    reservation.charges.push_back({.generation = item.rule,
-                                   .key = item.key,
-                                   .limit = *item.limit,
-                                   .subject = std::string(item.subject),
-                                   .cost = item.cost,
-                                   .local = local});
+    reservation.charges.push_back(
+        {.generation = std::string(item.rule),
+         .key = item.key,
+         .limit = *item.limit,
+         .subject = std::string(item.subject),
+         .charged = {.cost = item.cost, .at = local || plan.decided_at == 0 ? now_ : plan.decided_at},
+         .since = now_,
+         .local = local,
+         .shadow = item.shadow});
   }
   if (reservation.charges.empty()) return core_->reservations.GiveUp();
   core_->reservations.Put(question.id, std::move(reservation));
@@ -137,10 +140,17 @@ void Batch::KeepReservation(Question& question, const Plan& plan) {
 
 void Batch::Finish(Question& question) {
   Call& call = *question.call;
+  if (core_->observers.any()) [[unlikely]] {
+    const Resolved* const kept = question.kept == kNoPlan ? nullptr : &kept_[question.kept];
+    const std::uint32_t interest = InterestOf(call);
+    if (core_->observers.Want(interest)) {
+      core_->observers.Tell(interest, {call, kept == nullptr ? nullptr : &kept->facts,
+                                       kept == nullptr ? nullptr : &kept->resolution, now_});
+    }
+  }
   if (!IsDecision(call.kind)) return;
-  if (Counts(call)) CountDecision(core_->counters, call, ContextsOf(question), question.admitted);
+  if (Counts(call)) CountDecision(core_->counters, *rules_, call, ContextsOf(question), question.admitted);
   if (call.trace != nullptr) ExplainDecision(call.decision, *call.trace);
-  if (core_->observer != nullptr) core_->observer->OnDecision(call, now_);
 }
 
 }  // namespace weir::engine

@@ -14,7 +14,7 @@ Batch* Batch::Take(Trip& trip) {
   Batch* const batch = idle != nullptr ? idle.release() : new Batch;
   batch->core_ = &trip.core;
   batch->trip_ = &trip;
-  batch->rules_ = &*trip.rules;
+  batch->rules_ = trip.chosen;
   batch->now_ = trip.now;
   batch->stage_ = Stage::kCarry;
   return batch;
@@ -28,9 +28,11 @@ void Batch::GiveBack(Batch* batch) {
   finished->arena_.Clear();
   finished->questions_.clear();
   finished->resolved_.clear();
+  finished->kept_.clear();
   finished->carries_.Clear();
   finished->plans_.Clear();
   finished->contexts_.clear();
+  finished->again_.Clear();
   finished->strikes_.Clear();
   finished->struck_.clear();
   idle = std::move(finished);
@@ -47,11 +49,18 @@ AsyncTask::Step Batch::Next() {
       if (!plans_.empty() && !AskStore(plans_)) return Step::kWaiting;
       [[fallthrough]];
     case Stage::kDecide:
-      stage_ = Stage::kFinish;
+      stage_ = Stage::kStrike;
       SeeStore();
       for (std::uint32_t i = 0; i < questions_.size(); ++i) {
         Answer(questions_[i]);
         AddStrikes(i);
+      }
+      if (!again_.empty() && !AskStore(again_)) return Step::kWaiting;
+      [[fallthrough]];
+    case Stage::kStrike:
+      stage_ = Stage::kFinish;
+      if (!again_.empty()) {
+        for (Question& question : questions_) AnswerAgain(question);
       }
       if (!strikes_.empty() && !AskStore(strikes_)) return Step::kWaiting;
       [[fallthrough]];

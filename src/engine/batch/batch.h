@@ -39,6 +39,7 @@ class Batch final : public AsyncTask {
   struct Trip {
     Core& core;
     const Published<Ruleset>::Pin& rules;
+    const Ruleset* chosen;  // of the pinned rules: themselves, or their candidate
     Nanos now = 0;
     storage::Completion* done = nullptr;
     CompletionGroup* group = nullptr;  // made for the first batch that has to wait
@@ -55,7 +56,7 @@ class Batch final : public AsyncTask {
  private:
   friend std::default_delete<Batch>;
   static constexpr std::uint32_t kNoPlan = UINT32_MAX;
-  enum class Stage : std::uint8_t { kCarry, kAsk, kDecide, kFinish };
+  enum class Stage : std::uint8_t { kCarry, kAsk, kDecide, kStrike, kFinish };
 
   // A call and where its items are.
   struct Question {
@@ -63,13 +64,15 @@ class Batch final : public AsyncTask {
     std::uint32_t first_item = 0;
     std::uint32_t rules = 0;  // items of rules; those of ban boxes follow
     std::uint32_t items = 0;
+    std::uint32_t kept = kNoPlan;  // where in kept_ it is how it was resolved
     std::uint32_t look = kNoPlan;  // a peek at what its adaptive rules have learned, for its trace
     std::uint32_t plan = kNoPlan;  // settlements: the first of one a charge; kAllOrNothing: several have the same
     bool charges = true;           // whether anything is charged: not if a call joined to this one was refused already
     bool admitted = true;          // and so it was
     std::uint64_t id = 0;          // kCheck, kReserve: of its reservation or slot, if there is to be one
     Reason failed = Reason::kOk;
-    std::optional<Reservation> settled;            // kCommit, kCancel
+    std::optional<Reservation> settled;            // kCommit, kCancel, kExtend
+    std::uint32_t again = kNoPlan;                 // kExtend: of again_, asking for less
     std::unique_ptr<storage::StateCopy[]> copies;  // of `look`
   };
 
@@ -77,6 +80,7 @@ class Batch final : public AsyncTask {
   ~Batch() = default;
 
   // ask.cc
+  void Keep(Question& question, Resolved& resolved);
   Question& Begin(Call& call);
   bool Resolve(Call& call, Resolved& to, bool domain_counted);
   void AskThrottle(Question& question);
@@ -91,6 +95,16 @@ class Batch final : public AsyncTask {
   void LookAtLearned(Question& question);
   bool TakeReservation(Question& question);
   bool TakeReservations(std::span<Question> group);
+
+  const RuleUse* ToPresentRule(const Charge& charge, storage::Item& item) const;
+
+  // extend.cc
+  void AskExtension(Question& question);
+  void AddMore(const Charge& charge, std::uint64_t cost, storage::Item& item);
+  void AnswerExtension(Question& question);
+  void AnswerAgain(Question& question);
+  void TakeExtension(Question& question, const storage::Plan& plan, bool enforced);
+  void KeepExtended(Question& question);
 
   // join.cc
   void DropReplaced();
@@ -133,11 +147,13 @@ class Batch final : public AsyncTask {
   Reason failed_ = Reason::kOk;  // how the failure policy decided the latest plan that it was asked about
   Arena arena_;
   std::vector<Question> questions_;
+  std::vector<Resolved> kept_;         // for observers, when there are any
   std::vector<Resolved> resolved_;     // of calls that are joined, while they are asked
   std::uint32_t open_plan_ = kNoPlan;  // to which items go
   PlanSet carries_;                    // asked before plans_: what previous forms of previous forms of rules still hold
   PlanSet plans_;
   std::vector<ItemContext> contexts_;  // beside the items of plans_
+  PlanSet again_;                      // extensions that were denied, asking for as much as there is
   PlanSet strikes_;                    // pairs of plans: a strike, and what the ban box says then
   struct Strike {
     std::uint32_t question = 0;

@@ -6,7 +6,9 @@
 namespace weir::engine {
 namespace {
 
-bool IsSettlement(const Call& call) { return call.kind == CallKind::kCommit || call.kind == CallKind::kCancel; }
+bool IsSettlement(const Call& call) {
+  return call.kind == CallKind::kCommit || call.kind == CallKind::kCancel || call.kind == CallKind::kExtend;
+}
 
 // What a request's rules replace, by name.
 using Names = absl::InlinedVector<std::string_view, 16>;
@@ -28,7 +30,7 @@ void Batch::AskJoined(std::span<Call> calls) {
     Question& question = Begin(call);
     Resolved& resolved = resolved_.emplace_back();
     if (IsSettlement(call)) {
-      AskSettlement(question);
+      call.kind == CallKind::kExtend ? AskExtension(question) : AskSettlement(question);
     } else if (Resolve(call, resolved, counted)) {
       // One that is exempt or blocked counts nothing, so they go to the next.
       counted = true;
@@ -53,6 +55,9 @@ void Batch::AskJoined(std::span<Call> calls) {
   }
   CloseGroup(questions.subspan(start));
   for (Question& question : questions) LookAtLearned(question);
+  for (std::size_t i = 0; i < calls.size(); ++i) {
+    if (!IsSettlement(calls[i])) Keep(questions[i], resolved_[i]);
+  }
 }
 
 // As the reference server has it: what is replaced still replaces, and so does a rule that is unlimited or in shadow.
@@ -66,7 +71,7 @@ void Batch::DropReplaced() {
   for (std::size_t i = 0; i < resolved_.size(); ++i) {
     Resolution& resolution = resolved_[i].resolution;
     for (const config::Rule* const rule : resolution.domain_rules) {
-      if (!std::ranges::binary_search(names, rule->policy)) continue;
+      if (!std::ranges::binary_search(names, rule->policy.view())) continue;
       const auto gone = std::ranges::remove(resolution.rules, rule);
       resolution.rules.erase(gone.begin(), gone.end());
     }
