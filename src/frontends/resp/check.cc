@@ -179,6 +179,26 @@ bool ReadFeedback(std::span<const std::string_view> fields, Arena* arena, Reques
   return ReadFields(fields, arena, request, headers, attributes, feedback, error);
 }
 
+bool ReadSettlement(std::span<const std::string_view> arguments, Settlement* settlement, std::string* error) {
+  if (!ReadUnsigned(arguments[1], &settlement->reservation)) *error = "ERR the reservation must be an integer >= 0";
+  if (error->empty() && arguments.size() > 2 && !ReadUnsigned(arguments[2], &settlement->actual_cost)) {
+    *error = "ERR the actual cost must be an integer >= 0";
+  }
+  return error->empty();
+}
+
+bool ReadExtension(std::span<const std::string_view> arguments, Extension* extension, std::string* error) {
+  extension->partial = arguments.size() == 4 && EqualsIgnoreCase(arguments[3], "partial");
+  if (!ReadUnsigned(arguments[1], &extension->reservation)) {
+    *error = "ERR the reservation must be an integer >= 0";
+  } else if (!ReadUnsigned(arguments[2], &extension->more)) {
+    *error = "ERR the cost must be an integer >= 0";
+  } else if (arguments.size() > 3 && !extension->partial) {
+    *error = "ERR syntax error: WEIR.EXTEND id cost [PARTIAL]";
+  }
+  return error->empty();
+}
+
 void AppendDecision(const Decision& decision, const std::vector<ExplainStep>* trace, ReplyWriter& reply) {
   const RuleOutcome* rule = decision.decider();
   const Outcome* outcome = rule == nullptr || WithoutOutcome(decision) ? nullptr : &rule->outcome;

@@ -32,6 +32,18 @@ bool ReadFeedback(std::span<const std::string_view> fields, Arena* arena, Reques
 // An integer of 64 bits without sign, decimal.
 bool ReadUnsigned(std::string_view text, std::uint64_t* value);
 
+struct Settlement {
+  std::uint64_t reservation = 0, actual_cost = 0;
+};
+// WEIR.COMMIT id actual_cost, WEIR.CANCEL id: two or three arguments.
+bool ReadSettlement(std::span<const std::string_view> arguments, Settlement* settlement, std::string* error);
+struct Extension {
+  std::uint64_t reservation = 0, more = 0;
+  bool partial = false;
+};
+// WEIR.EXTEND id cost [PARTIAL]: three arguments or more.
+bool ReadExtension(std::span<const std::string_view> arguments, Extension* extension, std::string* error);
+
 // Ten fields: allowed, reason, limit, remaining, reset_after_ms, retry_after_ms, rule, level, delay_ms, reservation.
 // Null where there is nothing to say: limit and remaining without a rule or a bound, retry_after_ms when it never fits.
 // Times are rounded up. `trace`: nullptr, or an eleventh field `steps`: [stage, detail] each.

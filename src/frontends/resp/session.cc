@@ -22,18 +22,6 @@ ParserLimits BeforeAuthentication(ParserLimits limits) {
 // What an explanation takes: its steps as they are kept and as they are written. Rather too much.
 constexpr std::size_t kExplainRoom = 8 << 10;
 
-struct Settlement {
-  std::uint64_t reservation = 0, actual_cost = 0;
-};
-// WEIR.COMMIT id actual_cost, WEIR.CANCEL id.
-bool ReadSettlement(Arguments arguments, Settlement* settlement, std::string* error) {
-  if (!ReadUnsigned(arguments[1], &settlement->reservation)) *error = "ERR the reservation must be an integer >= 0";
-  if (error->empty() && arguments.size() > 2 && !ReadUnsigned(arguments[2], &settlement->actual_cost)) {
-    *error = "ERR the actual cost must be an integer >= 0";
-  }
-  return error->empty();
-}
-
 class RespSession final : public net::Session, private BatchOwner {
  public:
   RespSession(net::Connection& connection, RespOptions options)
@@ -270,6 +258,11 @@ std::string RespSession::FaultOf(const CommandInfo& command, Arguments arguments
       ReadSettlement(arguments, &settlement, &error);
       break;
     }
+    case kWeirExtend: {
+      Extension extension;
+      ReadExtension(arguments, &extension, &error);
+      break;
+    }
     default:
       break;
   }
@@ -443,16 +436,13 @@ void RespSession::WriteReplies() {
 }
 
 void RespSession::Extend(Arguments arguments) {
-  std::uint64_t reservation = 0;
-  std::uint64_t more = 0;
-  if (!ReadUnsigned(arguments[1], &reservation)) return Error("ERR the reservation must be an integer >= 0");
-  if (!ReadUnsigned(arguments[2], &more)) return Error("ERR the cost must be an integer >= 0");
-  const bool partial = arguments.size() == 4 && EqualsIgnoreCase(arguments[3], "partial");
-  if (arguments.size() > 3 && !partial) return Error("ERR syntax error: WEIR.EXTEND id cost [PARTIAL]");
+  Extension extension;
+  std::string error;
+  if (!ReadExtension(arguments, &extension, &error)) return Error(error);
   engine::Call& call = batch_->AddCall(engine::CallKind::kExtend, CallForm::kExtended, client_.protocol());
-  call.reservation = reservation;
-  call.request.cost = more;
-  call.partial = partial;
+  call.reservation = extension.reservation;
+  call.request.cost = extension.more;
+  call.partial = extension.partial;
 }
 
 void RespSession::Finish() {

@@ -146,7 +146,8 @@ TEST_F(SessionTest, WhatIsRefusedInATransactionChargesNothing) {
   for (const std::string_view wrong :
        {"GET key", "ECHO", "CL.THROTTLE k 1 x 60", "CL.THROTTLE k 1 1", "THROTTLE k 0 1 60", "WEIR.CHECK user",
         "WEIR.CHECK colour red", "WEIR.PEEK ip nonsense", "WEIR.COMMIT x 1", "WEIR.COMMIT 1", "WEIR.CANCEL -1",
-        "WEIR.FEEDBACK user u", "WEIR.RESET user u", "AUTH default x", "HELLO 3"}) {
+        "WEIR.EXTEND 1 x", "WEIR.EXTEND 1 1 all", "WEIR.FEEDBACK user u", "WEIR.RESET user u", "AUTH default x",
+        "HELLO 3"}) {
     EXPECT_EQ(Say("MULTI"), "+OK\r\n");
     EXPECT_EQ(Say("CL.THROTTLE k 1 1 60"), "+QUEUED\r\n");
     EXPECT_TRUE(Say(wrong).starts_with("-")) << wrong;
