@@ -49,6 +49,7 @@ std::uint32_t InterestOf(const Call& call) {
       return kFeedback;
     case CallKind::kCommit:
     case CallKind::kCancel:
+    case CallKind::kExtend:
     case CallKind::kRefund:
       return kSettlements;
     case CallKind::kReset:
