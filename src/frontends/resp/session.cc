@@ -34,6 +34,23 @@ bool ReadSettlement(Arguments arguments, Settlement* settlement, std::string* er
   return error->empty();
 }
 
+struct Extension {
+  std::uint64_t reservation = 0, more = 0;
+  bool partial = false;
+};
+// WEIR.EXTEND id cost [PARTIAL].
+bool ReadExtension(Arguments arguments, Extension* extension, std::string* error) {
+  if (!ReadUnsigned(arguments[1], &extension->reservation)) {
+    *error = "ERR the reservation must be an integer >= 0";
+  } else if (!ReadUnsigned(arguments[2], &extension->more)) {
+    *error = "ERR the cost must be an integer >= 0";
+  } else {
+    extension->partial = arguments.size() == 4 && EqualsIgnoreCase(arguments[3], "partial");
+    if (arguments.size() > 3 && !extension->partial) *error = "ERR syntax error: WEIR.EXTEND id cost [PARTIAL]";
+  }
+  return error->empty();
+}
+
 class RespSession final : public net::Session, private BatchOwner {
  public:
   RespSession(net::Connection& connection, RespOptions options)
@@ -270,6 +287,11 @@ std::string RespSession::FaultOf(const CommandInfo& command, Arguments arguments
       ReadSettlement(arguments, &settlement, &error);
       break;
     }
+    case kWeirExtend: {
+      Extension extension;
+      ReadExtension(arguments, &extension, &error);
+      break;
+    }
     default:
       break;
   }
@@ -443,16 +465,13 @@ void RespSession::WriteReplies() {
 }
 
 void RespSession::Extend(Arguments arguments) {
-  std::uint64_t reservation = 0;
-  std::uint64_t more = 0;
-  if (!ReadUnsigned(arguments[1], &reservation)) return Error("ERR the reservation must be an integer >= 0");
-  if (!ReadUnsigned(arguments[2], &more)) return Error("ERR the cost must be an integer >= 0");
-  const bool partial = arguments.size() == 4 && EqualsIgnoreCase(arguments[3], "partial");
-  if (arguments.size() > 3 && !partial) return Error("ERR syntax error: WEIR.EXTEND id cost [PARTIAL]");
+  Extension extension;
+  std::string error;
+  if (!ReadExtension(arguments, &extension, &error)) return Error(error);
   engine::Call& call = batch_->AddCall(engine::CallKind::kExtend, CallForm::kExtended, client_.protocol());
-  call.reservation = reservation;
-  call.request.cost = more;
-  call.partial = partial;
+  call.reservation = extension.reservation;
+  call.request.cost = extension.more;
+  call.partial = extension.partial;
 }
 
 void RespSession::Finish() {
