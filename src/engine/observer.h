@@ -26,7 +26,7 @@ enum Interest : std::uint32_t {
   kDeniedDecisions = 1U << 1,   // ... or denied
   kPeeks = 1U << 2,             // kPeek, and decisions that cost nothing
   kFeedback = 1U << 3,
-  kSettlements = 1U << 4,  // kCommit, kCancel, kRefund
+  kSettlements = 1U << 4,  // kCommit, kCancel, kExtend, kRefund
   kResets = 1U << 5,
   kRevisions = 1U << 6,
   kAllDecisions = kAllowedDecisions | kDeniedDecisions,

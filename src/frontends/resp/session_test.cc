@@ -239,13 +239,18 @@ TEST_F(SessionTest, ALargeTransactionIsCarriedOutInParts) {
 TEST_F(SessionTest, ServesOnlyWhatItIsToldTo) {
   EXPECT_EQ(Say("WEIR.RESET user u"),
             "-NOPERM this listener does not serve 'weir.reset': 'reset' is not among its `serve`\r\n");
-  const std::pair<std::string_view, ServeSet> commands[] = {
-      {"CL.THROTTLE k 1 1 60", kServeThrottle}, {"THROTTLE k 1 1 60", kServeThrottle},
-      {"WEIR.CHECK user u", kServeCheck},       {"WEIR.PEEK user u", kServePeek},
-      {"WEIR.EXPLAIN user u", kServePeek},      {"WEIR.RESERVE user u", kServeReserve},
-      {"WEIR.COMMIT 1 1", kServeReserve},       {"WEIR.CANCEL 1", kServeReserve},
-      {"WEIR.REFUND user u", kServeRefund},     {"WEIR.FEEDBACK user u latency_ms 1", kServeFeedback},
-      {"WEIR.RESET user u", kServeReset}};
+  const std::pair<std::string_view, ServeSet> commands[] = {{"CL.THROTTLE k 1 1 60", kServeThrottle},
+                                                            {"THROTTLE k 1 1 60", kServeThrottle},
+                                                            {"WEIR.CHECK user u", kServeCheck},
+                                                            {"WEIR.PEEK user u", kServePeek},
+                                                            {"WEIR.EXPLAIN user u", kServePeek},
+                                                            {"WEIR.RESERVE user u", kServeReserve},
+                                                            {"WEIR.COMMIT 1 1", kServeReserve},
+                                                            {"WEIR.CANCEL 1", kServeReserve},
+                                                            {"WEIR.EXTEND 1 1", kServeReserve},
+                                                            {"WEIR.REFUND user u", kServeRefund},
+                                                            {"WEIR.FEEDBACK user u latency_ms 1", kServeFeedback},
+                                                            {"WEIR.RESET user u", kServeReset}};
   for (const auto& [line, bit] : commands) {
     RespOptions options;
     options.serve = kServeAll & ~bit;
