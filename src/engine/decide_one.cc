@@ -81,7 +81,7 @@ bool DecideOne(Core& core, const Ruleset& rules, Nanos now, const HashedSubject&
     return true;
   }
   Arena arena;
-  Resolved resolved(rules, call, now, arena);
+  Resolved resolved(rules, call, core.WallAt(now), arena);
   ResolveCall(rules, call, resolved);
   if (!ArePlain(rules, call, resolved.resolution, now)) return false;
   const bool asks = BeginDecision(core, rules, call, resolved);

@@ -63,7 +63,14 @@ struct Item {
   std::uint64_t cost = 1;
   std::uint64_t token = 0;  // concurrency
   bool shadow = false;
+  // kRefund: the charge that is settled (algorithms::Ask::charge), by the store's clock: Plan::decided_at.
+  const algorithms::PastCharge* charge = nullptr;
 };
+
+// What an item asks of its state.
+inline algorithms::Ask AskOf(const Item& item, Op op, Nanos now) {
+  return {.op = op, .cost = item.cost, .now = now, .token = item.token, .charge = item.charge};
+}
 
 enum class PlanStatus : std::uint8_t {
   kOk,
@@ -87,6 +94,9 @@ struct Plan {
   bool admitted = false;  // kCheck, kPeek: every enforced item allowed
   // kPeek only: nullptr, or one for each item, written by the store. Meaningless with kUnavailable.
   StateCopy* copies = nullptr;
+  // Written by a store that goes by another clock than its caller's: `now` by that one, at which a refund finds what
+  // this plan charges. 0: by the caller's.
+  Nanos decided_at = 0;
 };
 
 // Told once when a batch that did not complete inline has completed, on the store's own thread.

@@ -227,7 +227,7 @@ class StoreSink final : public Sink {
     ListShard& shard = lists.ShardOf(state.key);
     const std::lock_guard lock(shard.mutex());
     ListState* present = shard.Find(state.key, state.kind);
-    if (present != nullptr && present->expires >= state.expires) return Count(report_.lists);
+    if (present != nullptr && !SaysMore(state, *present)) return Count(report_.lists);
     if (present != nullptr) shard.Erase(present, lists.budget());
     if (!lists.budget().HasRoomForState()) return Count(report_.dropped);
     shard.Insert(std::move(state), lists.budget());
@@ -236,6 +236,11 @@ class StoreSink final : public Sink {
 
  private:
   static void Count(std::uint64_t& counter) { ++counter; }
+  // The one that is live for longer; of equals the one that counts more, as a window written twice differs in that.
+  static bool SaysMore(const ListState& a, const ListState& b) {
+    if (a.expires != b.expires) return a.expires > b.expires;
+    return algorithms::CountIn(a.kind, a.words) > algorithms::CountIn(b.kind, b.words);
+  }
 
   MemoryStore& store_;
   const Nanos now_;

@@ -1,6 +1,7 @@
 -- One plan, all at once. KEYS: for each item its state, and after it the former state that it may be carried over from.
 -- ARGV: op, now, margin (prelude.lua), then for each item a word of four characters and the words of its algorithm.
 --   1 letter of the algorithm   2 shadow: 0 1   3 former state: 0 none, 1 given   4 how the cost stands to the limit
+-- A refund has more words here: 0, or 1 and which charge it settles (p.charge, p.at_s, p.at_n, p.at_index).
 -- With a former state there follow the letter of its algorithm and whether the two limits are alike (0 1), the words of
 -- parse and parse_source for its limit, and those of parse_target.
 -- Answers {admitted, told...}: for each item 'a' or 'd' (its own verdict) and what `answer` or `encode` says.
@@ -38,6 +39,11 @@ while position < #ARGV do
   local algorithm, slot = algorithm_of(sub(head, 1, 1)), next_slot()
   local item = {algorithm = algorithm, slot = slot, shadow = shadow == YES, p = algorithm.parse(fit), former = false,
                 alike = false, allowed = false}
+  -- The charge that is settled, if one is named: its instant, and the sub-window that counted it.
+  if op == 'refund' and word() == '1' then
+    local p = item.p
+    p.charge, p.at_s, p.at_n, p.at_index = true, number(), number(), number()
+  end
   if former == YES then
     local kind = word()
     item.former_slot, item.former, item.alike = next_slot(), algorithm_of(sub(kind, 1, 1)), byte(kind, 2) == YES
