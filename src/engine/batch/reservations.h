@@ -31,6 +31,7 @@ struct Charge {
   std::string subject;
   algorithms::PastCharge charged;  // how much, and when by the store's clock: so the store finds it again
   Nanos since = 0;                 // when, by the engine's clock
+  CountedUnit::Kind counts = CountedUnit::Kind::kCost;
   // What the reservation had charged this counter before; and whether nothing came after this.
   std::uint64_t before = 0;
   bool last = true;
