@@ -3,6 +3,8 @@
 --   1 letter of the algorithm   2 shadow: 0 1   3 former state: 0 none, 1 given   4 how the cost stands to the limit
 -- With a former state there follow the letter of its algorithm and whether the two limits are alike (0 1), the words of
 -- parse and parse_source for its limit, and those of parse_target.
+-- take (algorithms/take.h): the words of an item are those of a cost of 1; behind them stand what is asked for and the
+-- words of parse_source. What is told begins with how much was granted.
 -- Answers {admitted, told...}: for each item 'a' or 'd' (its own verdict) and what `answer` or `encode` says.
 local YES = 49                           -- the byte '1'
 
@@ -37,7 +39,11 @@ while position < #ARGV do
   local _, shadow, former, fit = byte(head, 1, 4)
   local algorithm, slot = algorithm_of(sub(head, 1, 1)), next_slot()
   local item = {algorithm = algorithm, slot = slot, shadow = shadow == YES, p = algorithm.parse(fit), former = false,
-                alike = false, allowed = false}
+                alike = false, allowed = false, asked = 0}
+  if op == 'take' then
+    item.asked = number()
+    if algorithm.parse_source then algorithm.parse_source(item.p) end
+  end
   if former == YES then
     local kind = word()
     item.former_slot, item.former, item.alike = next_slot(), algorithm_of(sub(kind, 1, 1)), byte(kind, 2) == YES
@@ -83,6 +89,12 @@ local function tell(item, allowed, before, after, retry)
   local algorithm = item.algorithm
   local text = algorithm.answer and algorithm.answer(item.p, after, retry) or algorithm.encode(before)
   return (allowed and 'a' or 'd') .. text
+end
+
+local function granted(item, st)
+  local algorithm, p = item.algorithm, item.p
+  local room = algorithm.room and algorithm.room(p, st) or p.capacity - algorithm.used(p, st)
+  return min(item.asked, max(1, room))
 end
 
 local told = {1}
@@ -132,6 +144,22 @@ if op == 'check' then
         told[i + 1] = tell(item, true, before, before)
       end
     end
+  end
+elseif op == 'take' then
+  for i = 1, count do
+    local item = items[i]
+    local algorithm, p = item.algorithm, item.p
+    local before = state(item.slot, algorithm)
+    local allowed, after, retry = algorithm.check(p, before)
+    local amount, kept_state = 0, before
+    if allowed and item.asked > 0 then
+      amount = granted(item, before)
+      after = (algorithm.grant or algorithm.add)(p, before, amount)
+      kept_state = after
+    end
+    item.slot.st = kept(item, kept_state)
+    local text = tell(item, allowed, before, after, retry)
+    told[i + 1] = format('%s%d %s', sub(text, 1, 1), amount, sub(text, 2))
   end
 else
   for i = 1, count do
