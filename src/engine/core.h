@@ -1,6 +1,7 @@
 // What all batches of one engine share.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <utility>
@@ -17,12 +18,13 @@ namespace weir::engine {
 
 struct Core {
   Core(const Clock& the_clock, Observer* the_observer, std::uint64_t secret, std::unique_ptr<storage::Store> local,
-       std::unique_ptr<storage::Store> the_store)
+       std::unique_ptr<storage::Store> the_store, std::size_t most_reservations)
       : clock(the_clock),
         observer(the_observer),
         subject_secret(secret),
+        reservations(most_reservations),
         failure(std::move(local), the_store->Name()),
-        store_is_inline(the_store->CompletesInline()),
+        store_tries_inline(the_store->TriesInline()),
         store(std::move(the_store)) {}
 
   const Clock& clock;
@@ -32,7 +34,7 @@ struct Core {
   Reservations reservations;
   UnknownDomains unknown_domains;
   FailurePolicy failure;
-  const bool store_is_inline;
+  const bool store_tries_inline;  // Store::TriesInline()
   std::unique_ptr<storage::Store> store;
 };
 

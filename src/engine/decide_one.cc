@@ -45,12 +45,15 @@ bool DecideOne(Core& core, const Ruleset& rules, Nanos now, const HashedSubject&
   Resolved resolved(rules, call, now, arena);
   ResolveCall(rules, call, resolved);
   if (!ArePlain(rules, call, resolved.resolution, now)) return false;
+  // Beginning counts such a call, which must not happen twice.
+  if (resolved.resolution.unknown_domain && !core.store->CompletesInline()) return false;
   const bool asks = BeginDecision(core, rules, call, resolved);
 
   InlineArray<Item> items;
   InlineArray<ItemContext> contexts;
   InlineArray<Outcome> outcomes;
   std::uint32_t count = 0;
+  std::uint32_t unidentified = 0;
   if (asks) {
     Identify identify(rules.snapshot(), rules.extractors(), call.request, resolved.facts, resolved.resolution.tenant,
                       arena, expected);
@@ -72,7 +75,7 @@ bool DecideOne(Core& core, const Ruleset& rules, Nanos now, const HashedSubject&
         const Asked asked = AskRule(use, call, resolved.resolution, identify);
         for (const std::string_view subject : asked.subjects.all()) add(*asked.limit, subject);
       }
-      if (count == before) core.counters.Add(Tally::kUnidentified);
+      if (count == before) ++unidentified;
     }
   }
   const std::span<const ItemContext> all_contexts(contexts.at(0), count);
@@ -81,13 +84,14 @@ bool DecideOne(Core& core, const Ruleset& rules, Nanos now, const HashedSubject&
               .items = {items.at(0), count},
               .outcomes = {outcomes.at(0), count}};
     DescribeRules(plan.items, all_contexts, core.subject_secret, call.decision);
-    (void)core.store->Apply({&plan, 1}, now, nullptr);
+    if (!core.store->TryApply(plan, now)) return false;
     const bool available = plan.status != PlanStatus::kUnavailable;
     core.failure.Seen(available, now);
     core.failure.Note({&plan, 1}, all_contexts, now);
     const Reason failed = available ? Reason::kOk : core.failure.Decide(plan, all_contexts, now);
     Decide(plan, all_contexts, count, failed, call.decision);
   }
+  for (; unidentified > 0; --unidentified) core.counters.Add(Tally::kUnidentified);
   if (Counts(call)) CountDecision(core.counters, call, all_contexts, true);
   if (core.observer != nullptr) core.observer->OnDecision(call, now);
   return true;

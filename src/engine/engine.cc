@@ -53,8 +53,8 @@ struct Engine::Parts {
   std::unique_ptr<Published<Ruleset>> rules;
 
   Result<std::shared_ptr<const Ruleset>> Compile(const EnterpriseRateLimitConfig& config,
-                                                 const config::Snapshot* previous) const {
-    auto snapshot = config::Snapshot::Compile(config, previous, core->clock.Now(), registered_names);
+                                                 const config::Snapshot* previous, Nanos now) const {
+    auto snapshot = config::Snapshot::Compile(config, previous, now, registered_names);
     if (!snapshot) return std::unexpected(snapshot.error());
     return Ruleset::Create(std::move(*snapshot), registered, core->counters);
   }
@@ -63,8 +63,8 @@ struct Engine::Parts {
 Engine::Engine(std::unique_ptr<Parts> parts) : parts_(std::move(parts)) {}
 
 Engine::~Engine() {
-  // The store first: what it still completes reads the rules and the rest of the core.
-  if (parts_ != nullptr) parts_->core->store.reset();
+  // While it is still there: what it completes now asks it again, and reads the rules and the rest of the core.
+  if (parts_ != nullptr) parts_->core->store->Close();
 }
 
 Result<std::unique_ptr<Engine>> Engine::Create(const EnterpriseRateLimitConfig& config,
@@ -72,9 +72,11 @@ Result<std::unique_ptr<Engine>> Engine::Create(const EnterpriseRateLimitConfig& 
   auto parts = std::make_unique<Parts>();
   for (const auto& [name, function] : options.extractors) parts->registered_names.push_back(name);
   parts->registered = std::move(options.extractors);
-  parts->core = std::make_unique<Core>(options.clock != nullptr ? *options.clock : SystemClock(), options.observer,
-                                       RandomId(), std::move(options.local), std::move(store));
-  auto rules = parts->Compile(config, nullptr);
+  parts->core =
+      std::make_unique<Core>(options.clock != nullptr ? *options.clock : SystemClock(), options.observer, RandomId(),
+                             std::move(options.local), std::move(store), options.most_reservations);
+  const Nanos since = options.since != 0 ? options.since : parts->core->clock.Now();
+  auto rules = parts->Compile(config, options.follows.get(), since);
   if (!rules) return std::unexpected(rules.error());
   parts->rules = std::make_unique<Published<Ruleset>>(std::move(*rules));
   return std::unique_ptr<Engine>(new Engine(std::move(parts)));
@@ -175,12 +177,17 @@ void Engine::Run(std::span<Call> calls, const HashedSubject& expected) {
 }
 
 Result<> Engine::Apply(const EnterpriseRateLimitConfig& config) {
+  // A change waits until no decision reads the configuration any more: one of this very thread would never end.
+  if (parts_->rules->HeldHere()) {
+    return Fail(ErrorCode::kFailedPrecondition,
+                "a configuration cannot be applied from within a decision (an extractor, an observer)");
+  }
   const std::lock_guard lock(parts_->applying);
   const auto previous = snapshot();
   if (!(previous->document().storage.kind == config.storage.kind)) {
     return Fail(ErrorCode::kFailedPrecondition, "storage: a change of the store needs a restart");
   }
-  auto next = parts_->Compile(config, previous.get());
+  auto next = parts_->Compile(config, previous.get(), parts_->core->clock.Now());
   if (!next) return std::unexpected(next.error());
   parts_->rules->Publish(std::move(*next));
   return {};
