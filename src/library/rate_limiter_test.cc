@@ -12,10 +12,12 @@
 #include <iterator>
 #include <memory>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "base/manual_clock.h"
 #include "engine/engine.h"
+#include "storage/redis/fake_server.h"
 #include "storage/store.h"
 #include "weir/weir.h"
 
@@ -321,6 +323,30 @@ TEST_F(RateLimiterTest, ARedisThatIsNotThereIsDecidedLocally) {
   const Decision decision = limiter_->Check({.peer_ip = "192.0.2.1"});
   EXPECT_EQ(decision.reason, Reason::kStoreLocal);
   EXPECT_EQ(limiter_->engine().store().GetHealth(), storage::Health::kDown);
+}
+
+// The server never answers, so a second round would only be asked after the first had timed out, and not at all then.
+TEST_F(RateLimiterTest, ABatchOverRedisIsOneRoundTrip) {
+  using storage::redis::FakeServer;
+  FakeServer server([](const storage::redis::Words& words) -> FakeServer::Answer {
+    if (words[0] == "EVALSHA" || words[0] == "EVAL") return {};
+    if (words[0] == "TIME") return {"*2\r\n$10\r\n1800000000\r\n$1\r\n0\r\n"};
+    return {"+OK\r\n"};
+  });
+  EnterpriseRateLimitConfig config = Limits(4);
+  RedisStorage redis;
+  redis.url = server.url();
+  redis.connection_timeout_ms = 20'000;
+  redis.command_timeout_ms = 300;
+  config.storage.kind = redis;
+  Start(config);
+  while (limiter_->engine().store().GetHealth() == storage::Health::kDown) std::this_thread::yield();
+  std::vector<Request> requests(300);
+  for (Request& request : requests) request.peer_ip = "192.0.2.1";
+  std::vector<Decision> decisions(requests.size());
+  limiter_->CheckBatch(requests, decisions);
+  EXPECT_EQ(server.Received("EVALSHA").size(), requests.size());
+  for (const Decision& decision : decisions) EXPECT_EQ(decision.reason, Reason::kStoreLocal);
 }
 
 TEST_F(RateLimiterTest, RedisClusterIsRefusedByName) {
