@@ -181,7 +181,7 @@ Ref<AnalyticsConfig> AnalyticsType() {
       .With(
           "event_logging", &AnalyticsConfig::event_logging, Bool(),
           "Log each denial at level info: the rule, the reason and who asked. At most 100 lines a second; what is left "
-          "out is counted and logged too. Without the commands that bring their own limit (CL.THROTTLE, THROTTLE).")
+          "out is counted and logged too.")
       .With("insights_retention_days", &AnalyticsConfig::insights_retention_days, Count32({1, 3650}),
             "Days that insights are kept. No effect in this version, which keeps none.");
   return record;
