@@ -31,8 +31,8 @@ class FailurePolicy {
   FailurePolicy(std::unique_ptr<storage::Store> local, std::string_view store_name)
       : local_(std::move(local)), store_name_(store_name) {}
 
-  // Answers a kCheck, kPeek or kCharge plan, or a throttle's kRefund, that came back kUnavailable: fills in outcomes and `admitted`. The reason
-  // is one of kStoreLocal, kStoreAllowed, kStoreDenied.
+  // Answers a kCheck, kPeek or kCharge plan, or a throttle's kRefund, that came back kUnavailable: fills in outcomes
+  // and `admitted`. The reason is one of kStoreLocal, kStoreAllowed, kStoreDenied.
   Reason Decide(storage::Plan& plan, std::span<const ItemContext> contexts, Nanos now);
 
   // The same for changes (kCharge, kRefund, kReset): carried out on local states. True: that is all there is to change

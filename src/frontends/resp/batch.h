@@ -88,7 +88,7 @@ class Batch final : public storage::Completion, public std::enable_shared_from_t
   // Reused: so many of them are in use.
   std::vector<engine::Call> calls_;
   std::size_t call_count_ = 0;
-  std::vector<Pairs> pairs_;                // beside the calls
+  std::vector<Pairs> pairs_;              // beside the calls
   std::deque<algorithms::Limit> limits_;  // of throttles; they stay where they are. Reused: so many are in use
   std::size_t limit_count_ = 0;
   std::size_t weight_ = 0;  // of all calls

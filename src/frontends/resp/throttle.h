@@ -17,8 +17,8 @@ enum class ThrottleForm : std::uint8_t {
 
 // What a command asks, but for its key, which is its first argument.
 struct ThrottleAsk {
-  const algorithms::Limit* limit = nullptr;  // until the next Read
-  bool same_limit = false;                   // as the command before had
+  const algorithms::Limit* limit = nullptr;          // until the next Read
+  bool same_limit = false;                           // as the command before had
   engine::CallKind kind = engine::CallKind::kCheck;  // or kRefund
   std::uint64_t cost = 1;
   std::int64_t reported_limit = 0;
