@@ -18,12 +18,12 @@ namespace {
 using prometheus::ClientMetric;
 using prometheus::MetricFamily;
 using prometheus::MetricType;
-using Labels = std::vector<std::pair<std::string, std::string>>;
+using LabelTexts = std::vector<std::pair<std::string, std::string>>;
 
 // Collects families in the order in which they are first named.
 class Page final : public MetricSink {
  public:
-  void Add(MetricType type, const std::string& name, const std::string& help, double value, const Labels& labels = {}) {
+  void Add(MetricType type, const std::string& name, const std::string& help, double value, const LabelTexts& labels = {}) {
     const auto [known, is_new] = index_.try_emplace(name, families_.size());
     if (is_new) families_.push_back({name, help, type, {}});
     ClientMetric metric;
@@ -31,10 +31,10 @@ class Page final : public MetricSink {
     (type == MetricType::Counter ? metric.counter.value : metric.gauge.value) = value;
     families_[known->second].metric.push_back(std::move(metric));
   }
-  void Counter(const std::string& name, const std::string& help, std::uint64_t value, const Labels& labels = {}) {
+  void Counter(const std::string& name, const std::string& help, std::uint64_t value, const LabelTexts& labels = {}) {
     Add(MetricType::Counter, name, help, static_cast<double>(value), labels);
   }
-  void Gauge(const std::string& name, const std::string& help, double value, const Labels& labels = {}) {
+  void Gauge(const std::string& name, const std::string& help, double value, const LabelTexts& labels = {}) {
     Add(MetricType::Gauge, name, help, value, labels);
   }
   std::string Text() const { return prometheus::TextSerializer().Serialize(families_); }
@@ -42,7 +42,7 @@ class Page final : public MetricSink {
  private:
   void AddMetric(Kind kind, std::string_view name, std::string_view help, double value,
                  std::span<const MetricLabel> labels) override {
-    Labels texts;
+    LabelTexts texts;
     for (const MetricLabel& label : labels) texts.emplace_back(label.name, label.value);
     Add(kind == Kind::kCounter ? MetricType::Counter : MetricType::Gauge, std::string(name), std::string(help), value,
         texts);
@@ -62,7 +62,7 @@ void AddDecisions(Page& page, const engine::Engine::Counts& counts) {
   page.Counter(name, help, counts.banned, {{"result", "banned"}});
   const std::string rules = "weir_rule_decisions_total", rules_help = "What each rule answered.";
   for (const auto& rule : counts.rules) {
-    Labels labels = {{"rule", std::string(rule.rule)}, {"level", std::string(ToString(rule.level))}};
+    LabelTexts labels = {{"rule", std::string(rule.rule)}, {"level", std::string(ToString(rule.level))}};
     if (!rule.detail.empty()) labels.emplace_back("detail", rule.detail);
     labels.emplace_back("answer", "allowed");
     page.Counter(rules, rules_help, rule.allowed, labels);
