@@ -187,6 +187,23 @@ Ref<AnalyticsConfig> AnalyticsType() {
   return record;
 }
 
+Ref<ForwardAuthConfig> ForwardAuthType() {
+  const auto name = [] { return Text({"^([!#$%&'*+.^_`|~0-9A-Za-z-]{1,256})?$", "the name of a header", "header"}); };
+  auto headers = std::make_shared<Record<IdentityHeaders>>(
+      "identity_headers",
+      "The request headers by which `/v1/auth` learns who a visitor is. None is believed that is not named here: the "
+      "proxy must overwrite or remove each of them, or visitors name themselves.");
+  headers->With("user", &IdentityHeaders::user, name(), "Names the user.", "none")
+      .With("tenant", &IdentityHeaders::tenant, name(), "Names the tenant.", "none")
+      .With("tier", &IdentityHeaders::tier, name(), "Names the tier.", "none")
+      .With("api_key", &IdentityHeaders::api_key, name(), "Holds the API key; of `Authorization` its bearer token.",
+            "none")
+      .With("country", &IdentityHeaders::country, name(), "Holds the country, ISO 3166-1 alpha-2.", "none");
+  auto record = std::make_shared<Record<ForwardAuthConfig>>("forward_auth", "What `/v1/auth` believes of a proxy.");
+  record->With("identity_headers", &ForwardAuthConfig::identity_headers, headers, "Who the visitor is.", "none");
+  return record;
+}
+
 Ref<ServerConfig> ServerType() {
   auto record = std::make_shared<Record<ServerConfig>>("server", "The daemon: listeners and bounds.");
   record->With("http", &ServerConfig::http, ListenerType(), "HTTP API and forward-auth.")
@@ -215,6 +232,7 @@ Ref<ServerConfig> ServerType() {
             "Whether `/readyz` and gRPC's health ask for traffic while the store is down.",
             "`true`, unless a rule or `storage` says `on_store_failure: deny`")
       .With("resp_password", &ServerConfig::resp_password, Opt(Text(AnyText("text"))), "What AUTH must say.", "none")
+      .With("forward_auth", &ServerConfig::forward_auth, ForwardAuthType(), "What `/v1/auth` believes.")
       .With("log_level", &ServerConfig::log_level, Word({"debug", "info", "warn", "error"}),
             "Least level that is logged.")
       .With("log_format", &ServerConfig::log_format, Word({"text", "json"}), "Form of a log line.");

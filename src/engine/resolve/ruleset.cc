@@ -112,7 +112,7 @@ Result<std::shared_ptr<const Ruleset>> Ruleset::Create(std::shared_ptr<const con
   made->instances_ = std::max<std::uint32_t>(1, document.storage.instances);
   made->AddThrottle(document.storage.on_store_failure, counters);
   for (const config::Rule& rule : made->snapshot_->rules()) {
-    if (MostSubjects(rule.identifier) > kMostSubjects) {
+    if (NamedSubjects(rule.identifier) > kMostSubjects) {
       return Fail(ErrorCode::kInvalidArgument,
                   fmt::format("{}.identifier: counts more than {} subjects a request", rule.path, kMostSubjects));
     }
