@@ -60,6 +60,7 @@ constinit const std::array kTable = {
     OnList<adaptive::Apply>(Kind::kAdaptive, "adaptive", adaptive::Used, adaptive::Expires),
     OnList<penalty::Apply>(Kind::kPenalty, "penalty", penalty::Used, penalty::Expires),
     OnWord<aligned_window::Apply>(Kind::kAlignedWindow, "fixed_window", aligned_window::Used, aligned_window::Expires),
+    OnWord<aligned_window::Apply>(Kind::kAnchoredWindow, "sliding_window", aligned_window::Used, aligned_window::Expires),
 };
 // clang-format on
 
@@ -108,6 +109,8 @@ bool CarriesOver(const Limit& from, const Limit& to) {
     case Kind::kSlidingWindow:
       return sliding_window::IsAnchored(from) == sliding_window::IsAnchored(to) &&
              (sliding_window::IsAnchored(from) || from.precision == to.precision);
+    case Kind::kAnchoredWindow:
+      return from.window == to.window && aligned_window::Grid(from) == aligned_window::Grid(to);
     case Kind::kFixedWindow:
     case Kind::kAlignedWindow:
       if (from.calendar != to.calendar || from.calendar == Calendar::kNone) return from.calendar == to.calendar;

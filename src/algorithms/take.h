@@ -37,7 +37,7 @@ Outcome Take(const Apply& apply, const Limit& limit, const Ask& ask, State& stat
   }
   const Outcome room = with(Op::kPeek, 0);
   std::uint64_t remaining = room.remaining;
-  if (limit.kind == Kind::kAlignedWindow) {
+  if (IsWordWindow(limit.kind)) {
     const std::uint64_t most = aligned_window::MostCount(limit);
     remaining = std::min(remaining, most - std::min(most, room.used));
   }
