@@ -5,6 +5,7 @@
 // what reading the clock takes.
 //
 //   weir_bench_engine 1000,1000000 5
+//   weir_bench_engine changes              what a change of the configuration costs (change_cost.h)
 #include <absl/container/flat_hash_map.h>
 #include <fmt/format.h>
 #include <malloc.h>
@@ -28,6 +29,7 @@
 
 #include "algorithms/token_bucket.h"
 #include "base/hash.h"
+#include "change_cost.h"
 #include "storage/memory/memory_store.h"
 #include "weir/config.h"
 #include "weir/rate_limiter.h"
@@ -293,6 +295,10 @@ std::uint64_t AvailableBytes() {
 }  // namespace
 
 int main(int argc, char** argv) {
+  if (argc == 2 && std::string_view(argv[1]) == "changes") {
+    weir::bench::PrintChangeCost();
+    return 0;
+  }
   if (argc != 3) {
     std::fprintf(stderr, "usage: %s SUBJECTS[,SUBJECTS...] ROUNDS\n", argv[0]);
     return 2;

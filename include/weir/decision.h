@@ -48,14 +48,15 @@ struct HeaderPlan {
   bool basic_body : 1 = false;  // the denial's body in the basic limiter's form
 };
 
-// A rule's part in a decision. `rule` and `policy` are interned: they live as long as the process.
+// A rule's part in a decision. `rule` and `policy` can be read while the rule is in force and for a minute after; what
+// remembers them for longer copies them.
 struct RuleOutcome {
   std::string_view rule;    // stable path: "endpoints./login"
   std::string_view policy;  // the rule's name for headers
   Level level = Level::kGlobal;
   bool shadow = false;
   bool quota = false;            // a domain's rule in quota mode: it tells, but never denies; `shadow` is set too
-  std::uint32_t rule_index = 0;  // into the snapshot; metrics count by it
+  std::uint32_t rule_index = 0;  // names the counter of the rule, or of the rules that it is counted with
   HeaderPlan headers;
   std::uint64_t window_seconds = 0;  // rounded up; for headers (`w`); 0 = none
   std::uint64_t subject_hash = 0;    // names the subject without telling it (headers' `pk`)

@@ -86,7 +86,9 @@ EventLog::Slot* EventLog::Take(std::uint64_t& ticket) noexcept {
   }
 }
 
-void EventLog::OnDecision(const engine::Call& call, Nanos now) noexcept {
+void EventLog::OnDecision(const engine::DecisionEvent& event) noexcept {
+  const engine::Call& call = event.call;
+  const Nanos now = event.now;
   if (!enabled_.load(std::memory_order_relaxed) || !IsEvent(call)) return;
   std::uint64_t ticket = 0;
   Slot* const slot = Admit(now) ? Take(ticket) : nullptr;

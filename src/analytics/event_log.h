@@ -37,7 +37,7 @@ struct Denial {
   Nanos at = 0;
   Reason reason = Reason::kOverLimit;
   Level level = Level::kGlobal;    // of `rule`
-  std::string_view rule;           // interned; empty: no rule denied (a block, an unknown domain)
+  std::string_view rule;           // readable for Name::kLinger; empty: no rule denied (a block, an unknown domain)
   std::uint64_t subject_hash = 0;  // whom it counted, without telling
   std::uint64_t limit = 0;         // of `rule`
   std::uint64_t cost = 0;
@@ -63,7 +63,8 @@ class EventLog final : public engine::Observer {
   // Off at first.
   void Enable(bool enabled);
   // Only kCheck, kReserve and kCharge with a cost are events: a peek denies nobody.
-  void OnDecision(const engine::Call& call, Nanos now) noexcept override;
+  std::uint32_t interest() const noexcept override { return engine::kDeniedDecisions; }
+  void OnDecision(const engine::DecisionEvent& event) noexcept override;
   // Writes what waits, on the calling thread. Happens by itself ten times a second while enabled.
   void Flush();
 

@@ -26,7 +26,7 @@ class EventLogTest : public engine::EngineTest {
 
   void Begin(std::string_view yaml = kYaml) {
     Setup setup;
-    setup.options.observer = &log_;
+    setup.options.observers = {&log_};
     Start(yaml, std::move(setup));
   }
 
@@ -125,7 +125,7 @@ TEST_F(EventLogTest, EveryDenialOfManyThreadsIsToldOrCounted) {
     for (int i = 0; i < kThreads; ++i) {
       threads.emplace_back([&, i] {
         // By a time of its own, so that many are admitted and the queue is often full.
-        for (int k = 0; k < kEach; ++k) log_.OnDecision(denied, (i + k) * kSecond);
+        for (int k = 0; k < kEach; ++k) log_.OnDecision({.call = denied, .now = (i + k) * kSecond});
       });
     }
   }
@@ -146,7 +146,7 @@ TEST(EventLogDefault, WritesALineThatNobodyCanForge) {
     denied.request.path = "/a\ndenied rule=x";
     denied.decision.allowed = false;
     denied.decision.reason = Reason::kBlocked;
-    log.OnDecision(denied, kSecond);
+    log.OnDecision({.call = denied, .now = kSecond});
   }
   const std::string written = testing::internal::GetCapturedStderr();
   EXPECT_NE(written.find(" denied reason=blocked "), std::string::npos) << written;

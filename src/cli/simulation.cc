@@ -59,7 +59,7 @@ class Timeline {
 struct ClientCount {
   std::uint64_t requests = 0, denied = 0;
   Nanos first_denied = 0, last_denied = 0;
-  std::string_view rule;  // interned
+  std::string rule;
 };
 
 class Replay {

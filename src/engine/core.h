@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <utility>
 
 #include "base/clock.h"
@@ -12,15 +13,16 @@
 #include "engine/counters/unknown_domains.h"
 #include "engine/decide/failure_policy.h"
 #include "engine/engine.h"
+#include "engine/observer.h"
 #include "storage/store.h"
 
 namespace weir::engine {
 
 struct Core {
-  Core(const Clock& the_clock, Observer* the_observer, std::uint64_t secret, std::unique_ptr<storage::Store> local,
-       std::unique_ptr<storage::Store> the_store, std::size_t most_reservations)
+  Core(const Clock& the_clock, std::span<Observer* const> the_observers, std::uint64_t secret,
+       std::unique_ptr<storage::Store> local, std::unique_ptr<storage::Store> the_store, std::size_t most_reservations)
       : clock(the_clock),
-        observer(the_observer),
+        observers(the_observers),
         subject_secret(secret),
         reservations(most_reservations),
         failure(std::move(local), the_store->Name()),
@@ -28,7 +30,7 @@ struct Core {
         store(std::move(the_store)) {}
 
   const Clock& clock;
-  Observer* const observer;
+  const Observers observers;
   const std::uint64_t subject_secret;
   Counters counters;
   Reservations reservations;

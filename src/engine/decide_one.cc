@@ -50,9 +50,16 @@ bool AskStore(Core& core, Nanos now, Plan& plan, std::span<const ItemContext> co
   return true;
 }
 
-void Tell(Core& core, Nanos now, std::span<const ItemContext> contexts, const Call& call) {
-  if (Counts(call)) CountDecision(core.counters, call, contexts, true);
-  if (core.observer != nullptr) core.observer->OnDecision(call, now);
+void Tell(Core& core, const Ruleset& rules, Nanos now, std::span<const ItemContext> contexts, const Resolved* resolved,
+          const Call& call) {
+  if (Counts(call)) CountDecision(core.counters, rules, call, contexts, true);
+  if (core.observers.any()) [[unlikely]] {
+    const bool asked = resolved != nullptr;
+    core.observers.Tell(InterestOf(call), {.call = call,
+                                           .facts = asked ? &resolved->facts : nullptr,
+                                           .resolution = asked ? &resolved->resolution : nullptr,
+                                           .now = now});
+  }
 }
 
 Op OpOf(const Call& call) { return call.kind == CallKind::kPeek ? Op::kPeek : Op::kCheck; }
@@ -65,7 +72,7 @@ bool DecideThrottle(Core& core, const Ruleset& rules, Nanos now, Call& call) {
   ClearDecision(call.decision);
   call.status = {};
   if (!AskStore(core, now, plan, {&context, 1}, call)) return false;
-  Tell(core, now, {&context, 1}, call);
+  Tell(core, rules, now, {&context, 1}, nullptr, call);
   return true;
 }
 
@@ -116,7 +123,7 @@ bool DecideOne(Core& core, const Ruleset& rules, Nanos now, const HashedSubject&
     if (!AskStore(core, now, plan, all_contexts, call)) return false;
   }
   for (; unidentified > 0; --unidentified) core.counters.Add(Tally::kUnidentified);
-  Tell(core, now, all_contexts, call);
+  Tell(core, rules, now, all_contexts, &resolved, call);
   return true;
 }
 

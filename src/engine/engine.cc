@@ -51,12 +51,40 @@ struct Engine::Parts {
   std::unique_ptr<Core> core;
   std::unique_ptr<Published<Ruleset>> rules;
 
-  Result<std::shared_ptr<const Ruleset>> Compile(const EnterpriseRateLimitConfig& config,
-                                                 const config::Snapshot* previous, Nanos now) const {
-    auto snapshot = config::Snapshot::Compile(config, previous, now, registered_names);
-    if (!snapshot) return std::unexpected(snapshot.error());
-    return Ruleset::Create(std::move(*snapshot), registered, core->counters);
+  const FactSource* facts = nullptr;
+
+  Result<std::shared_ptr<Ruleset>> Make(const config::Revision& revision,
+                                        std::shared_ptr<const config::Snapshot> snapshot, const Ruleset* previous) {
+    auto made = Ruleset::Create(std::move(snapshot), registered, core->counters, previous, facts);
+    if (made) (*made)->SetRevision(std::make_shared<const config::Revision>(revision));
+    return made;
   }
+  Result<std::shared_ptr<Ruleset>> Compile(const config::Revision& revision, EnterpriseRateLimitConfig config,
+                                           const Ruleset* previous) {
+    return CompileAfter(revision, std::move(config), previous == nullptr ? nullptr : &previous->snapshot(),
+                        core->clock.Now(), previous);
+  }
+  // `follows`: what the rules follow, of `previous` or of an earlier process.
+  Result<std::shared_ptr<Ruleset>> CompileAfter(const config::Revision& revision, EnterpriseRateLimitConfig config,
+                                                const config::Snapshot* follows, Nanos now, const Ruleset* previous) {
+    auto snapshot = config::Snapshot::Compile(std::move(config), follows, now, registered_names);
+    if (!snapshot) return std::unexpected(snapshot.error());
+    return Make(revision, std::move(*snapshot), previous);
+  }
+  // A change waits until no decision reads the configuration any more: one of this very thread would never end.
+  Result<> CheckOutside() const {
+    if (!rules->HeldHere()) return {};
+    return Fail(ErrorCode::kFailedPrecondition,
+                "a configuration cannot be applied from within a decision (an extractor, an observer)");
+  }
+  std::shared_ptr<const Ruleset> Current() const { return rules->Read().Hold(); }
+  // What is in force, once more, to be published with another candidate.
+  std::shared_ptr<Ruleset> Again() const { return std::make_shared<Ruleset>(*Current()); }
+  void Publish(const std::shared_ptr<const Ruleset>& next) {
+    core->failure.SetInstances(next->instances());
+    rules->Publish(next);
+  }
+  void TellRevision(const Ruleset& in_force) const { core->observers.Tell(*in_force.revision(), in_force.snapshot()); }
 };
 
 Engine::Engine(std::unique_ptr<Parts> parts) : parts_(std::move(parts)) {}
@@ -68,15 +96,20 @@ Engine::~Engine() {
 
 Result<std::unique_ptr<Engine>> Engine::Create(const EnterpriseRateLimitConfig& config,
                                                std::unique_ptr<storage::Store> store, EngineOptions options) {
+  if (options.observers.size() > Observers::kMost) {
+    return Fail(ErrorCode::kInvalidArgument, "there are more observers than the engine has room for");
+  }
   auto parts = std::make_unique<Parts>();
   for (const auto& [name, function] : options.extractors) parts->registered_names.push_back(name);
   parts->registered = std::move(options.extractors);
   parts->core =
-      std::make_unique<Core>(options.clock != nullptr ? *options.clock : SystemClock(), options.observer, RandomId(),
+      std::make_unique<Core>(options.clock != nullptr ? *options.clock : SystemClock(), options.observers, RandomId(),
                              std::move(options.local), std::move(store), options.most_reservations);
+  parts->facts = options.facts;
   const Nanos since = options.since != 0 ? options.since : parts->core->clock.Now();
-  auto rules = parts->Compile(config, options.follows.get(), since);
+  auto rules = parts->CompileAfter({}, config, options.follows.get(), since, nullptr);
   if (!rules) return std::unexpected(rules.error());
+  parts->core->failure.SetInstances((*rules)->instances());
   parts->rules = std::make_unique<Published<Ruleset>>(std::move(*rules));
   return std::unique_ptr<Engine>(new Engine(std::move(parts)));
 }
@@ -106,15 +139,16 @@ bool Engine::Submit(std::span<Call> calls, storage::Completion* done, const Hash
   const Nanos now = core.clock.Now();
   if (core.reservations.AnyEnded(now)) [[unlikely]]
     CancelEnded(now);
-  if (one && DecideOne(core, *rules, now, expected, calls[0])) return true;
+  if (one && DecideOne(core, rules->For(calls[0].request), now, expected, calls[0])) return true;
   return SubmitAt(now, calls, done);
 }
 
 bool Engine::SubmitAt(Nanos now, std::span<Call> calls, storage::Completion* done) {
   Core& core = *parts_->core;
   const auto rules = parts_->rules->Read();
-  Batch::Trip trip{.core = core, .rules = rules, .now = now, .done = done};
+  Batch::Trip trip{.core = core, .rules = rules, .chosen = &*rules, .now = now, .done = done};
   while (!calls.empty()) {
+    trip.chosen = &rules->For(calls.front().request);
     Batch* const batch = Batch::Take(trip);
     const std::size_t most = calls.front().throttle ? Batch::kMostThrottles : Batch::kMostCalls;
     std::size_t asked = 0;
@@ -127,7 +161,7 @@ bool Engine::SubmitAt(Nanos now, std::span<Call> calls, storage::Completion* don
       }
       asked += joined;
       calls = calls.subspan(joined);
-    } while (asked < most && !calls.empty());
+    } while (asked < most && !calls.empty() && &rules->For(calls.front().request) == trip.chosen);
     if (batch->Go()) Batch::GiveBack(batch);
   }
   return trip.group == nullptr || trip.group->Leave();
@@ -159,22 +193,93 @@ void Engine::Run(std::span<Call> calls, const HashedSubject& expected) {
   if (!Submit(calls, &wait, expected)) wait.Await();
 }
 
-Result<> Engine::Apply(const EnterpriseRateLimitConfig& config) {
-  // A change waits until no decision reads the configuration any more: one of this very thread would never end.
-  if (parts_->rules->HeldHere()) {
-    return Fail(ErrorCode::kFailedPrecondition,
-                "a configuration cannot be applied from within a decision (an extractor, an observer)");
-  }
+namespace {
+
+Result<> CheckSameStore(const Ruleset& in_force, const EnterpriseRateLimitConfig& next) {
+  if (in_force.snapshot().document().storage.kind == next.storage.kind) return {};
+  return Fail(ErrorCode::kFailedPrecondition, "storage: a change of the store needs a restart");
+}
+
+}  // namespace
+
+Result<> Engine::Apply(const config::Revision& revision, EnterpriseRateLimitConfig policy) {
+  if (auto outside = parts_->CheckOutside(); !outside) return outside;
   const std::lock_guard lock(parts_->applying);
-  const auto previous = snapshot();
-  if (!(previous->document().storage.kind == config.storage.kind)) {
-    return Fail(ErrorCode::kFailedPrecondition, "storage: a change of the store needs a restart");
-  }
-  auto next = parts_->Compile(config, previous.get(), parts_->core->clock.Now());
+  const auto current = parts_->Current();
+  if (auto same = CheckSameStore(*current, policy); !same) return same;
+  auto next = parts_->Compile(revision, std::move(policy), current.get());
   if (!next) return std::unexpected(next.error());
-  parts_->rules->Publish(std::move(*next));
+  parts_->Publish(*next);
+  parts_->TellRevision(**next);
   return {};
 }
+
+Result<> Engine::ApplyEntities(const config::Revision& revision, std::span<const config::EntityChange> changes) {
+  if (auto outside = parts_->CheckOutside(); !outside) return outside;
+  const std::lock_guard lock(parts_->applying);
+  const auto current = parts_->Current();
+  const Nanos now = parts_->core->clock.Now();
+  const auto changed = [&](const Ruleset& rules) -> Result<std::shared_ptr<Ruleset>> {
+    auto snapshot = rules.snapshot().With(changes, now, parts_->registered_names);
+    if (!snapshot) return std::unexpected(snapshot.error());
+    return parts_->Make(revision, std::move(*snapshot), &rules);
+  };
+  auto next = changed(*current);
+  if (!next) return std::unexpected(next.error());
+  if (const auto& candidate = current->candidate(); candidate != nullptr) {
+    auto next_candidate = changed(*candidate->rules);
+    if (!next_candidate) return std::unexpected(next_candidate.error());
+    (*next_candidate)->SetRevision(candidate->rules->revision());
+    (*next)->SetCandidate(std::make_shared<const Ruleset::Candidate>(std::move(*next_candidate), candidate->share));
+  }
+  parts_->Publish(*next);
+  parts_->TellRevision(**next);
+  return {};
+}
+
+Result<> Engine::SetCandidate(const config::Revision& revision, EnterpriseRateLimitConfig policy,
+                              const SubjectShare& share) {
+  if (auto outside = parts_->CheckOutside(); !outside) return outside;
+  const std::lock_guard lock(parts_->applying);
+  const auto next = parts_->Again();
+  if (auto same = CheckSameStore(*next, policy); !same) return same;
+  auto candidate = parts_->Compile(revision, std::move(policy), next.get());
+  if (!candidate) return std::unexpected(candidate.error());
+  next->SetCandidate(std::make_shared<const Ruleset::Candidate>(std::move(*candidate), share));
+  parts_->Publish(next);
+  return {};
+}
+
+Result<> Engine::SetCandidateShare(const SubjectShare& share) {
+  if (auto outside = parts_->CheckOutside(); !outside) return outside;
+  const std::lock_guard lock(parts_->applying);
+  const auto next = parts_->Again();
+  if (next->candidate() == nullptr) return Fail(ErrorCode::kNotFound, "there is no candidate");
+  next->SetCandidate(std::make_shared<const Ruleset::Candidate>(next->candidate()->rules, share));
+  parts_->Publish(next);
+  return {};
+}
+
+Result<> Engine::PromoteCandidate() {
+  if (auto outside = parts_->CheckOutside(); !outside) return outside;
+  const std::lock_guard lock(parts_->applying);
+  const auto current = parts_->Current();
+  if (current->candidate() == nullptr) return Fail(ErrorCode::kNotFound, "there is no candidate");
+  const auto next = current->candidate()->rules;
+  parts_->Publish(next);
+  parts_->TellRevision(*next);
+  return {};
+}
+
+void Engine::DropCandidate() {
+  const std::lock_guard lock(parts_->applying);
+  const auto next = parts_->Again();
+  if (next->candidate() == nullptr) return;
+  next->SetCandidate(nullptr);
+  parts_->Publish(next);
+}
+
+std::shared_ptr<const config::Revision> Engine::revision() const { return parts_->rules->Read()->revision(); }
 
 std::shared_ptr<const config::Snapshot> Engine::snapshot() const { return parts_->rules->Read()->shared_snapshot(); }
 
@@ -204,8 +309,12 @@ Engine::Counts Engine::GetCounts() const {
   counts.script_failures = parts_->rules->Read()->extractors().failures();
   counts.reservations_open = core.reservations.open();
   for (Counters::RuleSum& sum : counters.SumRules()) {
-    counts.rules.push_back({.rule = sum.path,
+    // Most families are never asked.
+    const bool family = sum.level == Level::kUser || sum.level == Level::kTenant;
+    if (family && std::ranges::all_of(sum.counts, [](std::uint64_t count) { return count == 0; })) continue;
+    counts.rules.push_back({.rule = std::move(sum.path),
                             .level = sum.level,
+                            .tier = std::move(sum.tier),
                             .allowed = sum.counts[static_cast<std::size_t>(RuleTally::kAllowed)],
                             .denied = sum.counts[static_cast<std::size_t>(RuleTally::kDenied)],
                             .shadow_denied = sum.counts[static_cast<std::size_t>(RuleTally::kShadowDenied)],

@@ -9,8 +9,12 @@
 #include <string_view>
 #include <vector>
 
+#include "base/assignment.h"
 #include "base/clock.h"
 #include "config/snapshot/snapshot.h"
+#include "config/source/revision.h"
+#include "engine/identify/fact_source.h"
+#include "engine/observer.h"
 #include "storage/store.h"
 #include "weir/decision.h"
 #include "weir/rate_limiter.h"
@@ -68,18 +72,12 @@ struct Call {
   std::uint32_t rules_updated = 0;
 };
 
-// Told of every decision (kCheck, kPeek, kReserve, kCharge), after it was made, on the deciding thread. Must not block
-// or allocate.
-class Observer {
- public:
-  virtual ~Observer() = default;
-  virtual void OnDecision(const Call& call, Nanos now) noexcept = 0;
-};
-
 struct EngineOptions {
   const Clock* clock = nullptr;  // nullptr: the system's
   std::vector<std::pair<std::string, Extractor>> extractors;
-  Observer* observer = nullptr;  // outlives the engine
+  std::vector<Observer*> observers;  // at most Observers::kMost; they outlive the engine
+  // Asked for what the configuration needs to know of requests; outlives the engine. nullptr: nothing is known.
+  const FactSource* facts = nullptr;
   // Decides by this instance's share while `store` does not answer, for rules with on_store_failure local. Must
   // complete inline and be bounded (a small memory store). nullptr: such rules let requests pass then, and say
   // kStoreAllowed.
@@ -111,8 +109,27 @@ class Engine {
   void Run(std::span<Call> calls, const HashedSubject& expected = {});
 
   // Swaps the configuration; readers never wait. An invalid one changes nothing. A change of `storage.kind` is refused
-  // with kFailedPrecondition: it needs a restart. Must not be called by an observer.
-  Result<> Apply(const EnterpriseRateLimitConfig& config);
+  // with kFailedPrecondition: it needs a restart. Must not be called by an observer. A candidate is dropped: it was
+  // made of what was in force. Users and tenants that ApplyEntities brought stay, and hold before those of the document
+  // that have their names.
+  Result<> Apply(const config::Revision& revision, EnterpriseRateLimitConfig policy);
+  Result<> Apply(const EnterpriseRateLimitConfig& config) { return Apply({}, config); }
+  // Changes some users and tenants (Snapshot::With), all of them or none, also in the candidate. Takes as long however
+  // many there are.
+  Result<> ApplyEntities(const config::Revision& revision, std::span<const config::EntityChange> changes);
+  // Of the latest change that is in force.
+  std::shared_ptr<const config::Revision> revision() const;
+
+  // Lets another policy hold for a share of the subjects; the rest go on as before. A subject that moves to it takes
+  // its counts along, and stays as long as the share does not shrink below it. Counts that many subjects share (of a
+  // tenant, of all) are kept apart for the two policies where their limits differ. Replaces an earlier candidate.
+  Result<> SetCandidate(const config::Revision& revision, EnterpriseRateLimitConfig policy, const SubjectShare& share);
+  // The same policy for another share; kNotFound: there is no candidate.
+  Result<> SetCandidateShare(const SubjectShare& share);
+  // Lets it hold for all; kNotFound likewise.
+  Result<> PromoteCandidate();
+  // Nothing happens when there is none.
+  void DropCandidate();
   // The snapshot in force; hold it as briefly as possible.
   std::shared_ptr<const config::Snapshot> snapshot() const;
   // Its version(); cheap enough to ask for each request whether what was made of the document still holds.
@@ -128,8 +145,10 @@ class Engine {
   // Decisions since start, gathered over all threads. Slow: for scrapes. kCheck, kReserve and kCharge with a cost are
   // counted; peeks are not.
   struct RuleCounts {
-    std::string_view rule;
+    // The rule's path. Those of users and tenants are told together, by tier: "users.*.rule".
+    std::string rule;
     Level level = Level::kGlobal;
+    std::string tier = {};  // that these users or tenants name
     std::uint64_t allowed = 0, denied = 0, shadow_denied = 0;
     // Of a rule with detailed metrics: the descriptors counted here (detail.h), "other" when there are too many. What
     // is counted so is not in the rule's entry without a detail.
@@ -151,9 +170,9 @@ class Engine {
   Counts GetCounts() const;
 
  private:
+  struct Parts;
   bool SubmitAt(Nanos now, std::span<Call> calls, storage::Completion* done);
   void CancelEnded(Nanos now);
-  struct Parts;
   explicit Engine(std::unique_ptr<Parts> parts);
   std::unique_ptr<Parts> parts_;
 };

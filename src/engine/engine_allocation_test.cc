@@ -43,9 +43,8 @@ ip_rules:
 class AllocationTest : public EngineTest {
  protected:
   void StartOnMemory(std::string_view yaml) {
-    auto engine =
-        Engine::Create(ParseOrDie(yaml), storage::memory::MemoryStore::Create({}).value(),
-                       {.clock = &clock_, .extractors = {}, .observer = nullptr, .local = nullptr, .follows = nullptr});
+    auto engine = Engine::Create(ParseOrDie(yaml), storage::memory::MemoryStore::Create({}).value(),
+                                 {.clock = &clock_, .extractors = {}, .observers = {}, .local = nullptr, .follows = nullptr});
     ASSERT_TRUE(engine) << engine.error().message;
     engine_ = std::move(*engine);
   }

@@ -101,11 +101,11 @@ TEST_F(FeedbackTest, ASlowUpstreamLowersTheLimitToo) {
 TEST_F(FeedbackTest, IsNoDecisionAndNothingIsCounted) {
   class Told final : public Observer {
    public:
-    void OnDecision(const Call& /*call*/, Nanos /*now*/) noexcept override { ++times; }
+    void OnDecision(const DecisionEvent& /*event*/) noexcept override { ++times; }
     int times = 0;
   } told;
   Setup setup;
-  setup.options.observer = &told;
+  setup.options.observers = {&told};
   Start(kAdaptive, std::move(setup));
   const Call call = Report(kMillisecond, true, {.peer_ip = "192.0.2.1", .cost = 7});
   EXPECT_TRUE(call.status);

@@ -82,7 +82,7 @@ Result<std::unique_ptr<RateLimiter>> RateLimiter::Create(const EnterpriseRateLim
   auto engine = engine::Engine::Create(config, std::move(stores->main),
                                        {.clock = options.clock,
                                         .extractors = std::move(options.extractors),
-                                        .observer = &parts->events,
+                                        .observers = {&parts->events},
                                         .local = std::move(stores->local),
                                         .follows = std::move(follows),
                                         .since = since});
@@ -92,7 +92,7 @@ Result<std::unique_ptr<RateLimiter>> RateLimiter::Create(const EnterpriseRateLim
   auto persistence = Persist(config.storage, stores->memory, parts->engine->clock());
   if (!persistence) return std::unexpected(std::move(persistence).error());
   parts->persistence = std::move(*persistence);
-  if (parts->history != nullptr) parts->history->Add(*parts->engine->snapshot(), since);
+  if (parts->history != nullptr) parts->history->Add(config, *parts->engine->snapshot(), since);
   if (parts->persistence != nullptr) {
     parts->internals.describe.push_back(
         [saved = parts->persistence.get()](MetricSink& sink) { saved->Describe(sink); });
@@ -178,7 +178,9 @@ Explanation RateLimiter::Explain(const Request& request) {
 
 Result<> RateLimiter::Apply(const EnterpriseRateLimitConfig& config) {
   if (auto applied = parts_->engine->Apply(config); !applied) return applied;
-  if (parts_->history != nullptr) parts_->history->Add(*parts_->engine->snapshot(), parts_->engine->clock().Now());
+  if (parts_->history != nullptr) {
+    parts_->history->Add(config, *parts_->engine->snapshot(), parts_->engine->clock().Now());
+  }
   parts_->events.Enable(config.analytics.event_logging);
   return {};
 }

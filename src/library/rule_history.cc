@@ -34,7 +34,9 @@ std::string TextOf(const EnterpriseRateLimitConfig& config) {
   return ToJson(copy);
 }
 
-Nanos LongestState(const config::Snapshot& snapshot) {
+Nanos LongestState(const EnterpriseRateLimitConfig& config, const config::Snapshot& snapshot) {
+  // Their rules are not looked at one by one: there may be millions.
+  if (!config.users.empty() || !config.tenants.empty()) return algorithms::kLongestWindow;
   Nanos longest = 0;
   for (const config::Rule& rule : snapshot.rules()) {
     if (!rule.unlimited) longest = std::max(longest, config::StateLifetime(rule.limit));
@@ -141,12 +143,12 @@ std::string RuleHistory::Text() const {
   return fmt::format("{}{}\n{}", kHead, ChecksumOf(body), body);
 }
 
-void RuleHistory::Add(const config::Snapshot& snapshot, Nanos now) {
-  std::string document = TextOf(snapshot.document());
+void RuleHistory::Add(const EnterpriseRateLimitConfig& config, const config::Snapshot& snapshot, Nanos now) {
+  std::string document = TextOf(config);
   const std::lock_guard lock(mutex_);
   const bool same = !revisions_.empty() && revisions_.back().document == document;
   if (!same) {
-    revisions_.push_back({.document = std::move(document), .since = now, .longest = LongestState(snapshot)});
+    revisions_.push_back({.document = std::move(document), .since = now, .longest = LongestState(config, snapshot)});
   }
   Trim(now);
   if (const Result<> saved = ReplaceFile(path_, Text()); !saved) {

@@ -44,7 +44,8 @@ class RuleHistory {
 
   // Remembers what has come into force at `now`, and writes the file. A failure is logged: the counts of now are safe,
   // those of a subject that asks next after a restart may not be.
-  void Add(const config::Snapshot& snapshot, Nanos now);
+  // `snapshot`: what was made of it.
+  void Add(const EnterpriseRateLimitConfig& config, const config::Snapshot& snapshot, Nanos now);
 
  private:
   struct Revision {

@@ -62,7 +62,8 @@ void AddDecisions(Page& page, const engine::Engine::Counts& counts) {
   page.Counter(name, help, counts.banned, {{"result", "banned"}});
   const std::string rules = "weir_rule_decisions_total", rules_help = "What each rule answered.";
   for (const auto& rule : counts.rules) {
-    LabelTexts labels = {{"rule", std::string(rule.rule)}, {"level", std::string(ToString(rule.level))}};
+    LabelTexts labels = {{"rule", rule.rule}, {"level", std::string(ToString(rule.level))}};
+    if (!rule.tier.empty()) labels.emplace_back("tier", rule.tier);
     if (!rule.detail.empty()) labels.emplace_back("detail", rule.detail);
     labels.emplace_back("answer", "allowed");
     page.Counter(rules, rules_help, rule.allowed, labels);

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <array>
+#include <utility>
 
 #include "config/compile/compile_rules.h"
 #include "config/compile/fingerprint.h"
@@ -33,14 +34,28 @@ Identifier::Kind KindOf(CompositeStrategy strategy) {
 }  // namespace
 
 IdentifierCompiler::IdentifierCompiler(std::span<const std::string> registered, const IpRules& prefixes,
-                                       FaultList& faults)
+                                       std::vector<std::string> extractors, FaultList& faults)
     : registered_(registered),
       ipv4_prefix_(prefixes.ipv4_prefix),
       ipv6_prefix_(prefixes.ipv6_prefix),
-      faults_(faults) {}
+      faults_(faults),
+      extractors_(std::move(extractors)) {
+  for (std::size_t i = 0; i < extractors_.size(); ++i) {
+    extractor_index_.emplace(extractors_[i], static_cast<std::uint32_t>(i));
+  }
+}
 
-Identifier IdentifierCompiler::Compile(const EnhancedIdentifier& identifier, std::string_view path) {
-  return CompileAt(identifier, path, 0);
+std::shared_ptr<const Identifier> IdentifierCompiler::Compile(const EnhancedIdentifier& identifier,
+                                                              std::string_view path) {
+  constexpr std::size_t kMostKnown = 32;
+  for (const auto& [known, compiled] : known_) {
+    if (known == identifier) return compiled;
+  }
+  const bool clean = faults_.empty();
+  auto compiled = std::make_shared<const Identifier>(CompileAt(identifier, path, 0));
+  // With faults: another rule that says the same has them too.
+  if (known_.size() < kMostKnown && clean && faults_.empty()) known_.emplace_back(identifier, compiled);
+  return compiled;
 }
 
 Identifier IdentifierCompiler::CompileAt(const EnhancedIdentifier& identifier, std::string_view path, int depth) {

@@ -3,14 +3,15 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <utility>
 #include <vector>
 
 #include "algorithms/adaptive.h"
 #include "algorithms/penalty.h"
 #include "algorithms/time_zone.h"
+#include "algorithms/word.h"
 #include "base/hash.h"
-#include "base/intern.h"
 #include "base/log.h"
 #include "config/compile/fingerprint.h"
 #include "config/compile/inherit.h"
@@ -26,9 +27,8 @@ using algorithms::Calendar;
 using algorithms::Kind;
 using algorithms::Limit;
 
-// Interns, but asks what the previous snapshot interned first: that spares the process-wide lock.
-std::string_view InternLike(std::string_view text, std::string_view interned) {
-  return text == interned ? interned : Intern(text);
+void AppendHash(std::string_view path, std::uint64_t semantics, std::string& out) {
+  out.append(path).append(1, '@').append(fmt::format("{:016x}", semantics));
 }
 
 // Whether the algorithm brings the numbers that max_requests and window_seconds would give.
@@ -99,10 +99,14 @@ Error FaultList::ToError() const {
 
 RuleCompiler::RuleCompiler(const EnterpriseRateLimitConfig& document,
                            std::span<const std::string> registered_extractors, const Snapshot* previous, Nanos now,
-                           std::size_t capacity, FaultList& faults)
-    : document_(document), now_(now), faults_(faults), identifiers_(registered_extractors, document.ip_rules, faults) {
+                           std::size_t capacity, const RuleTraits& traits, FaultList& faults)
+    : document_(document),
+      now_(now),
+      faults_(faults),
+      identifiers_(registered_extractors, document.ip_rules, traits.extractors, faults),
+      traits_(traits) {
   rules_.reserve(capacity);
-  if (previous == nullptr) return;
+  if (previous == nullptr || capacity == 0) return;
   before_.reserve(previous->rules().size());
   for (const Rule& rule : previous->rules()) before_.emplace(rule.path, &rule);
 }
@@ -125,100 +129,162 @@ const Rule& RuleCompiler::AddToList(std::string_view path, Level level, const Ra
   return Append(path, level, inherited, std::move(descriptor), Before(path));
 }
 
-// `before`: what had its path. Only for texts that are interned already.
+// `before`: what had its path.
 Rule& RuleCompiler::Append(std::string_view path, Level level, const RateLimitRule& inherited,
                            std::unique_ptr<const DescriptorPath> descriptor, const Rule* before) {
-  const RateLimitRule complete = WithDefaults(inherited, document_);
-  Rule& rule = rules_.emplace_back();
+  Rule& rule = rules_.emplace_back(Make(path, level, inherited, std::move(descriptor)));
   rule.index = static_cast<std::uint32_t>(rules_.size() - 1);
-  rule.path = before != nullptr ? before->path : Intern(path);
-  rule.level = level;
-  rule.shadow = complete.mode == RuleMode::kShadow;
-  rule.unlimited = complete.unlimited.value_or(false);
-  rule.on_store_failure = complete.on_store_failure.value_or(StoreFailurePolicy::kLocal);
-  rule.headers = complete.headers.value_or(HeaderConfig{});
-  rule.header_plan = PlanOf(rule.headers);
-  rule.descriptor = std::move(descriptor);
-  SetIdentifier(rule, inherited, complete);
-  SetLimit(rule, complete);
-  SetSchedule(rule, complete);
-  SetNames(rule, complete, before);
-  SetPenalty(rule, complete.penalties.value_or(PenaltyConfig{}), before);
+  SetNames(rule, path, before);
   return rule;
 }
 
-void RuleCompiler::SetIdentifier(Rule& rule, const RateLimitRule& inherited, const RateLimitRule& complete) {
-  if (rule.level != Level::kDomain || inherited.identifier) {
-    rule.identifier = identifiers_.Compile(complete.identifier.value_or(EnhancedIdentifier{}), rule.path);
-    rule.identifier_hash = identifiers_.HashOf(rule.identifier);
-    return;
+Rule RuleCompiler::Make(std::string_view path, Level level, const RateLimitRule& inherited,
+                        std::unique_ptr<const DescriptorPath> descriptor) {
+  const RateLimitRule complete = WithDefaults(inherited, document_);
+  const CountedRef<RuleParts> parts = MakeCounted<RuleParts>();
+  parts->descriptor = std::move(descriptor);
+  if (level != Level::kDomain || inherited.identifier) {
+    parts->identifier = identifiers_.Compile(complete.identifier.value_or(EnhancedIdentifier{}), path);
+  } else {
+    auto by_descriptor = std::make_shared<Identifier>();
+    by_descriptor->kind = Identifier::Kind::kDescriptor;
+    parts->identifier = std::move(by_descriptor);
   }
-  rule.identifier.kind = Identifier::Kind::kDescriptor;
-  rule.identifier_hash = identifiers_.HashOf(rule.identifier);
-  if (rule.descriptor == nullptr) return;
-  // What stands for a value in the subject decides what the subject means.
-  const auto& steps = rule.descriptor->steps;
-  for (std::size_t i = 0; i < steps.size(); ++i) {
-    if (steps[i].shared.empty()) continue;
-    rule.identifier_hash = Fingerprint().Add(rule.identifier_hash).Add(i).Add(steps[i].shared).Hash();
+  SetLimit(*parts, complete, path);
+  SetSchedule(*parts, complete, path);
+  if (complete.name && !complete.name->empty()) parts->policy = Name::Of(*complete.name);
+  const std::uint64_t identifier_hash = IdentifierHash(*parts);
+  parts->semantics = SemanticsOf(parts->limit, identifier_hash);
+  if (parts->limit.kind != Kind::kUnlimited) {
+    if (const auto penalty = MakePenalty(complete.penalties.value_or(PenaltyConfig{}))) {
+      parts->penalty = std::make_unique<const Limit>(*penalty);
+      parts->penalty_semantics = SemanticsOf(*penalty, identifier_hash);
+    }
   }
+
+  Rule rule{CountedRef<const RuleParts>(parts)};
+  rule.level = level;
+  rule.shadow = complete.mode == RuleMode::kShadow;
+  rule.unlimited = rule.limit.kind == Kind::kUnlimited;
+  rule.on_store_failure = complete.on_store_failure.value_or(StoreFailurePolicy::kLocal);
+  rule.header_plan = PlanOf(complete.headers.value_or(HeaderConfig{}));
+  rule.schedule = parts->schedule.get();
+  rule.window_seconds = HeaderWindowSeconds(rule.limit);
+  rule.identifier_hash = identifier_hash;
+  rule.penalty = parts->penalty.get();
+  rule.descriptor = parts->descriptor.get();
+  SetUse(rule, path);
+  return rule;
 }
 
-void RuleCompiler::SetLimit(Rule& rule, const RateLimitRule& complete) {
-  if (!rule.unlimited) {
+std::uint64_t RuleCompiler::IdentifierHash(const RuleParts& parts) const {
+  std::uint64_t hash = identifiers_.HashOf(*parts.identifier);
+  if (parts.identifier->kind != Identifier::Kind::kDescriptor || parts.descriptor == nullptr) return hash;
+  // What stands for a value in the subject decides what the subject means.
+  const auto& steps = parts.descriptor->steps;
+  for (std::size_t i = 0; i < steps.size(); ++i) {
+    if (!steps[i].shared.empty()) hash = Fingerprint().Add(hash).Add(i).Add(steps[i].shared).Hash();
+  }
+  return hash;
+}
+
+// Leaves kind kUnlimited where there is none.
+void RuleCompiler::SetLimit(RuleParts& parts, const RateLimitRule& complete, std::string_view path) {
+  if (!complete.unlimited.value_or(false)) {
     const OwnNumbers own = OwnNumbersOf(complete.algorithm.value_or(RateLimitAlgorithm{}));
     if (!complete.max_requests && !own.count) {
-      faults_.Add(fmt::format("{}.max_requests", rule.path), "is written neither here nor at a less specific level");
+      faults_.Add(fmt::format("{}.max_requests", path), "is written neither here nor at a less specific level");
     }
     if (!complete.window_seconds && !own.window) {
-      faults_.Add(fmt::format("{}.window_seconds", rule.path), "is written neither here nor at a less specific level");
+      faults_.Add(fmt::format("{}.window_seconds", path), "is written neither here nor at a less specific level");
     }
   }
   const Result<Limit> limit = MakeLimit(complete);
   if (!limit) {
-    faults_.Add(fmt::format("{}.algorithm", rule.path), limit.error().message);
+    faults_.Add(fmt::format("{}.algorithm", path), limit.error().message);
     return;
   }
-  rule.limit = *limit;
+  parts.limit = *limit;
   // One state, whatever number a request brings: the form that holds all of them.
-  if (rule.identifier.reads_quota()) {
-    if (rule.limit.kind == Kind::kAlignedWindow) rule.limit.kind = Kind::kFixedWindow;
-    if (rule.limit.kind == Kind::kAnchoredWindow) rule.limit.kind = Kind::kSlidingWindow;
+  if (parts.identifier->reads_quota()) {
+    if (parts.limit.kind == Kind::kAlignedWindow) parts.limit.kind = Kind::kFixedWindow;
+    if (parts.limit.kind == Kind::kAnchoredWindow) parts.limit.kind = Kind::kSlidingWindow;
   }
-  rule.unlimited = rule.limit.kind == Kind::kUnlimited;
-  rule.window_seconds = HeaderWindowSeconds(rule.limit);
 }
 
-void RuleCompiler::SetSchedule(Rule& rule, const RateLimitRule& complete) {
+void RuleCompiler::SetSchedule(RuleParts& parts, const RateLimitRule& complete, std::string_view path) {
   if (!complete.schedule || *complete.schedule == Schedule{}) return;
   auto schedule = CompiledSchedule::Create(*complete.schedule);
   if (!schedule) {
-    faults_.Add(fmt::format("{}.schedule", rule.path), schedule.error().message);
+    faults_.Add(fmt::format("{}.schedule", path), schedule.error().message);
     return;
   }
-  rule.schedule = std::make_shared<const CompiledSchedule>(*schedule);
+  parts.schedule = std::make_shared<const CompiledSchedule>(*schedule);
 }
 
-void RuleCompiler::SetNames(Rule& rule, const RateLimitRule& complete, const Rule* before) {
-  const std::string_view policy = complete.name && !complete.name->empty() ? *complete.name : rule.path;
-  rule.policy = before != nullptr ? InternLike(policy, before->policy) : Intern(policy);
-  text_.clear();
-  AppendGeneration(rule.path, rule.limit, rule.identifier_hash, text_);
-  rule.generation = before != nullptr ? InternLike(text_, before->generation) : Intern(text_);
-  rule.seed = Hash64(rule.generation);
+void RuleCompiler::SetUse(Rule& rule, std::string_view path) {
+  if (NamedSubjects(rule.identifier) > kMostSubjectsOfRule) {
+    faults_.Add(fmt::format("{}.identifier", path),
+                fmt::format("counts more than {} subjects a request", kMostSubjectsOfRule));
+  }
+  const DescriptorPath* const descriptor = rule.descriptor;
+  RuleUse& use = rule.use;
+  use.headers = rule.header_plan;
+  // In both modes it is in shadow, as with envoyproxy/ratelimit.
+  use.quota = descriptor != nullptr && descriptor->quota && !rule.shadow;
+  use.shadow = rule.shadow || use.quota;
+  use.detailed =
+      descriptor != nullptr &&
+      (descriptor->detailed_metric || std::ranges::any_of(descriptor->steps, &DescriptorPath::Step::value_to_metric));
+  use.plain = rule.penalty == nullptr && rule.limit.kind != Kind::kConcurrency && !rule.identifier.reads_quota();
+  use.simple = IsSimple(rule.identifier);
+  use.most_subjects = static_cast<std::uint8_t>(MostSubjects(rule.identifier));
+  traits_.words |= algorithms::ShapeOf(rule.limit.kind) == algorithms::Shape::kWord;
+  AddTraits(rule.identifier);
 }
 
-void RuleCompiler::SetPenalty(Rule& rule, const PenaltyConfig& penalties, const Rule* before) {
-  if (rule.unlimited) return;
-  const auto penalty = MakePenalty(penalties);
-  if (!penalty) return;
-  rule.penalty = std::make_unique<const Limit>(*penalty);
-  text_ = fmt::format("{}#penalty", rule.path);
-  const std::string path = text_;
+void RuleCompiler::AddTraits(const Identifier& identifier) {
+  auto& fields = traits_.tier_fields;
+  if (identifier.kind == Identifier::Kind::kUser && !identifier.tier_field.empty() &&
+      std::ranges::find(fields, identifier.tier_field) == fields.end()) {
+    fields.push_back(identifier.tier_field);
+  }
+  if (identifier.primary) AddTraits(*identifier.primary);
+  if (identifier.secondary) AddTraits(*identifier.secondary);
+}
+
+// Names that stay what they were are the same ones: views of them are in decisions that were made before.
+void RuleCompiler::SetNames(Rule& rule, std::string_view path, const Rule* before) {
+  const auto same_semantics = [](std::string_view generation, std::uint64_t semantics) {
+    std::array<char, 16> text;
+    fmt::format_to_n(text.data(), text.size(), "{:016x}", semantics);
+    return SemanticsOfGeneration(generation) == std::string_view(text.data(), text.size());
+  };
+  if (before != nullptr && same_semantics(before->generation, rule.parts->semantics)) {
+    rule.generation = before->generation;
+    rule.seed = before->seed;
+  } else {
+    text_.clear();
+    AppendHash(path, rule.parts->semantics, text_);
+    rule.generation = Name::Of(text_, path.size());
+    rule.seed = Hash64(text_);
+  }
+  rule.path = before != nullptr ? before->path : rule.generation.Head();
+  rule.path.Shown();
+  const Name& named = rule.parts->policy;
+  rule.policy = named.empty() ? rule.path : before != nullptr && before->policy == named ? before->policy : named;
+  rule.policy.Shown();
+  if (rule.penalty == nullptr) return;
+  if (before != nullptr && !before->penalty_generation.empty() &&
+      same_semantics(before->penalty_generation, rule.parts->penalty_semantics)) {
+    rule.penalty_generation = before->penalty_generation;
+    rule.penalty_seed = before->penalty_seed;
+    return;
+  }
   text_.clear();
-  AppendGeneration(path, *rule.penalty, rule.identifier_hash, text_);
-  rule.penalty_generation = before != nullptr ? InternLike(text_, before->penalty_generation) : Intern(text_);
-  rule.penalty_seed = Hash64(rule.penalty_generation);
+  AppendHash(fmt::format("{}#penalty", path), rule.parts->penalty_semantics, text_);
+  rule.penalty_generation = Name::Of(text_);
+  rule.penalty_seed = Hash64(text_);
 }
 
 namespace {
@@ -234,7 +300,7 @@ struct Shortening {
   // Without those whose states have expired, and cut off after `most`.
   std::shared_ptr<const PreviousRule> Of(const std::shared_ptr<const PreviousRule>& previous, int most) {
     if (previous == nullptr || previous->until <= now) return nullptr;
-    if (std::ranges::find(newer, previous->generation) != newer.end()) return Of(previous->before, most);
+    if (std::ranges::find(newer, previous->generation.view()) != newer.end()) return Of(previous->before, most);
     if (most == 0) {
       cut = true;
       return nullptr;
@@ -253,13 +319,16 @@ struct Shortening {
 // What was used stays used, and who was banned stays banned: as long as states of a previous form can live, they are
 // looked up and carried over.
 std::shared_ptr<const PreviousRule> RuleCompiler::PreviousOf(const PreviousRule& before, std::string_view path,
-                                                             std::string_view generation) {
+                                                             const Name& generation) {
+  const bool counted = before.limit.kind != Kind::kUnlimited && before.generation != generation;
+  if (before.before == nullptr && !counted) return nullptr;
   // What another of its list counts by is that one's: each request would move it away.
   Shortening shortening{.now = now_, .newer = list_};
-  const bool taken = before.generation != generation && std::ranges::find(list_, before.generation) != list_.end();
+  const bool taken =
+      before.generation != generation && std::ranges::find(list_, before.generation.view()) != list_.end();
   shortening.newer.insert(shortening.newer.end(), {generation, before.generation});
   std::shared_ptr<const PreviousRule> chain;
-  if (before.limit.kind == Kind::kUnlimited || before.generation == generation || taken) {
+  if (!counted || taken) {
     chain = shortening.Of(before.before, kMostPrevious);
   } else {
     PreviousRule previous = before;
@@ -291,8 +360,11 @@ void RuleCompiler::SetPrevious(Rule& rule, const Rule* before) {
 }
 
 void RuleCompiler::FollowList(std::size_t first, std::span<const Rule> before) {
+  Follow(std::span(rules_).subspan(first), before);
+}
+
+void RuleCompiler::Follow(std::span<Rule> rules, std::span<const Rule> before) {
   if (before.empty()) return;
-  const std::span<Rule> rules = std::span(rules_).subspan(first);
   std::vector<const Rule*> followed(rules.size(), nullptr);
   std::vector<bool> taken(before.size(), false);
   const auto match = [&](auto matches) {
@@ -324,13 +396,22 @@ void RuleCompiler::FollowList(std::size_t first, std::span<const Rule> before) {
 }
 
 std::vector<Rule> RuleCompiler::TakeRules() {
-  if (cut_chains_ > 0) {
-    log::Warn("rules have changed more often than is remembered: subjects that have not asked since start fresh",
-              {{"rule", std::string(cut_path_)},
-               {"rules", std::to_string(cut_chains_)},
-               {"changes_remembered", std::to_string(kMostPrevious)}});
-  }
-  return std::move(rules_);
+  std::ranges::for_each(rules_, &RuleCompiler::Settle);
+  return std::move(rules_);  // moving a vector moves no rule
+}
+
+RuleTraits RuleCompiler::TakeTraits() {
+  traits_.extractors = identifiers_.TakeExtractors();
+  return std::move(traits_);
+}
+
+bool RuleCompiler::TellCut() const {
+  if (cut_chains_ == 0) return false;
+  log::Warn("rules have changed more often than is remembered: subjects that have not asked since start fresh",
+            {{"rule", cut_path_},
+             {"rules", std::to_string(cut_chains_)},
+             {"changes_remembered", std::to_string(kMostPrevious)}});
+  return true;
 }
 
 Nanos StateLifetime(const Limit& limit) {
@@ -363,7 +444,7 @@ Nanos StateLifetime(const Limit& limit) {
   return 0;
 }
 
-void AppendGeneration(std::string_view path, const Limit& limit, std::uint64_t identifier_hash, std::string& out) {
+std::uint64_t SemanticsOf(const Limit& limit, std::uint64_t identifier_hash) {
   const auto number = [](auto value) { return static_cast<std::uint64_t>(value); };
   Fingerprint print;
   // The order of these is part of the names of stored states: change it and all counts start anew.
@@ -378,7 +459,11 @@ void AppendGeneration(std::string_view path, const Limit& limit, std::uint64_t i
   print.Add(limit.adjustment_ppm).Add(limit.min_capacity).Add(limit.max_capacity).Add(limit.threshold);
   print.Add(limit.ban_factor_pct).Add(number(limit.first_ban)).Add(number(limit.longest_ban)).Add(number(limit.decay));
   print.Add(identifier_hash);
-  out.append(path).append(1, '@').append(fmt::format("{:016x}", print.Hash()));
+  return print.Hash();
+}
+
+void AppendGeneration(std::string_view path, const Limit& limit, std::uint64_t identifier_hash, std::string& out) {
+  AppendHash(path, SemanticsOf(limit, identifier_hash), out);
 }
 
 HeaderPlan PlanOf(const HeaderConfig& headers) {

@@ -34,9 +34,12 @@ class FaultList {
 class IdentifierCompiler {
  public:
   // `registered`: names of C++ extractors. `prefixes`: what addresses are cut to, part of what a subject means.
-  IdentifierCompiler(std::span<const std::string> registered, const IpRules& prefixes, FaultList& faults);
+  // `extractors`: what the list begins with.
+  IdentifierCompiler(std::span<const std::string> registered, const IpRules& prefixes,
+                     std::vector<std::string> extractors, FaultList& faults);
 
-  Identifier Compile(const EnhancedIdentifier& identifier, std::string_view path);
+  // The same one for equal identifiers, mostly.
+  std::shared_ptr<const Identifier> Compile(const EnhancedIdentifier& identifier, std::string_view path);
   std::uint64_t HashOf(const Identifier& identifier) const;
   std::vector<std::string> TakeExtractors() { return std::move(extractors_); }
 
@@ -51,14 +54,28 @@ class IdentifierCompiler {
   FaultList& faults_;
   std::vector<std::string> extractors_;
   absl::flat_hash_map<std::string, std::uint32_t> extractor_index_;
+  std::vector<std::pair<EnhancedIdentifier, std::shared_ptr<const Identifier>>> known_;  // the first few
 };
 
-// Compiles rules one after another into a list whose addresses stay what they are.
+// Compiles rules one after another. Those of the policy go into a list whose addresses stay what they are; those of
+// users and tenants are made once for all that say the same (Make), and then given a name and a history each.
 class RuleCompiler {
  public:
-  // `capacity`: how many rules there will be at most.
+  // `capacity`: how many rules of the policy there will be at most. `traits`: what is known to be asked for already.
   RuleCompiler(const EnterpriseRateLimitConfig& document, std::span<const std::string> registered_extractors,
-               const Snapshot* previous, Nanos now, std::size_t capacity, FaultList& faults);
+               const Snapshot* previous, Nanos now, std::size_t capacity, const RuleTraits& traits, FaultList& faults);
+
+  // A rule without names and history. `path` is for faults only.
+  Rule Make(std::string_view path, Level level, const RateLimitRule& inherited,
+            std::unique_ptr<const DescriptorPath> descriptor = nullptr);
+  // `before`: what had its path; nullptr = nothing.
+  void SetNames(Rule& rule, std::string_view path, const Rule* before);
+  // The rule is how `before` goes on.
+  void SetPrevious(Rule& rule, const Rule* before);
+  // FollowList for rules that are elsewhere.
+  void Follow(std::span<Rule> rules, std::span<const Rule> before);
+  // Once it is where it stays.
+  static void Settle(Rule& rule) { rule.use.rule = &rule; }
 
   // `inherited` has what all levels write (inherit.h), not yet the defaults. Always appends a rule, also with faults.
   // Level kDomain: without an identifier of its own its subject is the descriptor that `descriptor` tells of.
@@ -73,24 +90,26 @@ class RuleCompiler {
   std::size_t size() const { return rules_.size(); }
   std::span<const Rule> Since(std::size_t first) const { return std::span(rules_).subspan(first); }
 
-  // Tells the log when previous forms of them were cut off.
   std::vector<Rule> TakeRules();
-  std::vector<std::string> TakeExtractors() { return identifiers_.TakeExtractors(); }
+  RuleTraits TakeTraits();
+  void Need(std::uint32_t needs) { traits_.needs |= needs; }
+  // Tells the log when previous forms were cut off; whether they were.
+  bool TellCut() const;
 
  private:
   const Rule* Before(std::string_view path) const;
   Rule& Append(std::string_view path, Level level, const RateLimitRule& inherited,
                std::unique_ptr<const DescriptorPath> descriptor, const Rule* before);
-  void SetIdentifier(Rule& rule, const RateLimitRule& inherited, const RateLimitRule& complete);
-  void SetLimit(Rule& rule, const RateLimitRule& complete);
-  void SetSchedule(Rule& rule, const RateLimitRule& complete);
-  void SetPenalty(Rule& rule, const PenaltyConfig& penalties, const Rule* before);
-  void SetNames(Rule& rule, const RateLimitRule& complete, const Rule* before);
-  void SetPrevious(Rule& rule, const Rule* before);
+  void SetLimit(RuleParts& parts, const RateLimitRule& complete, std::string_view path);
+  void SetSchedule(RuleParts& parts, const RateLimitRule& complete, std::string_view path);
+  std::uint64_t IdentifierHash(const RuleParts& parts) const;
+  // What the rule asks for and how it is decided.
+  void SetUse(Rule& rule, std::string_view path);
+  void AddTraits(const Identifier& identifier);
   // The chain that a rule of `generation` follows. `before`: how it was until now (a limit of kind kUnlimited: it
   // counted nothing), and what that had followed.
   std::shared_ptr<const PreviousRule> PreviousOf(const PreviousRule& before, std::string_view path,
-                                                 std::string_view generation);
+                                                 const Name& generation);
 
   const EnterpriseRateLimitConfig& document_;
   const Nanos now_;
@@ -99,7 +118,8 @@ class RuleCompiler {
   absl::flat_hash_map<std::string_view, const Rule*> before_;  // by path
   std::vector<Rule> rules_;
   std::size_t cut_chains_ = 0;          // rules (and penalties) whose previous forms are more than kMostPrevious
-  std::string_view cut_path_;           // of one of them
+  std::string cut_path_;                // of one of them
+  RuleTraits traits_;                   // without extractors
   std::vector<std::string_view> list_;  // in FollowList: the generations of the list, also of penalties
   std::string text_;                    // being built; kept for its room
 };
@@ -112,6 +132,7 @@ Nanos StateLifetime(const algorithms::Limit& limit);
 // same on every machine.
 void AppendGeneration(std::string_view path, const algorithms::Limit& limit, std::uint64_t identifier_hash,
                       std::string& out);
+std::uint64_t SemanticsOf(const algorithms::Limit& limit, std::uint64_t identifier_hash);
 
 HeaderPlan PlanOf(const HeaderConfig& headers);
 

@@ -4,10 +4,11 @@
 #include <fmt/format.h>
 
 #include <initializer_list>
+#include <map>
 #include <string>
-#include <tuple>
 #include <utility>
 
+#include "config/compile/compile_entities.h"
 #include "config/compile/inherit.h"
 #include "config/snapshot/snapshot_tables.h"
 #include "config/validate/country_code.h"
@@ -18,33 +19,31 @@ namespace {
 constexpr std::size_t kBuiltInTiers = 3;
 
 std::size_t CountRules(const EnterpriseRateLimitConfig& document) {
-  std::size_t count =
-      kBuiltInTiers + document.global.tiers.size() + document.endpoints.size() + document.ip_rules.rules.size();
-  for (const auto& [name, tenant] : document.tenants) {
-    count += (tenant.rule ? 1u : 0u) + (tenant.aggregate ? 1u : 0u) + tenant.quotas.size();
-  }
-  for (const auto& [name, user] : document.users) count += (user.rule ? 1u : 0u) + user.quotas.size();
-  return count + DomainTable::CountRules(document.domains);
+  return kBuiltInTiers + document.global.tiers.size() + document.endpoints.size() + document.ip_rules.rules.size() +
+         DomainTable::CountRules(document.domains);
 }
+
+std::shared_ptr<const EnterpriseRateLimitConfig> Expanded(std::shared_ptr<const EnterpriseRateLimitConfig> policy) {
+  if (policy->templates.empty()) return policy;
+  return std::make_shared<const EnterpriseRateLimitConfig>(ExpandTemplates(*policy));
+}
+
+}  // namespace
 
 class SnapshotCompiler {
  public:
-  SnapshotCompiler(std::shared_ptr<const EnterpriseRateLimitConfig> document, const Snapshot* previous, Nanos now,
+  SnapshotCompiler(EnterpriseRateLimitConfig document, const Snapshot* previous, Nanos now,
                    std::span<const std::string> registered_extractors)
-      : tables_(std::make_unique<SnapshotTables>()),
-        document_(*(tables_->source = document->templates.empty() ? document
-                                                                  : std::make_shared<const EnterpriseRateLimitConfig>(
-                                                                        ExpandTemplates(*document)))),
+      : tenants_(std::exchange(document.tenants, {})),
+        users_(std::exchange(document.users, {})),
+        tables_(std::make_unique<SnapshotTables>()),
+        document_(*(tables_->source = Expanded(
+                        tables_->document = std::make_shared<const EnterpriseRateLimitConfig>(std::move(document))))),
         previous_(previous),
-        rules_(document_, registered_extractors, previous, now, CountRules(document_), faults_) {
-    tables_->document = std::move(document);
-    tables_->version = previous == nullptr ? 1 : previous->version() + 1;
-  }
+        rules_(document_, registered_extractors, previous, now, CountRules(document_), {}, faults_) {}
 
-  Result<std::unique_ptr<const SnapshotTables>> Run() {
+  Result<std::shared_ptr<const Snapshot>> Run() {
     CompileTiers();
-    CompileTenants();
-    CompileUsers();
     CompileEndpoints();
     CompileIpRules();
     CompileExemptions();
@@ -52,28 +51,49 @@ class SnapshotCompiler {
     if (!document_.envoy.files.empty()) {
       faults_.Add("envoy.files", "was not loaded", "LoadConfigFile loads what it names");
     }
+    tables_->rules = rules_.TakeRules();
+    AddFamilies();
+    auto entities = std::make_unique<Snapshot::Entities>();
+    if (previous_ != nullptr) entities->version = previous_->version() + 1;
+    entities->classes = std::make_shared<EntityClasses>();
+    EntityCompiler(*tables_, rules_, *entities, faults_)
+        .Build(tenants_, users_, previous_ == nullptr ? nullptr : previous_->entities_.get());
     if (!faults_.empty()) return std::unexpected(faults_.ToError());
-    tables_->extractors = rules_.TakeExtractors();
-    tables_->rules = rules_.TakeRules();  // moving a vector moves no rule
-    return std::move(tables_);
+    (void)rules_.TellCut();
+    entities->traits = std::make_shared<const RuleTraits>(rules_.TakeTraits());
+    return std::shared_ptr<const Snapshot>(new Snapshot(std::move(tables_), std::move(entities)));
+  }
+
+  static Result<std::shared_ptr<const Snapshot>> Change(const Snapshot& from, std::span<const EntityChange> changes,
+                                                        Nanos now, std::span<const std::string> registered_extractors) {
+    FaultList faults;
+    auto entities = std::make_unique<Snapshot::Entities>(*from.entities_);
+    ++entities->version;
+    RuleCompiler rules(*from.policy_->source, registered_extractors, nullptr, now, 0, from.traits(), faults);
+    EntityCompiler compiler(*from.policy_, rules, *entities, faults);
+    for (const EntityChange& change : changes) {
+      if (auto done = compiler.Apply(change); !done) return std::unexpected(done.error());
+    }
+    compiler.CompileUsersOfChangedTenants();
+    if (!faults.empty()) return std::unexpected(faults.ToError());
+    // One that changes all the time is told of once a minute.
+    if (Nanos& told = entities->classes->told_cut; now - told >= kMinute || now < told) {
+      if (rules.TellCut()) told = now;
+    }
+    if (RuleTraits traits = rules.TakeTraits(); traits != *entities->traits) {
+      entities->traits = std::make_shared<const RuleTraits>(std::move(traits));
+    }
+    return std::shared_ptr<const Snapshot>(new Snapshot(from.policy_, std::move(entities)));
   }
 
  private:
   void CompileTiers();
   void CompileTier(std::string_view path, std::initializer_list<std::string_view> names);
-  void CompileTenants();
-  void CompileUsers();
-  std::uint32_t CompileUser(const std::string& name, const UserLimits& user);
+  void AddFamilies();
   void CompileEndpoints();
   void CompileIpRules();
   void CompileExemptions();
 
-  // The rule of a tier with what it inherits; compiled ones are kept, since many tenants and users ask for few tiers.
-  const RateLimitRule& TierOf(std::string_view tier);
-  // nullptr for no tier.
-  const Rule* TierRuleOf(std::string_view tier) const;
-  // What a user's rule inherits from.
-  RateLimitRule UserBase(const UserLimits& user);
   // The parts joined by dots; valid until the next call.
   std::string_view Path(std::initializer_list<std::string_view> parts);
   NetworkMap Networks(const std::vector<std::string>& cidrs, std::string_view path);
@@ -81,14 +101,13 @@ class SnapshotCompiler {
                    std::vector<NetworkMap::Entry>& entries);
 
   FaultList faults_;
+  const std::map<std::string, TenantLimits> tenants_;
+  const std::map<std::string, UserLimits> users_;
   std::unique_ptr<SnapshotTables> tables_;
   const EnterpriseRateLimitConfig& document_;  // templates expanded
   const Snapshot* const previous_;
   RuleCompiler rules_;
   std::string path_;
-  absl::flat_hash_map<std::string_view, std::unique_ptr<const RateLimitRule>> tiers_;
-  absl::flat_hash_map<std::string_view, std::unique_ptr<const RateLimitRule>> tenant_rules_;
-  absl::flat_hash_map<std::tuple<std::string_view, std::string_view, bool>, std::uint32_t> plain_users_;
 };
 
 std::string_view SnapshotCompiler::Path(std::initializer_list<std::string_view> parts) {
@@ -100,20 +119,8 @@ std::string_view SnapshotCompiler::Path(std::initializer_list<std::string_view> 
   return path_;
 }
 
-const RateLimitRule& SnapshotCompiler::TierOf(std::string_view tier) {
-  auto& rule = tiers_[tier];
-  if (rule == nullptr) rule = std::make_unique<const RateLimitRule>(TierRule(document_, tier));
-  return *rule;
-}
-
-const Rule* SnapshotCompiler::TierRuleOf(std::string_view tier) const {
-  if (tier.empty()) return nullptr;
-  const auto known = tables_->tiers.Find(tier);
-  return known ? &rules_.Since(*known).front() : tables_->free_tier;
-}
-
 void SnapshotCompiler::CompileTier(std::string_view path, std::initializer_list<std::string_view> names) {
-  const Rule& rule = rules_.Add(path, Level::kGlobal, TierOf(*names.begin()));
+  const Rule& rule = rules_.Add(path, Level::kGlobal, TierRule(document_, *names.begin()));
   for (const std::string_view name : names) tables_->tiers.Insert(name, rule.index);
 }
 
@@ -129,85 +136,21 @@ void SnapshotCompiler::CompileTiers() {
     }
     CompileTier(Path({"global.tiers", name}), {std::string_view(name)});
   }
+  tables_->tier_rules = rules_.size();
 }
 
-void SnapshotCompiler::CompileTenants() {
-  tables_->tenant_entries.reserve(document_.tenants.size());  // users point to them
-  tables_->tenants = StringMap(document_.tenants.size());
-  for (const auto& [name, tenant] : document_.tenants) {
-    TenantEntry entry;
-    entry.name = name;
-    if (tenant.tier) entry.tier = *tenant.tier;
-    entry.tier_rule = TierRuleOf(entry.tier);
-    if (tenant.rule) {
-      auto& inherited = tenant_rules_[name];
-      inherited = std::make_unique<const RateLimitRule>(Inherit(*tenant.rule, TierOf(entry.tier)));
-      entry.rule = &rules_.Add(Path({"tenants", name, "rule"}), Level::kTenant, *inherited);
-    }
-    const std::size_t first_stacked = rules_.size();
-    if (tenant.aggregate) {
-      rules_.Add(Path({"tenants", name, "aggregate"}), Level::kTenant, AggregateRule(*tenant.aggregate));
-    }
-    const TenantEntry* const previous = previous_ == nullptr ? nullptr : previous_->FindTenant(name);
-    const std::size_t first_quota = rules_.size();
-    for (std::size_t i = 0; i < tenant.quotas.size(); ++i) {
-      rules_.AddToList(Path({"tenants", name, "quotas", std::to_string(i)}), Level::kTenant,
-                       QuotaRule(tenant.quotas[i], {TenantId{}}));
-    }
-    rules_.FollowList(first_quota, previous == nullptr ? std::span<const Rule>() : previous->quotas);
-    entry.quotas = rules_.Since(first_quota);
-    entry.stacked = rules_.Since(first_stacked);
-    tables_->tenants.Insert(name, static_cast<std::uint32_t>(tables_->tenant_entries.size()));
-    tables_->tenant_entries.push_back(entry);
-  }
-}
-
-RateLimitRule SnapshotCompiler::UserBase(const UserLimits& user) {
-  std::string_view tier = user.tier ? std::string_view(*user.tier) : std::string_view();
-  if (user.tenant) {
-    const auto rule = tenant_rules_.find(*user.tenant);
-    if (rule != tenant_rules_.end()) return *rule->second;
-    const auto tenant = document_.tenants.find(*user.tenant);
-    if (tier.empty() && tenant != document_.tenants.end() && tenant->second.tier) tier = *tenant->second.tier;
-  }
-  return TierOf(tier);
-}
-
-std::uint32_t SnapshotCompiler::CompileUser(const std::string& name, const UserLimits& user) {
-  const auto next = static_cast<std::uint32_t>(tables_->user_entries.size());
-  UserEntry entry;
-  if (user.tier) entry.tier = *user.tier;
-  entry.tier_rule = TierRuleOf(entry.tier);
-  if (user.tenant) entry.tenant = *user.tenant;
-  entry.exempt = user.exempt;
-  if (!user.rule && user.quotas.empty()) {
-    const auto [known, is_new] = plain_users_.try_emplace(std::tuple(entry.tier, entry.tenant, entry.exempt), next);
-    if (!is_new) return known->second;
-  }
-  if (const auto tenant = tables_->tenants.Find(entry.tenant)) entry.tenant_entry = &tables_->tenant_entries[*tenant];
-  if (user.rule) {
-    entry.rule = &rules_.Add(Path({"users", name, "rule"}), Level::kUser, Inherit(*user.rule, UserBase(user)));
-  }
-  const UserEntry* const previous = previous_ == nullptr ? nullptr : previous_->FindUser(name);
-  const std::size_t first_stacked = rules_.size();
-  for (std::size_t i = 0; i < user.quotas.size(); ++i) {
-    rules_.AddToList(Path({"users", name, "quotas", std::to_string(i)}), Level::kUser,
-                     QuotaRule(user.quotas[i], {UserId{}}));
-  }
-  rules_.FollowList(first_stacked, previous == nullptr ? std::span<const Rule>() : previous->stacked);
-  entry.stacked = rules_.Since(first_stacked);
-  tables_->user_entries.push_back(entry);
-  return next;
-}
-
-void SnapshotCompiler::CompileUsers() {
-  tables_->users = StringMap(document_.users.size());
-  for (const auto& [name, user] : document_.users) {
-    if (!tables_->users.Insert(name, CompileUser(name, user))) {
-      faults_.Add(std::string(Path({"users", name})), "does not fit: the names of users together exceed 16 GiB");
+// A family for each kind of rule that a user or tenant has, of each tier that it may name, and of none: EntityCompiler
+// counts on the order.
+void SnapshotCompiler::AddFamilies() {
+  for (const EntityFamily& family : kEntityFamilies) {
+    tables_->families.push_back({.path = std::string(family.path), .level = family.level, .tier = {}});
+    for (std::size_t i = 0; i < tables_->tier_rules; ++i) {
+      const std::string_view path = tables_->rules[i].path;
+      tables_->families.push_back({.path = std::string(family.path),
+                                   .level = family.level,
+                                   .tier = std::string(path.substr(path.rfind('.') + 1))});
     }
   }
-  tables_->user_entries.shrink_to_fit();
 }
 
 void SnapshotCompiler::CompileEndpoints() {
@@ -229,6 +172,7 @@ void SnapshotCompiler::CompileIpRules() {
     if (rule.rule) match.rule = &rules_.Add(Path({path, "rule"}), Level::kIp, SharedRule(*rule.rule, document_));
     tables_->ip_rules.push_back(match);
     AddNetworks(rule.cidrs, path + ".cidrs", index, networks);
+    if (!rule.countries.empty()) rules_.Need(kNeedCountry);
     for (const std::string& country : rule.countries) {
       const std::uint16_t code = CountryCode(country);
       if (code == 0) {
@@ -274,20 +218,15 @@ NetworkMap SnapshotCompiler::Networks(const std::vector<std::string>& cidrs, std
   return NetworkMap(std::move(entries));
 }
 
-}  // namespace
-
-Result<std::shared_ptr<const Snapshot>> Snapshot::Compile(std::shared_ptr<const EnterpriseRateLimitConfig> config,
-                                                          const Snapshot* previous, Nanos now,
+Result<std::shared_ptr<const Snapshot>> Snapshot::Compile(EnterpriseRateLimitConfig config, const Snapshot* previous,
+                                                          Nanos now,
                                                           std::span<const std::string> registered_extractors) {
-  auto tables = SnapshotCompiler(std::move(config), previous, now, registered_extractors).Run();
-  if (!tables) return std::unexpected(tables.error());
-  return std::shared_ptr<const Snapshot>(new Snapshot(std::move(*tables)));
+  return SnapshotCompiler(std::move(config), previous, now, registered_extractors).Run();
 }
 
-Result<std::shared_ptr<const Snapshot>> Snapshot::Compile(const EnterpriseRateLimitConfig& config,
-                                                          const Snapshot* previous, Nanos now,
-                                                          std::span<const std::string> registered_extractors) {
-  return Compile(std::make_shared<const EnterpriseRateLimitConfig>(config), previous, now, registered_extractors);
+Result<std::shared_ptr<const Snapshot>> Snapshot::With(std::span<const EntityChange> changes, Nanos now,
+                                                       std::span<const std::string> registered_extractors) const {
+  return SnapshotCompiler::Change(*this, changes, now, registered_extractors);
 }
 
 }  // namespace weir::config

@@ -51,7 +51,9 @@ void Fill(std::optional<T>& field, const std::optional<T>& from) {
   if (!field) field = from;
 }
 
-RateLimitRule Expanded(const RateLimitRule& rule, const EnterpriseRateLimitConfig& document) {
+}  // namespace
+
+RateLimitRule ExpandTemplate(const RateLimitRule& rule, const EnterpriseRateLimitConfig& document) {
   if (!rule.from_template) return rule;
   const auto found = document.templates.find(*rule.from_template);
   RateLimitRule result = found == document.templates.end() ? rule : Inherit(rule, found->second);
@@ -61,11 +63,9 @@ RateLimitRule Expanded(const RateLimitRule& rule, const EnterpriseRateLimitConfi
   return result;
 }
 
-}  // namespace
-
 EnterpriseRateLimitConfig ExpandTemplates(const EnterpriseRateLimitConfig& document) {
   EnterpriseRateLimitConfig result = document;
-  const auto expand = [&](RateLimitRule& rule) { rule = Expanded(rule, document); };
+  const auto expand = [&](RateLimitRule& rule) { rule = ExpandTemplate(rule, document); };
   const auto expand_some = [&](std::optional<RateLimitRule>& rule) {
     if (rule) expand(*rule);
   };

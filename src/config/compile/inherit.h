@@ -18,6 +18,9 @@ namespace weir::config {
 // does not exist is ignored here; ValidateConfig reports it.
 EnterpriseRateLimitConfig ExpandTemplates(const EnterpriseRateLimitConfig& document);
 
+// One rule of it.
+RateLimitRule ExpandTemplate(const RateLimitRule& rule, const EnterpriseRateLimitConfig& document);
+
 // `specific`, completed by what `general` writes. Three fields need care:
 //  - name and from_template are never inherited: they belong to one rule;
 //  - unlimited: a specific rule that writes max_requests is limited again, whatever `general` says;

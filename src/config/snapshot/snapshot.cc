@@ -25,38 +25,69 @@ std::optional<std::uint32_t> TakeSmallest(std::span<std::span<const std::uint32_
 
 }  // namespace
 
-Snapshot::Snapshot(std::unique_ptr<const SnapshotTables> tables) : tables_(std::move(tables)) {}
+Snapshot::Snapshot(std::shared_ptr<const SnapshotTables> policy, std::unique_ptr<const Entities> entities)
+    : policy_(std::move(policy)), entities_(std::move(entities)) {}
 Snapshot::~Snapshot() = default;
 
-const EnterpriseRateLimitConfig& Snapshot::document() const { return *tables_->document; }
-std::uint64_t Snapshot::version() const { return tables_->version; }
-std::span<const Rule> Snapshot::rules() const { return tables_->rules; }
-std::span<const std::string> Snapshot::extractors() const { return tables_->extractors; }
-unsigned Snapshot::ipv4_prefix() const { return tables_->document->ip_rules.ipv4_prefix; }
-unsigned Snapshot::ipv6_prefix() const { return tables_->document->ip_rules.ipv6_prefix; }
+const EnterpriseRateLimitConfig& Snapshot::document() const { return *policy_->document; }
+std::uint64_t Snapshot::version() const { return entities_->version; }
+std::span<const Rule> Snapshot::rules() const { return policy_->rules; }
+std::span<const RuleFamily> Snapshot::families() const { return policy_->families; }
+const RuleTraits& Snapshot::traits() const { return *entities_->traits; }
+unsigned Snapshot::ipv4_prefix() const { return policy_->document->ip_rules.ipv4_prefix; }
+unsigned Snapshot::ipv6_prefix() const { return policy_->document->ip_rules.ipv6_prefix; }
 
 const Rule* Snapshot::FindTier(std::string_view tier) const {
-  if (tier.empty()) return tables_->free_tier;
-  const auto found = tables_->tiers.Find(tier);
-  return found ? &tables_->rules[*found] : tables_->free_tier;
+  if (tier.empty()) return policy_->free_tier;
+  const auto found = policy_->tiers.Find(tier);
+  return found ? &policy_->rules[*found] : policy_->free_tier;
 }
 
-bool Snapshot::KnowsTier(std::string_view tier) const { return tables_->tiers.Contains(tier); }
+bool Snapshot::KnowsTier(std::string_view tier) const { return policy_->tiers.Contains(tier); }
 
-const TenantEntry* Snapshot::FindTenant(std::string_view name) const {
-  const auto found = tables_->tenants.Find(name);
-  return found ? &tables_->tenant_entries[*found] : nullptr;
+const TenantEntry* Snapshot::FindTenant(std::string_view name) const { return entities_->tenants.Find(name); }
+const UserEntry* Snapshot::FindUser(std::string_view name) const { return entities_->users.Find(name); }
+std::size_t Snapshot::tenant_count() const { return entities_->tenants.size(); }
+std::size_t Snapshot::user_count() const { return entities_->users.size(); }
+void Snapshot::VisitTenants(absl::FunctionRef<void(const TenantEntry&)> visit) const {
+  entities_->tenants.ForEach(visit);
+}
+void Snapshot::VisitUsers(absl::FunctionRef<void(const UserEntry&)> visit) const { entities_->users.ForEach(visit); }
+
+std::span<const Rule> Snapshot::FindEntityRules(std::string_view path) const {
+  constexpr std::string_view kUsers = "users.", kTenants = "tenants.";
+  const bool user = path.starts_with(kUsers);
+  if (!user && !path.starts_with(kTenants)) return {};
+  // A name may have dots, and look like the end of a path; the end itself tells what it is.
+  path.remove_prefix(user ? kUsers.size() : kTenants.size());
+  const std::size_t dot = path.rfind('.');
+  if (dot == std::string_view::npos) return {};
+  const std::string_view end = path.substr(dot);
+  std::string_view name = path.substr(0, dot);
+  if (end != ".rule" && end != ".aggregate") {
+    constexpr std::string_view kQuotas = ".quotas";
+    if (!name.ends_with(kQuotas)) return {};
+    name.remove_suffix(kQuotas.size());
+  }
+  if (user) {
+    const UserEntry* const found = FindUser(name);
+    return found == nullptr ? std::span<const Rule>() : found->rules;
+  }
+  const TenantEntry* const found = FindTenant(name);
+  return found == nullptr ? std::span<const Rule>() : found->rules;
 }
 
-const UserEntry* Snapshot::FindUser(std::string_view name) const {
-  const auto found = tables_->users.Find(name);
-  return found ? &tables_->user_entries[*found] : nullptr;
+EnterpriseRateLimitConfig Snapshot::Written() const {
+  EnterpriseRateLimitConfig document = *policy_->document;
+  VisitTenants([&](const TenantEntry& one) { document.tenants.emplace(one.name, one.of->Written()); });
+  VisitUsers([&](const UserEntry& one) { document.users.emplace(one.name, one.of->Written()); });
+  return document;
 }
 
-const DomainEntry* Snapshot::FindDomain(std::string_view name) const { return tables_->domains.Find(name); }
+const DomainEntry* Snapshot::FindDomain(std::string_view name) const { return policy_->domains.Find(name); }
 
 void Snapshot::VisitEndpoints(const EndpointQuery& query, absl::FunctionRef<Visit(const EndpointMatch&)> visit) const {
-  tables_->endpoints.Visit(query, visit);
+  policy_->endpoints.Visit(query, visit);
 }
 
 std::optional<EndpointMatch> Snapshot::FindEndpoint(const EndpointQuery& query) const {
@@ -69,7 +100,7 @@ std::optional<EndpointMatch> Snapshot::FindEndpoint(const EndpointQuery& query) 
 }
 
 std::size_t Snapshot::FindIpRules(const Address* address, std::string_view country, std::span<IpMatch> matches) const {
-  const SnapshotTables& tables = *tables_;
+  const SnapshotTables& tables = *policy_;
   std::array<std::span<const std::uint32_t>, NetworkMap::kMaxDepth + 1> lists;
   std::size_t count = 0;
   if (address != nullptr)
@@ -87,11 +118,11 @@ std::size_t Snapshot::FindIpRules(const Address* address, std::string_view count
   return written;
 }
 
-std::size_t Snapshot::ip_rule_count() const { return tables_->ip_rules.size(); }
-bool Snapshot::IsTrustedProxy(const Address& address) const { return tables_->trusted_proxies.Contains(address); }
-bool Snapshot::ExemptPath(std::string_view path) const { return tables_->exempt_paths.Contains(path); }
-bool Snapshot::ExemptAddress(const Address& address) const { return tables_->exempt_networks.Contains(address); }
-bool Snapshot::ExemptUser(std::string_view user) const { return tables_->exempt_users.Contains(user); }
-bool Snapshot::ExemptApiKey(std::string_view key) const { return tables_->exempt_api_keys.Contains(key); }
+std::size_t Snapshot::ip_rule_count() const { return policy_->ip_rules.size(); }
+bool Snapshot::IsTrustedProxy(const Address& address) const { return policy_->trusted_proxies.Contains(address); }
+bool Snapshot::ExemptPath(std::string_view path) const { return policy_->exempt_paths.Contains(path); }
+bool Snapshot::ExemptAddress(const Address& address) const { return policy_->exempt_networks.Contains(address); }
+bool Snapshot::ExemptUser(std::string_view user) const { return policy_->exempt_users.Contains(user); }
+bool Snapshot::ExemptApiKey(std::string_view key) const { return policy_->exempt_api_keys.Contains(key); }
 
 }  // namespace weir::config

@@ -1,5 +1,9 @@
 // A configuration, validated and compiled: immutable, and all that the hot path reads.
 //
+// It has two parts. The policy (tiers, endpoints, ip rules, domains, exemptions, settings) is compiled as a whole.
+// Tenants and users are compiled one by one, into maps that share all but what was changed (entity_map.h): With() makes
+// the snapshot in which some of them have changed, at the same cost however many there are.
+//
 // What the document leaves open is decided here, once:
 //  - a user's rule inherits from the rule of the tenant that the user's entry names, else from the tier it names (its
 //  own,
@@ -18,17 +22,26 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
+#include <variant>
 #include <vector>
 
 #include "algorithms/limit.h"
 #include "base/address.h"
 #include "base/clock.h"
+#include "base/counted.h"
+#include "base/name.h"
 #include "weir/config.h"
 #include "weir/decision.h"
 #include "weir/request.h"
 #include "weir/result.h"
 
 namespace weir::config {
+
+// The most subjects that a rule may count in one request.
+inline constexpr std::size_t kMostSubjectsOfRule = 4;
+// The most values that a custom identifier finds in one request.
+inline constexpr std::size_t kMostValuesOfExtractor = 2;
 
 // Who is counted. A tree only for composites.
 struct Identifier {
@@ -61,12 +74,19 @@ struct Identifier {
   }
 };
 
+// Whether a rule counts a part of the request as it is, and nothing else.
+bool IsSimple(const Identifier& identifier);
+// The subjects that it names in a request that says everything once: at most kMostSubjectsOfRule.
+std::size_t NamedSubjects(const Identifier& identifier);
+// The most subjects that are counted of it, whatever the request.
+std::size_t MostSubjects(const Identifier& identifier);
+
 // How a rule looked before its latest change, kept until its states have expired.
 struct PreviousRule {
   algorithms::Limit limit;
   std::uint64_t seed = 0;
-  std::string_view generation;  // interned
-  Nanos until = 0;              // not looked up after this time
+  Name generation = {};
+  Nanos until = 0;  // not looked up after this time
   // What it had followed itself, while states of that may still live: of subjects that have asked nothing since. At
   // most kMostPrevious in a row (each is looked up with every request); what is cut off is told in the log. nullptr =
   // none.
@@ -100,39 +120,175 @@ constexpr std::string_view SemanticsOfGeneration(std::string_view generation) {
   return generation.substr(generation.rfind('@') + 1);
 }
 
+struct Rule;
+
+// What all rules share that say the same, however many users they are of.
+struct RuleParts : Counted {
+  algorithms::Limit limit;
+  std::shared_ptr<const Identifier> identifier;
+  std::unique_ptr<const algorithms::Limit> penalty;
+  std::shared_ptr<const CompiledSchedule> schedule;
+  std::unique_ptr<const DescriptorPath> descriptor;
+  Name policy;  // the rule's `name`; empty = it has none
+  // Of SemanticsOfGeneration.
+  std::uint64_t semantics = 0;
+  std::uint64_t penalty_semantics = 0;
+};
+
+// What deciding asks of a rule, made out once.
+struct RuleUse {
+  const Rule* rule = nullptr;
+  HeaderPlan headers;
+  bool shadow = false;  // never denies: in shadow or in quota mode
+  bool quota = false;
+  bool detailed = false;  // counted by the descriptor's text (engine/counters/detail.h)
+  bool plain = true;      // asks for one item a subject and no more: no penalties, slots, quota fields
+  bool simple = true;     // its identifier is
+  std::uint8_t most_subjects = 1;
+};
+
+// Refers to its own parts, and so is copied but never assigned.
 struct Rule {
+  explicit Rule(CountedRef<const RuleParts> of) : limit(of->limit), identifier(*of->identifier), parts(std::move(of)) {}
+
   // What resolving reads of a rule lies together.
-  std::uint32_t index = 0;  // position in Snapshot::rules()
+  std::uint32_t index = 0;  // of its counters: position in Snapshot::rules(), or behind them in families()
   Level level = Level::kGlobal;
   bool shadow = false;
   bool unlimited = false;  // known, named, but never counted
   StoreFailurePolicy on_store_failure = StoreFailurePolicy::kLocal;
-  std::shared_ptr<const CompiledSchedule> schedule;  // nullptr = always
-  std::string_view path;    // interned, stable: "global.free_tier", "tenants.acme.quotas.0", "endpoints./a/*.rule"
-  std::string_view policy;  // interned: the rule's `name`, else its path
-  // interned: path + '@' + hash of what decides the meaning of its states. Two rules with the same generation count the
-  // same thing the same way; a change of limit or algorithm makes a new one. Seeds and remote key names derive from it.
-  std::string_view generation;
+  const CompiledSchedule* schedule = nullptr;  // nullptr = always
+  Name path;    // stable: "global.free_tier", "tenants.acme.quotas.0", "endpoints./a/*.rule"
+  Name policy;  // the rule's `name`, else its path
+  // path + '@' + hash of what decides the meaning of its states. Two rules with the same generation count the same
+  // thing the same way; a change of limit or algorithm makes a new one. Seeds and remote key names derive from it.
+  Name generation;
   std::uint64_t seed = 0;  // Hash64(generation)
-  algorithms::Limit limit;
+  const algorithms::Limit& limit;
   std::uint64_t window_seconds = 0;  // for headers, rounded up
-  Identifier identifier;
+  const Identifier& identifier;
   std::uint64_t identifier_hash = 0;  // equal: subjects of both mean the same
-  HeaderConfig headers;
-  HeaderPlan header_plan;                            // the same as bits
-  std::unique_ptr<const algorithms::Limit> penalty;  // kind kPenalty; nullptr = none
+  HeaderPlan header_plan;
+  const algorithms::Limit* penalty = nullptr;  // kind kPenalty; nullptr = none
   std::uint64_t penalty_seed = 0;
-  std::string_view penalty_generation;
+  Name penalty_generation;
   std::shared_ptr<const PreviousRule> penalty_previous;  // of its penalty; nullptr = none
   std::shared_ptr<const PreviousRule> previous;          // nullptr = none
   // level kDomain; nullptr elsewhere, and in DomainEntry::client_limit. Without steps: of DomainEntry::rules.
-  std::unique_ptr<const DescriptorPath> descriptor;
+  const DescriptorPath* descriptor = nullptr;
+  RuleUse use;
+  CountedRef<const RuleParts> parts;
 
   // Its schedule says so. No lock, no allocation.
   bool InForce(Nanos now) const { return schedule == nullptr || InForceBySchedule(now); }
 
  private:
   bool InForceBySchedule(Nanos now) const;
+};
+
+// What is said of a user or tenant, but for the two numbers that differ most often.
+template <typename Limits>
+struct EntityShape : Counted {
+  Limits limits;  // templates applied; `rule` without what EntityClass has
+};
+
+// All users (or tenants) that say the same, compiled: the rules as each of them has them, but for names and history.
+template <typename Limits>
+struct EntityClass : Counted {
+  CountedRef<const EntityShape<Limits>> shape;
+  std::optional<std::uint64_t> max_requests;  // of `rule`
+  std::optional<std::uint32_t> window_seconds;
+  const Rule* tier_rule = nullptr;  // FindTier(tier); nullptr when it names none
+  // Of a user with a rule of its own: the tenant's that this inherits from, if there is one.
+  CountedRef<const EntityClass<TenantLimits>> tenant;
+  std::vector<Rule> rules;  // in the order of Entity::rules
+  bool own_rule = false;
+  std::uint32_t quotas = 0;
+
+  Limits Written() const {
+    Limits limits = shape->limits;
+    if (limits.rule && max_requests) limits.rule->max_requests = max_requests;
+    if (limits.rule && window_seconds) limits.rule->window_seconds = window_seconds;
+    return limits;
+  }
+};
+
+// One user or tenant. Immutable; lives as long as a snapshot that has it.
+template <typename Limits>
+struct Entity : Counted {
+  Name label;  // of which `name` is a part
+  std::string_view name;
+  CountedRef<const EntityClass<Limits>> of;
+  // Made by With() rather than by the document; what the document says of the same name holds again when it is removed.
+  bool live = false;
+  CountedRef<const EntityClass<Limits>> document;
+  std::vector<Rule> rules;  // its own rule; then what stacks: aggregate (of tenants), then quotas
+
+  std::string_view tier() const { return Text(of->shape->limits.tier); }  // empty = none
+  std::string_view tenant() const
+    requires requires(Limits limits) { limits.tenant; }
+  {
+    return Text(of->shape->limits.tenant);
+  }
+  bool exempt() const
+    requires requires(Limits limits) { limits.exempt; }
+  {
+    return of->shape->limits.exempt;
+  }
+  const Rule* tier_rule() const { return of->tier_rule; }
+  const Rule* rule() const { return of->own_rule ? rules.data() : nullptr; }  // nullptr: its tier's (or tenant's) holds
+  std::span<const Rule> stacked() const { return std::span(rules).subspan(of->own_rule ? 1 : 0); }
+  std::span<const Rule> quotas() const { return std::span(rules).last(of->quotas); }
+
+ private:
+  static std::string_view Text(const std::optional<std::string>& text) {
+    return text ? std::string_view(*text) : std::string_view();
+  }
+};
+using TenantEntry = Entity<TenantLimits>;
+using UserEntry = Entity<UserLimits>;
+
+// A change of one user or tenant: what it is from now on, or that it is not any more.
+struct EntityChange {
+  enum class Kind : std::uint8_t { kTenant, kUser };
+  // Monostate: removed.
+  Kind kind = Kind::kUser;
+  std::string name = {};
+  std::variant<std::monostate, TenantLimits, UserLimits> limits = {};
+
+  static EntityChange Put(std::string name, UserLimits limits) {
+    return {.kind = Kind::kUser, .name = std::move(name), .limits = std::move(limits)};
+  }
+  static EntityChange Put(std::string name, TenantLimits limits) {
+    return {.kind = Kind::kTenant, .name = std::move(name), .limits = std::move(limits)};
+  }
+  static EntityChange Remove(Kind kind, std::string name) { return {.kind = kind, .name = std::move(name)}; }
+};
+
+// Rules of users and tenants that are counted together, since there may be millions of them.
+struct RuleFamily {
+  std::string path;  // "users.*.rule"
+  Level level = Level::kUser;
+  std::string tier;  // that its user or tenant names; empty = none
+};
+
+// What rules may ask of intelligence (engine/identify/fact_source.h), as bits.
+enum Need : std::uint32_t {
+  kNeedCountry = 1U << 0,
+  kNeedNetworkOperator = 1U << 1,
+  kNeedReputation = 1U << 2,
+  kNeedBot = 1U << 3,
+  kNeedBan = 1U << 4,
+  kNeedClearance = 1U << 5,
+};
+
+// What the rules of a snapshot ask for, all of them together. Says a little too much once some have been removed.
+struct RuleTraits {
+  std::vector<std::string> extractors;   // of custom identifiers, each once
+  std::vector<std::string> tier_fields;  // of user_id identifiers, each once
+  std::uint32_t needs = 0;               // Need
+  bool words = false;                    // a rule keeps its count in a word (algorithms/word.h)
+  friend bool operator==(const RuleTraits&, const RuleTraits&) = default;
 };
 
 // What an endpoint pattern that matched says.
@@ -148,25 +304,8 @@ struct EndpointQuery {
   Nanos now = 0;
 };
 
-// Views and pointers into the snapshot.
-struct TenantEntry {
-  std::string_view name;
-  std::string_view tier;            // empty = none
-  const Rule* tier_rule = nullptr;  // FindTier(tier); nullptr when it names none
-  const Rule* rule = nullptr;       // nullptr = none: its tier's rule holds
-  std::span<const Rule> stacked;    // aggregate and quotas
-  std::span<const Rule> quotas;     // the latter
-};
-// Users that say the same share one entry, so that one that only names a tier or tenant costs its name and 24 bytes.
-struct UserEntry {
-  std::string_view tier, tenant;              // empty = none
-  const TenantEntry* tenant_entry = nullptr;  // of `tenant`, when the document has it
-  const Rule* tier_rule = nullptr;            // FindTier(tier); nullptr when it names none
-  const Rule* rule = nullptr;
-  std::span<const Rule> stacked;  // quotas
-  bool exempt = false;
-};
 struct DescriptorNode;  // domain_table.h
+// Views and pointers into the snapshot.
 struct DomainEntry {
   std::string_view name;
   bool hierarchy = false;  // tiers, tenants, users, endpoints, ip rules and exemptions hold too
@@ -192,23 +331,46 @@ struct IpMatch {
 
 class Snapshot {
  public:
+  struct Entities;  // snapshot_tables.h
+
   // Compiles a document. Faults of meaning that the reader cannot see (two patterns that tie, a bad regex, an unknown
   // time zone or registered function) are all reported, with their paths. `previous`: the snapshot that this one
   // follows (or nullptr), from which rules inherit PreviousRule; `now`: when the change happens.
-  static Result<std::shared_ptr<const Snapshot>> Compile(const EnterpriseRateLimitConfig& config,
-                                                         const Snapshot* previous, Nanos now,
-                                                         std::span<const std::string> registered_extractors = {});
-  // The same without copying the document.
-  static Result<std::shared_ptr<const Snapshot>> Compile(std::shared_ptr<const EnterpriseRateLimitConfig> config,
-                                                         const Snapshot* previous, Nanos now,
+  static Result<std::shared_ptr<const Snapshot>> Compile(EnterpriseRateLimitConfig config, const Snapshot* previous,
+                                                         Nanos now,
                                                          std::span<const std::string> registered_extractors = {});
   ~Snapshot();
 
+  // The same policy with some users and tenants changed, the later of two changes of one name holding: all of them, or
+  // none when one is wrong (kInvalidArgument; kFailedPrecondition: a removal of what the document itself says). What is
+  // put here is the entity's own, and stays when a later Compile brings a document that has the same name; a removal
+  // lets the document's hold again, and does nothing where there is none. The cost depends on what is changed only; a
+  // tenant whose own rule or tier changes has the rules of its users compiled again, for which all users are looked at.
+  Result<std::shared_ptr<const Snapshot>> With(std::span<const EntityChange> changes, Nanos now,
+                                               std::span<const std::string> registered_extractors = {}) const;
+
+  // Without its users and tenants: see Written().
   const EnterpriseRateLimitConfig& document() const;
-  std::uint64_t version() const;  // counts up with each Compile that had a previous; starts at 1
+  // The document with its users and tenants as they are now, templates applied in their rules. Slow.
+  EnterpriseRateLimitConfig Written() const;
+  std::uint64_t version() const;  // counts up with each Compile that had a previous, and With; starts at 1
+  // Of the policy. Those of users and tenants are with them.
   std::span<const Rule> rules() const;
-  // Distinct extractor strings of all custom identifiers (and tier fields are not among them).
-  std::span<const std::string> extractors() const;
+  // Rule::index of a user's or tenant's rule, less rules().size(), is a position here.
+  std::span<const RuleFamily> families() const;
+  const RuleTraits& traits() const;
+  std::span<const std::string> extractors() const { return traits().extractors; }
+  std::uint32_t needs() const { return traits().needs; }
+  // Whether both have the same compiled policy: one was made of the other by With.
+  bool SamePolicy(const Snapshot& other) const { return policy_ == other.policy_; }
+
+  std::size_t tenant_count() const;
+  std::size_t user_count() const;
+  // Each once, in no order. Slow.
+  void VisitTenants(absl::FunctionRef<void(const TenantEntry&)> visit) const;
+  void VisitUsers(absl::FunctionRef<void(const UserEntry&)> visit) const;
+  // The rules of the user or tenant that one of this path would belong to ("users.ann.quotas.0"); empty: none.
+  std::span<const Rule> FindEntityRules(std::string_view path) const;
 
   // Look-ups of the hot path: no lock, no allocation. nullptr / no match when there is none.
   const Rule* FindTier(std::string_view tier) const;  // unknown and empty: free_tier's rule
@@ -237,8 +399,10 @@ class Snapshot {
   unsigned ipv6_prefix() const;
 
  private:
-  explicit Snapshot(std::unique_ptr<const SnapshotTables> tables);
-  std::unique_ptr<const SnapshotTables> tables_;
+  friend class SnapshotCompiler;
+  Snapshot(std::shared_ptr<const SnapshotTables> policy, std::unique_ptr<const Entities> entities);
+  std::shared_ptr<const SnapshotTables> policy_;
+  std::unique_ptr<const Entities> entities_;
 };
 
 }  // namespace weir::config

@@ -10,6 +10,7 @@
 
 #include "config/snapshot/domain_table.h"
 #include "config/snapshot/endpoint_table.h"
+#include "config/snapshot/entity_map.h"
 #include "config/snapshot/exempt_paths.h"
 #include "config/snapshot/network_map.h"
 #include "config/snapshot/snapshot.h"
@@ -17,21 +18,19 @@
 
 namespace weir::config {
 
+class EntityClasses;
+
 // Entries hold views into `document` and `source`, and pointers into `rules` and each other's lists, none of which move
 // after compilation.
 struct SnapshotTables {
-  std::shared_ptr<const EnterpriseRateLimitConfig> document;
-  std::shared_ptr<const EnterpriseRateLimitConfig> source;  // the document with its templates expanded
-  std::uint64_t version = 1;
+  std::shared_ptr<const EnterpriseRateLimitConfig> document;  // without tenants and users
+  std::shared_ptr<const EnterpriseRateLimitConfig> source;    // the document with its templates expanded
   std::vector<Rule> rules;
-  std::vector<std::string> extractors;
+  std::vector<RuleFamily> families;
 
   const Rule* free_tier = nullptr;
-  StringMap tiers;  // -> rules
-  StringMap tenants;
-  std::vector<TenantEntry> tenant_entries;
-  StringMap users;
-  std::vector<UserEntry> user_entries;
+  StringMap tiers;             // -> rules
+  std::size_t tier_rules = 0;  // the first of `rules`
   EndpointTable endpoints;
   DomainTable domains;
 
@@ -44,6 +43,23 @@ struct SnapshotTables {
   NetworkMap exempt_networks;
   StringMap exempt_users;
   StringMap exempt_api_keys;
+};
+
+// How many users with rules of their own name a tenant, whether there is such a tenant or not.
+struct TenantUse : Counted {
+  TenantUse(std::string_view of, std::size_t users) : label(Name::Of(of)), name(label), count(users) {}
+  Name label;
+  std::string_view name;
+  std::size_t count;
+};
+
+struct Snapshot::Entities {
+  std::uint64_t version = 1;
+  std::shared_ptr<const RuleTraits> traits;
+  EntityMap<TenantEntry> tenants;
+  EntityMap<UserEntry> users;
+  EntityMap<TenantUse> uses;
+  std::shared_ptr<EntityClasses> classes;  // compile/entity_classes.h: of this policy
 };
 
 }  // namespace weir::config

@@ -203,7 +203,9 @@ class DocumentCheck {
 
   // Patterns that cannot be read, and pairs of which neither is more specific.
   void CheckPatterns() {
-    const std::vector<Rule> no_rules(config_.endpoints.size());
+    const auto nothing = MakeCounted<RuleParts>();
+    nothing->identifier = std::make_shared<const Identifier>();
+    const std::vector<Rule> no_rules(config_.endpoints.size(), Rule(CountedRef<const RuleParts>(nothing)));
     FaultList found;
     EndpointTable().Build(config_.endpoints, no_rules, found);
     constexpr std::string_view kPrefix = "endpoints.";

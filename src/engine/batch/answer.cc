@@ -2,7 +2,6 @@
 #include <algorithm>
 #include <utility>
 
-#include "base/intern.h"
 #include "engine/batch/batch.h"
 #include "engine/counters/count.h"
 #include "engine/decide/decide.h"
@@ -123,7 +122,7 @@ void Batch::KeepReservation(Question& question, const Plan& plan) {
     const bool local = question.failed == Reason::kStoreLocal && core_->failure.IsLocal(context);
     const bool charged = question.failed == Reason::kOk ? plan.status == PlanStatus::kOk : local;
     if (!charged || (item.shadow && plan.outcomes[i].verdict != Verdict::kAllowed)) continue;
-    reservation.charges.push_back({.generation = item.rule,
+    reservation.charges.push_back({.generation = std::string(item.rule),
                                    .key = item.key,
                                    .limit = *item.limit,
                                    .subject = std::string(item.subject),
@@ -137,10 +136,17 @@ void Batch::KeepReservation(Question& question, const Plan& plan) {
 
 void Batch::Finish(Question& question) {
   Call& call = *question.call;
+  if (core_->observers.any()) [[unlikely]] {
+    const Resolved* const kept = question.kept == kNoPlan ? nullptr : &kept_[question.kept];
+    const std::uint32_t interest = InterestOf(call);
+    if (core_->observers.Want(interest)) {
+      core_->observers.Tell(interest, {call, kept == nullptr ? nullptr : &kept->facts,
+                                       kept == nullptr ? nullptr : &kept->resolution, now_});
+    }
+  }
   if (!IsDecision(call.kind)) return;
-  if (Counts(call)) CountDecision(core_->counters, call, ContextsOf(question), question.admitted);
+  if (Counts(call)) CountDecision(core_->counters, *rules_, call, ContextsOf(question), question.admitted);
   if (call.trace != nullptr) ExplainDecision(call.decision, *call.trace);
-  if (core_->observer != nullptr) core_->observer->OnDecision(call, now_);
 }
 
 }  // namespace weir::engine

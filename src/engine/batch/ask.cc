@@ -75,10 +75,19 @@ void Batch::Ask(Call& call) {
   open_plan_ = kNoPlan;
   if (call.kind == CallKind::kCommit || call.kind == CallKind::kCancel) return AskSettlement(question);
   Resolved resolved;
-  if (!Resolve(call, resolved, false)) return;
+  if (!Resolve(call, resolved, false)) return Keep(question, resolved);
   AskRules(question, resolved);
+  Keep(question, resolved);
   if (question.plan != kNoPlan && !TakeReservations({&question, 1})) Refuse({&question, 1});
   LookAtLearned(question);
+}
+
+// Observers are told how a call was resolved.
+void Batch::Keep(Question& question, Resolved& resolved) {
+  if (!core_->observers.any()) [[likely]]
+    return;
+  question.kept = static_cast<std::uint32_t>(kept_.size());
+  kept_.push_back(std::move(resolved));
 }
 
 void Batch::AskThrottle(Question& question) {

@@ -14,7 +14,7 @@ Batch* Batch::Take(Trip& trip) {
   Batch* const batch = idle != nullptr ? idle.release() : new Batch;
   batch->core_ = &trip.core;
   batch->trip_ = &trip;
-  batch->rules_ = &*trip.rules;
+  batch->rules_ = trip.chosen;
   batch->now_ = trip.now;
   batch->stage_ = Stage::kCarry;
   return batch;
@@ -28,6 +28,7 @@ void Batch::GiveBack(Batch* batch) {
   finished->arena_.Clear();
   finished->questions_.clear();
   finished->resolved_.clear();
+  finished->kept_.clear();
   finished->carries_.Clear();
   finished->plans_.Clear();
   finished->contexts_.clear();

@@ -39,6 +39,7 @@ class Batch final : public AsyncTask {
   struct Trip {
     Core& core;
     const Published<Ruleset>::Pin& rules;
+    const Ruleset* chosen;  // of the pinned rules: themselves, or their candidate
     Nanos now = 0;
     storage::Completion* done = nullptr;
     CompletionGroup* group = nullptr;  // made for the first batch that has to wait
@@ -63,6 +64,7 @@ class Batch final : public AsyncTask {
     std::uint32_t first_item = 0;
     std::uint32_t rules = 0;  // items of rules; those of ban boxes follow
     std::uint32_t items = 0;
+    std::uint32_t kept = kNoPlan;  // where in kept_ it is how it was resolved
     std::uint32_t look = kNoPlan;  // a peek at what its adaptive rules have learned, for its trace
     std::uint32_t plan = kNoPlan;  // settlements: the first of one a charge; kAllOrNothing: several have the same
     bool charges = true;           // whether anything is charged: not if a call joined to this one was refused already
@@ -77,6 +79,7 @@ class Batch final : public AsyncTask {
   ~Batch() = default;
 
   // ask.cc
+  void Keep(Question& question, Resolved& resolved);
   Question& Begin(Call& call);
   bool Resolve(Call& call, Resolved& to, bool domain_counted);
   void AskThrottle(Question& question);
@@ -133,6 +136,7 @@ class Batch final : public AsyncTask {
   Reason failed_ = Reason::kOk;  // how the failure policy decided the latest plan that it was asked about
   Arena arena_;
   std::vector<Question> questions_;
+  std::vector<Resolved> kept_;         // for observers, when there are any
   std::vector<Resolved> resolved_;     // of calls that are joined, while they are asked
   std::uint32_t open_plan_ = kNoPlan;  // to which items go
   PlanSet carries_;                    // asked before plans_: what previous forms of previous forms of rules still hold

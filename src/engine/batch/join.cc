@@ -53,6 +53,9 @@ void Batch::AskJoined(std::span<Call> calls) {
   }
   CloseGroup(questions.subspan(start));
   for (Question& question : questions) LookAtLearned(question);
+  for (std::size_t i = 0; i < calls.size(); ++i) {
+    if (!IsSettlement(calls[i])) Keep(questions[i], resolved_[i]);
+  }
 }
 
 // As the reference server has it: what is replaced still replaces, and so does a rule that is unlimited or in shadow.
@@ -66,7 +69,7 @@ void Batch::DropReplaced() {
   for (std::size_t i = 0; i < resolved_.size(); ++i) {
     Resolution& resolution = resolved_[i].resolution;
     for (const config::Rule* const rule : resolution.domain_rules) {
-      if (!std::ranges::binary_search(names, rule->policy)) continue;
+      if (!std::ranges::binary_search(names, rule->policy.view())) continue;
       const auto gone = std::ranges::remove(resolution.rules, rule);
       resolution.rules.erase(gone.begin(), gone.end());
     }

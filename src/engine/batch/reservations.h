@@ -23,7 +23,7 @@ namespace weir::engine {
 
 // One counter that was charged, told so that it can be found again after the configuration has changed.
 struct Charge {
-  std::string_view generation;  // of its rule, interned
+  std::string generation;  // of its rule
   Key key;
   algorithms::Limit limit;
   std::string subject;

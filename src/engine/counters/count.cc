@@ -36,14 +36,30 @@ std::optional<Tally> TallyOf(Reason reason) {
   return std::nullopt;
 }
 
-void CountDetail(Counters& counters, const Call& call, const RuleUse& use, RuleTally kind) {
+void CountDetail(Counters& counters, const Call& call, const RuleUse& use, std::uint32_t place, RuleTally kind) {
   DetailBuffer buffer;
-  counters.Add(use.counter, DetailOf(*use.rule->descriptor, call.request.attributes, buffer), kind);
+  counters.Add(place, DetailOf(*use.rule->descriptor, call.request.attributes, buffer), kind);
 }
 
 }  // namespace
 
-void CountDecision(Counters& counters, const Call& call, std::span<const ItemContext> contexts, bool charged) {
+std::uint32_t InterestOf(const Call& call) {
+  switch (call.kind) {
+    case CallKind::kFeedback:
+      return kFeedback;
+    case CallKind::kCommit:
+    case CallKind::kCancel:
+    case CallKind::kRefund:
+      return kSettlements;
+    case CallKind::kReset:
+      return kResets;
+    default:
+      return !Counts(call) ? kPeeks : call.decision.allowed ? kAllowedDecisions : kDeniedDecisions;
+  }
+}
+
+void CountDecision(Counters& counters, const Ruleset& rules, const Call& call, std::span<const ItemContext> contexts,
+                   bool charged) {
   const Decision& decision = call.decision;
   const Counters::Mine mine = counters.Here();
   mine.Add(decision.allowed ? Tally::kAllowed : Tally::kDenied);
@@ -57,10 +73,11 @@ void CountDecision(Counters& counters, const Call& call, std::span<const ItemCon
     if (fits && !passed) continue;
     const RuleTally kind = fits ? RuleTally::kAllowed : rule.shadow ? RuleTally::kShadowDenied : RuleTally::kDenied;
     const RuleUse& use = *contexts[i].use;
+    const std::uint32_t place = rules.CounterOf(*use.rule);
     if (use.detailed) [[unlikely]] {
-      CountDetail(counters, call, use, kind);
+      CountDetail(counters, call, use, place, kind);
     } else {
-      mine.Add(use.counter, kind);
+      mine.Add(place, kind);
     }
   }
 }

@@ -18,7 +18,11 @@ inline bool Counts(const Call& call) {
   return IsDecision(call.kind) && call.kind != CallKind::kPeek && call.request.cost > 0;
 }
 
+// What a call is to observers.
+std::uint32_t InterestOf(const Call& call);
+
 // `contexts`: at least those of the decision's rules. `charged`: whether what the rules allowed was charged.
-void CountDecision(Counters& counters, const Call& call, std::span<const ItemContext> contexts, bool charged);
+void CountDecision(Counters& counters, const Ruleset& rules, const Call& call, std::span<const ItemContext> contexts,
+                   bool charged);
 
 }  // namespace weir::engine

@@ -1,6 +1,6 @@
 #include "engine/counters/counters.h"
 
-#include "base/intern.h"
+#include <algorithm>
 
 namespace weir::engine {
 namespace {
@@ -24,15 +24,49 @@ Counters::~Counters() {
   for (auto& shard : shards_) delete shard.load(std::memory_order_relaxed);
 }
 
-std::uint32_t Counters::PlaceOf(std::string_view path, Level level) {
+std::uint32_t Counters::Take(std::string_view path, Level level, std::string_view tier) {
   const std::lock_guard lock(names_mutex_);
-  if (const auto known = places_.find(path); known != places_.end()) return known->second;
-  if (names_.size() >= kOther) return kOther;
-  const auto place = static_cast<std::uint32_t>(names_.size());
-  const std::string_view name = Intern(path);
-  names_.push_back({name, level});
-  places_.emplace(name, place);
-  return place;
+  const auto [known, is_new] = by_name_.try_emplace({std::string(path), std::string(tier)}, kOther);
+  if (is_new) {
+    if (!free_.empty()) {
+      known->second = free_.back();
+      free_.pop_back();
+    } else if (places_.size() < kOther) {
+      known->second = static_cast<std::uint32_t>(places_.size());
+      places_.emplace_back();
+    } else {
+      by_name_.erase(known);
+      return kOther;
+    }
+    places_[known->second] = {.path = std::string(path), .level = level, .tier = std::string(tier)};
+  }
+  ++places_[known->second].holders;
+  return known->second;
+}
+
+void Counters::Release(std::uint32_t place) {
+  if (place == kOther) return;
+  const std::lock_guard lock(names_mutex_);
+  Place& held = places_[place];
+  if (--held.holders > 0) return;
+  by_name_.erase({held.path, held.tier});
+  held = {};
+  // Nobody counts here now.
+  for (const auto& slot : shards_) {
+    Shard* const shard = slot.load(std::memory_order_acquire);
+    Block* const block =
+        shard == nullptr ? nullptr : shard->blocks[place / kBlockRules].load(std::memory_order_acquire);
+    if (block == nullptr) continue;
+    for (Count& count : block->counts[place % kBlockRules]) count.store(0, std::memory_order_relaxed);
+  }
+  for (Details& details : details_) {
+    const std::lock_guard details_lock(details.mutex);
+    const std::size_t dropped =
+        std::erase_if(details.counts, [&](const auto& one) { return one.first.first == place; });
+    detail_count_.fetch_sub(std::min(dropped, detail_count_.load(std::memory_order_relaxed)),
+                            std::memory_order_relaxed);
+  }
+  free_.push_back(place);
 }
 
 Counters::Shard* Counters::MakeShard(std::atomic<Shard*>& place) noexcept { return Install(place); }
@@ -67,11 +101,10 @@ std::uint64_t Counters::Sum(Tally kind) const {
 
 std::vector<Counters::RuleSum> Counters::SumRules() const {
   std::vector<RuleSum> sums;
-  {
-    const std::lock_guard lock(names_mutex_);
-    sums.reserve(names_.size() + 1);
-    for (const Name& name : names_)
-      sums.push_back({.path = name.path, .level = name.level, .detail = {}, .counts = {}});
+  const std::lock_guard lock(names_mutex_);
+  sums.reserve(places_.size() + 1);
+  for (const Place& place : places_) {
+    sums.push_back({.path = place.path, .level = place.level, .tier = place.tier, .detail = {}, .counts = {}});
   }
   const auto add = [](RuleSum& to, const std::array<Count, kRuleKinds>& counts) {
     for (std::size_t k = 0; k < kRuleKinds; ++k) to.counts[k] += counts[k].load(std::memory_order_relaxed);
@@ -104,6 +137,7 @@ std::vector<Counters::RuleSum> Counters::SumRules() const {
       sums.push_back(std::move(sum));
     }
   }
+  std::erase_if(sums, [](const RuleSum& sum) { return sum.path.empty(); });
   return sums;
 }
 

@@ -5,6 +5,7 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -40,8 +41,8 @@ enum class Tally : std::uint8_t {
 enum class RuleTally : std::uint8_t { kAllowed, kDenied, kShadowDenied, kKinds };
 
 // Thread-safe. Add without a detail takes no lock and shares no cache line between threads; it allocates at a thread's
-// first use of 256 rules. Bounded: rules beyond the first 16,383 names that ever were are counted together as "other",
-// and so are details of a rule beyond the first 10,000 of all rules.
+// first use of 256 rules. Bounded: rules beyond 16,383 at once are counted together as "other", and so are details of a
+// rule beyond the first 10,000 of all rules.
 class Counters {
  public:
   Counters() = default;
@@ -49,8 +50,11 @@ class Counters {
   Counters(const Counters&) = delete;
   Counters& operator=(const Counters&) = delete;
 
-  // Where to count a rule: the same place for the same path, for as long as the counters live. Takes a lock.
-  std::uint32_t PlaceOf(std::string_view path, Level level);
+  // Where to count a rule: the same place for the same path and tier, until it has been released as often as it was
+  // taken; then its counts are forgotten. `tier`: of rules that are counted together for each tier. Takes a lock.
+  std::uint32_t Take(std::string_view path, Level level, std::string_view tier = {});
+  // Nobody counts there any more who took it so often.
+  void Release(std::uint32_t place);
 
   // This thread's context, for whoever counts several things at once. Not kept, and not passed to another thread.
   class Mine;
@@ -63,12 +67,13 @@ class Counters {
 
   std::uint64_t Sum(Tally kind) const;
   struct RuleSum {
-    std::string_view path;
+    std::string path;
     Level level = Level::kGlobal;
+    std::string tier = {};
     std::string detail = {};
     std::array<std::uint64_t, static_cast<std::size_t>(RuleTally::kKinds)> counts{};
   };
-  // In the order in which the rules were first named; then those with a detail, in no order.
+  // In no order; those with a detail last.
   std::vector<RuleSum> SumRules() const;
 
  private:
@@ -86,9 +91,11 @@ class Counters {
     std::array<std::atomic<Block*>, kBlocks> blocks{};
     ~Shard();
   };
-  struct Name {
-    std::string_view path;
-    Level level;
+  struct Place {
+    std::string path;
+    Level level = Level::kGlobal;
+    std::string tier;
+    std::uint32_t holders = 0;  // 0: free
   };
 
   using Detail = std::pair<std::uint32_t, std::string>;  // place and text
@@ -128,8 +135,9 @@ class Counters {
   std::array<Details, 16> details_;
   std::atomic<std::size_t> detail_count_{0};
   mutable std::mutex names_mutex_;  // guards what follows
-  std::vector<Name> names_;
-  std::unordered_map<std::string_view, std::uint32_t> places_;
+  std::vector<Place> places_;
+  std::vector<std::uint32_t> free_;
+  std::map<std::pair<std::string, std::string>, std::uint32_t> by_name_;  // path and tier
 };
 
 class Counters::Mine {

@@ -11,9 +11,9 @@ namespace {
 
 TEST(Counters, SumOverThreadsIsExact) {
   Counters counters;
-  const std::uint32_t a = counters.PlaceOf("a", Level::kGlobal);
-  const std::uint32_t b = counters.PlaceOf("b", Level::kUser);
-  EXPECT_EQ(counters.PlaceOf("a", Level::kGlobal), a);
+  const std::uint32_t a = counters.Take("a", Level::kGlobal);
+  const std::uint32_t b = counters.Take("b", Level::kUser);
+  EXPECT_EQ(counters.Take("a", Level::kGlobal), a);
   std::vector<std::thread> threads;
   for (int t = 0; t < 6; ++t) {
     threads.emplace_back([&] {
@@ -56,13 +56,47 @@ TEST(Counters, SumOverThreadsThatShareASlotIsExact) {
 TEST(Counters, RulesBeyondTheBoundAreCountedTogether) {
   Counters counters;
   for (int i = 0; i < 17'000; ++i) {
-    counters.Add(counters.PlaceOf("rule" + std::to_string(i), Level::kEndpoint), RuleTally::kAllowed);
+    counters.Add(counters.Take("rule" + std::to_string(i), Level::kEndpoint), RuleTally::kAllowed);
   }
   const auto sums = counters.SumRules();
   ASSERT_EQ(sums.size(), 16'384U);
   EXPECT_EQ(sums.back().path, "other");
   EXPECT_EQ(sums.back().counts[0], 17'000U - 16'383U);
   EXPECT_EQ(sums.front().counts[0], 1U);
+}
+
+TEST(Counters, APlaceThatNobodyHoldsIsUsedAgain) {
+  Counters counters;
+  const std::uint32_t stays = counters.Take("stays", Level::kGlobal);
+  // A million rules come and go.
+  for (int i = 0; i < 1'000'000; ++i) {
+    const std::uint32_t place = counters.Take("rule" + std::to_string(i), Level::kEndpoint);
+    ASSERT_LT(place, 2U);
+    counters.Add(place, RuleTally::kAllowed);
+    if (i % 100 == 0) counters.Add(place, "detail", RuleTally::kDenied);
+    counters.Add(stays, RuleTally::kAllowed);
+    counters.Release(place);
+  }
+  const auto sums = counters.SumRules();
+  ASSERT_EQ(sums.size(), 1U) << "what is gone is not told";
+  EXPECT_EQ(sums[0].path, "stays");
+  EXPECT_EQ(sums[0].counts[0], 1'000'000U);
+}
+
+TEST(Counters, APlaceIsHeldAsOftenAsItWasTaken) {
+  Counters counters;
+  const std::uint32_t place = counters.Take("users.*.rule", Level::kUser, "pro");
+  EXPECT_EQ(counters.Take("users.*.rule", Level::kUser, "pro"), place);
+  EXPECT_NE(counters.Take("users.*.rule", Level::kUser), place) << "of another tier";
+  counters.Add(place, RuleTally::kDenied);
+  counters.Release(place);
+  ASSERT_EQ(counters.SumRules().size(), 2U);
+  EXPECT_EQ(counters.SumRules()[0].tier, "pro");
+  EXPECT_EQ(counters.SumRules()[0].counts[1], 1U);
+  counters.Release(place);
+  EXPECT_EQ(counters.SumRules().size(), 1U);
+  EXPECT_EQ(counters.Take("another", Level::kIp), place);
+  EXPECT_EQ(counters.SumRules()[0].counts[1], 0U) << "counts from 0";
 }
 
 }  // namespace

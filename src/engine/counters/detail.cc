@@ -4,12 +4,6 @@
 
 namespace weir::engine {
 
-bool IsDetailed(const config::Rule& rule) {
-  if (rule.descriptor == nullptr) return false;
-  return rule.descriptor->detailed_metric ||
-         std::ranges::any_of(rule.descriptor->steps, &config::DescriptorPath::Step::value_to_metric);
-}
-
 std::string_view DetailOf(const config::DescriptorPath& path, std::span<const Attribute> entries,
                           DetailBuffer& buffer) {
   char* at = buffer.data();

@@ -13,9 +13,6 @@
 
 namespace weir::engine {
 
-// Whether a rule counts by the text of its descriptors.
-bool IsDetailed(const config::Rule& rule);
-
 using DetailBuffer = std::array<char, 256>;
 // In `buffer`; what does not fit is cut off.
 std::string_view DetailOf(const config::DescriptorPath& path, std::span<const Attribute> entries, DetailBuffer& buffer);

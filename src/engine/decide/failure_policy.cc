@@ -29,12 +29,10 @@ std::uint64_t ShareOfUsed(std::uint64_t used, std::uint32_t instances) {
 }
 
 // The item as the local store sees it: with this instance's share, and nothing to carry over.
-Item LocalItem(const Item& item, const ItemContext& context, PlanSet& set) {
+Item LocalItem(const Item& item, const ItemContext& context, std::uint32_t instances, PlanSet& set) {
   Item local = item;
   local.previous = nullptr;
-  if (context.ban) return local;
-  const bool by_rule = item.limit == &context.use->rule->limit;
-  local.limit = by_rule ? &context.use->share : set.Own(ShareOf(*item.limit, context.use->instances));
+  if (!context.ban && instances > 1) local.limit = set.Own(ShareOf(*item.limit, instances));
   return local;
 }
 
@@ -63,7 +61,7 @@ Reason FailurePolicy::Decide(Plan& plan, std::span<const ItemContext> contexts, 
     plan.outcomes[i] = deny ? RefusedBy(item) : PassedBy(item);
     refused |= deny && !item.shadow;
     if (!IsLocal(contexts[i])) continue;
-    set.Add(LocalItem(item, contexts[i], set));
+    set.Add(LocalItem(item, contexts[i], instances(), set));
     any_local |= !item.shadow;
   }
   plan.admitted = !refused;
@@ -90,7 +88,7 @@ bool FailurePolicy::Change(Plan& plan, std::span<const ItemContext> contexts, Na
   set.Open(plan.op);
   for (std::size_t i = 0; i < plan.items.size(); ++i) {
     if (IsLocal(contexts[i])) {
-      set.Add(LocalItem(plan.items[i], contexts[i], set));
+      set.Add(LocalItem(plan.items[i], contexts[i], instances(), set));
     } else {
       all_local &= contexts[i].use->rule->on_store_failure == StoreFailurePolicy::kAllow;
     }
@@ -110,9 +108,8 @@ void FailurePolicy::Note(std::span<const Plan> plans, std::span<const ItemContex
     for (std::size_t i = 0; i < plan.items.size() && told; ++i) {
       if (!IsLocal(contexts[i]) || !WorthNoting(contexts[i], plan.outcomes[i])) continue;
       set.Open(Op::kAssign);
-      Item& item = set.Add(LocalItem(plan.items[i], contexts[i], set));
-      item.cost =
-          contexts[i].ban ? plan.outcomes[i].used : ShareOfUsed(plan.outcomes[i].used, contexts[i].use->instances);
+      Item& item = set.Add(LocalItem(plan.items[i], contexts[i], instances(), set));
+      item.cost = contexts[i].ban ? plan.outcomes[i].used : ShareOfUsed(plan.outcomes[i].used, instances());
     }
     contexts = contexts.subspan(plan.items.size());
   }

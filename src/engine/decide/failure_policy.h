@@ -31,6 +31,9 @@ class FailurePolicy {
   FailurePolicy(std::unique_ptr<storage::Store> local, std::string_view store_name)
       : local_(std::move(local)), store_name_(store_name) {}
 
+  // How many instances share the store, by the configuration that is in force from now on; 1 at first.
+  void SetInstances(std::uint32_t instances) { instances_.store(instances, std::memory_order_relaxed); }
+
   // Answers a kCheck, kPeek or kCharge plan, or a throttle's kRefund, that came back kUnavailable: fills in outcomes
   // and `admitted`. The reason is one of kStoreLocal, kStoreAllowed, kStoreDenied.
   Reason Decide(storage::Plan& plan, std::span<const ItemContext> contexts, Nanos now);
@@ -56,6 +59,9 @@ class FailurePolicy {
   static constexpr Nanos kRetryAfter = kSecond;
 
  private:
+  std::uint32_t instances() const { return instances_.load(std::memory_order_relaxed); }
+
+  std::atomic<std::uint32_t> instances_{1};
   std::unique_ptr<storage::Store> local_;
   std::string_view store_name_;
   std::atomic<bool> away_{false};

@@ -13,6 +13,8 @@ namespace {
 
 using Kind = config::Identifier::Kind;
 
+static_assert(Values::kMost == config::kMostValuesOfExtractor);
+
 constexpr std::string_view kFailedSubject = "!failed";
 constexpr std::string_view kAmbiguousSubject = "!ambiguous";
 
@@ -201,48 +203,6 @@ std::optional<std::string_view> Identify::ForwardedText() {
   const auto address = forwarded ? ParseAddress(*forwarded) : std::nullopt;
   if (!address) return ClientText();
   return AddressSubject(*address, snapshot_.ipv4_prefix(), snapshot_.ipv6_prefix(), arena_);
-}
-
-bool IsSimple(const config::Identifier& identifier) {
-  switch (identifier.kind) {
-    case Kind::kUser:
-      return !identifier.fallback_to_ip;
-    case Kind::kApiKey:
-      return identifier.quota_field.empty();
-    case Kind::kIp:
-      return !identifier.use_forwarded;
-    case Kind::kTenant:
-    case Kind::kGlobal:
-      return true;
-    default:
-      return false;
-  }
-}
-
-namespace {
-
-// `extractor`: how many subjects each extractor is taken for.
-std::size_t SubjectsOf(const config::Identifier& identifier, std::size_t extractor) {
-  switch (identifier.kind) {
-    case Kind::kCombine:
-      return SubjectsOf(*identifier.primary, extractor) * SubjectsOf(*identifier.secondary, extractor);
-    case Kind::kFirstAvailable:
-      return std::max(SubjectsOf(*identifier.primary, extractor), SubjectsOf(*identifier.secondary, extractor));
-    case Kind::kStrictest:
-      return SubjectsOf(*identifier.primary, extractor) + SubjectsOf(*identifier.secondary, extractor);
-    case Kind::kExtractor:
-      return extractor;
-    default:
-      return 1;
-  }
-}
-
-}  // namespace
-
-std::size_t NamedSubjects(const config::Identifier& identifier) { return SubjectsOf(identifier, 1); }
-
-std::size_t MostSubjects(const config::Identifier& identifier) {
-  return std::min(SubjectsOf(identifier, Values::kMost), kMostSubjects);
 }
 
 }  // namespace weir::engine

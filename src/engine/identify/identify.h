@@ -18,7 +18,7 @@
 
 namespace weir::engine {
 
-inline constexpr std::size_t kMostSubjects = 4;
+inline constexpr std::size_t kMostSubjects = config::kMostSubjectsOfRule;
 
 // The subjects that one rule counts in one request; none: the rule does not apply.
 struct Subjects {
@@ -89,7 +89,7 @@ class Identify {
   }
   // `client_limit`: the client's limit, in whose name the rule stands; else nullptr.
   Subjects Find(const config::Rule& rule, const algorithms::Limit* client_limit) {
-    path_ = rule.descriptor.get();
+    path_ = rule.descriptor;
     client_limit_ = client_limit;
     return Find(rule.identifier);
   }
@@ -119,14 +119,5 @@ class Identify {
   HashedSubject hashed_;          // the latest one: several rules usually count the same
   std::string_view client_text_;  // several rules of a request usually count its address
 };
-
-// Whether Identify::FindSimple does for it: a part of the request as it is.
-bool IsSimple(const config::Identifier& identifier);
-
-// The subjects that the identifier names in a request that says everything once. Find must not be asked for more than
-// kMostSubjects.
-std::size_t NamedSubjects(const config::Identifier& identifier);
-// The most subjects that Find gives of it, whatever the request.
-std::size_t MostSubjects(const config::Identifier& identifier);
 
 }  // namespace weir::engine

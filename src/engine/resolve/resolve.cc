@@ -150,9 +150,9 @@ void Resolver::FindWho() {
   if (!facts_.tenant.empty()) {
     result_.tenant = facts_.tenant;
     tenant_ = snapshot_.FindTenant(facts_.tenant);
-  } else if (user_ != nullptr && !user_->tenant.empty()) {
-    result_.tenant = user_->tenant;
-    tenant_ = user_->tenant_entry;
+  } else if (user_ != nullptr && !user_->tenant().empty()) {
+    result_.tenant = user_->tenant();
+    tenant_ = snapshot_.FindTenant(result_.tenant);
   }
 }
 
@@ -176,7 +176,7 @@ bool Resolver::IsExempt(const PathReadings& paths) {
     std::array<char, 46> buffer;
     return Exempt("address", trace_ == nullptr ? std::string_view() : FormatAddress(*facts_.client, buffer));
   }
-  if (!facts_.user.empty() && (snapshot_.ExemptUser(facts_.user) || (user_ != nullptr && user_->exempt))) {
+  if (!facts_.user.empty() && (snapshot_.ExemptUser(facts_.user) || (user_ != nullptr && user_->exempt()))) {
     return Exempt("user", facts_.user);
   }
   // A key is a secret: it is not repeated.
@@ -261,16 +261,16 @@ bool Resolver::AddEndpoints(std::string_view path) {
 void Resolver::AddBase() {
   if (user_ == nullptr) {
     if (!facts_.user.empty()) Trace("user", "'{}' is not in the document", facts_.user);
-  } else if (user_->rule == nullptr) {
+  } else if (user_->rule() == nullptr) {
     Trace("user", "users.{} has no rule of its own", facts_.user);
-  } else if (TryBase(*user_->rule, "user") == Next::kStop) {
+  } else if (TryBase(*user_->rule(), "user") == Next::kStop) {
     return;
   }
   if (tenant_ == nullptr) {
     if (!result_.tenant.empty()) Trace("tenant", "'{}' is not in the document", result_.tenant);
-  } else if (tenant_->rule == nullptr) {
+  } else if (tenant_->rule() == nullptr) {
     Trace("tenant", "tenants.{} has no rule of its own", result_.tenant);
-  } else if (TryBase(*tenant_->rule, "tenant") == Next::kStop) {
+  } else if (TryBase(*tenant_->rule(), "tenant") == Next::kStop) {
     return;
   }
   TryBase(TierRule(), "tier");
@@ -305,13 +305,13 @@ const Rule& Resolver::TierRule() {
     tell(facts_.tier, "named by the request");
     return *snapshot_.FindTier(facts_.tier);
   }
-  if (user_ != nullptr && user_->tier_rule != nullptr) {
-    tell(user_->tier, "the user's");
-    return *user_->tier_rule;
+  if (user_ != nullptr && user_->tier_rule() != nullptr) {
+    tell(user_->tier(), "the user's");
+    return *user_->tier_rule();
   }
-  if (tenant_ != nullptr && tenant_->tier_rule != nullptr) {
-    tell(tenant_->tier, "the tenant's");
-    return *tenant_->tier_rule;
+  if (tenant_ != nullptr && tenant_->tier_rule() != nullptr) {
+    tell(tenant_->tier(), "the tenant's");
+    return *tenant_->tier_rule();
   }
   tell("free_tier", "the default");
   return *snapshot_.FindTier({});
@@ -329,8 +329,8 @@ void Resolver::AddStacked() {
       Add(rule);
     }
   };
-  if (tenant_ != nullptr) add(tenant_->stacked, "tenant");
-  if (user_ != nullptr) add(user_->stacked, "quota");
+  if (tenant_ != nullptr) add(tenant_->stacked(), "tenant");
+  if (user_ != nullptr) add(user_->stacked(), "quota");
 }
 
 void Resolver::AddIpRules() {

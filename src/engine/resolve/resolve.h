@@ -28,6 +28,7 @@
 
 #include "base/address.h"
 #include "config/snapshot/snapshot.h"
+#include "engine/identify/fact_source.h"
 #include "weir/decision.h"
 
 namespace weir::engine {
@@ -40,6 +41,9 @@ struct Facts {
   std::string_view user, tenant, tier, api_key, country, method;
   std::string_view path;  // raw or normal; a query is ignored
   Nanos now = 0;
+  // What the configuration asks for, and so was looked up (Snapshot::needs()). `country` is the request's own, else
+  // this one's.
+  KnownFacts known = {};
   // Of a request with a domain.
   std::string_view domain = {};
   std::span<const Attribute> entries = {};

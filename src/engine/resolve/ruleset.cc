@@ -1,21 +1,15 @@
 #include "engine/resolve/ruleset.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <numeric>
 
-#include "algorithms/word.h"
 #include "base/hash.h"
-#include "engine/counters/detail.h"
+#include "config/compile/compile_rules.h"
 #include "engine/identify/client_address.h"
-#include "engine/identify/identify.h"
 #include "engine/identify/request_fields.h"
 
 namespace weir::engine {
 namespace {
-
-using Kind = config::Identifier::Kind;
 
 std::uint64_t PartOf(std::uint64_t count, std::uint32_t instances) {
   return count == 0 ? 0 : std::max<std::uint64_t>(1, count / instances);
@@ -27,19 +21,6 @@ algorithms::Limit SameForm(const algorithms::Limit& rules, const algorithms::Lim
   sane.kind = rules.kind;
   sane.grid_shift = rules.grid_shift;
   return sane;
-}
-
-void CollectTierFields(const config::Identifier& identifier, std::vector<std::string>& fields) {
-  if (identifier.kind == Kind::kUser && !identifier.tier_field.empty() &&
-      std::ranges::find(fields, identifier.tier_field) == fields.end()) {
-    fields.push_back(identifier.tier_field);
-  }
-  if (identifier.primary) CollectTierFields(*identifier.primary, fields);
-  if (identifier.secondary) CollectTierFields(*identifier.secondary, fields);
-}
-
-bool IsPlain(const config::Rule& rule) {
-  return rule.penalty == nullptr && rule.limit.kind != algorithms::Kind::kConcurrency && !rule.identifier.reads_quota();
 }
 
 }  // namespace
@@ -76,93 +57,87 @@ algorithms::Limit WithQuota(algorithms::Limit limit, std::uint64_t quota) {
   return SameForm(limit, limit);
 }
 
-HeaderPlan PlanHeaders(const HeaderConfig& headers) {
-  HeaderPlan plan;
-  for (const HeaderStyle style : headers.styles) {
-    switch (style) {
-      case HeaderStyle::kIetf:
-        plan.ietf = true;
-        break;
-      case HeaderStyle::kDraft06:
-        plan.draft06 = true;
-        break;
-      case HeaderStyle::kDraft07:
-        plan.draft07 = true;
-        break;
-      case HeaderStyle::kXRateLimit:
-        plan.x_ratelimit = true;
-        break;
-      case HeaderStyle::kNone:
-        break;
-    }
-  }
-  plan.reset_as_epoch = headers.reset_as_epoch;
-  plan.retry_after = headers.retry_after;
-  plan.on_allowed = headers.on_allowed;
-  plan.partition_key = headers.partition_key;
-  plan.basic_body = headers.basic_body;
-  return plan;
+namespace {
+
+config::Rule MakeThrottle(StoreFailurePolicy on_store_failure) {
+  const auto parts = MakeCounted<config::RuleParts>();
+  parts->identifier = std::make_shared<const config::Identifier>();
+  config::Rule rule{CountedRef<const config::RuleParts>(parts)};
+  rule.path = rule.policy = rule.generation = Name::Of("throttle").Shown();
+  rule.seed = Hash64(rule.generation);
+  rule.on_store_failure = on_store_failure;
+  rule.use.headers = config::PlanOf({});
+  return rule;
 }
 
-Result<std::shared_ptr<const Ruleset>> Ruleset::Create(std::shared_ptr<const config::Snapshot> snapshot,
-                                                       const Extractors::Registered& registered, Counters& counters) {
-  const EnterpriseRateLimitConfig& document = snapshot->document();
-  auto extractors = Extractors::Create(snapshot->extractors(), document.jwt, registered);
-  if (!extractors) return std::unexpected(extractors.error());
-  std::shared_ptr<Ruleset> made(new Ruleset(std::move(snapshot), std::move(*extractors)));
-  made->instances_ = std::max<std::uint32_t>(1, document.storage.instances);
-  made->AddThrottle(document.storage.on_store_failure, counters);
-  for (const config::Rule& rule : made->snapshot_->rules()) {
-    if (NamedSubjects(rule.identifier) > kMostSubjects) {
-      return Fail(ErrorCode::kInvalidArgument,
-                  fmt::format("{}.identifier: counts more than {} subjects a request", rule.path, kMostSubjects));
-    }
-    // In both modes it is in shadow, as with envoyproxy/ratelimit.
-    const bool quota = rule.descriptor != nullptr && rule.descriptor->quota && !rule.shadow;
-    made->uses_.push_back({.rule = &rule,
-                           .headers = PlanHeaders(rule.headers),
-                           .shadow = rule.shadow || quota,
-                           .quota = quota,
-                           .detailed = IsDetailed(rule),
-                           .plain = IsPlain(rule),
-                           .simple = IsSimple(rule.identifier),
-                           .most_subjects = static_cast<std::uint8_t>(MostSubjects(rule.identifier)),
-                           .counter = counters.PlaceOf(rule.path, rule.level),
-                           .instances = made->instances_,
-                           .share = ShareOf(rule.limit, made->instances_)});
-    made->keeps_words_ |= algorithms::ShapeOf(rule.limit.kind) == algorithms::Shape::kWord;
-    made->by_path_.emplace(rule.path, rule.index);
+}  // namespace
+
+std::shared_ptr<const Ruleset::Policy> Ruleset::MakePolicy(const config::Snapshot& snapshot, Counters& counters) {
+  const EnterpriseRateLimitConfig& document = snapshot.document();
+  const auto made = std::make_shared<Policy>(counters, MakeThrottle(document.storage.on_store_failure));
+  made->instances = std::max<std::uint32_t>(1, document.storage.instances);
+  made->counters.reserve(snapshot.rules().size() + snapshot.families().size());
+  for (const config::Rule& rule : snapshot.rules()) {
+    made->counters.push_back(counters.Take(rule.path, rule.level));
+    made->by_path.emplace(rule.path, &rule.use);
     for (const config::PreviousRule* one = rule.previous.get(); one != nullptr; one = one->before.get()) {
-      if (config::PathOfGeneration(one->generation) != rule.path) made->moved_.emplace(one->generation, rule.index);
+      if (config::PathOfGeneration(one->generation) != rule.path) made->moved.emplace(one->generation, &rule.use);
     }
-    CollectTierFields(rule.identifier, made->tier_fields_);
   }
-  const config::Rule& base = *made->snapshot_->FindTier({});
-  if (!base.unlimited && IsSimple(base.identifier)) made->likely_ = base.identifier.kind;
+  for (const config::RuleFamily& family : snapshot.families()) {
+    made->counters.push_back(counters.Take(family.path, family.level, family.tier));
+  }
+  made->throttle.use.rule = &made->throttle;
+  made->throttle.index = static_cast<std::uint32_t>(made->counters.size());
+  made->counters.push_back(counters.Take(made->throttle.path, made->throttle.level));
+  const config::Rule& base = *snapshot.FindTier({});
+  if (!base.unlimited && base.use.simple) made->likely = base.identifier.kind;
   return made;
 }
 
-void Ruleset::AddThrottle(StoreFailurePolicy on_store_failure, Counters& counters) {
-  constexpr std::string_view kName = "throttle";
-  throttle_rule_.path = throttle_rule_.policy = throttle_rule_.generation = kName;
-  throttle_rule_.seed = Hash64(kName);
-  throttle_rule_.on_store_failure = on_store_failure;
-  throttle_ = {.rule = &throttle_rule_,
-               .headers = PlanHeaders(throttle_rule_.headers),
-               .counter = counters.PlaceOf(kName, throttle_rule_.level),
-               .instances = instances_,
-               .share = {}};
+Result<std::shared_ptr<Ruleset>> Ruleset::Create(std::shared_ptr<const config::Snapshot> snapshot,
+                                                 const Extractors::Registered& registered, Counters& counters,
+                                                 const Ruleset* previous, const FactSource* fact_source) {
+  const bool same_policy = previous != nullptr && previous->snapshot_->SamePolicy(*snapshot);
+  std::shared_ptr<const Extractors> extractors;
+  if (same_policy && std::ranges::equal(previous->snapshot_->extractors(), snapshot->extractors())) {
+    extractors = previous->extractors_;
+  } else {
+    auto made = Extractors::Create(snapshot->extractors(), snapshot->document().jwt, registered);
+    if (!made) return std::unexpected(made.error());
+    extractors = std::make_shared<const Extractors>(std::move(*made));
+  }
+  auto policy = same_policy ? previous->policy_ : MakePolicy(*snapshot, counters);
+  std::shared_ptr<Ruleset> made(new Ruleset(std::move(snapshot), std::move(extractors), std::move(policy)));
+  made->fact_source_ = fact_source;
+  if (fact_source != nullptr) made->asked_facts_ = made->snapshot_->needs();
+  return made;
 }
 
-const RuleUse* Ruleset::FindCounting(std::string_view generation) const {
-  if (const auto moved = moved_.find(generation); moved != moved_.end()) return &uses_[moved->second];
-  const auto found = by_path_.find(config::PathOfGeneration(generation));
-  if (found == by_path_.end()) return nullptr;
-  const RuleUse& use = uses_[found->second];
+namespace {
+
+const RuleUse* CountingIn(const RuleUse& use, std::string_view generation) {
   if (use.rule->generation == generation) return &use;
   const config::PreviousRule* one = use.rule->previous.get();
   while (one != nullptr && one->generation != generation) one = one->before.get();
   return one == nullptr ? nullptr : &use;
+}
+
+}  // namespace
+
+const RuleUse* Ruleset::FindCounting(std::string_view generation) const {
+  if (const auto moved = policy_->moved.find(generation); moved != policy_->moved.end()) return moved->second;
+  const std::string_view path = config::PathOfGeneration(generation);
+  const auto found = policy_->by_path.find(path);
+  if (found != policy_->by_path.end()) return CountingIn(*found->second, generation);
+  const RuleUse* own = nullptr;
+  for (const config::Rule& rule : snapshot_->FindEntityRules(path)) {
+    const RuleUse* const counting = CountingIn(rule.use, generation);
+    if (counting == nullptr) continue;
+    if (rule.path != path) return counting;  // it moved within a list
+    own = counting;
+  }
+  return own;
 }
 
 Facts Ruleset::FactsOf(const Request& request, Nanos now, Arena& arena) const {
@@ -170,21 +145,26 @@ Facts Ruleset::FactsOf(const Request& request, Nanos now, Arena& arena) const {
   facts.client_text = FindClient(*snapshot_, request, facts.client);
   facts.user = request.user;
   facts.tenant = request.tenant;
-  facts.tier = request.tier.empty() && !tier_fields_.empty() ? FindTier(request, now, arena) : request.tier;
+  facts.tier =
+      request.tier.empty() && !snapshot_->traits().tier_fields.empty() ? FindTier(request, now, arena) : request.tier;
   facts.api_key = request.api_key;
   facts.country = request.country;
   facts.method = request.method;
   facts.path = request.path;
   facts.now = now;
+  if (asked_facts_ != 0) [[unlikely]] {
+    fact_source_->Fill(request, facts.client ? &*facts.client : nullptr, asked_facts_, now, facts.known);
+    if (facts.country.empty()) facts.country = facts.known.country;
+  }
   return facts;
 }
 
 std::string_view Ruleset::FindTier(const Request& request, Nanos now, Arena& arena) const {
-  for (const std::string& field : tier_fields_) {
+  for (const std::string& field : snapshot_->traits().tier_fields) {
     if (const auto named = FindAttribute(request, field); named && snapshot_->KnowsTier(*named)) return *named;
-    if (!extractors_.jwt().verifies()) continue;
+    if (!extractors_->jwt().verifies()) continue;
     const auto token = FindBearerToken(request);
-    const auto claim = token ? extractors_.jwt().Read(*token, field, now, arena) : std::nullopt;
+    const auto claim = token ? extractors_->jwt().Read(*token, field, now, arena) : std::nullopt;
     if (claim && snapshot_->KnowsTier(claim->text)) return claim->text;
   }
   return {};

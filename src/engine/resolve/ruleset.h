@@ -7,11 +7,14 @@
 #include <string>
 #include <string_view>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "algorithms/limit.h"
 #include "base/arena.h"
+#include "base/assignment.h"
 #include "config/snapshot/snapshot.h"
+#include "config/source/revision.h"
 #include "engine/counters/counters.h"
 #include "engine/identify/extractors.h"
 #include "engine/resolve/resolve.h"
@@ -20,20 +23,7 @@
 
 namespace weir::engine {
 
-// What the engine adds to a compiled rule.
-struct RuleUse {
-  const config::Rule* rule = nullptr;
-  HeaderPlan headers;
-  bool shadow = false;  // never denies: in shadow or in quota mode
-  bool quota = false;
-  bool detailed = false;  // counted by the descriptor's text (detail.h)
-  bool plain = true;      // asks for one item a subject and no more: no penalties, slots, quota fields
-  bool simple = true;     // its identifier is (identify.h)
-  std::uint8_t most_subjects = 1;
-  std::uint32_t counter = 0;    // Counters::PlaceOf
-  std::uint32_t instances = 1;  // that share the store
-  algorithms::Limit share;      // this instance's part of the limit, for when the store is away
-};
+using config::RuleUse;
 
 // This instance's part of a limit that `instances` of them share: at least 1 of what was at least 1.
 algorithms::Limit ShareOf(algorithms::Limit limit, std::uint32_t instances);
@@ -41,23 +31,48 @@ algorithms::Limit ShareOf(algorithms::Limit limit, std::uint32_t instances);
 // The limit with another capacity, restored in the same time as before.
 algorithms::Limit WithQuota(algorithms::Limit limit, std::uint64_t quota);
 
-HeaderPlan PlanHeaders(const HeaderConfig& headers);
-
 // Immutable; thread-safe.
 class Ruleset {
  public:
   // kInvalidArgument when an extractor or identifier cannot be compiled.
-  static Result<std::shared_ptr<const Ruleset>> Create(std::shared_ptr<const config::Snapshot> snapshot,
-                                                       const Extractors::Registered& registered, Counters& counters);
+  // `previous`: of which it takes over what is the same, or nullptr. `counters` and `fact_source` outlive it;
+  // without a source nothing is known but what requests say.
+  static Result<std::shared_ptr<Ruleset>> Create(std::shared_ptr<const config::Snapshot> snapshot,
+                                                 const Extractors::Registered& registered, Counters& counters,
+                                                 const Ruleset* previous = nullptr,
+                                                 const FactSource* fact_source = nullptr);
+
+  // Another one that holds for a share of the subjects; nullptr = for nobody. Whom the share is drawn from: the user,
+  // else the API key, else the address of the connection.
+  struct Candidate {
+    std::shared_ptr<const Ruleset> rules;
+    SubjectShare share;
+  };
+  // Before it is published.
+  void SetCandidate(std::shared_ptr<const Candidate> candidate) { candidate_ = std::move(candidate); }
+  const std::shared_ptr<const Candidate>& candidate() const { return candidate_; }
+  // Which of the two holds for a request.
+  const Ruleset& For(const Request& request) const {
+    if (candidate_ == nullptr) [[likely]]
+      return *this;
+    const std::string_view subject = !request.user.empty()      ? request.user
+                                     : !request.api_key.empty() ? request.api_key
+                                                                : request.peer_ip;
+    return candidate_->share.Includes(subject) ? *candidate_->rules : *this;
+  }
+
+  void SetRevision(std::shared_ptr<const config::Revision> revision) { revision_ = std::move(revision); }
+  const std::shared_ptr<const config::Revision>& revision() const { return revision_; }
 
   const config::Snapshot& snapshot() const { return *snapshot_; }
   const std::shared_ptr<const config::Snapshot>& shared_snapshot() const { return snapshot_; }
-  const Extractors& extractors() const { return extractors_; }
-  const RuleUse& UseOf(const config::Rule& rule) const { return uses_[rule.index]; }
+  const Extractors& extractors() const { return *extractors_; }
+  static const RuleUse& UseOf(const config::Rule& rule) { return rule.use; }
+  std::uint32_t CounterOf(const config::Rule& rule) const { return policy_->counters[rule.index]; }
   // Whom the request is probably counted for, before it is known which rules apply: what the free tier's rule would
   // count, when that is a part of the request as it is. Empty: cannot be told. A guess only: it may not be canonical.
   std::string_view LikelySubject(const Request& request) const {
-    switch (likely_) {
+    switch (policy_->likely) {
       case config::Identifier::Kind::kUser:
         return request.user;
       case config::Identifier::Kind::kApiKey:
@@ -69,15 +84,15 @@ class Ruleset {
     }
   }
   // Whether any rule keeps its count in a word: what a store can begin to fetch for a subject (Store::Expect).
-  bool keeps_words() const { return keeps_words_; }
+  bool keeps_words() const { return snapshot_->traits().words; }
   // The rule that goes on with what was counted in this generation: its own or of a previous form, perhaps at another
   // place of a list. nullptr when there is none.
   const RuleUse* FindCounting(std::string_view generation) const;
-  std::uint32_t instances() const { return instances_; }
+  std::uint32_t instances() const { return policy_->instances; }
   // The built-in rule for limits that clients bring without a domain (Call::throttle): "throttle", of level global. Its
   // on_store_failure is the document's. Its seed leaves the numbers out: a key whose limit changes keeps what it has
   // used, as redis-cell does.
-  const RuleUse& throttle() const { return throttle_; }
+  const RuleUse& throttle() const { return policy_->throttle.use; }
 
   // What resolve needs to know: the client's address and the tier. The tier is the request's own, else what the first
   // tier_field of the configuration names that holds a known tier: an attribute, or a claim of a token whose signature
@@ -85,22 +100,37 @@ class Ruleset {
   Facts FactsOf(const Request& request, Nanos now, Arena& arena) const;
 
  private:
-  Ruleset(std::shared_ptr<const config::Snapshot> snapshot, Extractors extractors)
-      : snapshot_(std::move(snapshot)), extractors_(std::move(extractors)) {}
+  // Made of the policy, whatever users and tenants there are.
+  struct Policy {
+    Policy(Counters& in, config::Rule for_throttles) : all_counters(in), throttle(std::move(for_throttles)) {}
+    ~Policy() {
+      for (const std::uint32_t place : counters) all_counters.Release(place);
+    }
+    Policy(const Policy&) = delete;
+    Policy& operator=(const Policy&) = delete;
+
+    Counters& all_counters;
+    std::vector<std::uint32_t> counters;  // places, by Rule::index
+    std::unordered_map<std::string_view, const RuleUse*> by_path;
+    std::unordered_map<std::string_view, const RuleUse*> moved;  // by generation: previous forms that had another path
+    config::Identifier::Kind likely = config::Identifier::Kind::kGlobal;
+    std::uint32_t instances = 1;
+    config::Rule throttle;
+  };
+  static std::shared_ptr<const Policy> MakePolicy(const config::Snapshot& snapshot, Counters& counters);
+
+  Ruleset(std::shared_ptr<const config::Snapshot> snapshot, std::shared_ptr<const Extractors> extractors,
+          std::shared_ptr<const Policy> policy)
+      : snapshot_(std::move(snapshot)), extractors_(std::move(extractors)), policy_(std::move(policy)) {}
   std::string_view FindTier(const Request& request, Nanos now, Arena& arena) const;
-  void AddThrottle(StoreFailurePolicy on_store_failure, Counters& counters);
 
   std::shared_ptr<const config::Snapshot> snapshot_;
-  Extractors extractors_;
-  std::vector<RuleUse> uses_;  // by Rule::index
-  std::unordered_map<std::string_view, std::uint32_t> by_path_;
-  std::unordered_map<std::string_view, std::uint32_t> moved_;  // by generation: previous forms that had another path
-  std::vector<std::string> tier_fields_;
-  config::Identifier::Kind likely_ = config::Identifier::Kind::kGlobal;
-  bool keeps_words_ = false;
-  std::uint32_t instances_ = 1;
-  config::Rule throttle_rule_;
-  RuleUse throttle_;
+  std::shared_ptr<const Extractors> extractors_;
+  std::shared_ptr<const Policy> policy_;
+  std::shared_ptr<const Candidate> candidate_;
+  std::shared_ptr<const config::Revision> revision_;
+  const FactSource* fact_source_ = nullptr;
+  std::uint32_t asked_facts_ = 0;
 };
 
 }  // namespace weir::engine

@@ -41,7 +41,7 @@ std::string Request() {
 TEST(RlsAllocations, NoneForARequestOfTwoDescriptors) {
   ManualClock clock;
   auto engine = engine::Engine::Create(engine::ParseOrDie(kLimits), storage::memory::MemoryStore::Create({}).value(),
-                                       {.clock = &clock, .extractors = {}, .observer = nullptr, .local = nullptr});
+                                       {.clock = &clock, .extractors = {}, .observers = {}, .local = nullptr});
   ASSERT_TRUE(engine) << engine.error().message;
   RlsService service(**engine);
   const std::string request = Request();

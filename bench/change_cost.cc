@@ -1,0 +1,145 @@
+#include "change_cost.h"
+
+#include <fmt/format.h>
+#include <malloc.h>
+
+#include <array>
+#include <atomic>
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+#include <ctime>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "engine/engine.h"
+#include "storage/memory/memory_store.h"
+#include "weir/config.h"
+
+namespace weir::bench {
+namespace {
+
+using config::EntityChange;
+
+double CpuNanos() {
+  timespec time{};
+  clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &time);
+  return static_cast<double>(time.tv_sec) * 1e9 + static_cast<double>(time.tv_nsec);
+}
+
+double BytesInUse() {
+  const struct mallinfo2 info = mallinfo2();
+  return static_cast<double>(info.uordblks + info.hblkhd);
+}
+
+RateLimitRule Numbers(std::uint64_t max_requests) {
+  RateLimitRule rule{.max_requests = max_requests, .window_seconds = 60};
+  rule.algorithm = TokenBucket{};
+  rule.identifier = EnhancedIdentifier{UserId{}};
+  return rule;
+}
+
+EnterpriseRateLimitConfig Policy(std::uint64_t max_requests) {
+  EnterpriseRateLimitConfig policy;
+  policy.global.free_tier = policy.global.pro_tier = policy.global.enterprise_tier = Numbers(max_requests);
+  policy.endpoints["/api/**"] = {.rule = Numbers(1'000'000), .combine = Combine::kStack};
+  policy.storage.kind = MemoryStorage{.max_entries = 10'000};
+  return policy;
+}
+
+std::unique_ptr<engine::Engine> Make(std::vector<engine::Observer*> observers = {}) {
+  engine::EngineOptions options;
+  options.observers = std::move(observers);
+  auto store = storage::memory::MemoryStore::Create({.max_entries = 10'000});
+  auto made = engine::Engine::Create(Policy(1'000'000), std::move(*store), std::move(options));
+  if (!made) std::abort();
+  return std::move(*made);
+}
+
+std::string UserName(std::size_t i) { return fmt::format("user-{:08}", i); }
+
+void Put(engine::Engine& engine, std::size_t from, std::size_t to, std::uint64_t limits) {
+  std::vector<EntityChange> changes;
+  for (std::size_t i = from; i < to; ++i) {
+    changes.push_back(
+        EntityChange::Put(UserName(i), UserLimits{.rule = RateLimitRule{.max_requests = 5 + i % limits}}));
+  }
+  if (!engine.ApplyEntities({}, changes)) std::abort();
+}
+
+void PrintChanges(std::size_t users, std::uint64_t limits) {
+  const auto engine = Make();
+  Put(*engine, 0, 1, limits);
+  malloc_trim(0);
+  const double empty = BytesInUse();
+  for (std::size_t from = 0; from < users; from += 10'000) Put(*engine, from, std::min(users, from + 10'000), limits);
+  const double bytes = (BytesInUse() - empty) / static_cast<double>(users);
+
+  constexpr std::size_t kChanges = 1000;
+  double begin = CpuNanos();
+  for (std::size_t i = 0; i < kChanges; ++i) {
+    const std::vector<EntityChange> change = {EntityChange::Put(
+        UserName(i * 7919 % users), UserLimits{.rule = RateLimitRule{.max_requests = 1000 + i % limits}})};
+    if (!engine->ApplyEntities({}, change)) std::abort();
+  }
+  const double change = (CpuNanos() - begin) / kChanges;
+  begin = CpuNanos();
+  if (!engine->Apply({}, Policy(2'000'000))) std::abort();
+  const double policy = CpuNanos() - begin;
+  std::printf("%s", fmt::format("| {} | {} | {:.1f} us | {:.0f} | {:.1f} ms |\n", users, limits, change / 1e3, bytes,
+                                policy / 1e6)
+                        .c_str());
+  std::fflush(stdout);
+}
+
+// One decision in 64 is looked at.
+class Sampler final : public engine::Observer {
+ public:
+  void OnDecision(const engine::DecisionEvent& event) noexcept override {
+    thread_local std::uint32_t turn = 0;
+    if ((++turn & 63) != 0) return;
+    Sample& sample = samples_[turn / 64 % samples_.size()];
+    sample = {event.now, event.call.decision.reason, event.call.decision.rule_count, event.call.request.user.size()};
+  }
+
+ private:
+  struct Sample {
+    Nanos at;
+    Reason reason;
+    std::uint32_t rules;
+    std::size_t user;
+  };
+  std::array<Sample, 1024> samples_{};
+};
+
+double NanosADecision(engine::Engine& engine) {
+  constexpr int kDecisions = 1'000'000;
+  engine::Call call;
+  call.request = {.user = "user-00000001", .method = "GET", .path = "/api/v1/items"};
+  const auto begin = std::chrono::steady_clock::now();
+  for (int i = 0; i < kDecisions; ++i) (void)engine.Submit({&call, 1}, nullptr);
+  return std::chrono::duration<double, std::nano>(std::chrono::steady_clock::now() - begin).count() / kDecisions;
+}
+
+}  // namespace
+
+void PrintChangeCost() {
+  std::printf(
+      "| users with a limit of their own | different limits | CPU of a change | bytes a user | CPU of a change of "
+      "policy |\n| ---: | ---: | ---: | ---: | ---: |\n");
+  for (const std::size_t users : {1'000U, 10'000U, 100'000U, 1'000'000U}) PrintChanges(users, 100);
+  PrintChanges(100'000, 100'000);
+  Sampler sampler;
+  const auto none = Make();
+  const auto one = Make({&sampler});
+  std::printf("\n| observers | a decision |\n| --- | ---: |\n");
+  for (int round = 0; round < 3; ++round) {
+    std::printf("%s", fmt::format("| none | {:.1f} ns |\n| one that samples | {:.1f} ns |\n", NanosADecision(*none),
+                                  NanosADecision(*one))
+                          .c_str());
+  }
+}
+
+}  // namespace weir::bench

@@ -1,0 +1,93 @@
+// Who is told what the engine did. Observers are a fixed set (EngineOptions::observers), each with a mask of what it
+// wants to hear; with none a decision pays one branch.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+#include "base/clock.h"
+#include "config/source/revision.h"
+
+namespace weir::config {
+class Snapshot;
+}
+
+namespace weir::engine {
+
+struct Call;
+struct Facts;
+struct Resolution;
+
+// What an observer wants to hear, as bits.
+enum Interest : std::uint32_t {
+  kAllowedDecisions = 1U << 0,  // kCheck, kReserve, kCharge that cost something, and were allowed
+  kDeniedDecisions = 1U << 1,   // ... or denied
+  kPeeks = 1U << 2,             // kPeek, and decisions that cost nothing
+  kFeedback = 1U << 3,
+  kSettlements = 1U << 4,  // kCommit, kCancel, kRefund
+  kResets = 1U << 5,
+  kRevisions = 1U << 6,
+  kAllDecisions = kAllowedDecisions | kDeniedDecisions,
+};
+
+// One call that is complete. Borrowed, all of it: what an observer needs later it copies. The outcome is the call's
+// `decision`, or its `status`.
+struct DecisionEvent {
+  const Call& call;
+  const Facts* facts = nullptr;            // nullptr: none were looked up (a settlement)
+  const Resolution* resolution = nullptr;  // nullptr: likewise
+  Nanos now = 0;
+};
+
+// Must not block, allocate or call the engine: it is told on the deciding thread. All observers together may take 30 ns
+// a decision.
+class Observer {
+ public:
+  virtual ~Observer() = default;
+  // Asked once, when the engine is made.
+  virtual std::uint32_t interest() const noexcept { return kAllDecisions | kPeeks; }
+  virtual void OnDecision(const DecisionEvent& event) noexcept = 0;
+  // A policy, or a change of entities, is in force; on the thread that applied it. May take longer.
+  virtual void OnRevision(const config::Revision& /*revision*/, const config::Snapshot& /*snapshot*/) noexcept {}
+};
+
+// Those of one engine.
+class Observers {
+ public:
+  static constexpr std::size_t kMost = 8;
+
+  explicit Observers(std::span<Observer* const> observers) noexcept {
+    for (Observer* const observer : observers) {
+      if (observer == nullptr || count_ == kMost) continue;
+      all_[count_] = {observer, observer->interest()};
+      interest_ |= all_[count_++].interest;
+    }
+  }
+
+  bool any() const noexcept { return count_ > 0; }
+  bool Want(std::uint32_t interest) const noexcept { return (interest_ & interest) != 0; }
+  // `interest`: what the event is.
+  void Tell(std::uint32_t interest, const DecisionEvent& event) const noexcept {
+    for (std::size_t i = 0; i < count_; ++i) {
+      if ((all_[i].interest & interest) != 0) all_[i].observer->OnDecision(event);
+    }
+  }
+  void Tell(const config::Revision& revision, const config::Snapshot& snapshot) const noexcept {
+    for (std::size_t i = 0; i < count_; ++i) {
+      if ((all_[i].interest & kRevisions) != 0) all_[i].observer->OnRevision(revision, snapshot);
+    }
+  }
+
+ private:
+  struct One {
+    Observer* observer = nullptr;
+    std::uint32_t interest = 0;
+  };
+  std::array<One, kMost> all_{};
+  std::size_t count_ = 0;
+  std::uint32_t interest_ = 0;
+};
+
+}  // namespace weir::engine
