@@ -115,10 +115,16 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   bool made_here = subject.IsFresh();
   for (int step = 0; step < 64 && !input.empty(); ++step) {
     Ask ask;
-    ask.op = static_cast<Op>(input.Take<std::uint8_t>() % 6);
+    const auto first = input.Take<std::uint8_t>();
+    ask.op = static_cast<Op>(first % 6);
     ask.cost = input.Take<std::uint64_t>();
     ask.now = input.Take<Nanos>();
     ask.token = input.Take<std::uint64_t>();
+    weir::algorithms::PastCharge charge;
+    if (first >= 128) {
+      charge = {.cost = input.Take<std::uint64_t>(), .at = input.Take<Nanos>()};
+      ask.charge = &charge;
+    }
     Ask peek = ask;
     peek.op = Op::kPeek;
     Subject before = subject;

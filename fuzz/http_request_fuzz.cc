@@ -103,6 +103,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
 
   weir::http::HttpOptions options;
   options.engine = &Engine();
+  options.serve = weir::http::kServeAll;
   options.max_request_line = kLimits.max_request_line;
   options.max_header_bytes = kLimits.max_header_bytes;
   options.max_headers = kLimits.max_header_count;

@@ -48,7 +48,8 @@ Replies Run(std::string_view input, std::size_t cut, bool password) {
   weir::net::FakeConnection connection;
   weir::resp::RespOptions options;
   options.engine = engine->get();
-  if (password) options.password = "secret";
+  options.serve = weir::resp::kServeAll;
+  if (password) options.passwords = weir::SecretSet({"secret"});
   const auto session = weir::resp::MakeRespSession(connection, options);
   connection.Attach(session.get());
   connection.Receive(input.substr(0, cut));

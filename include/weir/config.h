@@ -357,9 +357,31 @@ struct TlsConfig {
   std::string client_ca_file = {};  // set: clients must present a certificate of this authority
   friend bool operator==(const TlsConfig&, const TlsConfig&) = default;
 };
+// What a data listener answers. Of http: kCheck to kReset but kThrottle, and kMetrics; of resp: kCheck to kReset but
+// kBatch and kForwardAuth; of grpc: the last four.
+enum class Served : std::uint8_t {
+  kCheck,
+  kBatch,
+  kForwardAuth,  // "auth"
+  kThrottle,     // CL.THROTTLE, THROTTLE
+  kPeek,         // and WEIR.EXPLAIN
+  kReserve,      // and commit and cancel
+  kRefund,
+  kFeedback,
+  kReset,
+  kMetrics,
+  kEnvoy,
+  kKuadrant,
+  kQuota,
+  kReflection,
+};
 struct ListenerConfig {
   std::string address = {};  // "127.0.0.1:8080", "[::1]:0", "unix:/run/weir.sock", "off"
   std::optional<TlsConfig> tls = {};
+  std::optional<std::string> mode = {};  // of a Unix socket's file: "0660"; none: by the umask
+  // Data listeners only. With tokens, a client has to present one of them.
+  std::vector<std::string> tokens = {};
+  std::optional<std::vector<Served>> serve = {};  // not written: all but kReset
   friend bool operator==(const ListenerConfig&, const ListenerConfig&) = default;
 };
 // The headers by which /v1/auth learns who the visitor is; empty: none. Whoever can write such a header is whoever it

@@ -65,6 +65,13 @@ class RateLimiter {
   // expired (a reservation lives for one hour; an expired one stays charged).
   Result<> Commit(std::uint64_t reservation, std::uint64_t actual_cost);
   Result<> Cancel(std::uint64_t reservation);
+  // Reserves `more` for an open reservation while its work goes on; Commit settles the sum. All or nothing over the
+  // rules that it has charged or, with `partial`, as much of it as there is. Returns how much was added: 0 when there
+  // is no room now. Slots of concurrency rules are not concerned. What was added begins the reservation's hour anew.
+  // kNotFound: as Commit; also while another extension of it is on its way. kUnavailable: the store does not answer, or
+  // did not when this was reserved; nothing was added. kResourceExhausted: extended too often (hundreds of times), or
+  // the store is full. From any thread; waits only for a remote store.
+  Result<std::uint64_t> Extend(std::uint64_t reservation, std::uint64_t more, bool partial = false);
   // Gives request.cost back to every rule that applies to the request.
   Result<> Refund(const Request& request);
   // Forgets what the subjects of this request have used.

@@ -233,8 +233,12 @@ Outcome Apply(const Limit& limit, const Ask& ask, Words& state) {
       changed = true;
     }
   } else if (ask.op == Op::kRefund) {
-    changed = changed && model.count > 0;
-    model.count -= static_cast<std::int64_t>(std::min(ask.cost, static_cast<std::uint64_t>(model.count)));
+    // What an earlier window counted is gone.
+    const bool counts = ask.charge == nullptr || model.start <= ClampNow(ask.charge->at);
+    changed = RefundOf(ask) > 0 && model.count > 0 && counts;
+    if (changed) {
+      model.count -= static_cast<std::int64_t>(std::min(RefundOf(ask), static_cast<std::uint64_t>(model.count)));
+    }
   } else {
     // kAssign opens a window of its own; what the open one counted is not a sample, it was replaced.
     model.start = now;

@@ -46,9 +46,10 @@
 //                                               up to max_capacity: else it could wait for ever for the limit to rise)
 //   else                                     -> kLater, retry_after = start + window - now; nothing written
 // Peek and denial write nothing, also not the opening. kCharge opens and adds. kRefund subtracts from the count of a
-// live window (not below 0). kAssign opens one if due, then start = now and count = cost, also 0 (the learning stays).
-// kReset: empty. Other asks of cost 0 write nothing, but for feedback:
-// kCharge with cost 0 and token != 0 is feedback: FeedbackToken(). It opens a window first if one is due, then:
+// live window (not below 0); of a charge that it names only when start <= the charge's `at`. kAssign opens one if due,
+// then start = now and count = cost, also 0 (the learning stays). kReset: empty. Other asks of cost 0 write nothing,
+// but for feedback: kCharge with cost 0 and token != 0 is feedback: FeedbackToken(). It opens a window first if one is
+// due, then:
 //   l = latency in us (1..2^27) * 16
 //   short = short = 0 ? l : short moved towards l by 1/8;   long = long = 0 ? l : long moved towards l by 1/128
 //   if long > 2 * short: long = long - floor(long / 20)      (a baseline that was too high comes down quickly)

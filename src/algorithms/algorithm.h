@@ -4,6 +4,7 @@
 // A new algorithm is one file pair foo.{h,cc} and one line in registry.cc.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -20,10 +21,17 @@ enum class Op : std::uint8_t {
   kPeek,    // what kCheck would answer; changes nothing
   kCharge,  // charge `cost` whether it fits or not (a commit above its reservation: debt). Always kAllowed. penalty: a
             // strike
-  kRefund,  // give `cost` back, never beyond empty. concurrency: release the slot named `token`; unknown token = no-op
+  kRefund,  // give `cost` back, never beyond empty; of the charge that the ask names, no more than that one still
+            // occupies. concurrency: release the slot named `token`; unknown token = no-op
   kReset,   // forget everything that was used
   kAssign,  // make what was used equal to `cost` as of `now` (conversion; taking over another store's count)
   kTake,    // charge as much of `cost` as fits now (take.h): what leases are cut from. Outcome::granted says how much
+};
+
+// One earlier charge (kCheck that was admitted, kCharge), as a refund names it.
+struct PastCharge {
+  std::uint64_t cost = 0;  // what of it is still charged
+  Nanos at = 0;            // `now` of the ask that charged it
 };
 
 struct Ask {
@@ -33,7 +41,17 @@ struct Ask {
   // after 2200 as 2200 (instant.h).
   Nanos now = 0;
   std::uint64_t token = 0;  // concurrency: names the slot. adaptive: feedback (adaptive.h)
+  // kRefund: the charge that is settled. What is given back is then at most what this charge still occupies at `now`:
+  // never room that drained meanwhile, never what another was charged. Windows and logs know which part of their state
+  // that is; a bucket knows only a sum and gives back what must be the charge's own (gcra.h). nullptr: names no charge,
+  // and gives back at most what the state holds. Lives as long as the ask.
+  const PastCharge* charge = nullptr;
 };
+
+// How much a refund asks for.
+constexpr std::uint64_t RefundOf(const Ask& ask) {
+  return ask.charge == nullptr ? ask.cost : std::min(ask.cost, ask.charge->cost);
+}
 
 // A state is either one word (0 = fresh) or a list of words (empty = fresh).
 // kWord: fits the memory store's 16-byte cell; kept lock-free with one compare-and-swap.
@@ -69,6 +87,10 @@ std::size_t MaxWords(const Limit& limit);
 // rate, anchored and calendar windows of one kind (of words also of one length and grid), sub-windows of one precision;
 // logs, concurrency, adaptive and penalty always.
 bool CarriesOver(const Limit& from, const Limit& to);
+
+// What a list state of this kind counts in all, whatever its limit is; 0 for an empty or damaged one. Only good for
+// telling two states of one subject apart.
+Word CountIn(Kind kind, const Words& state);
 
 // The table of all algorithms, indexed by Kind. Constant; thread-safe.
 const Algorithm& Of(Kind kind);

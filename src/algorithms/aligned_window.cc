@@ -21,6 +21,15 @@ Word Refunded(const Limit& limit, Word word, Nanos now, std::uint64_t cost) {
   return WordOf(limit, window, window.count - std::min(window.count, cost), now);
 }
 
+// Whether the charge that a refund names, if any, was made in the window that is open.
+bool StillCounts(const Limit& limit, Word word, Nanos now, const Ask& ask) {
+  if (ask.charge == nullptr) return true;
+  const Nanos end = At(limit, word, now).end;
+  const Nanos end_then = EndOfNew(limit, ClampNow(ask.charge->at));
+  // An anchored window had opened by then, so it ends no later than one that opened at that moment.
+  return limit.kind == Kind::kAnchoredWindow ? end <= end_then : end == end_then;
+}
+
 Outcome Admit(const Limit& limit, std::uint64_t cost, Nanos now, Word& word) {
   const bool allowed = cost == 0 || Try(limit, cost, now, word);
   Outcome outcome = aligned_window::Describe(limit, word, now);
@@ -75,7 +84,7 @@ Outcome Apply(const Limit& limit, const Ask& ask, Word& word) {
       if (ask.cost != 0) word = Charged(limit, word, now, ask.cost);
       break;
     case Op::kRefund:
-      if (ask.cost != 0) word = Refunded(limit, word, now, ask.cost);
+      if (RefundOf(ask) != 0 && StillCounts(limit, word, now, ask)) word = Refunded(limit, word, now, RefundOf(ask));
       break;
     case Op::kReset:
       word = 0;

@@ -14,6 +14,7 @@
 // opens now ends at
 //   aligned   CalendarBounds(now).end
 //   anchored  now + window, rounded up to the grid
+// Of calendar units, when the wall clock has been set, `end` is PresentEnd() of it (time_zone.h).
 //   cost > capacity           -> kNever
 //   count + cost <= capacity  -> kAllowed; write end + count + cost
 //   else                      -> kLater, retry_after = end - now; a denial writes nothing
@@ -34,6 +35,7 @@
 #include "algorithms/algorithm.h"
 #include "algorithms/instant.h"
 #include "algorithms/limit.h"
+#include "algorithms/time_zone.h"
 
 namespace weir::algorithms::aligned_window {
 
@@ -84,8 +86,12 @@ struct Window {
 inline Window At(const Limit& limit, Word word, Nanos now) {
   if (word <= now) return {};
   const Nanos count = CountIn(limit, word);
-  if (word - count <= now) return {};
-  return {word - count, std::min(kMaxCount, static_cast<std::uint64_t>(count))};
+  Nanos end = word - count;
+  if (WallWasSet() && limit.kind == Kind::kAlignedWindow && limit.calendar != Calendar::kEpoch) [[unlikely]] {
+    end = PresentEnd(limit, end, now);
+  }
+  if (end <= now) return {};
+  return {end, std::min(kMaxCount, static_cast<std::uint64_t>(count))};
 }
 
 // The end of a window that opens at `now` (clamped).

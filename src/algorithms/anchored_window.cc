@@ -24,6 +24,11 @@ Window WindowAt(const Limit& limit, const Words& state, Nanos now) {
   const auto stored_count = present ? std::min(static_cast<std::uint64_t>(state[1]), kMaxCount) : 0;
   if (IsCalendar(limit)) {
     const WindowBounds bounds = CalendarBounds(limit, now);
+    if (present && WallWasSet() && limit.calendar != Calendar::kEpoch) [[unlikely]] {
+      // The bounds have moved under the state.
+      const bool over = PresentEnd(limit, stored_start, now) < bounds.start;
+      return {bounds.start, bounds.end, over ? 0 : stored_count};
+    }
     if (!present || stored_start < bounds.start) return {bounds.start, bounds.end, 0};
     const Nanos end = stored_start == bounds.start ? bounds.end : WindowEnd(limit, stored_start);
     return {stored_start, end, stored_count};
@@ -51,6 +56,11 @@ void Write(const Window& window, Words& state) {
     return;
   }
   state.assign({window.start, static_cast<Word>(window.count)});
+}
+
+// Whether the charge that a refund names, if any, was made in this window: it opened by then, and is open still.
+bool StillCounts(const Window& window, const Ask& ask) {
+  return ask.charge == nullptr || window.start <= ClampNow(ask.charge->at);
 }
 
 // Decides, and leaves in `window` what is to be written if anything is. Returns the outcome and sets `changed`.
@@ -87,8 +97,8 @@ Outcome Apply(const Limit& limit, const Ask& ask, Words& state) {
       changed = ask.cost > 0;
       break;
     case Op::kRefund:
-      changed = ask.cost > 0 && window.count > 0;
-      window.count -= std::min(window.count, ask.cost);
+      changed = RefundOf(ask) > 0 && window.count > 0 && StillCounts(window, ask);
+      if (changed) window.count -= std::min(window.count, RefundOf(ask));
       break;
     case Op::kReset:
       window.count = 0;
@@ -120,7 +130,11 @@ Nanos LiveFrom(const Limit& limit, Nanos now) {
 }
 
 Nanos WindowEnd(const Limit& limit, Nanos start) {
-  return IsCalendar(limit) ? CalendarBounds(limit, start).end : start + limit.window;
+  if (!IsCalendar(limit)) return start + limit.window;
+  if (WallWasSet() && limit.calendar != Calendar::kEpoch) [[unlikely]] {
+    start = PresentEnd(limit, start, start);
+  }
+  return CalendarBounds(limit, start).end;
 }
 
 Nanos WindowStart(const Limit& limit, Nanos now) { return IsCalendar(limit) ? CalendarBounds(limit, now).start : now; }

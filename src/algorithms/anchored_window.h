@@ -15,12 +15,13 @@
 //   count + cost <= capacity  -> kAllowed; write [start', count + cost]
 //   else                      -> kLater, retry_after = end - now
 //   A denial writes nothing; with limit.count_denied it too writes [start', min(2^53, count + cost)].
-// kCharge writes [start', min(2^53, count + cost)]. kRefund subtracts, and an empty window (count <= cost) becomes
-// fresh (empty state). kAssign writes [now's start', min(2^53, cost)], cost 0: fresh. kReset: fresh. cost 0 writes
-// nothing. used = count after the decision, remaining = max(0, capacity - used), limit = capacity, reset_after = end -
-// now when the count after it is > 0, else 0. Expires: end. A remote store needs only one comparison of instants: send
-// WindowStart() and LiveFrom() (a stored start below it is not live); compute the end here from the start that comes
-// back (WindowEnd).
+// kCharge writes [start', min(2^53, count + cost)]. kRefund subtracts (of a charge that it names only when start <= the
+// charge's `at`: what an earlier window counted is gone), and an empty window (count <= cost) becomes fresh (empty
+// state). kAssign writes [now's start', min(2^53, cost)], cost 0: fresh. kReset: fresh. cost 0 writes nothing. used =
+// count after the decision, remaining = max(0, capacity - used), limit = capacity, reset_after = end - now when the
+// count after it is > 0, else 0. Expires: end. A remote store needs only one comparison of instants: send WindowStart()
+// and LiveFrom() (a stored start below it is not live); compute the end here from the start that comes back
+// (WindowEnd).
 #pragma once
 
 #include "algorithms/algorithm.h"

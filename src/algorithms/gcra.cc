@@ -26,4 +26,11 @@ std::uint64_t UnitsOfFraction(const Limit& limit, Nanos spent) {
   return units > kMaxCount ? kMaxCount : static_cast<std::uint64_t>(units);
 }
 
+std::uint64_t UnitsLeft(const Limit& limit, std::uint64_t cost, Nanos elapsed) {
+  const Nanos left = Increment(limit, cost) - std::max<Nanos>(0, elapsed);
+  if (left <= 0) return 0;
+  const Uint128 units = static_cast<Uint128>(left) * limit.rate_count / static_cast<std::uint64_t>(limit.rate_period);
+  return units >= cost ? cost : static_cast<std::uint64_t>(units);
+}
+
 }  // namespace weir::algorithms::gcra

@@ -16,6 +16,19 @@
 // increment regardless (TAT saturates at INT64_MAX), kRefund subtracts it but not below now, kAssign sets TAT = now +
 // increment(cost). A TAT <= now is written as 0.
 //
+// Settling. A refund that names a charge of C units made at `at` gives back at most
+//   GivenBack = max(0, min(increment(C) - increment(C - cost), increment(C) - (now - at)))
+// as if the bucket had drained this charge before all else. Why no more: the word is a sum and does not tell whose ns
+// it holds. Let L be what is spent, and L* what would be spent if all that was ever given back had never been charged;
+// the promise (in any t at most capacity + t * rate stays charged) holds as long as L >= L* at every ask, since each
+// was admitted with L + increment <= burst. Giving g back lowers L by g. It lowers L* by g less the time for which the
+// bucket without those g would have stood empty since `at`; g <= increment(C) - (now - at) leaves so much of the charge
+// that it could not have been empty at all. So L* too falls by g, and L >= L* stays. Of anything more there are
+// histories in which the bucket had drained it, and it would be another's. The price: a charge that lay behind others
+// (the bucket was busy) is given back less than it still occupies, by at most (now - at) * rate units, which is what
+// the bucket has drained meanwhile. What is not given back drains like everything else. Where long reservations are to
+// be given back in full, use a window or a log. (A reset in between is not known here: reset is for what went wrong.)
+//
 // Sanitize() makes rate_count 1 for every rate up to 1,000,000 units a second, by rounding rate_period up to whole
 // nanoseconds: then increments add up exactly, a full bucket admits exactly `capacity` however the costs are split, and
 // the rate is at most 0.1% (at 1,000/s: 0.0001%) below the one that was written, never above. Faster rates keep their
@@ -79,6 +92,18 @@ inline Word Refunded(Word tat, Nanos now, Nanos increment) {
   return Spent(tat, now) <= increment ? 0 : tat - increment;
 }
 
+// What a kRefund takes off; see "Settling" above. `now` clamped.
+inline Nanos GivenBack(const Limit& limit, const Ask& ask, Nanos now) {
+  if (ask.charge == nullptr) return Increment(limit, ask.cost);
+  const Nanos whole = Increment(limit, ask.charge->cost);
+  const Nanos kept = Increment(limit, ask.charge->cost - RefundOf(ask));
+  const Nanos drained = std::max<Nanos>(0, now - ClampNow(ask.charge->at));
+  return std::max<Nanos>(0, whole - std::max(kept, drained));
+}
+
+// How many of `cost` units that were charged `elapsed` ns ago are theirs to give back: GivenBack() in whole units.
+std::uint64_t UnitsLeft(const Limit& limit, std::uint64_t cost, Nanos elapsed);
+
 // `used`, at most kMaxCount.
 inline std::uint64_t Units(const Limit& limit, Nanos spent) {
   if (limit.rate_count != 1) [[unlikely]] {
@@ -139,7 +164,7 @@ inline Outcome Apply(const Limit& limit, const Ask& ask, Word& tat) {
       if (ask.cost != 0) tat = Charged(tat, now, Increment(limit, ask.cost));
       break;
     case Op::kRefund:
-      if (ask.cost != 0) tat = Refunded(tat, now, Increment(limit, ask.cost));
+      if (ask.cost != 0) tat = Refunded(tat, now, GivenBack(limit, ask, now));
       break;
     case Op::kReset:
       tat = 0;

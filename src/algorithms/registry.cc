@@ -100,6 +100,24 @@ std::size_t MaxWords(const Limit& limit) {
   }
 }
 
+Word CountIn(Kind kind, const Words& state) {
+  switch (kind) {
+    case Kind::kFixedWindow:
+      return state.size() == 2 ? state[1] : 0;
+    case Kind::kSlidingWindow:  // anchored, or with a total in front
+      return state.size() == 2 ? state[1] : state.empty() ? 0 : state[0];
+    case Kind::kSlidingWindowLog:
+    case Kind::kConcurrency:
+      return state.empty() ? 0 : state[0];
+    case Kind::kAdaptive:
+      return state.size() == adaptive::kWords ? state[1] : 0;
+    case Kind::kPenalty:
+      return state.size() == 5 ? state[3] : 0;
+    default:
+      return 0;
+  }
+}
+
 bool CarriesOver(const Limit& from, const Limit& to) {
   if (from.kind != to.kind) return false;
   switch (from.kind) {

@@ -101,20 +101,42 @@ void Add(const View& view, std::uint64_t cost, Words& state) {
   }
 }
 
-void TakeBack(const View& view, std::uint64_t cost, Words& state) {
+// Up to `most` from the entry at `place` (the word of its index); one that is emptied is removed. How many.
+std::int64_t TakeFrom(std::size_t place, std::int64_t most, Words& state) {
+  const std::int64_t count = std::clamp<std::int64_t>(state[place + 1], 1, kMostCount);
+  const std::int64_t taken = std::min(most, count);
+  if (taken < count) {
+    state[place + 1] = count - taken;
+  } else {
+    const auto entry = state.begin() + static_cast<std::ptrdiff_t>(place);
+    state.erase(entry, entry + 2);
+  }
+  return taken;
+}
+
+// The word of the index of that sub-window's entry; 0 when there is none.
+std::size_t PlaceOf(std::int64_t index, const Words& state) {
+  for (std::size_t place = state.size() - 2; place >= 1 && state[place] >= index; place -= 2) {
+    if (state[place] == index) return place;
+    if (place == 1) break;
+  }
+  return 0;
+}
+
+void TakeBack(const Limit& limit, const View& view, const Ask& ask, Words& state) {
   DropExpired(view, state);
-  auto left = static_cast<std::int64_t>(std::min(cost, kMaxCount));
+  auto left = static_cast<std::int64_t>(std::min(RefundOf(ask), kMaxCount));
   std::int64_t total = view.total;
+  if (ask.charge != nullptr) {
+    const std::size_t place =
+        state.size() >= 3 ? PlaceOf(FloorDivide(ClampNow(ask.charge->at), limit.precision), state) : 0;
+    if (place != 0) total -= std::min(total, TakeFrom(place, left, state));
+    left = 0;
+  }
   while (left > 0 && state.size() >= 3) {
-    const std::int64_t count = std::clamp<std::int64_t>(state.back(), 1, kMostCount);
-    const std::int64_t taken = std::min(left, count);
+    const std::int64_t taken = TakeFrom(state.size() - 2, left, state);
     left -= taken;
     total -= std::min(total, taken);
-    if (taken < count) {
-      state.back() = count - taken;
-    } else {
-      state.resize(state.size() - 2);
-    }
   }
   if (state.size() < 3) {
     state.clear();
@@ -186,7 +208,8 @@ Outcome Apply(const Limit& limit, const Ask& ask, Words& state) {
       if (ask.cost > 0) Add(ViewAt(limit, Entries(state), now), ask.cost, state);
       break;
     case Op::kRefund:
-      if (ask.cost > 0 && Entries(state).size() > 0) TakeBack(ViewAt(limit, Entries(state), now), ask.cost, state);
+      if (RefundOf(ask) > 0 && Entries(state).size() > 0)
+        TakeBack(limit, ViewAt(limit, Entries(state), now), ask, state);
       break;
     case Op::kReset:
       state.clear();

@@ -27,9 +27,10 @@
 // kCheck of cost > 0: cost > capacity -> kNever; used + cost <= capacity -> kAllowed, cost is added at `current`;
 // else kLater. A denial writes nothing, but with count_denied it is added too, before the outcome is described.
 // Whenever something is written, entries with index < oldest are dropped first (and their counts leave total).
-// kCharge adds. kRefund takes from the newest live entries first; entries that reach 0 are removed. kAssign: the state
-// is [cost, current(now), cost] (saturated); cost 0: fresh. kReset: fresh. cost 0 writes nothing. No entries left:
-// fresh. The outcome: limit = capacity; used as above after the decision; remaining = max(0, capacity - used);
+// kCharge adds. kRefund takes from the newest live entries first; of a charge that it
+// names, only from the entry with index floor(at / p), while that is live. Entries that reach 0 are removed. kAssign:
+// the state is [cost, current(now), cost] (saturated); cost 0: fresh. kReset: fresh. cost 0 writes nothing. No entries
+// left: fresh. The outcome: limit = capacity; used as above after the decision; remaining = max(0, capacity - used);
 // reset_after = (newest + 1) * p + window - now when there is a live entry, else 0.
 // retry_after: go through the live entries from the oldest: rest_i = sum of the counts after entry i,
 //   budget = capacity - cost - rest_i. The first with budget >= 0: w = floor(budget * q / count_i), limited to q

@@ -89,21 +89,44 @@ void Add(const Limit& limit, const View& view, std::uint64_t cost, Nanos now, Wo
   }
 }
 
-void TakeBack(const View& view, std::uint64_t cost, Words& state) {
-  DropExpired(view, state);
-  auto left = static_cast<std::int64_t>(std::min(cost, kMaxCount));
-  const std::size_t end = kHeader + 2 * Entries(state).head();
-  while (left > 0 && state.size() > end) {
-    const std::int64_t held = std::clamp<Word>(state.back(), 1, kMostCount);
-    const std::int64_t taken = std::min(left, held);
-    left -= taken;
-    state[0] -= std::min(state[0], taken);
-    if (taken < held) {
-      state.back() = held - taken;
+// Up to `most` from the entry at `place` (the word of its instant); one that is emptied is removed. How many.
+std::int64_t TakeFrom(std::size_t place, std::int64_t most, Words& state) {
+  const std::int64_t held = std::clamp<Word>(state[place + 1], 1, kMostCount);
+  const std::int64_t taken = std::min(most, held);
+  state[0] -= std::min(state[0], taken);
+  if (taken < held) {
+    state[place + 1] = held - taken;
+  } else {
+    const auto entry = state.begin() + static_cast<std::ptrdiff_t>(place);
+    state.erase(entry, entry + 2);
+  }
+  return taken;
+}
+
+// The word of the instant of the live entry with that instant; 0 when there is none. Live ones begin at word `from`.
+std::size_t PlaceOf(Nanos at, std::size_t from, const Words& state) {
+  std::size_t low = from, high = state.size();  // words of instants, ascending
+  while (low < high) {
+    const std::size_t middle = low + (high - low) / 4 * 2;
+    if (state[middle] < at) {
+      low = middle + 2;
     } else {
-      state.resize(state.size() - 2);
+      high = middle;
     }
   }
+  return low < state.size() && state[low] == at ? low : 0;
+}
+
+void TakeBack(const View& view, const Ask& ask, Words& state) {
+  DropExpired(view, state);
+  auto left = static_cast<std::int64_t>(std::min(RefundOf(ask), kMaxCount));
+  const std::size_t end = kHeader + 2 * Entries(state).head();
+  if (ask.charge != nullptr) {
+    const std::size_t place = PlaceOf(ClampNow(ask.charge->at), end, state);
+    if (place != 0) TakeFrom(place, left, state);
+    left = 0;
+  }
+  while (left > 0 && state.size() > end) left -= TakeFrom(state.size() - 2, left, state);
   if (state.size() <= end) state.clear();
 }
 
@@ -155,7 +178,7 @@ Outcome Apply(const Limit& limit, const Ask& ask, Words& state) {
       if (ask.cost > 0) Add(limit, ViewAt(limit, Entries(state), now), ask.cost, now, state);
       break;
     case Op::kRefund:
-      if (ask.cost > 0 && Entries(state).size() > 0) TakeBack(ViewAt(limit, Entries(state), now), ask.cost, state);
+      if (RefundOf(ask) > 0 && Entries(state).size() > 0) TakeBack(ViewAt(limit, Entries(state), now), ask, state);
       break;
     case Op::kReset:
       state.clear();

@@ -13,11 +13,13 @@
 // used - (cost_0 + ... + cost_i, live ones) + cost <= capacity.
 // kCharge adds. When clamp(capacity, 1, kMostEntries) entries are live (debt, or more than a million instants) and the
 // newest is not of the same instant, it takes the cost and moves to the new instant (against the caller). kRefund takes
-// from the newest live entries first; emptied ones are removed. kAssign: [cost, 0, now, cost]; cost 0: fresh. kReset:
-// fresh. cost 0 writes nothing. No live entries after a write: fresh. limit = capacity, used after the decision,
-// remaining = max(0, capacity - used), reset_after = newest at + window - now (0 when nothing is live). Expires: newest
-// at + window. `head` is only when memory is given back: entries before it are removed once they outnumber the live
-// ones. A remote store may keep the log in any form (a list of pairs); instants need only be compared: send now and now
+// from the newest live entries first; of a charge that it names, only from the live entry with the charge's instant
+// (an entry that was moved to another's instant, in debt, is not found). Emptied ones are removed. kAssign: [cost, 0,
+// now, cost]; cost 0: fresh. kReset: fresh. cost 0 writes nothing. No live entries after a write: fresh. limit =
+// capacity, used after the decision, remaining = max(0, capacity - used), reset_after = newest at + window - now (0
+// when nothing is live). Expires: newest at + window. `head` is only when memory is given back: entries before it are
+// removed once they outnumber the live ones. A remote store may keep the log in any form (a list of pairs); instants
+// need only be compared: send now and now
 // - window.
 #pragma once
 

@@ -137,6 +137,8 @@ WindowBounds Compute(const absl::TimeZone& zone, Calendar calendar, Nanos now) {
   return {now, now};
 }
 
+std::atomic<Nanos> wall_ahead{0};
+
 struct Remembered {
   std::uint32_t key = 0;
   WindowBounds bounds;
@@ -163,14 +165,10 @@ std::string_view ZoneName(std::uint16_t index) {
   return zone == nullptr ? std::string_view("UTC") : std::string_view(zone->name);
 }
 
-WindowBounds CalendarBounds(const Limit& limit, Nanos now) {
-  now = ClampNow(now);
-  if (limit.calendar == Calendar::kNone) return {now, now + limit.window};
-  if (limit.calendar == Calendar::kEpoch) {
-    const Nanos length = limit.window > 0 ? limit.window : 1;
-    const Nanos start = now - now % length;  // `now` is not before 1970
-    return {start, start + length};
-  }
+namespace {
+
+// Of a unit of the calendar, by the wall clock.
+WindowBounds BoundsOfWall(const Limit& limit, Nanos now) {
   // A look-up in a zone's history takes hundreds of nanoseconds; the answer holds until the unit ends.
   static thread_local std::array<Remembered, 16> remembered;
   const std::uint32_t key = (std::uint32_t{limit.zone} << 8) | static_cast<std::uint32_t>(limit.calendar);
@@ -180,6 +178,40 @@ WindowBounds CalendarBounds(const Limit& limit, Nanos now) {
   if (zone == nullptr) return Compute(absl::UTCTimeZone(), limit.calendar, now);
   slot = {key, Compute(zone->zone, limit.calendar, now)};
   return slot.bounds;
+}
+
+}  // namespace
+
+WindowBounds CalendarBounds(const Limit& limit, Nanos now) {
+  now = ClampNow(now);
+  if (limit.calendar == Calendar::kNone) return {now, now + limit.window};
+  if (limit.calendar == Calendar::kEpoch) {
+    const Nanos length = limit.window > 0 ? limit.window : 1;
+    const Nanos start = now - now % length;  // `now` is not before 1970
+    return {start, start + length};
+  }
+  const Nanos ahead = wall_ahead.load(std::memory_order_relaxed);
+  // A wall clock that says something outside of our time is not believed.
+  if (ahead != 0 && ClampNow(now + ahead) == now + ahead) [[unlikely]] {
+    const WindowBounds bounds = BoundsOfWall(limit, now + ahead);
+    return {bounds.start - ahead, bounds.end - ahead};
+  }
+  return BoundsOfWall(limit, now);
+}
+
+void SetWallAhead(Nanos ahead) {
+  // A grid of seconds is what aligned_window.h counts on.
+  const Nanos half = ahead < 0 ? -kSecond / 2 : kSecond / 2;
+  const Nanos bounded = std::clamp(ahead, -kLatestNow, kLatestNow);
+  const Nanos whole = (bounded + half) / kSecond * kSecond;
+  if (whole != 0) time_zone_internal::wall_was_set.store(true, std::memory_order_relaxed);
+  wall_ahead.store(whole, std::memory_order_relaxed);
+}
+
+Nanos PresentEnd(const Limit& limit, Nanos end, Nanos /*now*/) {
+  const WindowBounds bounds = CalendarBounds(limit, end);
+  const Nanos near = std::min(10 * kSecond, (bounds.end - bounds.start) / 64);
+  return end > bounds.start && bounds.end - end <= near ? bounds.end : bounds.start;
 }
 
 }  // namespace weir::algorithms

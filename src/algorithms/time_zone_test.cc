@@ -8,6 +8,7 @@
 #include <thread>
 #include <vector>
 
+#include "algorithms/instant.h"
 #include "algorithms/testing.h"
 
 namespace weir::algorithms::testing {
@@ -178,6 +179,81 @@ TEST(TimeZone, TableIsThreadSafe) {
     });
   }
   for (std::thread& thread : threads) thread.join();
+}
+
+// The time line's noon is the wall's noon at first; then the wall is set.
+class WallAhead : public ::testing::Test {
+ protected:
+  ~WallAhead() override {
+    SetWallAhead(0);
+    time_zone_internal::wall_was_set = false;
+  }
+  static Limit Daily(std::uint64_t capacity, bool count_denied) {
+    Limit limit;
+    limit.kind = Kind::kFixedWindow;
+    limit.calendar = Calendar::kDay;
+    limit.capacity = capacity;
+    limit.count_denied = count_denied;
+    return Sanitize(limit);
+  }
+  static constexpr Nanos kMidnight = 20'000 * kDay;
+};
+
+TEST_F(WallAhead, MovesTheBoundsOfUnitsAndOfNothingElse) {
+  const Limit daily = Daily(5, false);
+  Limit epoch = daily;
+  epoch.calendar = Calendar::kEpoch;
+  epoch.window = kHour;
+  EXPECT_FALSE(WallWasSet());
+  SetWallAhead(kHour + kSecond / 4);
+  EXPECT_TRUE(WallWasSet());
+  EXPECT_EQ(CalendarBounds(daily, kMidnight), (WindowBounds{kMidnight - kHour, kMidnight + 23 * kHour}));
+  EXPECT_EQ(CalendarBounds(epoch, kMidnight), (WindowBounds{kMidnight, kMidnight + kHour}));
+  SetWallAhead(-kHour - kSecond / 4);
+  EXPECT_EQ(CalendarBounds(daily, kMidnight), (WindowBounds{kMidnight - 23 * kHour, kMidnight + kHour}));
+  for (const Nanos nonsense : {INT64_MAX, INT64_MIN, kLatestNow, -kLatestNow}) {
+    SetWallAhead(nonsense);
+    EXPECT_EQ(CalendarBounds(daily, kMidnight), (WindowBounds{kMidnight, kMidnight + kDay})) << "is not believed";
+  }
+}
+
+// In one word and in a list.
+TEST_F(WallAhead, AWindowEndsWhenTheWallSaysSo) {
+  for (const bool count_denied : {false, true}) {
+    for (const Nanos step : {kHour, 10 * kHour, -5 * kSecond, -kHour, -10 * kHour}) {
+      SetWallAhead(0);
+      time_zone_internal::wall_was_set = false;
+      const Limit limit = Daily(5, count_denied);
+      const Algorithm& algorithm = Of(limit.kind);
+      Word word = 0;
+      Words words;
+      const auto ask = [&](Op op, std::uint64_t cost, Nanos now) {
+        const Ask ask{.op = op, .cost = cost, .now = now};
+        return algorithm.shape == Shape::kWord ? algorithm.apply_word(limit, ask, word)
+                                               : algorithm.apply_list(limit, ask, words);
+      };
+      const Nanos now = kMidnight + 12 * kHour, end = kMidnight + kDay - step;
+      ask(Op::kCheck, 5, now);
+      SetWallAhead(step);
+      if (step < -kMinute) {
+        // Set back by more than a little: a new window begins.
+        EXPECT_EQ(ask(Op::kPeek, 1, now + 1).verdict, Verdict::kAllowed);
+        EXPECT_EQ(ask(Op::kCheck, 5, now + 1).reset_after_ns % kHour, kHour - 1);
+        continue;
+      }
+      EXPECT_EQ(ask(Op::kPeek, 1, now + 1).retry_after_ns, end - now - 1);
+      EXPECT_EQ(ask(Op::kPeek, 1, end).verdict, Verdict::kAllowed);
+      if (step > 0) {
+        EXPECT_EQ(ask(Op::kPeek, 1, end - 1).verdict, Verdict::kLater);
+      }
+      // Written again, it keeps its end also when that is later than before.
+      ask(Op::kCharge, 1, now + 2);
+      EXPECT_EQ(ask(Op::kPeek, 1, end - 1).verdict, Verdict::kLater);
+      const Nanos expires =
+          algorithm.shape == Shape::kWord ? algorithm.expires_word(limit, word) : algorithm.expires_list(limit, words);
+      EXPECT_EQ(expires, end);
+    }
+  }
 }
 
 }  // namespace

@@ -27,4 +27,9 @@ const Clock& MonotonicClock() {
   return clock;
 }
 
+const Clock& BootClock() {
+  static const MachineClock<CLOCK_BOOTTIME> clock;
+  return clock;
+}
+
 }  // namespace weir

@@ -22,6 +22,9 @@ class Clock {
  public:
   virtual ~Clock() = default;
   virtual Nanos Now() const = 0;
+  // What the clock on the wall says, for calendars, schedules and whatever people or other programs read. Another time
+  // than Now() only where that is a time line of its own (AnchoredClock).
+  virtual Nanos Wall() const { return Now(); }
 };
 
 // The machine's wall clock (CLOCK_REALTIME, read through the vDSO: no system call). Lives as long as the process.
@@ -30,5 +33,8 @@ const Clock& SystemClock();
 // The machine's time since some point before (CLOCK_MONOTONIC): nobody sets it, so it is the one for deadlines and for
 // whatever else happens after so much time. Its values say nothing to another process. Lives as long as the process.
 const Clock& MonotonicClock();
+
+// The same, and goes on while the machine sleeps (CLOCK_BOOTTIME).
+const Clock& BootClock();
 
 }  // namespace weir

@@ -1,12 +1,14 @@
 // What all batches of one engine share.
 #pragma once
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <span>
 #include <utility>
 
+#include "algorithms/time_zone.h"
 #include "base/clock.h"
 #include "engine/batch/reservations.h"
 #include "engine/counters/counters.h"
@@ -29,6 +31,26 @@ struct Core {
         store_tries_inline(the_store->TriesInline()),
         store(std::move(the_store)) {}
 
+  // The wall clock, of schedules, tokens and calendars, when it is `now` by the clock of decisions. Looked at once a
+  // second.
+  Nanos WallAt(Nanos now) {
+    if (now >= next_look.load(std::memory_order_relaxed)) [[unlikely]] {
+      LookAtWall(now);
+    }
+    return now + wall_ahead.load(std::memory_order_relaxed);
+  }
+  void LookAtWall(Nanos now) {
+    // Relaxed: to look once too often does no harm.
+    next_look.store(now + kSecond, std::memory_order_relaxed);
+    const Nanos ahead = clock.Wall() - clock.Now();
+    const Nanos known = wall_ahead.load(std::memory_order_relaxed);
+    // The two are not read at one moment, and what is less than a step is none.
+    if (ahead - known > -kSecond / 2 && ahead - known < kSecond / 2) return;
+    wall_ahead.store(ahead, std::memory_order_relaxed);
+    // A shared store goes by its server's wall clock already.
+    if (store->CompletesInline()) algorithms::SetWallAhead(ahead);
+  }
+
   const Clock& clock;
   const Observers observers;
   const std::uint64_t subject_secret;
@@ -37,6 +59,8 @@ struct Core {
   UnknownDomains unknown_domains;
   FailurePolicy failure;
   const bool store_tries_inline;  // Store::TriesInline()
+  std::atomic<Nanos> wall_ahead{0};
+  std::atomic<Nanos> next_look{INT64_MIN};
   std::unique_ptr<storage::Store> store;
 };
 

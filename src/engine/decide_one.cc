@@ -81,7 +81,7 @@ bool DecideThrottle(Core& core, const Ruleset& rules, Nanos now, Call& call) {
 bool DecideOne(Core& core, const Ruleset& rules, Nanos now, const HashedSubject& expected, Call& call) {
   if (call.throttle) return DecideThrottle(core, rules, now, call);
   Arena arena;
-  Resolved resolved(rules, call, now, arena);
+  Resolved resolved(rules, call, core.WallAt(now), arena);
   ResolveCall(rules, call, resolved);
   if (!ArePlain(rules, call, resolved.resolution, now)) return false;
   // Beginning counts such a call, which must not happen twice.

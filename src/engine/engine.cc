@@ -5,6 +5,7 @@
 #include <mutex>
 #include <utility>
 
+#include "base/anchored_clock.h"
 #include "base/publication.h"
 #include "engine/batch/batch.h"
 #include "engine/core.h"
@@ -103,7 +104,7 @@ Result<std::unique_ptr<Engine>> Engine::Create(const EnterpriseRateLimitConfig& 
   for (const auto& [name, function] : options.extractors) parts->registered_names.push_back(name);
   parts->registered = std::move(options.extractors);
   parts->core =
-      std::make_unique<Core>(options.clock != nullptr ? *options.clock : SystemClock(), options.observers, RandomId(),
+      std::make_unique<Core>(options.clock != nullptr ? *options.clock : DecisionClock(), options.observers, RandomId(),
                              std::move(options.local), std::move(store), options.most_reservations);
   parts->facts = options.facts;
   const Nanos since = options.since != 0 ? options.since : parts->core->clock.Now();

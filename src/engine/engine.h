@@ -26,8 +26,21 @@ namespace weir::engine {
 // kCharge counts whatever the limits say, and its decision tells whether it was within them;
 // retry_after_ns is then the time until all is restored. Concurrency slots are not taken so. kFeedback tells the
 // request's adaptive rules, those in shadow too, how its upstream fared; it charges and counts nothing, and is no
-// decision.
-enum class CallKind : std::uint8_t { kCheck, kPeek, kReserve, kCommit, kCancel, kRefund, kReset, kCharge, kFeedback };
+// decision. kExtend reserves request.cost more for an open reservation, all or nothing over the rules that it has
+// charged, or with `partial` as much of it as there is; it is no decision either. A reservation that is being extended
+// is not there for anybody else until that is answered.
+enum class CallKind : std::uint8_t {
+  kCheck,
+  kPeek,
+  kReserve,
+  kCommit,
+  kCancel,
+  kRefund,
+  kReset,
+  kCharge,
+  kFeedback,
+  kExtend
+};
 
 // How a call belongs to the one before it in the same Submit. kSameRequest: it is another descriptor of the same
 // request, so that `replaces` is heeded, but counts for itself. kAllOrNothing: and moreover either all that are so
@@ -41,13 +54,16 @@ enum class Join : std::uint8_t { kNone, kSameRequest, kAllOrNothing };
 struct Call {
   CallKind kind = CallKind::kCheck;
   Request request;                // kCheck, kPeek, kReserve, kRefund, kReset, kCharge, kFeedback (its cost is ignored)
-  std::uint64_t reservation = 0;  // kCommit, kCancel
+  std::uint64_t reservation = 0;  // kCommit, kCancel, kExtend
   std::uint64_t actual_cost = 0;  // kCommit
   Nanos latency = 0;              // kFeedback: of the upstream; bounded as algorithms::adaptive::FeedbackToken has it
   bool failed = false;            // kFeedback: the upstream could not do it
   // kReserve: what is not settled after this is cancelled. At most Reservations::kLongestHold; 0: never, and after
   // Reservations::kLife it is forgotten, and stays charged.
+  // kExtend: one that had such an end, and got more, ends this much from now; 0: as before. Each extension that adds
+  // something begins its hour (Reservations::kLife) anew.
   Nanos life = 0;
+  bool partial = false;  // kExtend: less than request.cost will do
   // The request is a descriptor of request.domain, its entries the request's attributes, in order: resolved by the
   // domain's tree, and by the hierarchy only if the domain says so. A domain that is not in the document is decided by
   // envoy.unknown_domain: kUnknownDomain in the decision, or (error) kNotFound in `status`.
@@ -70,10 +86,13 @@ struct Call {
   // kFeedback: how many rules were told, 0 when no adaptive rule holds for the request or the store has no room left
   // for what it would teach. While the store does not answer: those that go on with a local state.
   std::uint32_t rules_updated = 0;
+  // kExtend: how much was added, and, when there was no room (0, and no fault), when the whole would fit; 0: never.
+  std::uint64_t granted = 0;
+  Nanos retry_after_ns = 0;
 };
 
 struct EngineOptions {
-  const Clock* clock = nullptr;  // nullptr: the system's
+  const Clock* clock = nullptr;  // nullptr: DecisionClock()
   std::vector<std::pair<std::string, Extractor>> extractors;
   std::vector<Observer*> observers;  // at most Observers::kMost; they outlive the engine
   // Asked for what the configuration needs to know of requests; outlives the engine. nullptr: nothing is known.

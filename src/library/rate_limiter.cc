@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "analytics/event_log.h"
+#include "base/anchored_clock.h"
 #include "engine/engine.h"
 #include "library/internals.h"
 #include "library/make_store.h"
@@ -45,7 +46,9 @@ Result<std::unique_ptr<Persistence>> Persist(const StorageConfig& config, storag
   const auto* const memory = std::get_if<MemoryStorage>(&config.kind);
   if (store == nullptr || memory == nullptr || !memory->persist_to_disk) return nullptr;
   // A file that cannot be used was logged and set aside; counts then begin anew.
-  (void)storage::memory::RestoreSnapshot(*store, *memory->persist_to_disk, clock.Now());
+  const auto restored = storage::memory::RestoreSnapshot(*store, *memory->persist_to_disk, clock.Now());
+  // The clock has been set back since: what was saved is not of the future, time goes on from there.
+  if (restored && &clock == &DecisionClock()) DecisionClock().ContinueFrom(restored->created_at);
   storage::memory::PersistenceOptions options;
   options.path = *memory->persist_to_disk;
   options.interval = memory->persist_interval * kSecond;
@@ -139,6 +142,17 @@ Result<> RateLimiter::Commit(std::uint64_t reservation, std::uint64_t actual_cos
   call.actual_cost = actual_cost;
   parts_->engine->Run({&call, 1});
   return call.status;
+}
+
+Result<std::uint64_t> RateLimiter::Extend(std::uint64_t reservation, std::uint64_t more, bool partial) {
+  Call call;
+  call.kind = CallKind::kExtend;
+  call.reservation = reservation;
+  call.request.cost = more;
+  call.partial = partial;
+  parts_->engine->Run({&call, 1});
+  if (!call.status) return std::unexpected(call.status.error());
+  return call.granted;
 }
 
 Result<> RateLimiter::Cancel(std::uint64_t reservation) {

@@ -2,6 +2,7 @@
 
 #include <absl/cleanup/cleanup.h>
 #include <sys/epoll.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 #include <algorithm>
@@ -17,12 +18,7 @@ namespace {
 // No more is read from a peer that has this much of its answers still to take.
 constexpr std::size_t kHighWater = 256 << 10;
 constexpr std::size_t kKeepInput = 4 << 10;
-// What a string holds without a buffer.
-const std::size_t kInlineBytes = std::string().capacity();
-// How long a closing connection waits for the peer's end, so that a reset does not overtake the last answer.
-constexpr std::int64_t kLingerMs = 1'000;
-// The same while the server drains, which waits for it.
-constexpr std::int64_t kDrainLingerMs = 250;
+constexpr int kLittleInput = 4 << 10;
 constexpr std::int64_t kHandshakeMs = 10'000;
 
 }  // namespace
@@ -87,10 +83,19 @@ void SocketConnection::Close() {
   if (state_ == State::kClosed) return;
   state_ = State::kClosed;
   IdleWheel::Cancel(*this);
+  // Not only at the end of the turn, which may close many. Within a call the session may still look at them.
+  if (entered_ == 0) FreeBuffers();
   UncountBuffers();
   ClearAlarm();
   fd_ = Descriptor();
   loop_.Forget(*this);
+}
+
+void SocketConnection::FreeBuffers() {
+  ReturnOutput(output_);
+  ReturnOutput(wire_);
+  std::string().swap(input_);
+  sent_ = 0;
 }
 
 void SocketConnection::Abandon() {
@@ -162,6 +167,20 @@ void SocketConnection::Resume() {
   Settle();
 }
 
+void SocketConnection::Yield() {
+  paused_ = yielded_ = true;
+  AskAgain();
+}
+
+bool SocketConnection::TakeRoom(std::size_t bytes) {
+  if (!loop_.TakeBuffer(bytes)) {
+    loop_.counters().room_refused.Add(1);
+    return false;
+  }
+  counted_ += bytes;
+  return true;
+}
+
 void SocketConnection::CloseAfterFlush() {
   if (state_ == State::kOpen) state_ = State::kClosing;
   Settle();
@@ -189,12 +208,29 @@ void SocketConnection::RunPosted(const std::function<void()>& task) {
 
 // ---- input ----
 
-void SocketConnection::OnReady(std::uint32_t events) {
-  again_ = false;
-  if (state_ == State::kClosed) return;
+void SocketConnection::NoteReady(std::uint32_t events) {
   if ((events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0) readable_ = true;
   if ((events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0) hung_up_ = true;
   if ((events & EPOLLOUT) != 0) writable_ = true;
+}
+
+void SocketConnection::Defer(std::uint32_t events) {
+  if (state_ == State::kClosed) return;
+  NoteReady(events);
+  // What has come is told by the kernel, and what it will cost is not; but little cannot cost much.
+  int waiting = 0;
+  const bool reads = (events & EPOLLIN) != 0;
+  AskAgain(!reads || (ioctl(fd_.get(), FIONREAD, &waiting) == 0 && waiting <= kLittleInput));
+}
+
+void SocketConnection::OnReady(std::uint32_t events) {
+  // From the loop's list: a paused session has waited for its turn.
+  if (events == 0) {
+    again_ = false;
+    if (std::exchange(yielded_, false)) paused_ = false;
+  }
+  if (state_ == State::kClosed) return;
+  NoteReady(events);
   if (state_ == State::kLingering) {
     Discard();
     return eof_ ? Close() : Continue();
@@ -235,9 +271,13 @@ bool SocketConnection::MayRead() const {
 
 // What is left to read is read in the next turn: others have theirs first.
 void SocketConnection::Continue() {
-  if (again_ || !(state_ == State::kLingering ? readable_ : MayRead())) return;
+  if (state_ == State::kLingering ? readable_ : MayRead()) AskAgain();
+}
+
+void SocketConnection::AskAgain(bool little) {
+  if (again_ || state_ == State::kClosed) return;
   again_ = true;
-  loop_.Again(*this);
+  loop_.Again(*this, little);
 }
 
 void SocketConnection::ReadOnce() {
@@ -326,7 +366,10 @@ std::size_t SocketConnection::Offer(std::string_view view) {
     const std::string_view rest = view.substr(total);
     session_owes_ = Owed::kAsk;
     Enter([&] { consumed = session_->OnInput(rest); });
-    if (consumed == 0) break;
+    if (consumed == 0) {
+      waiting_input_ = paused_ && state_ == State::kOpen && !broken_;
+      break;
+    }
     total += std::min(consumed, rest.size());
   }
   return total;
@@ -334,147 +377,6 @@ std::size_t SocketConnection::Offer(std::string_view view) {
 
 bool SocketConnection::MayDeliver() const {
   return state_ == State::kOpen && !broken_ && !paused_ && unsent() < kHighWater;
-}
-
-// ---- output and the end ----
-
-void SocketConnection::Settle() {
-  if (entered_ > 0 || state_ == State::kClosed) return;
-  Take();
-  for (;;) {
-    Answer();
-    if (broken_ || !SendSome()) return Close();
-    if (!waiting_input_ || !MayDeliver()) break;
-    OfferAgain();
-  }
-  if (output_.empty()) ReturnOutput(output_);
-  const bool output_overflows = unsent() > loop_.options().max_output_bytes;
-  if (output_overflows || input_.size() > loop_.options().max_input_bytes) {
-    loop_.counters().overflow_closed.Add(1);
-    log::Info("connection closed at its bound",
-              {{"peer", peer_}, {"bound", output_overflows ? "max_output_bytes" : "max_input_bytes"}});
-    return Close();
-  }
-  if (!CountBuffers()) {
-    loop_.counters().crowded_closed.Add(1);
-    log::Info("connection closed at its bound", {{"peer", peer_}, {"bound", "max_buffered_bytes"}});
-    return Close();
-  }
-  NoteUnsent();
-  if (unsent() == 0) {
-    if (state_ == State::kClosing) return FinishClosing();
-    if (state_ == State::kOpen && eof_ && !paused_ && !waiting_input_) return Close();
-  }
-  Continue();
-}
-
-bool SocketConnection::SendSome() {
-  if (!writable_) return true;
-  if (tls_ != nullptr && !output_.empty()) {
-    if (wire_.empty() && wire_.capacity() <= kInlineBytes) wire_ = loop_.TakeSpare();
-    if (!cipher_broken_ && !tls_->Send(output_, wire_)) return false;
-    ReturnOutput(output_);
-  }
-  std::string& bytes = tls_ == nullptr ? output_ : wire_;
-  if (bytes.empty()) return true;
-  while (sent_ < bytes.size()) {
-    const ssize_t sent = send(fd_.get(), bytes.data() + sent_, bytes.size() - sent_, MSG_NOSIGNAL);
-    if (sent < 0) {
-      if (errno == EINTR) continue;
-      if (errno != EAGAIN && errno != EWOULDBLOCK) return false;
-      // Moved seldom enough that each byte moves at most twice.
-      if (sent_ > bytes.size() / 2) bytes.erase(0, std::exchange(sent_, 0));
-      writable_ = false;
-      return true;
-    }
-    sent_ += static_cast<std::size_t>(sent);
-    owed_ -= std::min(owed_, static_cast<std::size_t>(sent));
-    last_activity_ms_ = loop_.turn_ms();
-    loop_.counters().bytes_out.Add(static_cast<std::uint64_t>(sent));
-  }
-  sent_ = 0;
-  ReturnOutput(bytes);
-  return true;
-}
-
-bool SocketConnection::CountBuffers() {
-  std::size_t held = input_.empty() ? 0 : input_.capacity();
-  if (unsent() > 0) held += output_.capacity() + wire_.capacity();
-  held += session_->held();
-  // What any connection may keep is not worth counting: nearly all never touch the shared sum.
-  if (held <= kKeepInput) held = 0;
-  if (held == counted_) [[likely]]
-    return true;
-  if (held > counted_) {
-    if (!loop_.TakeBuffer(held - counted_)) return false;
-  } else {
-    loop_.GiveBuffer(counted_ - held);
-  }
-  counted_ = held;
-  return true;
-}
-
-void SocketConnection::UncountBuffers() {
-  if (counted_ > 0) loop_.GiveBuffer(std::exchange(counted_, 0));
-}
-
-// What waits now must be gone within the idle timeout, however much more has come behind it by then: so a peer that
-// takes it slowly but steadily is left alone, and one that takes a byte now and then is not.
-void SocketConnection::NoteUnsent() {
-  const std::size_t waiting = unsent();
-  if (waiting == 0) {
-    unsent_since_ms_ = 0;
-    owed_ = 0;
-  } else if (unsent_since_ms_ == 0 || owed_ == 0) {
-    unsent_since_ms_ = Loop::NowMs();
-    owed_ = waiting;
-  }
-}
-
-void SocketConnection::BorrowOutput() {
-  if (output_.empty() && output_.capacity() <= kInlineBytes) output_ = loop_.TakeSpare();
-}
-
-void SocketConnection::ReturnOutput(std::string& sent) {
-  sent.clear();
-  if (sent.capacity() > kInlineBytes) loop_.GiveSpare(std::exchange(sent, std::string()));
-}
-
-void SocketConnection::Discard() {
-  constexpr int kReadsPerTurn = 16;
-  const auto scratch = loop_.scratch();
-  for (int i = 0; i < kReadsPerTurn; ++i) {
-    const ssize_t got = recv(fd_.get(), scratch.data(), scratch.size(), 0);
-    if (got > 0 || (got < 0 && errno == EINTR)) continue;
-    readable_ = false;
-    if (got == 0 || (errno != EAGAIN && errno != EWOULDBLOCK)) eof_ = true;
-    return;
-  }
-}
-
-void SocketConnection::FinishClosing() {
-  if (tls_ != nullptr) {
-    tls_->Shutdown(wire_);
-    // The goodbye fits into an empty socket buffer, or is not worth waiting for.
-    if (!SendSome() || unsent() > 0) return Close();
-  }
-  Discard();
-  // Who has been silent for long has the last answer.
-  const bool silent = Loop::NowMs() - last_activity_ms_ > kLingerMs;
-  if (eof_ || (draining_ && silent)) return Close();
-  shutdown(fd_.get(), SHUT_WR);
-  state_ = State::kLingering;
-  std::string().swap(input_);
-  UncountBuffers();
-  loop_.wheel().Schedule(*this, Loop::NowMs() + kLingerMs);
-  if (draining_) CloseSoon();
-  Continue();
-}
-
-void SocketConnection::CloseSoon() {
-  ClearAlarm();
-  wake_at_ms_ = Loop::NowMs() + kDrainLingerMs;
-  loop_.SetAlarm(*this, wake_at_ms_);
 }
 
 }  // namespace weir::net

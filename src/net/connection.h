@@ -37,6 +37,8 @@ class SocketConnection final : public Connection,
   void Start(const ListenerState& listener);
   // Reads; Take(), Ask(), Answer() and Settle() follow within this turn, each of all that were read together.
   void OnReady(std::uint32_t events) override;
+  // The turn has been long enough: what is ready is looked at in the next.
+  void Defer(std::uint32_t events) override;
   // Shows the session what was read.
   void Take();
   void Ask();
@@ -60,6 +62,8 @@ class SocketConnection final : public Connection,
   void Flush() override;
   void Pause() override { paused_ = true; }
   void Resume() override;
+  void Yield() override;
+  bool TakeRoom(std::size_t bytes) override;
   void CloseAfterFlush() override;
   void WakeAfter(std::uint32_t ms) override;
   void Post(std::function<void()> task) override;
@@ -96,11 +100,15 @@ class SocketConnection final : public Connection,
   void FinishClosing();
   // At the end of the time for which a lingering connection is waited for in a drain.
   void CloseSoon();
+  void NoteReady(std::uint32_t events);
   bool MayRead() const;
   void Continue();
+  // The loop is to call OnReady(0) in its next turn.
+  void AskAgain(bool little = false);
   void BorrowOutput();
   // A connection that has nothing to send holds no buffer.
   void ReturnOutput(std::string& sent);
+  void FreeBuffers();
   // Counts what the buffers hold now. False: all connections together hold too much, and this one more than before.
   bool CountBuffers();
   void UncountBuffers();
@@ -118,7 +126,8 @@ class SocketConnection final : public Connection,
   bool readable_ = false;       // there may be something to read ...
   bool hung_up_ = false;        // ... and the end behind it
   bool writable_ = true;
-  bool again_ = false;  // in the loop's list for the next turn
+  bool again_ = false;    // in the loop's list for the next turn
+  bool yielded_ = false;  // paused until then
   enum class Owed : std::uint8_t { kNothing, kAnswer, kAsk };
   bool cipher_broken_ = false;          // nothing can be encrypted any more: only what is in wire_ goes out
   Owed session_owes_ = Owed::kNothing;  // what follows its last OnInput

@@ -164,6 +164,61 @@ TEST_F(ConnectionTest, WhatSessionsHoldCountsAmongIt) {
   wait_for(0);
 }
 
+// What a session is about to make counts before it exists, so those that are read together are refused together.
+TEST_F(ConnectionTest, RoomIsTakenBeforeWhatItIsFor) {
+  options_.max_buffered_bytes = 1'500'000;
+  Start();
+  std::vector<TestClient> clients;
+  for (int i = 0; i < 4; ++i) clients.push_back(Client());
+  for (TestClient& client : clients) client.Send("room 2000000\nhi\n");
+  for (TestClient& client : clients) EXPECT_EQ(client.Receive(24), "room 2000000\nno room\nhi\n");
+  const ServerStats refused = server_->Stats();
+  EXPECT_EQ(refused.room_refused, 4U);
+  EXPECT_EQ(refused.crowded_closed, 0U);
+  EXPECT_EQ(refused.buffered_bytes, 0U) << "what is refused does not count";
+  // What was taken is given back at the end of the turn, and what there is then counts instead.
+  for (int i = 0; i < 20; ++i) {
+    clients[0].Send("room 1000000\n");
+    EXPECT_EQ(clients[0].Receive(13 + 1'000'001).size(), 13U + 1'000'001U);
+  }
+  EXPECT_EQ(server_->Stats().room_refused, 4U);
+  for (int i = 0; i < 2'000 && server_->Stats().buffered_bytes != 0; ++i) Rest(10);
+  EXPECT_EQ(server_->Stats().buffered_bytes, 0U);
+}
+
+TEST_F(ConnectionTest, ASessionThatYieldsIsShownTheRestInALaterTurn) {
+  Start();
+  TestClient client = Client();
+  client.Send("1\nyield\n2\nyield\nyield\n3\n");
+  EXPECT_EQ(client.Receive(24), "1\nyield\n2\nyield\nyield\n3\n");
+  client.Send("yield\n4\nunfinished");
+  client.ShutdownWrite();
+  EXPECT_EQ(client.ReceiveAll(), "yield\n4\n");
+}
+
+// However many ask for long work, whoever comes new is served between two of them.
+TEST_F(ConnectionTest, ALongTurnEndsForThoseWhoComeNew) {
+  constexpr int kBusy = 40;
+  Start();
+  std::vector<TestClient> busy;
+  for (int i = 0; i < kBusy; ++i) {
+    busy.push_back(Client());
+    busy.back().Send("hello\n");
+    EXPECT_EQ(busy.back().ReceiveLine(), "hello\n");
+  }
+  TestClient late = Client();
+  late.Send("hello\n");
+  EXPECT_EQ(late.ReceiveLine(), "hello\n");
+  // Large enough that each is answered before the next is read.
+  const std::string long_work = std::string(20'000, '-') + "\nburn 30\n";
+  for (TestClient& client : busy) client.Send(long_work);
+  late.Send("burnt\n");
+  EXPECT_EQ(late.ReceiveLine(), "burnt\n");
+  EXPECT_LT(std::stoi(late.ReceiveLine()), kBusy / 2);
+  for (TestClient& client : busy) EXPECT_EQ(client.Receive(long_work.size()).size(), long_work.size());
+  EXPECT_EQ(stage_.burnt, kBusy);
+}
+
 TEST_F(ConnectionTest, DeliversNothingWhilePausedAndEverythingAfterwards) {
   Start();
   TestClient client = Client();

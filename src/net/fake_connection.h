@@ -58,6 +58,9 @@ class FakeConnection final : public Connection {
     if (owed_ == Owed::kAnswer) Owe(Owed::kNothing, [this] { session_->OnAnswer(); });
     Deliver();
   }
+  // There is room for so much, with what was taken before.
+  void set_room(std::size_t bytes) { room_ = bytes; }
+  std::size_t room() const { return room_; }
   // Runs what was posted until now, in order; returns how many tasks ran. Tasks posted meanwhile wait for the next
   // call.
   std::size_t RunPosted() {
@@ -117,6 +120,11 @@ class FakeConnection final : public Connection {
   void Resume() override {
     paused_ = false;
     Deliver();
+  }
+  bool TakeRoom(std::size_t bytes) override {
+    if (bytes > room_) return false;
+    room_ -= bytes;
+    return true;
   }
   void CloseAfterFlush() override {
     closing_ = true;
@@ -193,6 +201,7 @@ class FakeConnection final : public Connection {
   Session* session_ = nullptr;
   std::string input_, output_;
   std::uint64_t flushes_ = 0;
+  std::size_t room_ = SIZE_MAX;
   std::optional<std::uint32_t> wake_after_;
   Owed owed_ = Owed::kNothing;
   bool phased_ = false;

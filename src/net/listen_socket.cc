@@ -164,7 +164,7 @@ Result<> RemoveStale(const ListenAddress& address, const SocketAddress& where) {
   return {};
 }
 
-Result<ListenSockets> BindUnix(const ListenAddress& address) {
+Result<ListenSockets> BindUnix(const ListenAddress& address, std::optional<std::uint32_t> mode) {
   const SocketAddress where = ToSocketAddress(address);
   const bool is_file = !address.path.starts_with('@');
   if (is_file) {
@@ -175,6 +175,12 @@ Result<ListenSockets> BindUnix(const ListenAddress& address) {
   if (bind(fd.get(), where.get(), where.length) != 0) return Refused(address, errno);
   ListenSockets sockets;
   if (is_file) sockets.unix_path = address.path;
+  // Nobody can connect yet, whatever the umask left.
+  if (is_file && mode && chmod(address.path.c_str(), *mode) != 0) {
+    const int error = errno;
+    RemoveUnixFile(sockets);
+    return Refused(address, error);
+  }
   if (listen(fd.get(), SOMAXCONN) != 0) {
     const int error = errno;
     RemoveUnixFile(sockets);
@@ -201,12 +207,12 @@ Descriptor::~Descriptor() {
 
 int Descriptor::Release() noexcept { return std::exchange(fd_, -1); }
 
-Result<ListenSockets> Bind(const ListenAddress& address, unsigned loops) {
+Result<ListenSockets> Bind(const ListenAddress& address, unsigned loops, std::optional<std::uint32_t> mode) {
   switch (address.kind) {
     case ListenAddress::Kind::kTcp:
       return BindTcpForLoops(address, loops);
     case ListenAddress::Kind::kUnix:
-      return BindUnix(address);
+      return BindUnix(address, mode);
     case ListenAddress::Kind::kOff:
       break;
   }

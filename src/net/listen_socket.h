@@ -1,6 +1,8 @@
 // Bound, listening sockets.
 #pragma once
 
+#include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -37,7 +39,8 @@ struct ListenSockets {
 // Binds and listens; every socket is non-blocking and close-on-exec. kAlreadyExists: the address is in use, also by
 // another weir that shares its port; a stale Unix socket file (nobody listens) is replaced. Others: kInvalidArgument
 // (no such address here), kFailedPrecondition (no permission). Messages name the address and the reason.
-Result<ListenSockets> Bind(const ListenAddress& address, unsigned loops);
+// `mode`: of the file of a Unix socket, set before anybody can connect; none: by the umask.
+Result<ListenSockets> Bind(const ListenAddress& address, unsigned loops, std::optional<std::uint32_t> mode = {});
 
 // Takes over sockets that listen already (socket activation). Their descriptors are owned from here on.
 Result<ListenSockets> Inherit(const std::vector<int>& fds);

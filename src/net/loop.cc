@@ -29,12 +29,22 @@ constexpr std::size_t kEventsPerTurn = 256;
 // Enough to gain by it, and so few that the first of them hardly waits (docs/decisions/0018).
 constexpr std::size_t kReadTogether = 16;
 constexpr std::size_t kBytesTogether = 16 << 10;
+// How long a turn goes on with what has become ready; then as long with those of the rest that ask for little, and
+// again with those that wait since earlier turns, of which one has its turn always (docs/decisions/0018). So whoever
+// asks for little waits for about one turn and the longest single answer, however many others ask for much.
+constexpr std::int64_t kTurnNs = 5'000'000;
 // Of all lent buffers that a loop keeps.
 constexpr std::size_t kSpareBytes = 1 << 20;
 
 Descriptor OrThrow(int fd, const char* what) {
   if (fd < 0) throw std::system_error(errno, std::generic_category(), what);
   return Descriptor(fd);
+}
+
+std::int64_t PreciseNowNs() {
+  timespec now{};
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return std::int64_t{now.tv_sec} * 1'000'000'000 + now.tv_nsec;
 }
 
 // What the callee throws is its own fault, and the loop serves others too.
@@ -156,24 +166,37 @@ void Loop::Stop() {
 }
 
 void Loop::Turn() {
-  std::int64_t wait_ms = again_.empty() ? std::max<std::int64_t>(next_tick_ms_ - NowMs(), 0) : 0;
+  std::int64_t wait_ms = again_.empty() && little_.empty() ? std::max<std::int64_t>(next_tick_ms_ - NowMs(), 0) : 0;
   if (!alarms_.empty()) wait_ms = std::clamp<std::int64_t>(alarms_.begin()->first - NowMs(), 0, wait_ms);
   for (const Delayed& delayed : delayed_) wait_ms = std::clamp<std::int64_t>(delayed.due_ms - NowMs(), 0, wait_ms);
   std::array<epoll_event, kEventsPerTurn> events;
   const int count = epoll_wait(epoll_.get(), events.data(), kEventsPerTurn, static_cast<int>(wait_ms));
   turn_ms_ = NowMs();
+  turn_ends_ns_ = PreciseNowNs() + kTurnNs;
+  late_ = false;
+  // Those that join meanwhile are for the next turn.
+  const std::size_t waited = again_.size();
   for (int i = 0; i < count; ++i) {
     const epoll_event& event = events[static_cast<std::size_t>(i)];
-    Guarded([&event] { static_cast<Watcher*>(event.data.ptr)->OnReady(event.events); });
+    Watcher* const watcher = static_cast<Watcher*>(event.data.ptr);
+    Guarded([&] { late_ ? watcher->Defer(event.events) : watcher->OnReady(event.events); });
   }
-  if (!again_.empty()) {
-    for (const auto& connection : std::exchange(again_, {})) {
-      Guarded([&connection] { connection->OnReady(0); });
-    }
-  }
+  if (!little_.empty()) TakeSome(little_, little_.size());
+  if (waited > 0) TakeSome(again_, waited);
   SettleAll();
   Tick();
   Bury();
+}
+
+void Loop::TakeSome(std::deque<std::shared_ptr<SocketConnection>>& list, std::size_t most) {
+  SettleAll();
+  turn_ends_ns_ = PreciseNowNs() + kTurnNs;
+  late_ = false;
+  for (std::size_t i = 0; i < most && !late_; ++i) {
+    const std::shared_ptr<SocketConnection> connection = std::move(list.front());
+    list.pop_front();
+    Guarded([&connection] { connection->OnReady(0); });
+  }
 }
 
 void Loop::SettleLater(SocketConnection& connection) {
@@ -182,12 +205,14 @@ void Loop::SettleLater(SocketConnection& connection) {
 }
 
 void Loop::SettleAll() {
+  if (unsettled_.empty()) return;
   for (SocketConnection* const connection : unsettled_) Guarded([connection] { connection->Take(); });
   scratch_kept_ = 0;
   for (SocketConnection* const connection : unsettled_) Guarded([connection] { connection->Ask(); });
   for (SocketConnection* const connection : unsettled_) Guarded([connection] { connection->Answer(); });
   for (SocketConnection* const connection : unsettled_) Guarded([connection] { connection->Settle(); });
   unsettled_.clear();
+  late_ = PreciseNowNs() > turn_ends_ns_;
 }
 
 std::string Loop::TakeSpare() {
@@ -255,7 +280,9 @@ void Loop::Bury() {
   }
 }
 
-void Loop::Again(SocketConnection& connection) { again_.push_back(connections_[connection.slot]); }
+void Loop::Again(SocketConnection& connection, bool little) {
+  (little ? little_ : again_).push_back(connections_[connection.slot]);
+}
 
 // Relaxed: a sum that orders nothing. What other loops add meanwhile, and what those that are read together append
 // before the first of them counts, may pass the bound.

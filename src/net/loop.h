@@ -6,6 +6,7 @@
 #include <atomic>
 #include <condition_variable>
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <memory>
 #include <mutex>
@@ -30,6 +31,8 @@ class Watcher {
  public:
   // `events` as in epoll_wait(2).
   virtual void OnReady(std::uint32_t events) = 0;
+  // The same when the turn has been long enough already. What must not wait is done all the same.
+  virtual void Defer(std::uint32_t events) { OnReady(events); }
 
  protected:
   ~Watcher() = default;
@@ -99,7 +102,8 @@ class Counter {
   std::atomic<std::uint64_t> value_{0};
 };
 struct LoopCounters {
-  Counter accepted, refused, idle_closed, slow_closed, overflow_closed, crowded_closed, bytes_in, bytes_out;
+  Counter accepted, refused, idle_closed, slow_closed, overflow_closed, crowded_closed, room_refused, bytes_in,
+      bytes_out;
 };
 
 class Loop {
@@ -127,8 +131,9 @@ class Loop {
   void CloseAll();
   // The connection has closed: it ends with this turn of the loop.
   void Forget(SocketConnection& connection);
-  // Its OnReady(0) is called in the next turn, which comes at once.
-  void Again(SocketConnection& connection);
+  // Its OnReady(0) is called in the next turn, which comes at once; or in one of the next, when many wait for it.
+  // `little`: before those that have much to do.
+  void Again(SocketConnection& connection, bool little = false);
   // Its Settle() is called within this turn, together with those of others that were read.
   void SettleLater(SocketConnection& connection);
   // Counts bytes that a connection holds, over all loops. False: there would be too many, and these are not counted.
@@ -168,6 +173,8 @@ class Loop {
 
  private:
   void Turn();
+  // Gives up to `most` of the list their turn, until it is late; at least one.
+  void TakeSome(std::deque<std::shared_ptr<SocketConnection>>& list, std::size_t most);
   void SettleAll();
   void Tick();
   void Bury();
@@ -186,6 +193,8 @@ class Loop {
   IdleWheel wheel_;
   std::int64_t next_tick_ms_;
   std::int64_t turn_ms_ = NowMs();
+  std::int64_t turn_ends_ns_ = 0;  // monotonic
+  bool late_ = false;              // as far as it is known: looked at whenever something has been settled
   LoopCounters counters_;
   std::vector<char> scratch_;
   std::size_t scratch_kept_ = 0;
@@ -193,7 +202,7 @@ class Loop {
   std::vector<std::string> spares_;
   std::size_t spare_bytes_ = 0;
   std::vector<std::shared_ptr<SocketConnection>> connections_;
-  std::vector<std::shared_ptr<SocketConnection>> again_;
+  std::deque<std::shared_ptr<SocketConnection>> again_, little_;
   std::vector<SocketConnection*> unsettled_;             // one that closes meanwhile is in gone_
   std::vector<std::shared_ptr<SocketConnection>> gone_;  // events of this turn may still name them
   std::set<std::pair<std::int64_t, SocketConnection*>> alarms_;

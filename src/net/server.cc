@@ -50,7 +50,7 @@ Result<ListenSockets> Open(const ListenerOptions& listener, unsigned loops) {
   if (!listener.inherited_fds.empty()) return Inherit(listener.inherited_fds);
   auto address = ParseListenAddress(listener.address);
   if (!address) return std::unexpected(address.error());
-  return Bind(*address, loops);
+  return Bind(*address, loops, listener.mode);
 }
 
 }  // namespace
@@ -215,6 +215,7 @@ ServerStats Server::Stats() const {
     stats.idle_closed += counters.idle_closed.value();
     stats.slow_closed += counters.slow_closed.value();
     stats.crowded_closed += counters.crowded_closed.value();
+    stats.room_refused += counters.room_refused.value();
     stats.overflow_closed += counters.overflow_closed.value();
     stats.bytes_in += counters.bytes_in.value();
     stats.bytes_out += counters.bytes_out.value();

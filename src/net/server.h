@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -24,6 +25,7 @@ struct ListenerOptions {
   std::vector<int> inherited_fds;  // socket activation: used instead of binding, when not empty
   std::unique_ptr<TlsOptions> tls;
   SessionFactory sessions;
+  std::optional<std::uint32_t> mode;  // of a Unix socket's file: 0660; none: by the umask
   // Places that only this listener's connections may take when ServerOptions::max_connections are open.
   std::uint32_t reserve = 0;
 };
@@ -45,6 +47,7 @@ struct ServerStats {
   std::uint64_t slow_closed = 0;      // its peer did not take what was answered
   std::uint64_t overflow_closed = 0;  // a buffer of its own was full
   std::uint64_t crowded_closed = 0;   // all connections together were full, and it would have held more
+  std::uint64_t room_refused = 0;     // the same for an answer that was about to be made; its connection lives on
   std::uint64_t buffered_bytes = 0;   // now, in all connections' buffers and sessions
 };
 

@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 #include <poll.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 
 #include <algorithm>
 #include <atomic>
@@ -313,6 +314,21 @@ TEST_F(ServerTest, BindErrorsSayWhy) {
     ASSERT_FALSE(server) << address;
     EXPECT_EQ(server.error().code, code) << address << ": " << server.error().message;
   }
+}
+
+TEST_F(ServerTest, AUnixSocketHasTheModeThatIsWrittenWhateverTheUmask) {
+  const mode_t before = umask(0);
+  for (const std::uint32_t mode : {0600U, 0660U, 0666U}) {
+    ListenerOptions listener = Listener("unix:" + Path("mode.sock"));
+    listener.mode = mode;
+    Start(std::move(listener));
+    struct stat status{};
+    EXPECT_EQ(stat(Path("mode.sock").c_str(), &status), 0);
+    EXPECT_EQ(status.st_mode & 0777U, mode);
+    server_.reset();
+    umask(0077);
+  }
+  umask(before);
 }
 
 TEST_F(ServerTest, ReplacesAStaleUnixSocketFileButNotALiveOneOrAFile) {

@@ -25,6 +25,20 @@ class Connection {
   virtual void Pause() = 0;
   virtual void Resume() = 0;
 
+  // The session has done enough for one turn: what is left of its input is shown again in the next, after others have
+  // had theirs. Pauses until then.
+  virtual void Yield() {
+    Pause();
+    Post([this] { Resume(); });
+  }
+  // Counts `bytes` that the session is about to make (answers, and what they are made from) among what all connections
+  // together may hold, before they exist: until the end of this turn, when what there is is counted instead. What is
+  // needed for longer is held() by the session. False: there is no room, and the session must not make them.
+  [[nodiscard]] virtual bool TakeRoom(std::size_t bytes) {
+    (void)bytes;
+    return true;
+  }
+
   // Closes once everything in output() is sent; no more input is delivered.
   virtual void CloseAfterFlush() = 0;
 

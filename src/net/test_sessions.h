@@ -2,6 +2,7 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <condition_variable>
 #include <cstddef>
 #include <cstdlib>
@@ -48,6 +49,7 @@ class Stage {
   }
 
   std::atomic<bool> ignore_drain{false};
+  std::atomic<int> burnt{0};     // how often "burn" was done
   std::atomic<int> patience{0};  // how often a session stays when nothing comes
 
  private:
@@ -65,7 +67,8 @@ class LineSession final : public Session {
 
   std::size_t OnInput(std::string_view input) override {
     std::size_t consumed = 0;
-    while (!stopped_) {
+    yielded_ = false;
+    while (!stopped_ && !yielded_) {
       const std::size_t end = input.find('\n', consumed);
       if (end == std::string_view::npos) break;
       OnLine(input.substr(consumed, end - consumed));
@@ -115,6 +118,22 @@ class LineSession final : public Session {
       stopped_ = true;
       connection_.Pause();
     }
+    if (line.starts_with("room ")) {
+      const std::size_t bytes = std::strtoul(std::string(line.substr(5)).c_str(), nullptr, 10);
+      connection_.TakeRoom(bytes) ? out.append(bytes, 'x') : out.append("no room");
+      out.append("\n");
+    }
+    if (line == "yield") {
+      yielded_ = true;
+      connection_.Yield();
+    }
+    if (line.starts_with("burn ")) {
+      const auto end = std::chrono::steady_clock::now() +
+                       std::chrono::milliseconds(std::strtoul(std::string(line.substr(5)).c_str(), nullptr, 10));
+      while (std::chrono::steady_clock::now() < end) continue;
+      stage_.burnt.fetch_add(1);
+    }
+    if (line == "burnt") out.append(std::to_string(stage_.burnt.load())).append("\n");
     if (line.starts_with("hold ")) held_ = std::strtoul(std::string(line.substr(5)).c_str(), nullptr, 10);
     if (line.starts_with("wake "))
       connection_.WakeAfter(static_cast<std::uint32_t>(std::strtoul(std::string(line.substr(5)).c_str(), nullptr, 10)));
@@ -123,7 +142,7 @@ class LineSession final : public Session {
 
   Connection& connection_;
   Stage& stage_;
-  bool partial_ = false, stopped_ = false;
+  bool partial_ = false, stopped_ = false, yielded_ = false;
   std::size_t held_ = 0;
 };
 

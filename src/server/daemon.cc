@@ -5,14 +5,17 @@
 #include <algorithm>
 #include <array>
 #include <atomic>
+#include <charconv>
 #include <chrono>
 #include <mutex>
 
+#include "base/anchored_clock.h"
 #include "base/log.h"
 #include "config/source/load.h"
 #include "engine/document_faults.h"
 #include "frontends/http/session.h"
 #include "frontends/resp/session.h"
+#include "net/login_guard.h"
 #include "net/server.h"
 #include "server/descriptors.h"
 #include "server/grpc_front_end.h"
@@ -90,6 +93,47 @@ void ApplyOverrides(const DaemonOptions& options, ServerConfig& server) {
   Override(server.admin, options.admin);
 }
 
+bool Serves(const ListenerConfig& listener, Served what) {
+  return listener.serve ? std::ranges::find(*listener.serve, what) != listener.serve->end() : what != Served::kReset;
+}
+
+http::ServeSet HttpServes(const ListenerConfig& listener) {
+  constexpr std::pair<Served, http::ServeSet> kBits[] = {
+      {Served::kCheck, http::kServeCheck},       {Served::kBatch, http::kServeBatch},
+      {Served::kForwardAuth, http::kServeAuth},  {Served::kPeek, http::kServePeek},
+      {Served::kReserve, http::kServeReserve},   {Served::kRefund, http::kServeRefund},
+      {Served::kFeedback, http::kServeFeedback}, {Served::kReset, http::kServeReset},
+      {Served::kMetrics, http::kServeMetrics}};
+  http::ServeSet set = 0;
+  for (const auto& [what, bit] : kBits) set |= Serves(listener, what) ? bit : 0;
+  return set;
+}
+
+resp::ServeSet RespServes(const ListenerConfig& listener) {
+  constexpr std::pair<Served, resp::ServeSet> kBits[] = {
+      {Served::kThrottle, resp::kServeThrottle}, {Served::kCheck, resp::kServeCheck},
+      {Served::kPeek, resp::kServePeek},         {Served::kReserve, resp::kServeReserve},
+      {Served::kRefund, resp::kServeRefund},     {Served::kFeedback, resp::kServeFeedback},
+      {Served::kReset, resp::kServeReset}};
+  resp::ServeSet set = 0;
+  for (const auto& [what, bit] : kBits) set |= Serves(listener, what) ? bit : 0;
+  return set;
+}
+
+SecretSet Passwords(const ServerConfig& config) {
+  std::vector<std::string> passwords = config.resp.tokens;
+  if (config.resp_password && !config.resp_password->empty()) passwords.push_back(*config.resp_password);
+  return SecretSet(std::move(passwords));
+}
+
+// "0660"
+std::optional<std::uint32_t> ModeOf(const ListenerConfig& listener) {
+  std::uint32_t mode = 0;
+  if (!listener.mode) return std::nullopt;
+  std::from_chars(listener.mode->data(), listener.mode->data() + listener.mode->size(), mode, 8);
+  return mode;
+}
+
 // More than a gRPC session lets its reader leave (GrpcFrontEnd), so that it is the session that ends it.
 std::uint32_t MostOutput(std::uint32_t max_request_bytes) {
   const std::uint64_t most =
@@ -124,6 +168,7 @@ struct Daemon::Parts {
   const Clock* clock = nullptr;
   ServerConfig server_config;  // in force since the start, with overrides
   std::unique_ptr<RateLimiter> limiter;
+  net::LoginGuard http_guard{"http"}, resp_guard{"resp"}, grpc_guard{"grpc"};
   http::HttpOptions http, admin;
   resp::RespOptions resp;
   std::unique_ptr<GrpcFrontEnd> grpc;
@@ -146,6 +191,7 @@ struct Daemon::Parts {
                           .internals = limiter->internals(),
                           .data = serving.load(std::memory_order_acquire),
                           .grpc = grpc.get(),
+                          .guards = {{"http", &http_guard}, {"resp", &resp_guard}, {"grpc", &grpc_guard}},
                           .reloads_ok = reloads_ok.load(),
                           .reloads_failed = reloads_failed.load(),
                           .started = started});
@@ -173,17 +219,26 @@ struct Daemon::Parts {
     http.ready = [this](std::string* why) { return Ready(why); };
     http.leaving = [this] { return draining.load(std::memory_order_relaxed); };
     admin = http;
+    admin.serve = http::kServeMetrics;
+    http.serve = HttpServes(server_config.http);
+    http.tokens = SecretSet(server_config.http.tokens);
+    http.guard = &http_guard;
     resp.engine = &limiter->engine();
-    resp.password = server_config.resp_password.value_or("");
+    resp.passwords = Passwords(server_config);
+    resp.serve = RespServes(server_config.resp);
+    resp.guard = &resp_guard;
     // So that a command that is too long is told so, before the connection's own bound cuts it.
     const auto at_most = [this](std::uint32_t& bound) { bound = std::min(bound, server_config.max_request_bytes); };
     at_most(resp.limits.max_command_bytes);
     at_most(resp.limits.max_bulk_bytes);
     at_most(resp.limits.max_inline_bytes);
-    grpc = std::make_unique<GrpcFrontEnd>(limiter->engine(), server_config, [this] {
-      std::string why;
-      return Ready(&why);
-    });
+    grpc = std::make_unique<GrpcFrontEnd>(
+        limiter->engine(), server_config,
+        [this] {
+          std::string why;
+          return Ready(&why);
+        },
+        &grpc_guard);
   }
 
   Result<std::vector<net::ListenerOptions>> Listeners() {
@@ -198,6 +253,7 @@ struct Daemon::Parts {
                                     .inherited_fds = {},
                                     .tls = nullptr,
                                     .sessions = std::move(sessions),
+                                    .mode = ModeOf(config),
                                     .reserve = listener_is_admin ? kAdminReserve : 0};
       for (const InheritedSocket& socket : inherited) {
         if (socket.name == name || (socket.name.empty() && listener.name == "http"))
@@ -222,7 +278,7 @@ struct Daemon::Parts {
 
 Result<std::unique_ptr<Daemon>> Daemon::Start(DaemonOptions options) {
   auto parts = std::make_unique<Parts>();
-  parts->clock = options.clock != nullptr ? options.clock : &SystemClock();
+  parts->clock = options.clock != nullptr ? options.clock : &DecisionClock();
   parts->started = parts->clock->Now();
   const auto document = DocumentOf(options);
   if (!document) return std::unexpected(document.error());

@@ -10,27 +10,38 @@
 
 namespace weir::server {
 
-GrpcFrontEnd::GrpcFrontEnd(engine::Engine& engine, const ServerConfig& config, std::function<bool()> ready)
+namespace {
+
+bool Serves(const ListenerConfig& listener, Served what) {
+  return !listener.serve || std::ranges::find(*listener.serve, what) != listener.serve->end();
+}
+
+}  // namespace
+
+GrpcFrontEnd::GrpcFrontEnd(engine::Engine& engine, const ServerConfig& config, std::function<bool()> ready,
+                           net::LoginGuard* guard)
     : engine_(engine) {
-  const auto serve = [this](auto service) {
-    auto* const served = service.get();
+  // All there are, for their counts; of those only some may be served.
+  const auto add = [this](auto service, bool served) {
+    auto* const added = service.get();
+    if (served) options_.services.push_back(added);
     services_.push_back(std::move(service));
-    return served;
+    return added;
   };
-  envoy_ = serve(std::make_unique<rls::RlsService>(engine));
-  kuadrant_ = serve(std::make_unique<rls::KuadrantService>(engine));
-  quota_ = serve(std::make_unique<rls::RlqsService>(engine));
+  envoy_ = add(std::make_unique<rls::RlsService>(engine), Serves(config.grpc, Served::kEnvoy));
+  kuadrant_ = add(std::make_unique<rls::KuadrantService>(engine), Serves(config.grpc, Served::kKuadrant));
+  quota_ = add(std::make_unique<rls::RlqsService>(engine), Serves(config.grpc, Served::kQuota));
   // "ratelimit" is what the reference server of Envoy's contract calls itself.
   std::vector<std::string> names = {"ratelimit"};
-  for (const auto& service : services_) names.emplace_back(service->name());
-  health_ = serve(std::make_unique<rls::HealthService>(std::move(names), std::move(ready)));
+  for (const rls::Service* service : options_.services) names.emplace_back(service->name());
+  health_ = add(std::make_unique<rls::HealthService>(std::move(names), std::move(ready)), true);
 
-  std::vector<const rls::Service*> served;
-  served.reserve(services_.size());
-  for (const auto& service : services_) served.push_back(service.get());
-  for (auto& reflection : rls::MakeReflectionServices(served)) services_.push_back(std::move(reflection));
-
-  for (const auto& service : services_) options_.services.push_back(service.get());
+  if (Serves(config.grpc, Served::kReflection)) {
+    const std::vector<const rls::Service*> served(options_.services.begin(), options_.services.end());
+    for (auto& reflection : rls::MakeReflectionServices(served)) add(std::move(reflection), true);
+  }
+  options_.tokens = SecretSet(config.grpc.tokens);
+  options_.guard = guard;
   counters_ = std::make_unique<rls::CallCounters>(options_.services);
   options_.counters = counters_.get();
   options_.max_message_bytes = config.max_request_bytes;

@@ -21,10 +21,11 @@ namespace weir::server {
 
 class GrpcFrontEnd {
  public:
-  // `ready` is called on any thread. `engine` outlives its use; this outlives the sessions, and what the engine's store
-  // still has to answer them: destroy it after the engine. Limits go by the engine's clock; what has to end after some
-  // time (calls, assignments) goes by one that nobody sets.
-  GrpcFrontEnd(engine::Engine& engine, const ServerConfig& config, std::function<bool()> ready);
+  // `guard`: told of calls without a token; may be nullptr. `ready` is called on any thread. `engine` outlives its use;
+  // this outlives the sessions, and what the engine's store still has to answer them: destroy it after the engine.
+  // Limits go by the engine's clock; what has to end after some time (calls, assignments) goes by one that nobody sets.
+  GrpcFrontEnd(engine::Engine& engine, const ServerConfig& config, std::function<bool()> ready,
+               net::LoginGuard* guard = nullptr);
   GrpcFrontEnd(const GrpcFrontEnd&) = delete;
   GrpcFrontEnd& operator=(const GrpcFrontEnd&) = delete;
 

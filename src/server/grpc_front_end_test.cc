@@ -48,6 +48,46 @@ class GrpcFrontEndTest : public engine::EngineTest {
   std::unique_ptr<net::Session> session_;
 };
 
+const std::string kShouldRateLimit = "/envoy.service.ratelimit.v3.RateLimitService/ShouldRateLimit";
+const std::string kQuestion(
+    "\x0A\x01"
+    "d\x12\x08\x0A\x06\x0A\x01k\x12\x01v");
+
+TEST_F(GrpcFrontEndTest, ServesTheServicesThatAreListed) {
+  ServerConfig config;
+  config.grpc.serve = {Served::kKuadrant};
+  Serve({}, config);
+  const std::int32_t envoy = client_.Call(kQuestion, kShouldRateLimit);
+  const std::int32_t kuadrant =
+      client_.Call(kQuestion, "/kuadrant.service.ratelimit.v1.RateLimitService/CheckRateLimit");
+  const std::int32_t health = client_.Call("", "/grpc.health.v1.Health/Check");
+  const std::int32_t reflection = client_.Call("", "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo");
+  Exchange();
+  EXPECT_EQ(client_.replies[envoy].status(), "12");
+  EXPECT_EQ(client_.replies[kuadrant].status(), "0");
+  EXPECT_EQ(client_.replies[health].status(), "0");
+  EXPECT_EQ(client_.replies[reflection].status(), "12");
+}
+
+TEST_F(GrpcFrontEndTest, WantsATokenWhereThereAreSome) {
+  ServerConfig config;
+  config.grpc.tokens = {"a-token-0123456789"};
+  Serve({}, config);
+  const std::int32_t none = client_.Call(kQuestion, kShouldRateLimit);
+  const std::int32_t wrong = client_.Call(kQuestion, kShouldRateLimit, {{"authorization", "Bearer a-token"}});
+  const std::int32_t unknown = client_.Call(kQuestion, "/no.such/Method");
+  const std::int32_t right =
+      client_.Call(kQuestion, kShouldRateLimit, {{"authorization", "Bearer a-token-0123456789"}});
+  const std::int32_t health = client_.Call("", "/grpc.health.v1.Health/Check");
+  Exchange();
+  EXPECT_EQ(client_.replies[none].status(), "16");
+  EXPECT_EQ(client_.replies[wrong].status(), "16");
+  EXPECT_EQ(client_.replies[unknown].status(), "16");
+  EXPECT_EQ(client_.replies[right].status(), "0");
+  EXPECT_EQ(client_.replies[health].status(), "0");
+  EXPECT_EQ(engine_->GetCounts().allowed, 1U) << "what is refused counts nothing";
+}
+
 // The engine's clock is the machine's, which somebody or NTP sets.
 TEST_F(GrpcFrontEndTest, AClockThatIsSetEndsNoCall) {
   Setup setup;

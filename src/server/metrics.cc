@@ -104,6 +104,8 @@ void AddConnections(Page& page, const net::ServerStats& stats) {
                stats.overflow_closed);
   page.Counter("weir_connections_crowded_closed_total",
                "Connections closed because all connections together held as much as they may.", stats.crowded_closed);
+  page.Counter("weir_answers_without_room_total",
+               "Requests refused because their answers would have exceeded max_buffered_bytes.", stats.room_refused);
   page.Gauge("weir_buffered_bytes", "Bytes that all connections together hold now.",
              static_cast<double>(stats.buffered_bytes));
   page.Gauge("weir_connections_open", "Connections open now.", static_cast<double>(stats.open));
@@ -156,6 +158,12 @@ std::string RenderMetrics(const MetricsSources& sources) {
   AddDecisions(page, sources.engine->GetCounts());
   for (const auto& describe : sources.internals.describe) describe(page);
   if (sources.data != nullptr) AddConnections(page, sources.data->Stats());
+  for (const auto& [listener, guard] : sources.guards) {
+    page.Counter("weir_auth_failures_total", "Requests and AUTHs with a wrong token or password, or without any.",
+                 guard->failures(), {{"listener", listener}});
+    page.Counter("weir_auth_slowed_total", "Attempts that had to wait because their address had failed too often.",
+                 guard->slowed(), {{"listener", listener}});
+  }
   if (sources.grpc != nullptr) AddGrpc(page, *sources.grpc);
   page.Counter("weir_config_reloads_total", "Configuration reloads.", sources.reloads_ok, {{"result", "ok"}});
   page.Counter("weir_config_reloads_total", "Configuration reloads.", sources.reloads_failed, {{"result", "refused"}});

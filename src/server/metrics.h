@@ -8,11 +8,13 @@
 #include <mutex>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "base/clock.h"
 #include "engine/engine.h"
 #include "frontends/rls/http2/counters.h"
 #include "library/internals.h"
+#include "net/login_guard.h"
 #include "net/server.h"
 
 namespace weir::server {
@@ -24,6 +26,7 @@ struct MetricsSources {
   library::Internals internals;       // of the engine's limiter
   const net::Server* data = nullptr;  // may be nullptr while starting
   const GrpcFrontEnd* grpc = nullptr;
+  std::vector<std::pair<std::string, const net::LoginGuard*>> guards = {};  // by listener
   std::uint64_t reloads_ok = 0, reloads_failed = 0;
   Nanos started = 0;
 };

@@ -1,4 +1,5 @@
 #include <fmt/format.h>
+#include <malloc.h>
 #include <poll.h>
 #include <signal.h>
 #include <sys/signalfd.h>
@@ -82,6 +83,9 @@ void WaitForBalancers(Daemon& daemon, int signals) {
 }  // namespace
 
 int RunDaemon(const DaemonOptions& options) {
+  // What a large buffer took is the kernel's again as soon as it is freed, whatever else is in use. Without this the
+  // allocator raises its bound with the largest that it has seen, and a flood of large answers stays with the process.
+  mallopt(M_MMAP_THRESHOLD, 256 << 10);
   const int signals = BlockedSignals();
   std::unique_ptr<FileWatch> watch;
   if (!options.config_file.empty() || !options.envoy_files.empty()) {

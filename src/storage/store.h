@@ -67,7 +67,14 @@ struct Item {
   std::uint64_t cost = 1;
   std::uint64_t token = 0;  // concurrency
   bool shadow = false;
+  // kRefund: the charge that is settled (algorithms::Ask::charge), by the store's clock: Plan::decided_at.
+  const algorithms::PastCharge* charge = nullptr;
 };
+
+// What an item asks of its state.
+inline algorithms::Ask AskOf(const Item& item, Op op, Nanos now) {
+  return {.op = op, .cost = item.cost, .now = now, .token = item.token, .charge = item.charge};
+}
 
 enum class PlanStatus : std::uint8_t {
   kOk,
@@ -91,6 +98,9 @@ struct Plan {
   bool admitted = false;  // kCheck, kPeek: every enforced item allowed
   // kPeek only: nullptr, or one for each item, written by the store. Meaningless with kUnavailable.
   StateCopy* copies = nullptr;
+  // Written by a store that goes by another clock than its caller's: `now` by that one, at which a refund finds what
+  // this plan charges. 0: by the caller's.
+  Nanos decided_at = 0;
   // Set by the store, never cleared: an enforced item needed a new state, there was no room, and the policy is to go on
   // without its count (allow_new). Everything else is as if the state were there.
   bool untracked = false;

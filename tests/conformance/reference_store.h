@@ -63,9 +63,8 @@ class ReferenceStore final : public Store {
     return state;
   }
 
-  static Outcome Run(const Limit& limit, State& state, Op op, std::uint64_t cost, Nanos now, std::uint64_t token) {
+  static Outcome Run(const Limit& limit, State& state, const algorithms::Ask& ask) {
     const algorithms::Algorithm& algorithm = algorithms::Of(limit.kind);
-    const algorithms::Ask ask{op, cost, now, token};
     if (algorithm.shape == algorithms::Shape::kWord) {
       return algorithm.apply_word(limit, ask, std::get<algorithms::Word>(state.value));
     }
@@ -138,7 +137,7 @@ class ReferenceStore final : public Store {
   static Outcome ApplyItem(States& states, const Item& item, Op op, Nanos now) {
     if (!IsCounted(*item.limit)) return Unlimited(item, op);
     State state = Get(states, *item.limit, item.key);
-    const Outcome outcome = Run(*item.limit, state, op, item.cost, now, item.token);
+    const Outcome outcome = Run(*item.limit, state, AskOf(item, op, now));
     Put(states, *item.limit, item.key, std::move(state), now);
     return outcome;
   }
@@ -147,7 +146,9 @@ class ReferenceStore final : public Store {
     if (!IsCounted(*item.limit)) return Unlimited(item, Op::kPeek);
     const std::optional<State> carried = Carried(states, item, now);
     State state = carried ? *carried : Get(states, *item.limit, item.key);
-    return Run(*item.limit, state, Op::kPeek, cost, now, item.token);
+    algorithms::Ask ask = AskOf(item, Op::kPeek, now);
+    ask.cost = cost;
+    return Run(*item.limit, state, ask);
   }
 
   static StateCopy CopyItem(const States& states, const Item& item, Nanos now) {

@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <optional>
@@ -44,6 +45,7 @@ struct Part {
   std::uint64_t cost = 1;
   std::uint64_t token = 0;
   bool shadow = false;
+  std::optional<algorithms::PastCharge> charge;  // which one a refund settles
 };
 
 struct PlanSpec {
@@ -125,9 +127,9 @@ inline Limit OtherNumbers(const Limit& limit, Dice& dice) {
 }
 
 inline Op RandomOp(Dice& dice) {
-  static constexpr std::array<Op, 14> kOps = {Op::kCheck, Op::kCheck,  Op::kCheck, Op::kCheck,  Op::kCheck,
-                                              Op::kCheck, Op::kPeek,   Op::kPeek,  Op::kCharge, Op::kRefund,
-                                              Op::kReset, Op::kAssign, Op::kTake,  Op::kTake};
+  static constexpr std::array<Op, 15> kOps = {Op::kCheck,  Op::kCheck, Op::kCheck,  Op::kCheck, Op::kCheck,
+                                              Op::kCheck,  Op::kPeek,  Op::kPeek,   Op::kCharge, Op::kRefund,
+                                              Op::kRefund, Op::kReset, Op::kAssign, Op::kTake,  Op::kTake};
   return dice.Of(kOps);
 }
 
@@ -175,6 +177,13 @@ inline Part RandomPart(const Scenario& scenario, const ScenarioOptions& options,
     if (dice.OneIn(2)) part.cost = 0;
   }
   part.shadow = dice.OneIn(5);
+  // Mostly one that was made, perhaps by another; at times more of it is asked back than is charged.
+  if (!scenario.steps.empty() && dice.OneIn(2)) {
+    const Nanos at =
+        scenario.steps[scenario.steps.size() - 1 - dice.Below(std::min<std::size_t>(scenario.steps.size(), 8))].now;
+    part.charge =
+        algorithms::PastCharge{.cost = dice.OneIn(4) ? dice.Below(4) : part.cost, .at = at - (dice.OneIn(8) ? 1 : 0)};
+  }
   return part;
 }
 
@@ -245,9 +254,10 @@ inline std::string Describe(const Scenario& scenario) {
     for (const PlanSpec& plan : step.plans) {
       text += fmt::format("  {}", Name(plan.op));
       for (const Part& part : plan.parts) {
-        text += fmt::format(" [rule {}.{}{} subject {} cost {} token {}{}]", part.rule, part.generation,
+        text += fmt::format(" [rule {}.{}{} subject {} cost {} token {}{}{}]", part.rule, part.generation,
                             part.previous ? fmt::format("<-{}", *part.previous) : "", part.subject, part.cost,
-                            part.token, part.shadow ? " shadow" : "");
+                            part.token, part.shadow ? " shadow" : "",
+                            part.charge ? fmt::format(" of {} at {}", part.charge->cost, part.charge->at) : "");
       }
       text += '\n';
     }
@@ -281,6 +291,7 @@ class Names {
     item.cost = part.cost;
     item.token = part.token;
     item.shadow = part.shadow;
+    if (part.charge) item.charge = &*part.charge;
     return item;
   }
 

@@ -72,6 +72,30 @@ class Clients(Case):
                 pipe.execute_command("CL.THROTTLE", "py", 2, 1, 60)
             replies = pipe.execute()
         self.assertEqual([r[0] for r in replies], [0, 0, 1, 1])
+        # As redis-py does it when it is not told otherwise: MULTI ... EXEC.
+        with client.pipeline() as pipe:
+            for key in ("tx", "tx", "tx", "tx", "tx2"):
+                pipe.execute_command("CL.THROTTLE", key, 2, 1, 60)
+            pipe.ping()
+            pipe.execute_command("WEIR.PEEK", "ip", "192.0.2.51")
+            replies = pipe.execute()
+        self.assertEqual([r[0] for r in replies[:5]], [0, 0, 0, 1, 0])
+        self.assertEqual(replies[5], True)
+        self.assertEqual(replies[6][:2], ["allowed", 1])
+        # What is refused charges nothing.
+        for wrong in (("CL.THROTTLE", "tx3", 2, 0, 60), ("GET", "tx3"), ("WEIR.RESET", "ip", "192.0.2.51")):
+            with client.pipeline() as pipe:
+                pipe.execute_command("CL.THROTTLE", "tx3", 0, 1, 60)
+                pipe.execute_command(*wrong)
+                with self.assertRaises(redis.ResponseError):
+                    pipe.execute()
+        self.assertEqual(client.execute_command("CL.THROTTLE", "tx3", 0, 1, 60)[0], 0)
+        with client.pipeline() as pipe:
+            pipe.watch("tx4")
+            pipe.multi()
+            for i in range(1000):
+                pipe.execute_command("CL.THROTTLE", f"many{i}", 2, 1, 60)
+            self.assertEqual([r[0] for r in pipe.execute()], [0] * 1000)
         with self.assertRaises(redis.ResponseError):
             client.execute_command("CL.THROTTLE", "py", 2, 0, 60)
         with self.assertRaises(redis.ResponseError):

@@ -372,6 +372,94 @@ class Daemon(Case):
         self.assertEqual(request(daemon.port_of("admin"), path="/livez")[0], 200)
         self.assertRegex(request(daemon.port_of("admin"), path="/metrics")[2], r"weir_connections_refused_total [1-9]")
 
+    def test_what_listeners_serve_and_to_whom(self):
+        daemon = self.weir(self.write(extra="""
+server:
+  http: {tokens: [old-token-0123456789, new-token-0123456789], serve: [check, reset]}
+  resp: {tokens: [redis-token-012345], serve: [throttle]}
+  grpc: off
+"""))
+
+        def post(path, port=daemon.port, **headers):
+            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE)
+            connection.request("POST", path, '{"ip":"192.0.2.1"}', {name.replace("_", "-"): text for name, text in headers.items()})
+            answer = connection.getresponse()
+            answer.read()
+            connection.close()
+            return answer.status
+
+        self.assertEqual(post("/v1/check"), 401)
+        self.assertEqual(post("/v1/check", Authorization="Bearer old-token-012345678"), 401)
+        self.assertEqual(post("/v1/check", Authorization="Bearer old-token-0123456789"), 200)
+        self.assertEqual(post("/v1/reset", X_Weir_Token="new-token-0123456789"), 200)
+        self.assertEqual(post("/v1/refund", X_Weir_Token="new-token-0123456789"), 403)
+        self.assertEqual(post("/v1/check", X_Weir_Token="new-token-0123456789", Origin="http://evil.example"), 403)
+        self.assertEqual(request(daemon.port, path="/livez")[0], 200)
+        admin = daemon.port_of("admin")
+        for path in ("/v1/check", "/v1/reset", "/v1/auth"):
+            self.assertEqual(post(path, admin), 403, path)
+        with socket.create_connection(("127.0.0.1", daemon.port_of("resp")), timeout=PATIENCE) as client:
+            client.sendall(b"AUTH wrong\r\nAUTH redis-token-012345\r\nWEIR.CHECK user u\r\nCL.THROTTLE k 1 1 60\r\n")
+            with client.makefile("rb") as answer:
+                lines = [answer.readline() for _ in range(4)]
+        self.assertEqual([line[:5] for line in lines], [b"-WRON", b"+OK\r\n", b"-NOPE", b"*5\r\n"])
+        page = request(admin, path="/metrics")[2]
+        self.assertIn('weir_auth_failures_total{listener="http"} 2', page)
+        self.assertIn('weir_auth_failures_total{listener="resp"} 1', page)
+        self.assertIn('weir_rule_decisions_total{rule="throttle"', page)
+        self.assertIn("authentication failed", daemon.logs())
+        self.assertNotIn("token-01234", daemon.logs())
+
+    def test_guesses_of_a_password_become_few(self):
+        daemon = self.weir(self.write(extra="server: {resp_password: secret-password}\n"))
+        with socket.create_connection(("127.0.0.1", daemon.port_of("resp")), timeout=PATIENCE) as client:
+            client.sendall(b"AUTH guess\r\n" * 9 + b"PING\r\n")
+            with client.makefile("rb") as answer:
+                # The ninth comes, but later; what is behind it waits with it.
+                self.assertEqual([answer.readline()[:6] for _ in range(10)], [b"-WRONG"] * 9 + [b"-NOAUT"])
+        page = request(daemon.port_of("admin"), path="/metrics")[2]
+        self.assertIn('weir_auth_failures_total{listener="resp"} 9', page)
+        self.assertIn('weir_auth_slowed_total{listener="resp"} 1', page)
+
+    def test_the_mode_of_a_unix_socket(self):
+        path = self.directory / "b.sock"
+        for mode in ("0600", "0666"):
+            process = subprocess.Popen([WEIR, "serve", "--config", str(self.write(extra=f"server: {{http: {{address: 'unix:{path}', mode: '{mode}'}}, "
+                                                                                        "resp: off, grpc: off, admin: off}\n"))],
+                                       stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+            self.assertIn("ready", process.stdout.readline())
+            self.assertEqual(oct(path.stat().st_mode & 0o777), oct(int(mode, 8)))
+            process.terminate()
+            process.wait(PATIENCE)
+            process.stdout.close()
+
+    def test_large_answers_that_nobody_takes_stay_within_the_bound(self):
+        rules = "".join(f"    - {{name: r{i}, cidrs: [192.0.2.0/24], action: limit, rule: {{max_requests: 1000000, window_seconds: 60, "
+                        f"algorithm: token_bucket}}}}\n" for i in range(7))
+        daemon = self.weir(self.write(limit=1000000, extra="server: {threads: 1, max_buffered_bytes: 33554432}\nip_rules:\n  rules:\n" + rules))
+        resident = lambda: int(re.search(r"VmRSS:\s+(\d+)", pathlib.Path(f"/proc/{daemon.process.pid}/status").read_text())[1]) << 10
+        body = json.dumps([{"ip": "192.0.2.1", "explain": True}] * 1000).encode()
+        question = b"POST /v1/check/batch HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % len(body) + body
+        before = resident()
+        flood = []
+        for _ in range(60):
+            one = socket.socket()
+            self.addCleanup(one.close)
+            one.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            one.connect(("127.0.0.1", daemon.port))
+            flood.append(one)
+        for one in flood:
+            one.sendall(question)
+        self.assertEqual(check(daemon.port, ip="192.0.2.2")[0], 200)
+        wait_until(lambda: int(re.search(r"weir_answers_without_room_total (\d+)", request(daemon.port_of("admin"), path="/metrics")[2])[1]) > 0,
+                   "answers that are refused")
+        # What one thread works with comes on top.
+        self.assertLess(resident() - before, 128 << 20)
+        for one in flood:
+            one.close()
+        wait_until(lambda: "weir_buffered_bytes 0" in request(daemon.port_of("admin"), path="/metrics")[2], "what was held to be given back")
+        wait_until(lambda: resident() - before < 64 << 20, "the memory to be given back")
+
     def test_too_few_descriptors_are_told(self):
         def started(limits):
             path = self.write(extra="server: {max_connections: 500}\n")

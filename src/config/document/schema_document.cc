@@ -101,23 +101,85 @@ Ref<Exemptions> ExemptionsType() {
   return record;
 }
 
-Ref<ListenerConfig> ListenerType() {
-  static const Ref<ListenerConfig> type = [] {
+using Words = std::vector<std::pair<Served, std::string>>;
+
+// A listener; of data when it has something to `serve`.
+Ref<ListenerConfig> ListenerType(const std::string& name, const std::string& about, const std::string& tokens_about,
+                                 const Words& serve, const std::string& serve_default) {
+  static const Ref<TlsConfig> tls_type = [] {
     auto tls = std::make_shared<Record<TlsConfig>>("tls", "Encryption of a listener.");
     tls->Requires("certificate_file", &TlsConfig::certificate_file, Text({"^[^\\x00]+$", "a path", "path"}),
                   "Certificate chain, PEM.")
         .Requires("key_file", &TlsConfig::key_file, Text({"^[^\\x00]+$", "a path", "path"}), "Its private key, PEM.")
         .With("client_ca_file", &TlsConfig::client_ca_file, Text(),
               "Clients must present a certificate of this authority.", "none");
-    auto record = std::make_shared<Record<ListenerConfig>>("listener", "Where to listen.");
-    record
-        ->With("address", &ListenerConfig::address, Text({"^[^\\x00-\\x1f\\x7f]+$", "an address", "text"}),
-               "`127.0.0.1:8080`, `[::1]:0` (port 0 picks a free one), `unix:/run/weir.sock`, or `off`.",
-               "see [server](#server)")
-        .OrAsText()
-        .With("tls", &ListenerConfig::tls, Opt<TlsConfig>(tls), "Encrypt.", "plain text");
-    return record;
+    return tls;
   }();
+  auto record = std::make_shared<Record<ListenerConfig>>(name, about);
+  record
+      ->With("address", &ListenerConfig::address, Text({"^[^\\x00-\\x1f\\x7f]+$", "an address", "text"}),
+             "`127.0.0.1:8080`, `[::1]:0` (port 0 picks a free one), `unix:/run/weir.sock`, or `off`.",
+             "see [server](#server)")
+      .OrAsText()
+      .With("tls", &ListenerConfig::tls, Opt<TlsConfig>(tls_type), "Encrypt.", "plain text")
+      .With("mode", &ListenerConfig::mode, Opt(Text({"^0?[0-7]{3}$", "an octal mode in quotes, as \"0660\"", "text"})),
+            "Permissions of a Unix socket's file, octal: who may write it may connect.", "what the umask leaves");
+  if (serve.empty()) return record;
+  const TextRule token{"^[!-~]{16,}$", "at least 16 visible ASCII characters", "text", true};
+  record->With("tokens", &ListenerConfig::tokens, ListOf(Text(token)), tokens_about, "none: anybody may ask")
+      .With("serve", &ListenerConfig::serve, Opt(ListOf(EnumOf<Served>(serve))),
+            "What it answers; anything else is refused.", serve_default);
+  return record;
+}
+
+Ref<ListenerConfig> HttpListenerType() {
+  static const Ref<ListenerConfig> type =
+      ListenerType("http_listener", "Where the HTTP API listens, whom it answers, and what.",
+                   "A request has to bring one of these, as `Authorization: Bearer TOKEN` or `X-Weir-Token: TOKEN`; "
+                   "but for `/livez` "
+                   "and `/readyz`.",
+                   {{Served::kCheck, "check"},
+                    {Served::kBatch, "batch"},
+                    {Served::kForwardAuth, "auth"},
+                    {Served::kPeek, "peek"},
+                    {Served::kReserve, "reserve"},
+                    {Served::kRefund, "refund"},
+                    {Served::kFeedback, "feedback"},
+                    {Served::kReset, "reset"},
+                    {Served::kMetrics, "metrics"}},
+                   "all but `reset`");
+  return type;
+}
+
+Ref<ListenerConfig> RespListenerType() {
+  static const Ref<ListenerConfig> type =
+      ListenerType("resp_listener", "Where Redis clients connect, which of them are answered, and what.",
+                   "`AUTH` has to say one of these, or `resp_password`.",
+                   {{Served::kThrottle, "throttle"},
+                    {Served::kCheck, "check"},
+                    {Served::kPeek, "peek"},
+                    {Served::kReserve, "reserve"},
+                    {Served::kRefund, "refund"},
+                    {Served::kFeedback, "feedback"},
+                    {Served::kReset, "reset"}},
+                   "all but `reset`");
+  return type;
+}
+
+Ref<ListenerConfig> GrpcListenerType() {
+  static const Ref<ListenerConfig> type = ListenerType(
+      "grpc_listener", "Where gRPC listens, whom it answers, and with which services.",
+      "A call has to bring one of these in its metadata, as `authorization: Bearer TOKEN`; but for health.",
+      {{Served::kEnvoy, "envoy"},
+       {Served::kKuadrant, "kuadrant"},
+       {Served::kQuota, "quota"},
+       {Served::kReflection, "reflection"}},
+      "all");
+  return type;
+}
+
+Ref<ListenerConfig> AdminListenerType() {
+  static const Ref<ListenerConfig> type = ListenerType("listener", "Where to listen.", "", {}, "");
   return type;
 }
 
@@ -206,10 +268,10 @@ Ref<ForwardAuthConfig> ForwardAuthType() {
 
 Ref<ServerConfig> ServerType() {
   auto record = std::make_shared<Record<ServerConfig>>("server", "The daemon: listeners and bounds.");
-  record->With("http", &ServerConfig::http, ListenerType(), "HTTP API and forward-auth.")
-      .With("resp", &ServerConfig::resp, ListenerType(), "Redis protocol.")
-      .With("grpc", &ServerConfig::grpc, ListenerType(), "gRPC.")
-      .With("admin", &ServerConfig::admin, ListenerType(), "Health and metrics.")
+  record->With("http", &ServerConfig::http, HttpListenerType(), "HTTP API and forward-auth.")
+      .With("resp", &ServerConfig::resp, RespListenerType(), "Redis protocol.")
+      .With("grpc", &ServerConfig::grpc, GrpcListenerType(), "gRPC.")
+      .With("admin", &ServerConfig::admin, AdminListenerType(), "Health and metrics, and nothing else.")
       .With("threads", &ServerConfig::threads, Count32({0, 1024}), "Event loops.", "one a core")
       .With("max_connections", &ServerConfig::max_connections, Count32({1, 10'000'000}),
             "More are closed at once; the admin listener may have 32 beyond it.")

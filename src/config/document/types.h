@@ -96,6 +96,7 @@ struct TextRule {
   std::string pattern;
   std::string shape;
   std::string words = "text";
+  bool secret = false;  // faults do not show what was written
 };
 Ref<std::string> Text(TextRule rule = {});
 // One of these words, held as text.

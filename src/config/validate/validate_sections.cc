@@ -124,6 +124,12 @@ void CheckServer(const Place& place, const ServerConfig& server, ValidationFault
   for (const auto& [name, listener] : listeners) {
     const std::string& address = listener->address;
     const Place here = place.Below(name);
+    if (listener->mode && !address.starts_with("unix:/")) {
+      faults.Warn(here.Below("mode"), "has no effect: only the file of a Unix socket has permissions");
+    }
+    if (listener->serve && listener->serve->empty()) {
+      faults.Warn(here.Below("serve"), "is empty: everything is refused");
+    }
     if (address == "off") continue;
     if (address.starts_with("unix:")) {
       if (address.size() == 5) faults.Error(here, "'unix:' says no path");

@@ -17,6 +17,7 @@ using storage::PlanStatus;
 
 void Batch::Answer(Question& question) {
   Call& call = *question.call;
+  if (question.call->kind == CallKind::kExtend) return AnswerExtension(question);
   if (question.settled) return AnswerSettlement(question);
   if (question.plan == kNoPlan) return;
   if (!IsDecision(call.kind) && !call.throttle) return AnswerChange(question);
@@ -122,12 +123,15 @@ void Batch::KeepReservation(Question& question, const Plan& plan) {
     const bool local = question.failed == Reason::kStoreLocal && core_->failure.IsLocal(context);
     const bool charged = question.failed == Reason::kOk ? plan.status == PlanStatus::kOk : local;
     if (!charged || (item.shadow && plan.outcomes[i].verdict != Verdict::kAllowed)) continue;
-    reservation.charges.push_back({.generation = std::string(item.rule),
-                                   .key = item.key,
-                                   .limit = *item.limit,
-                                   .subject = std::string(item.subject),
-                                   .cost = item.cost,
-                                   .local = local});
+    reservation.charges.push_back(
+        {.generation = std::string(item.rule),
+         .key = item.key,
+         .limit = *item.limit,
+         .subject = std::string(item.subject),
+         .charged = {.cost = item.cost, .at = local || plan.decided_at == 0 ? now_ : plan.decided_at},
+         .since = now_,
+         .local = local,
+         .shadow = item.shadow});
   }
   if (reservation.charges.empty()) return core_->reservations.GiveUp();
   core_->reservations.Put(question.id, std::move(reservation));

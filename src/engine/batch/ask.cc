@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "algorithms/adaptive.h"
+#include "algorithms/gcra.h"
 #include "engine/batch/ask_rule.h"
 #include "engine/batch/batch.h"
 #include "engine/counters/count.h"
@@ -32,9 +33,44 @@ Op OpOf(CallKind kind) {
   }
 }
 
-// A slot is released whatever it cost; elsewhere the difference to the true cost is charged or given back.
-Op SettlingOp(const Charge& charge, std::uint64_t actual) {
-  return !IsConcurrency(charge.limit) && actual > charge.cost ? Op::kCharge : Op::kRefund;
+// What settles one charge when `actual` is the true cost. A slot is released whatever it cost; elsewhere the difference
+// is charged, or given back: of several charges of one counter, the latest first, for they occupy most.
+struct Settling {
+  Op op;
+  std::uint64_t cost;
+};
+Settling SettlingOf(const Charge& charge, std::uint64_t actual) {
+  const std::uint64_t charged = charge.charged.cost;
+  if (IsConcurrency(charge.limit)) return {Op::kRefund, charged};
+  const std::uint64_t own = actual - std::min(actual, charge.before);
+  if (own > charged && charge.last) return {Op::kCharge, own - charged};
+  return {Op::kRefund, charged - std::min(own, charged)};
+}
+
+bool IsBucket(const algorithms::Limit& limit) {
+  return limit.kind == algorithms::Kind::kTokenBucket || limit.kind == algorithms::Kind::kLeakyBucket;
+}
+
+// How much of a refund still holds after the charge's rule has changed, perhaps more than once. Buckets: what is left
+// at the fastest of the rates. States of a kind know what they count and since when, also after a change of their
+// numbers. A count that was carried over from one kind to another does not: then nothing is given back, unless it all
+// happens at one instant.
+std::uint64_t LeftAfterChange(const Charge& charge, const config::Rule& rule, std::uint64_t cost, Nanos now) {
+  const Nanos elapsed = now - charge.since;
+  if (elapsed <= 0) return cost;
+  bool alike = true, buckets = IsBucket(charge.limit);
+  std::uint64_t left = buckets ? algorithms::gcra::UnitsLeft(charge.limit, charge.charged.cost, elapsed) : 0;
+  const auto see = [&](const algorithms::Limit& limit) {
+    alike = alike && algorithms::CarriesOver(charge.limit, limit);
+    buckets = buckets && IsBucket(limit);
+    if (buckets) left = std::min(left, algorithms::gcra::UnitsLeft(limit, charge.charged.cost, elapsed));
+  };
+  see(rule.limit);
+  for (const config::PreviousRule* p = rule.previous.get(); p != nullptr && now <= p->until; p = p->before.get()) {
+    see(p->limit);
+  }
+  if (buckets) return std::min(cost, left);
+  return alike ? cost : 0;
 }
 
 // Of a client's limit beside the rule whose count it shares: what is denied counts or does not, whichever denied it,
@@ -45,17 +81,14 @@ algorithms::Limit CountingAs(const config::Rule& rule, algorithms::Limit limit) 
   return limit;
 }
 
-void FillSettlement(const Charge& charge, std::uint64_t id, std::uint64_t actual, Item& item) {
+void FillSettlement(const Charge& charge, std::uint64_t id, std::uint64_t cost, Item& item) {
   item.limit = &charge.limit;
   item.key = charge.key;
   item.rule = charge.generation;
   item.subject = charge.subject;
   item.token = id;
-  if (IsConcurrency(charge.limit)) {
-    item.cost = charge.cost;
-  } else {
-    item.cost = actual > charge.cost ? actual - charge.cost : charge.cost - actual;
-  }
+  item.cost = cost;
+  item.charge = &charge.charged;
 }
 
 }  // namespace
@@ -74,6 +107,7 @@ void Batch::Ask(Call& call) {
   if (call.throttle) return AskThrottle(question);
   open_plan_ = kNoPlan;
   if (call.kind == CallKind::kCommit || call.kind == CallKind::kCancel) return AskSettlement(question);
+  if (call.kind == CallKind::kExtend) return AskExtension(question);
   Resolved resolved;
   if (!Resolve(call, resolved, false)) return Keep(question, resolved);
   AskRules(question, resolved);
@@ -100,7 +134,7 @@ void Batch::AskThrottle(Question& question) {
 
 // False: the call is decided already.
 bool Batch::Resolve(Call& call, Resolved& to, bool domain_counted) {
-  to.facts = FactsOf(*rules_, call, now_, arena_);
+  to.facts = FactsOf(*rules_, call, core_->WallAt(now_), arena_);
   to.facts.domain_counted = domain_counted;
   ResolveCall(*rules_, call, to);
   return BeginDecision(*core_, *rules_, call, to);
@@ -249,15 +283,31 @@ void Batch::SettleLocally(std::vector<Charge>& charges, std::uint64_t id, std::u
   PlanSet set;
   for (const Charge& charge : charges) {
     if (!charge.local) continue;
-    set.Open(SettlingOp(charge, actual));
+    const Settling settling = SettlingOf(charge, actual);
+    set.Open(settling.op);
     Item& item = set.Add();
-    FillSettlement(charge, id, actual, item);
+    FillSettlement(charge, id, settling.cost, item);
     item.limit = set.Own(ShareOf(charge.limit, rules_->instances()));
   }
   if (set.empty()) return;
   set.Seal();
   (void)core_->failure.ApplyLocal(set.plans(), now_);
   std::erase_if(charges, [](const Charge& charge) { return charge.local; });
+}
+
+// If the charge's rule has changed since, what was used has moved, or is about to move, to its new state: the item is
+// of that one. The rule, unless it is gone or its limit comes with the requests.
+const RuleUse* Batch::ToPresentRule(const Charge& charge, Item& item) const {
+  const RuleUse* const use = rules_->FindCounting(charge.generation);
+  if (use == nullptr || IsClientLimit(*use->rule)) return nullptr;
+  if (use->rule->generation == charge.generation) return use;
+  item.previous = item.limit;
+  item.previous_key = item.key;
+  item.previous_rule = item.rule;
+  item.limit = &use->rule->limit;
+  item.key = HashKey(use->rule->seed, charge.subject);
+  item.rule = use->rule->generation;
+  return use;
 }
 
 // One plan a charge: changes are unconditional, so nothing is gained by joining them.
@@ -273,19 +323,16 @@ void Batch::AskSettlement(Question& question) {
   question.first_item = plans_.item_count();
   question.plan = plans_.plan_count();
   for (const Charge& charge : question.settled->charges) {
-    plans_.Open(SettlingOp(charge, actual));
+    const Settling settling = SettlingOf(charge, actual);
+    plans_.Open(settling.op);
     Item& item = plans_.Add();
-    FillSettlement(charge, call.reservation, actual, item);
-    const RuleUse* const use = rules_->FindCounting(charge.generation);
-    contexts_.push_back({.use = use});
-    if (use == nullptr || use->rule->generation == charge.generation || IsClientLimit(*use->rule)) continue;
-    // The rule has changed since: what was used has moved, or is about to move, to its new state.
-    item.previous = item.limit;
-    item.previous_key = item.key;
-    item.previous_rule = item.rule;
-    item.limit = &use->rule->limit;
-    item.key = HashKey(use->rule->seed, charge.subject);
-    item.rule = use->rule->generation;
+    FillSettlement(charge, call.reservation, settling.cost, item);
+    const RuleUse* const use = ToPresentRule(charge, item);
+    contexts_.push_back({.use = rules_->FindCounting(charge.generation)});
+    if (use == nullptr || settling.op != Op::kRefund || IsConcurrency(charge.limit)) continue;
+    if (item.previous != nullptr || use->rule->previous != nullptr) {
+      item.cost = LeftAfterChange(charge, *use->rule, item.cost, now_);
+    }
   }
   question.items = plans_.item_count() - question.first_item;
 }

@@ -32,6 +32,7 @@ void Batch::GiveBack(Batch* batch) {
   finished->carries_.Clear();
   finished->plans_.Clear();
   finished->contexts_.clear();
+  finished->again_.Clear();
   finished->strikes_.Clear();
   finished->struck_.clear();
   idle = std::move(finished);
@@ -48,11 +49,18 @@ AsyncTask::Step Batch::Next() {
       if (!plans_.empty() && !AskStore(plans_)) return Step::kWaiting;
       [[fallthrough]];
     case Stage::kDecide:
-      stage_ = Stage::kFinish;
+      stage_ = Stage::kStrike;
       SeeStore();
       for (std::uint32_t i = 0; i < questions_.size(); ++i) {
         Answer(questions_[i]);
         AddStrikes(i);
+      }
+      if (!again_.empty() && !AskStore(again_)) return Step::kWaiting;
+      [[fallthrough]];
+    case Stage::kStrike:
+      stage_ = Stage::kFinish;
+      if (!again_.empty()) {
+        for (Question& question : questions_) AnswerAgain(question);
       }
       if (!strikes_.empty() && !AskStore(strikes_)) return Step::kWaiting;
       [[fallthrough]];

@@ -56,7 +56,7 @@ class Batch final : public AsyncTask {
  private:
   friend std::default_delete<Batch>;
   static constexpr std::uint32_t kNoPlan = UINT32_MAX;
-  enum class Stage : std::uint8_t { kCarry, kAsk, kDecide, kFinish };
+  enum class Stage : std::uint8_t { kCarry, kAsk, kDecide, kStrike, kFinish };
 
   // A call and where its items are.
   struct Question {
@@ -71,7 +71,8 @@ class Batch final : public AsyncTask {
     bool admitted = true;          // and so it was
     std::uint64_t id = 0;          // kCheck, kReserve: of its reservation or slot, if there is to be one
     Reason failed = Reason::kOk;
-    std::optional<Reservation> settled;            // kCommit, kCancel
+    std::optional<Reservation> settled;            // kCommit, kCancel, kExtend
+    std::uint32_t again = kNoPlan;                 // kExtend: of again_, asking for less
     std::unique_ptr<storage::StateCopy[]> copies;  // of `look`
   };
 
@@ -94,6 +95,16 @@ class Batch final : public AsyncTask {
   void LookAtLearned(Question& question);
   bool TakeReservation(Question& question);
   bool TakeReservations(std::span<Question> group);
+
+  const RuleUse* ToPresentRule(const Charge& charge, storage::Item& item) const;
+
+  // extend.cc
+  void AskExtension(Question& question);
+  void AddMore(const Charge& charge, std::uint64_t cost, storage::Item& item);
+  void AnswerExtension(Question& question);
+  void AnswerAgain(Question& question);
+  void TakeExtension(Question& question, const storage::Plan& plan, bool enforced);
+  void KeepExtended(Question& question);
 
   // join.cc
   void DropReplaced();
@@ -142,6 +153,7 @@ class Batch final : public AsyncTask {
   PlanSet carries_;                    // asked before plans_: what previous forms of previous forms of rules still hold
   PlanSet plans_;
   std::vector<ItemContext> contexts_;  // beside the items of plans_
+  PlanSet again_;                      // extensions that were denied, asking for as much as there is
   PlanSet strikes_;                    // pairs of plans: a strike, and what the ban box says then
   struct Strike {
     std::uint32_t question = 0;

@@ -6,7 +6,9 @@
 namespace weir::engine {
 namespace {
 
-bool IsSettlement(const Call& call) { return call.kind == CallKind::kCommit || call.kind == CallKind::kCancel; }
+bool IsSettlement(const Call& call) {
+  return call.kind == CallKind::kCommit || call.kind == CallKind::kCancel || call.kind == CallKind::kExtend;
+}
 
 // What a request's rules replace, by name.
 using Names = absl::InlinedVector<std::string_view, 16>;
@@ -28,7 +30,7 @@ void Batch::AskJoined(std::span<Call> calls) {
     Question& question = Begin(call);
     Resolved& resolved = resolved_.emplace_back();
     if (IsSettlement(call)) {
-      AskSettlement(question);
+      call.kind == CallKind::kExtend ? AskExtension(question) : AskSettlement(question);
     } else if (Resolve(call, resolved, counted)) {
       // One that is exempt or blocked counts nothing, so they go to the next.
       counted = true;

@@ -15,6 +15,7 @@
 #include <utility>
 #include <vector>
 
+#include "algorithms/algorithm.h"
 #include "algorithms/limit.h"
 #include "base/clock.h"
 #include "base/hash.h"
@@ -27,8 +28,13 @@ struct Charge {
   Key key;
   algorithms::Limit limit;
   std::string subject;
-  std::uint64_t cost = 0;
-  bool local = false;  // in the fallback store, because the store was away
+  algorithms::PastCharge charged;  // how much, and when by the store's clock: so the store finds it again
+  Nanos since = 0;                 // when, by the engine's clock
+  // What the reservation had charged this counter before; and whether nothing came after this.
+  std::uint64_t before = 0;
+  bool last = true;
+  bool local = false;   // in the fallback store, because the store was away
+  bool shadow = false;  // of a rule in shadow
 };
 
 struct Reservation {
@@ -49,6 +55,8 @@ class Reservations {
   static constexpr Nanos kLife = kHour;
   // The latest `until`, from `since` on: before it would be forgotten.
   static constexpr Nanos kLongestHold = kLife - kMinute;
+  // Charges of one reservation, over all its extensions.
+  static constexpr std::size_t kMostCharges = 1024;
 
   explicit Reservations(std::size_t most = kMost) : most_(most) {}
 

@@ -24,8 +24,8 @@ bool AnswersUnknownDomain(Core& core, const Ruleset& rules, Call& call, const Re
 
 }  // namespace
 
-Facts FactsOf(const Ruleset& rules, const Call& call, Nanos now, Arena& arena) {
-  Facts facts = rules.FactsOf(call.request, now, arena);
+Facts FactsOf(const Ruleset& rules, const Call& call, Nanos wall, Arena& arena) {
+  Facts facts = rules.FactsOf(call.request, wall, arena);
   if (call.descriptor || !call.request.domain.empty()) [[unlikely]] {
     facts.domain = call.request.domain;
     facts.entries = call.request.attributes;

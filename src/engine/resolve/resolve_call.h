@@ -12,15 +12,15 @@ namespace weir::engine {
 // What holds for a call, before it is asked. Borrows from the call, the rules and the arena.
 struct Resolved {
   Resolved() = default;
-  Resolved(const Ruleset& rules, const Call& call, Nanos now, Arena& arena);
+  Resolved(const Ruleset& rules, const Call& call, Nanos wall, Arena& arena);
   Facts facts;
   Resolution resolution;
 };
 
-// Asks nothing and counts nothing.
-Facts FactsOf(const Ruleset& rules, const Call& call, Nanos now, Arena& arena);
-inline Resolved::Resolved(const Ruleset& rules, const Call& call, Nanos now, Arena& arena)
-    : facts(FactsOf(rules, call, now, arena)) {}
+// Asks nothing and counts nothing. `wall`: by the clock on the wall, which schedules and tokens go by.
+Facts FactsOf(const Ruleset& rules, const Call& call, Nanos wall, Arena& arena);
+inline Resolved::Resolved(const Ruleset& rules, const Call& call, Nanos wall, Arena& arena)
+    : facts(FactsOf(rules, call, wall, arena)) {}
 inline void ResolveCall(const Ruleset& rules, const Call& call, Resolved& to) {
   Resolve(rules.snapshot(), to.facts, call.trace, to.resolution);
 }

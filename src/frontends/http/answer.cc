@@ -116,6 +116,31 @@ int StatusOf(ErrorCode code) {
   return 500;
 }
 
+// What was added to a reservation; 429 when there was no room.
+void AppendExtendedAnswer(const engine::Call& call, const Pending& pending, Nanos now, std::string* out) {
+  const bool denied = call.granted == 0 && call.request.cost > 0;
+  Scratch body;
+  (*body)->append("{\"granted\":");
+  AppendNumber(call.granted, *body);
+  if (denied) {
+    (*body)->append(",\"retry_after_ms\":");
+    if (call.retry_after_ns > 0) {
+      AppendNumber(static_cast<std::uint64_t>((call.retry_after_ns - 1) / kMillisecond + 1), *body);
+    } else {
+      (*body)->append("null");
+    }
+  }
+  (*body)->append("}");
+  BeginResponse(denied ? 429 : 200, now, out);
+  if (denied) out->append("Cache-Control: no-store\r\n");
+  if (denied && call.retry_after_ns > 0) {
+    out->append("Retry-After: ");
+    AppendNumber(static_cast<std::uint64_t>((call.retry_after_ns - 1) / kSecond + 1), out);
+    out->append("\r\n");
+  }
+  EndResponse(kJson, **body, FramingOf(pending), out);
+}
+
 void AppendSettledAnswer(const engine::Call& call, const Pending& pending, Nanos now, std::string* out) {
   Scratch body;
   if (call.status.has_value()) {
@@ -161,6 +186,12 @@ void AppendAnswer(const Batch& batch, const Pending& pending, Nanos now, std::st
     case AnswerForm::kAuth:
       AppendAuthAnswer(batch.call(pending.first_call).decision, pending, now, out);
       return;
+    case AnswerForm::kExtended:
+      if (batch.call(pending.first_call).status.has_value()) {
+        AppendExtendedAnswer(batch.call(pending.first_call), pending, now, out);
+        return;
+      }
+      [[fallthrough]];
     case AnswerForm::kSettled:
     case AnswerForm::kFeedback:
       AppendSettledAnswer(batch.call(pending.first_call), pending, now, out);

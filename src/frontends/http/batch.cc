@@ -59,6 +59,7 @@ engine::Call& Batch::AddCall(engine::CallKind kind) {
   call.request = {};
   call.reservation = call.actual_cost = 0;
   call.life = 0;
+  call.partial = false;
   call.trace = nullptr;
   call.status = {};
   call.decision.allowed = true;

@@ -37,6 +37,7 @@ enum class AnswerForm : std::uint8_t {
   kBatch,     // always 200, one object per call
   kAuth,      // forward auth
   kSettled,   // commit, cancel, refund, reset: done or why not
+  kExtended,  // extend: how much was added; 429 when nothing was
   kFeedback,  // feedback: how many rules were told, or why none could be
 };
 

@@ -24,6 +24,7 @@ constexpr std::array<std::string_view, 17> kFeedbackFields = {
 constexpr std::size_t kRequestFields = 15;
 constexpr std::array<std::string_view, 2> kCommitFields = {"reservation", "actual_cost"};
 constexpr std::array<std::string_view, 1> kCancelFields = {"reservation"};
+constexpr std::array<std::string_view, 3> kExtendFields = {"reservation", "cost", "partial"};
 constexpr std::array<std::string_view, 1> kBatchFields = {"requests"};
 
 std::size_t EditDistance(std::string_view a, std::string_view b) {
@@ -309,6 +310,25 @@ bool ReadBatchBody(char* text, std::size_t size, std::vector<ParsedRequest>* par
 bool ReadCommitBody(char* text, std::size_t size, Settlement* settlement, std::string* error) {
   return ReadBody(text, size, error,
                   [&](JsonReader& reader) { return ReadSettlement(reader, kCommitFields, settlement); });
+}
+
+bool ReadExtendBody(char* text, std::size_t size, Settlement* settlement, std::string* error) {
+  return ReadBody(text, size, error, [&](JsonReader& reader) {
+    std::uint32_t seen = 0;
+    std::string_view key;
+    for (bool more = reader.EnterObject(&key); more; more = reader.NextMember(&key)) {
+      const int field = FieldIndex(reader, key, kExtendFields, &seen);
+      if (field < 0) return false;
+      const bool read = field == 0   ? ReadReservation(reader, &settlement->reservation)
+                        : field == 1 ? reader.ReadUnsigned(&settlement->more)
+                                     : reader.ReadBool(&settlement->partial);
+      if (!read) return false;
+    }
+    if (reader.failed()) return false;
+    if ((seen & 1U) == 0) return reader.Fail("'reservation' is missing", Got::kOmit);
+    if ((seen & 2U) == 0) return reader.Fail("'cost' is missing", Got::kOmit);
+    return true;
+  });
 }
 
 bool ReadCancelBody(char* text, std::size_t size, Settlement* settlement, std::string* error) {

@@ -41,6 +41,8 @@ struct ParsedRequest {
 struct Settlement {
   std::uint64_t reservation = 0;
   std::uint64_t actual_cost = 0;
+  std::uint64_t more = 0;  // extend
+  bool partial = false;    // extend
 };
 
 // The readers change `text` (escapes are undone in place) and what they return borrows from it; text[size] must be
@@ -58,6 +60,8 @@ bool ReadBatchBody(char* text, std::size_t size, std::vector<ParsedRequest>* par
                    std::string* error);
 // {"reservation": "7", "actual_cost": 3}, both needed.
 bool ReadCommitBody(char* text, std::size_t size, Settlement* settlement, std::string* error);
+// {"reservation": "7", "cost": 3, "partial": true}; the first two needed.
+bool ReadExtendBody(char* text, std::size_t size, Settlement* settlement, std::string* error);
 // {"reservation": "7"}
 bool ReadCancelBody(char* text, std::size_t size, Settlement* settlement, std::string* error);
 

@@ -5,21 +5,22 @@
 namespace weir::http {
 namespace {
 
-constexpr std::array<Route, 14> kRoutes = {{
-    {"/v1/check", Endpoint::kCheck, Methods::kPost},
-    {"/v1/auth", Endpoint::kAuth, Methods::kAny},
-    {"/v1/check/batch", Endpoint::kBatch, Methods::kPost},
-    {"/v1/peek", Endpoint::kPeek, Methods::kPost},
-    {"/v1/reserve", Endpoint::kReserve, Methods::kPost},
-    {"/v1/commit", Endpoint::kCommit, Methods::kPost},
-    {"/v1/cancel", Endpoint::kCancel, Methods::kPost},
-    {"/v1/refund", Endpoint::kRefund, Methods::kPost},
-    {"/v1/reset", Endpoint::kReset, Methods::kPost},
-    {"/v1/feedback", Endpoint::kFeedback, Methods::kPost},
-    {"/livez", Endpoint::kLive, Methods::kGet},
-    {"/readyz", Endpoint::kReady, Methods::kGet},
-    {"/metrics", Endpoint::kMetrics, Methods::kGet},
-    {"/", Endpoint::kRoot, Methods::kGet},
+constexpr std::array<Route, 15> kRoutes = {{
+    {"/v1/check", Endpoint::kCheck, Methods::kPost, kServeCheck, "check"},
+    {"/v1/auth", Endpoint::kAuth, Methods::kAny, kServeAuth, "auth"},
+    {"/v1/check/batch", Endpoint::kBatch, Methods::kPost, kServeBatch, "batch"},
+    {"/v1/peek", Endpoint::kPeek, Methods::kPost, kServePeek, "peek"},
+    {"/v1/reserve", Endpoint::kReserve, Methods::kPost, kServeReserve, "reserve"},
+    {"/v1/commit", Endpoint::kCommit, Methods::kPost, kServeReserve, "reserve"},
+    {"/v1/cancel", Endpoint::kCancel, Methods::kPost, kServeReserve, "reserve"},
+    {"/v1/extend", Endpoint::kExtend, Methods::kPost, kServeReserve, "reserve"},
+    {"/v1/refund", Endpoint::kRefund, Methods::kPost, kServeRefund, "refund"},
+    {"/v1/reset", Endpoint::kReset, Methods::kPost, kServeReset, "reset"},
+    {"/v1/feedback", Endpoint::kFeedback, Methods::kPost, kServeFeedback, "feedback"},
+    {"/livez", Endpoint::kLive, Methods::kGet, 0, ""},
+    {"/readyz", Endpoint::kReady, Methods::kGet, 0, ""},
+    {"/metrics", Endpoint::kMetrics, Methods::kGet, kServeMetrics, "metrics"},
+    {"/", Endpoint::kRoot, Methods::kGet, 0, ""},
 }};
 
 }  // namespace

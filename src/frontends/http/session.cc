@@ -5,10 +5,12 @@
 #include <string_view>
 #include <utility>
 
+#include "base/ascii.h"
 #include "engine/engine.h"
 #include "frontends/http/answer.h"
 #include "frontends/http/answer_body.h"
 #include "frontends/http/batch.h"
+#include "frontends/http/browser.h"
 #include "frontends/http/forward_auth.h"
 #include "frontends/http/routes.h"
 #include "http/query.h"
@@ -20,7 +22,18 @@ namespace {
 // Calls asked at once; more pipelined requests are the next batch. One /v1/check/batch may exceed it.
 constexpr std::size_t kMaxCalls = 128;
 // Answers written in one turn of the loop; then the other connections have theirs.
-constexpr std::size_t kMaxTurnOutput = 1'048'576;
+constexpr std::size_t kMaxTurnOutput = 256 << 10;
+// What a call takes until it is answered: itself, its answer, the rules in it, the steps of its explanation as they are
+// kept and as they are written. Rather too much.
+constexpr std::size_t kCallRoom = 2 << 10;
+constexpr std::size_t kRulesRoom = 2 << 10;
+constexpr std::size_t kExplainRoom = 8 << 10;
+// A request that takes less is not asked for: kMaxCalls of them are little.
+constexpr std::size_t kLittleRoom = 8 << 10;
+
+std::size_t RoomFor(const AnswerOptions& answer) {
+  return kCallRoom + (answer.rules ? kRulesRoom : 0) + (answer.explain ? kExplainRoom : 0);
+}
 
 constexpr std::string_view kRootText =
     "weir decides whether a request may pass.\n"
@@ -29,10 +42,17 @@ constexpr std::string_view kRootText =
     "  curl -d '{\"user\":\"alice\",\"explain\":true}' http://ADDRESS/v1/peek\n"
     "  curl -i -H 'X-Original-URI: /' http://ADDRESS/v1/auth\n"
     "\n"
-    "POST /v1/check /v1/check/batch /v1/peek /v1/reserve /v1/commit /v1/cancel /v1/refund /v1/reset\n"
+    "POST /v1/check /v1/check/batch /v1/peek /v1/reserve /v1/commit /v1/cancel /v1/extend /v1/refund /v1/reset\n"
     "     /v1/feedback\n"
     "ANY  /v1/auth\n"
-    "GET  /livez /readyz /metrics\n";
+    "GET  /livez /readyz /metrics\n"
+    "Each listener answers what its `serve` lists: /v1/reset only where that says so.\n";
+
+Plain NoRoom() {
+  Plain plain = MakeProblem(503, "too much is waiting to be taken by clients: nothing was decided; ask again");
+  plain.headers = "Retry-After: 1\r\n";
+  return plain;
+}
 
 class HttpSession final : public net::Session, private BatchOwner {
  public:
@@ -51,11 +71,18 @@ class HttpSession final : public net::Session, private BatchOwner {
 
   std::size_t OnInput(std::string_view input) override;
   void OnDrain() override;
+  std::size_t held() const override { return waiting_ ? room_ : 0; }
 
  private:
   // Reads requests until the input ends; returns how much was consumed.
   std::size_t ReadRequests(std::string_view input);
   bool Leaves() const;
+  // Why the request is not answered at all: a path or method that is not there or not served, a client that may not
+  // ask.
+  std::optional<Plain> Refuse(const Route* route);
+  bool HasToken() const;
+  // Counts what the answer will take; false: there is no room for it.
+  bool TakeRoom(std::size_t bytes);
   // Puts the request's questions into the batch, or returns the answer that needs none.
   std::optional<Plain> Handle(Pending pending);
   std::optional<Plain> HandleRequest(Endpoint endpoint, Pending pending);
@@ -72,7 +99,7 @@ class HttpSession final : public net::Session, private BatchOwner {
   bool Ask();
   void WriteAnswers();
   void OnCompleted() override;
-  Nanos Now() const { return options_.engine->clock().Now(); }
+  Nanos Now() const { return options_.engine->clock().Wall(); }
 
   net::Connection& connection_;
   const HttpOptions& options_;
@@ -88,6 +115,7 @@ class HttpSession final : public net::Session, private BatchOwner {
   bool closing_ = false;          // the last answer is written or on its way
   bool continued_ = false;        // the current request was told to continue
   std::size_t left_ = 0;          // input that the last OnInput did not consume
+  std::size_t room_ = 0;          // that was taken for what is in batch_
 };
 
 Batch& HttpSession::batch() {
@@ -112,8 +140,7 @@ std::size_t HttpSession::ReadRequests(std::string_view input) {
   while (!closing_) {
     if (connection_.output().size() - output_before > kMaxTurnOutput && consumed < input.size()) {
       if (!Ask()) return consumed;
-      connection_.Pause();
-      connection_.Post([&connection = connection_] { connection.Resume(); });
+      connection_.Yield();
       return consumed;
     }
     const std::string_view rest = input.substr(consumed);
@@ -180,6 +207,7 @@ void HttpSession::WriteAnswers() {
   std::string& out = connection_.output();
   for (const Pending& pending : batch_->pending()) AppendAnswer(*batch_, pending, now, &out);
   Batch::Release(std::move(batch_));
+  room_ = 0;
 }
 
 void HttpSession::OnCompleted() {
@@ -206,12 +234,7 @@ void HttpSession::OnDrain() {
 std::optional<Plain> HttpSession::Handle(Pending pending) {
   const RequestHead& head = parser_.head();
   const Route* route = FindRoute(TargetPath(head.target));
-  if (route == nullptr) return MakeProblem(404, "there is no such path; GET / lists those that there are");
-  if (!Allows(route->methods, head.method)) {
-    Plain plain = MakeProblem(405, "this path does not know the method");
-    plain.headers.append("Allow: ").append(AllowedMethods(route->methods)).append("\r\n");
-    return plain;
-  }
+  if (std::optional<Plain> refusal = Refuse(route)) return refusal;
   if (route->methods == Methods::kPost && head.has_content_encoding) {
     return MakeProblem(415, "a compressed body is not accepted");
   }
@@ -226,6 +249,7 @@ std::optional<Plain> HttpSession::Handle(Pending pending) {
       return HandleBatch(pending);
     case Endpoint::kCommit:
     case Endpoint::kCancel:
+    case Endpoint::kExtend:
       return HandleSettlement(route->endpoint, pending);
     case Endpoint::kFeedback:
       return HandleFeedback(pending);
@@ -238,6 +262,56 @@ std::optional<Plain> HttpSession::Handle(Pending pending) {
       return HandleOperational(route->endpoint);
   }
   return std::nullopt;
+}
+
+std::optional<Plain> HttpSession::Refuse(const Route* route) {
+  const RequestHead& head = parser_.head();
+  if (route == nullptr) return MakeProblem(404, "there is no such path; GET / lists those that there are");
+  // Whoever may not ask learns nothing of what is served.
+  const bool is_health = route->endpoint == Endpoint::kLive || route->endpoint == Endpoint::kReady;
+  if (!options_.tokens.empty() && !is_health && !HasToken()) {
+    if (options_.guard != nullptr) options_.guard->Failed(connection_.peer_address(), Now());
+    Plain plain = MakeProblem(401, "a token is needed: Authorization: Bearer TOKEN, or X-Weir-Token: TOKEN");
+    plain.headers = "WWW-Authenticate: Bearer\r\nCache-Control: no-store\r\n";
+    return plain;
+  }
+  if ((route->serve & ~options_.serve) != 0) {
+    std::string why = "this listener does not serve ";
+    why.append(route->path).append(": '").append(route->name).append("' is not among its `serve`");
+    return MakeProblem(403, why);
+  }
+  if (!Allows(route->methods, head.method)) {
+    Plain plain = MakeProblem(405, "this path does not know the method");
+    plain.headers.append("Allow: ").append(AllowedMethods(route->methods)).append("\r\n");
+    return plain;
+  }
+  if (route->methods == Methods::kPost) {
+    if (const std::string_view why = WhyForeign(head); !why.empty()) return MakeProblem(403, why);
+  }
+  return std::nullopt;
+}
+
+// Of several, each must be right: a proxy may have passed on its visitor's beside its own.
+bool HttpSession::HasToken() const {
+  bool own = false, own_right = true, bearer = false, bearer_right = true;
+  for (const Attribute& header : parser_.head().headers) {
+    if (EqualsIgnoreCase(header.name, "x-weir-token")) {
+      own = true;
+      own_right &= options_.tokens.Has(header.value);
+    } else if (EqualsIgnoreCase(header.name, "authorization")) {
+      bearer = true;
+      bearer_right &= options_.tokens.Has(BearerToken(header.value));
+    }
+  }
+  // What is in Authorization may be meant for the site that a proxy asks about.
+  return own ? own_right : bearer && bearer_right;
+}
+
+bool HttpSession::TakeRoom(std::size_t bytes) {
+  if (bytes < kLittleRoom) return true;
+  if (!connection_.TakeRoom(bytes)) return false;
+  room_ += bytes;
+  return true;
 }
 
 // "status=200"; the only parameter that the API knows.
@@ -280,6 +354,7 @@ std::optional<Plain> HttpSession::HandleRequest(Endpoint endpoint, Pending pendi
   if (!ReadRequestBody(batch().CopyText(body), body.size(), &parsed, &batch().pairs(), &error)) {
     return MakeProblem(400, error);
   }
+  if (!TakeRoom(RoomFor(parsed.answer))) return NoRoom();
   pending.form = meaning.form;
   pending.done = meaning.done;
   pending.first_call = batch().call_count();
@@ -297,6 +372,9 @@ std::optional<Plain> HttpSession::HandleBatch(Pending pending) {
   if (!ReadBatchBody(batch().CopyText(body), body.size(), &parsed, &batch().pairs(), &error)) {
     return MakeProblem(400, error);
   }
+  std::size_t room = 0;
+  for (const ParsedRequest& request : parsed) room += RoomFor(request.answer);
+  if (!TakeRoom(room)) return NoRoom();
   pending.form = AnswerForm::kBatch;
   pending.first_call = batch().call_count();
   pending.call_count = parsed.size();
@@ -311,17 +389,23 @@ std::optional<Plain> HttpSession::HandleSettlement(Endpoint endpoint, Pending pe
   const std::string_view body = parser_.body();
   char* const text = batch().CopyText(body);
   const bool commit = endpoint == Endpoint::kCommit;
-  if (!(commit ? ReadCommitBody(text, body.size(), &settlement, &error)
-               : ReadCancelBody(text, body.size(), &settlement, &error))) {
+  const bool extend = endpoint == Endpoint::kExtend;
+  if (!(commit   ? ReadCommitBody(text, body.size(), &settlement, &error)
+        : extend ? ReadExtendBody(text, body.size(), &settlement, &error)
+                 : ReadCancelBody(text, body.size(), &settlement, &error))) {
     return MakeProblem(400, error);
   }
-  pending.form = AnswerForm::kSettled;
+  pending.form = extend ? AnswerForm::kExtended : AnswerForm::kSettled;
   pending.done = commit ? "committed" : "cancelled";
   pending.first_call = batch().call_count();
   pending.call_count = 1;
-  engine::Call& call = batch().AddCall(commit ? engine::CallKind::kCommit : engine::CallKind::kCancel);
+  engine::Call& call = batch().AddCall(commit   ? engine::CallKind::kCommit
+                                       : extend ? engine::CallKind::kExtend
+                                                : engine::CallKind::kCancel);
   call.reservation = settlement.reservation;
   call.actual_cost = settlement.actual_cost;
+  call.request.cost = settlement.more;
+  call.partial = settlement.partial;
   batch().AddPending(pending);
   return std::nullopt;
 }

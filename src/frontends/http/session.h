@@ -9,6 +9,9 @@
 #include <memory>
 #include <string>
 
+#include "base/secret.h"
+#include "frontends/http/routes.h"
+#include "net/login_guard.h"
 #include "net/session.h"
 
 namespace weir::engine {
@@ -23,6 +26,12 @@ struct HttpOptions {
   std::uint32_t max_header_bytes = 49'152;
   std::uint32_t max_headers = 100;
   std::uint32_t max_body_bytes = 1'048'576;
+  // What is served beside health: anything else is answered with 403. A listener for administration serves
+  // kServeMetrics.
+  ServeSet serve = kServeByDefault;
+  // Which secrets a request has to bring one of, for anything but health; empty: none. Failures are told to `guard`.
+  SecretSet tokens;
+  net::LoginGuard* guard = nullptr;  // may be nullptr; outlives the sessions
   // The Prometheus text of /metrics; empty function, or nullptr: 404. Called on a connection's loop.
   std::function<std::shared_ptr<const std::string>()> metrics;
   // Whether to send traffic here; if not, or with a reservation, writes why. Empty function: always ready.

@@ -294,13 +294,154 @@ TEST(HttpSession, ReservesAndSettles) {
   EXPECT_EQ(f.Post("/v1/reserve", R"({"user":"alice","cost":2})").status, 429);
 }
 
+TEST(HttpSession, ExtendsAReservation) {
+  Fixture f;
+  const Answer reserved = f.Post("/v1/reserve", kAlice);
+  ASSERT_EQ(reserved.status, 200);
+  const std::string id(reserved.Json().at("reservation").as_string());
+  const Answer denied = f.Post("/v1/extend", R"({"reservation":")" + id + R"(","cost":2})");
+  EXPECT_EQ(denied.status, 429);
+  EXPECT_EQ(denied.Json().at("granted"), 0);
+  EXPECT_EQ(f.Left(), 1);
+  const Answer part = f.Post("/v1/extend", R"({"reservation":")" + id + R"(","cost":2,"partial":true})");
+  EXPECT_EQ(part.status, 200);
+  EXPECT_EQ(part.body, R"({"granted":1})");
+  EXPECT_EQ(f.Left(), 0);
+  EXPECT_EQ(f.Post("/v1/cancel", R"({"reservation":")" + id + R"("})").status, 200);
+  EXPECT_EQ(f.Left(), 2);
+  EXPECT_EQ(f.Post("/v1/extend", R"({"reservation":")" + id + R"(","cost":1})").status, 404);
+  for (const std::string_view wrong : {R"({"reservation":"7"})", R"({"cost":1})", R"({"reservation":"7","cost":-1})",
+                                       R"({"reservation":"7","cost":1,"partial":1})", R"([])", "{"}) {
+    EXPECT_EQ(f.Post("/v1/extend", wrong).status, 400) << wrong;
+  }
+}
+
 TEST(HttpSession, RefundsAndResets) {
   Fixture f;
   f.Post("/v1/check", R"({"user":"alice","cost":2})");
   EXPECT_EQ(f.Post("/v1/refund", kAlice).body, R"({"refunded":true})");
   EXPECT_EQ(f.Left(), 1);
+  const Answer refused = f.Post("/v1/reset", kAlice);
+  EXPECT_EQ(refused.status, 403) << "not without being asked for";
+  EXPECT_NE(refused.body.find("'reset'"), std::string::npos) << refused.body;
+  EXPECT_EQ(f.Left(), 1);
+  f.options.serve = kServeAll;
   EXPECT_EQ(f.Post("/v1/reset", kAlice).body, R"({"reset":true})");
   EXPECT_EQ(f.Left(), 2);
+}
+
+TEST(HttpSession, AnswersOnlyWhatItServes) {
+  const std::pair<std::string_view, ServeSet> paths[] = {
+      {"/v1/check", kServeCheck},       {"/v1/check/batch", kServeBatch}, {"/v1/peek", kServePeek},
+      {"/v1/reserve", kServeReserve},   {"/v1/commit", kServeReserve},    {"/v1/cancel", kServeReserve},
+      {"/v1/refund", kServeRefund},     {"/v1/reset", kServeReset},       {"/v1/auth", kServeAuth},
+      {"/v1/feedback", kServeFeedback}, {"/metrics", kServeMetrics}};
+  Fixture f;
+  for (const auto& [path, bit] : paths) {
+    f.options.serve = kServeAll & ~bit;
+    const Answer refused = bit == kServeMetrics ? f.Get(path) : f.Post(path, kAlice);
+    EXPECT_EQ(refused.status, 403) << path;
+    EXPECT_EQ(refused.Header("Content-Type"), "application/problem+json");
+    f.options.serve = bit;
+    EXPECT_NE((bit == kServeMetrics ? f.Get(path) : f.Post(path, kAlice)).status, 403) << path;
+  }
+  // As on the admin listener: health is always answered.
+  f.options.serve = kServeMetrics;
+  for (const std::string_view path : {"/livez", "/readyz", "/metrics", "/"}) EXPECT_EQ(f.Get(path).status, 200);
+  for (const auto& [path, bit] : paths) {
+    if (bit != kServeMetrics) EXPECT_EQ(f.Post(path, kAlice).status, 403) << path;
+  }
+  EXPECT_EQ(f.Post("/v1/nothing", kAlice).status, 404);
+}
+
+TEST(HttpSession, WantsATokenWhereThereAreSome) {
+  Fixture f;
+  net::LoginGuard guard("http");
+  f.options.tokens = SecretSet({"first-token-0123456", "second-token-012345"});
+  f.options.guard = &guard;
+  const auto status = [&](std::string_view headers, std::string_view path = "/v1/check") {
+    return f
+        .Send("POST " + std::string(path) + " HTTP/1.1\r\nHost: a\r\nContent-Length: 16\r\n" + std::string(headers) +
+              "\r\n" + std::string(kAlice))
+        .status;
+  };
+  EXPECT_EQ(status("Authorization: Bearer second-token-012345\r\n"), 200);
+  EXPECT_EQ(status("x-weir-token: first-token-0123456\r\n"), 200);
+  EXPECT_EQ(status("Authorization: Bearer of-a-visitor\r\nX-Weir-Token: first-token-0123456\r\n", "/v1/auth"), 200);
+  EXPECT_EQ(guard.failures(), 0U);
+  for (const std::string_view wrong :
+       {"", "Authorization: Bearer first-token-012345\r\n", "Authorization: first-token-0123456\r\n",
+        "X-Weir-Token: Bearer first-token-0123456\r\n", "X-Weir-Token:\r\n", "Authorization: Bearer \r\n",
+        "X-Weir-Token: x\r\nAuthorization: Bearer first-token-0123456\r\n",
+        "X-Weir-Token: first-token-0123456\r\nX-Weir-Token: x\r\n"}) {
+    EXPECT_EQ(status(wrong), 401) << wrong;
+  }
+  EXPECT_EQ(guard.failures(), 8U);
+  const Answer denied = f.Post("/v1/reset", kAlice);
+  EXPECT_EQ(denied.status, 401) << "before anything is told of what is served";
+  EXPECT_EQ(denied.Header("WWW-Authenticate"), "Bearer");
+  EXPECT_EQ(denied.body.find("first-token"), std::string::npos);
+  EXPECT_EQ(f.Get("/metrics").status, 401);
+  EXPECT_EQ(f.Get("/livez").status, 200);
+  EXPECT_EQ(f.Get("/readyz").status, 200);
+}
+
+// A page of another site cannot make its visitor's browser ask; curl's own content type is no reason to refuse.
+TEST(HttpSession, RefusesWhatPagesOfOtherSitesSend) {
+  Fixture f;
+  const auto post = [&](std::string_view headers, std::string_view path = "/v1/check") {
+    return f.Send("POST " + std::string(path) + " HTTP/1.1\r\nHost: a\r\nContent-Length: 16\r\n" +
+                  std::string(headers) + "\r\n" + std::string(kAlice));
+  };
+  EXPECT_EQ(post("Content-Type: application/x-www-form-urlencoded\r\n").status, 200);
+  for (const std::string_view foreign :
+       {"Content-Type: text/plain\r\nOrigin: http://evil.example\r\n", "Content-Type: text/plain\r\nOrigin: null\r\n",
+        "Content-Type: text/plain\r\nOrigin: http://a\r\n", "Content-Type: application/json\r\nOrigin: https://b\r\n",
+        "Content-Type: application/json\r\nSec-Fetch-Site: cross-site\r\n", "Sec-Fetch-Site: same-origin\r\n"}) {
+    const Answer answer = post(foreign);
+    EXPECT_EQ(answer.status, 403) << foreign;
+    EXPECT_EQ(answer.Header("Access-Control-Allow-Origin"), "-");
+  }
+  EXPECT_EQ(f.Left(), 1) << "nothing was counted";
+  EXPECT_EQ(post("Content-Type: application/json\r\nOrigin: http://a\r\nSec-Fetch-Site: same-origin\r\n").status, 200);
+  // What a proxy passes on is its visitor's, who may be anywhere.
+  EXPECT_EQ(f.Get("/v1/auth", "Origin: https://b\r\nSec-Fetch-Site: cross-site\r\nX-Original-URI: /free\r\n").status,
+            200);
+}
+
+// An answer that would not fit is refused before anything is decided.
+TEST(HttpSession, TakesRoomForLargeAnswersBeforeItDecides) {
+  for (const auto kind : {Fixture::StoreKind::kInline, Fixture::StoreKind::kLate}) {
+    Fixture f(kind);
+    f.connection.set_room(100'000);
+    std::string many = R"({"requests":[)";
+    for (int i = 0; i < 100; ++i) many += std::string(i == 0 ? "" : ",") + R"({"user":"alice"})";
+    many += "]}";
+    const Answer refused = f.Post("/v1/check/batch", many);
+    EXPECT_EQ(refused.status, 503);
+    EXPECT_EQ(refused.Header("Retry-After"), "1");
+    EXPECT_EQ(f.session->held(), 0U);
+    // Small ones are not asked for; the connection lives on.
+    f.connection.set_room(0);
+    f.connection.Receive(Fixture::PostText("/v1/check", kAlice));
+    if (f.late != nullptr) {
+      f.late->Answer();
+      f.connection.RunPosted();
+    }
+    EXPECT_NE(f.connection.TakeOutput().find(R"("remaining":1)"), std::string::npos) << "nothing was counted";
+    f.connection.Receive(Fixture::PostText("/v1/peek", R"({"user":"alice","explain":true})"));
+    EXPECT_TRUE(f.connection.TakeOutput().starts_with("HTTP/1.1 503 ")) << "an explanation is asked for";
+    f.connection.set_room(1'000'000);
+    f.connection.Receive(Fixture::PostText("/v1/check/batch", many));
+    EXPECT_LT(f.connection.room(), 1'000'000U);
+    if (f.late != nullptr) {
+      EXPECT_EQ(f.session->held(), 1'000'000U - f.connection.room()) << "held while the store is asked";
+      f.late->Answer();
+      f.connection.RunPosted();
+    }
+    EXPECT_TRUE(f.connection.TakeOutput().starts_with("HTTP/1.1 200 "));
+    EXPECT_EQ(f.session->held(), 0U);
+  }
 }
 
 TEST(HttpSession, Explains) {

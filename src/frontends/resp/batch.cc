@@ -1,5 +1,6 @@
 #include "frontends/resp/batch.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "frontends/resp/check.h"
@@ -101,6 +102,7 @@ engine::Call& Batch::NextCall() {
   call.client_limit = nullptr;
   call.reservation = call.actual_cost = 0;
   call.life = 0;
+  call.partial = false;
   call.trace = nullptr;
   call.status = {};
   call.decision.allowed = true;
@@ -159,6 +161,8 @@ void Batch::Render(std::string* out) const {
           AppendDecision(call.decision, call.trace, writer);
         } else if (reply.call_form == CallForm::kFeedback && call.status) {
           writer.Integer(call.rules_updated);
+        } else if (reply.call_form == CallForm::kExtended && call.status) {
+          writer.Integer(static_cast<std::int64_t>(std::min<std::uint64_t>(call.granted, INT64_MAX)));
         } else {
           AppendStatus(call.status, writer);
         }

@@ -30,7 +30,7 @@ class BatchOwner {
   ~BatchOwner() = default;
 };
 
-enum class CallForm : std::uint8_t { kDecision, kStatus, kFeedback };
+enum class CallForm : std::uint8_t { kDecision, kStatus, kFeedback, kExtended };
 
 // Used on one loop's thread, but for Done(). Built with the Add functions, then Submit() once, then Render().
 class Batch final : public storage::Completion, public std::enable_shared_from_this<Batch> {

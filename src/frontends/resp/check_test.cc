@@ -61,10 +61,30 @@ TEST_F(CheckTest, ReservesCommitsAndCancels) {
   EXPECT_EQ(Say("WEIR.CANCEL"), "-ERR wrong number of arguments for 'weir.cancel' command\r\n");
 }
 
+TEST_F(CheckTest, ExtendsAReservation) {
+  const std::string reserved = Say("WEIR.RESERVE user u cost 2");
+  const std::size_t at = reserved.find(Bulk("reservation")) + Bulk("reservation").size();
+  const std::size_t line = reserved.find("\r\n", at) + 2;
+  const std::string id = reserved.substr(line, reserved.find("\r\n", line) - line);
+  EXPECT_EQ(Say("WEIR.EXTEND " + id + " 2"), ":2\r\n");
+  EXPECT_EQ(Say("WEIR.EXTEND " + id + " 2"), ":0\r\n");
+  EXPECT_EQ(Say("weir.extend " + id + " 2 Partial"), ":1\r\n");
+  EXPECT_EQ(Say("WEIR.CANCEL " + id), "+OK\r\n");
+  EXPECT_TRUE(Say("WEIR.EXTEND " + id + " 1").starts_with("-NOTFOUND "));
+  EXPECT_EQ(Say("WEIR.CHECK user u cost 5"), Decided(true, 0, 60'000, ":0\r\n", kNull));
+  EXPECT_EQ(Say("WEIR.EXTEND x 1"), "-ERR the reservation must be an integer >= 0\r\n");
+  EXPECT_EQ(Say("WEIR.EXTEND 1 -1"), "-ERR the cost must be an integer >= 0\r\n");
+  EXPECT_EQ(Say("WEIR.EXTEND 1 1 whole"), "-ERR syntax error: WEIR.EXTEND id cost [PARTIAL]\r\n");
+  EXPECT_EQ(Say("WEIR.EXTEND 1 1 partial partial"), "-ERR syntax error: WEIR.EXTEND id cost [PARTIAL]\r\n");
+}
+
 TEST_F(CheckTest, RefundsAndResets) {
   Say("WEIR.CHECK user u cost 5");
   EXPECT_EQ(Say("WEIR.REFUND user u cost 2"), "+OK\r\n");
   EXPECT_EQ(Say("WEIR.PEEK user u cost 0"), Decided(true, 2, 36'000, ":0\r\n", kNull));
+  RespOptions options;
+  options.serve = kServeAll;
+  Connect(options);
   EXPECT_EQ(Say("WEIR.RESET user u"), "+OK\r\n");
   EXPECT_EQ(Say("WEIR.PEEK user u cost 0"), Decided(true, 5, 0, ":0\r\n", kNull));
 }

@@ -23,18 +23,6 @@ std::uint64_t NextId() {
   return next.fetch_add(1, std::memory_order_relaxed);
 }
 
-// Takes as long for a wrong password as for the right one.
-bool EqualInConstantTime(std::string_view given, std::string_view secret) {
-  unsigned char difference = given.size() == secret.size() ? 0 : 1;
-  for (std::size_t i = 0; i < given.size(); ++i) {
-    const char expected = secret.empty() ? '\0' : secret[i % secret.size()];
-    difference = static_cast<unsigned char>(difference | (given[i] ^ expected));
-  }
-  // The compiler must not leave the loop early.
-  volatile unsigned char result = difference;
-  return result == 0;
-}
-
 bool IsPlainName(std::string_view name) {
   return name.size() <= kLongestName && std::ranges::all_of(name, [](char c) { return c >= '!' && c <= '~'; });
 }
@@ -64,14 +52,14 @@ void AppendField(std::string_view name, std::uint64_t value, std::string* out) {
 
 }  // namespace
 
-ClientState::ClientState(std::string_view password, std::string_view peer_address)
-    : password_(password),
+ClientState::ClientState(const SecretSet& passwords, std::string_view peer_address)
+    : passwords_(passwords),
       peer_(peer_address.empty() ? "unix" : peer_address),
       id_(NextId()),
-      authenticated_(password.empty()) {}
+      authenticated_(passwords.empty()) {}
 
 bool ClientState::CheckPassword(std::string_view user, std::string_view password) {
-  const bool right = EqualInConstantTime(password, password_);
+  const bool right = passwords_.Has(password);
   if (right && user == "default") {
     authenticated_ = true;
     return true;
@@ -83,7 +71,7 @@ bool ClientState::CheckPassword(std::string_view user, std::string_view password
 void ClientState::Auth(Arguments arguments, std::string* out) {
   ReplyWriter reply(*out, protocol_);
   if (arguments.size() > 3) return reply.Error("ERR syntax error");
-  if (password_.empty()) {
+  if (passwords_.empty()) {
     if (arguments.size() == 3 && arguments[1] == "default") return reply.Simple("OK");
     return reply.Error(
         "ERR AUTH <password> called without any password configured for the default user. Are you sure your "
@@ -114,7 +102,7 @@ void ClientState::Hello(Arguments arguments, std::string* out) {
   for (std::size_t i = 2; i < arguments.size(); ++i) {
     const std::size_t left = arguments.size() - i - 1;
     if (EqualsIgnoreCase(arguments[i], "auth") && left >= 2) {
-      if (password_.empty() ? arguments[i + 1] != "default" : !CheckPassword(arguments[i + 1], arguments[i + 2])) {
+      if (passwords_.empty() ? arguments[i + 1] != "default" : !CheckPassword(arguments[i + 1], arguments[i + 2])) {
         return before.Error("WRONGPASS invalid username-password pair or user is disabled.");
       }
       i += 2;
@@ -203,7 +191,7 @@ void ClientState::Client(Arguments arguments, std::string* out) {
 
 void ClientState::Reset(std::string* out) {
   protocol_ = Protocol::kResp2;
-  authenticated_ = password_.empty();
+  authenticated_ = passwords_.empty();
   name_.clear();
   ReplyWriter(*out, protocol_).Simple("RESET");
 }

@@ -7,6 +7,7 @@
 #include <string>
 #include <string_view>
 
+#include "base/secret.h"
 #include "engine/engine.h"
 #include "frontends/resp/reply.h"
 
@@ -17,11 +18,13 @@ using Arguments = std::span<const std::string_view>;
 // Not thread-safe; one for each connection.
 class ClientState {
  public:
-  // `password` empty: nobody needs to authenticate. It outlives this.
-  ClientState(std::string_view password, std::string_view peer_address);
+  // `passwords` empty: nobody needs to authenticate. They outlive this.
+  ClientState(const SecretSet& passwords, std::string_view peer_address);
 
   bool authenticated() const { return authenticated_; }
   Protocol protocol() const { return protocol_; }
+  // How many passwords were wrong.
+  std::uint32_t failures() const { return failures_; }
   // Too many wrong passwords: the connection is to be closed.
   bool locked_out() const { return failures_ >= kMostFailures; }
 
@@ -43,7 +46,7 @@ class ClientState {
   bool SetName(std::string_view name);
   std::string Describe() const;
 
-  const std::string_view password_;
+  const SecretSet& passwords_;
   const std::string peer_;
   const std::uint64_t id_;
   Protocol protocol_ = Protocol::kResp2;

@@ -15,6 +15,7 @@ using enum Access;
 
 constexpr std::string_view kGeneric = "connection";
 constexpr std::string_view kServer = "server";
+constexpr std::string_view kTransactions = "transactions";
 constexpr std::string_view kLimits = "ratelimit";
 
 constexpr std::array kCommands = {
@@ -25,15 +26,24 @@ constexpr std::array kCommands = {
     CommandInfo{"command", kCommand, -1, kAuthenticated, 0, false, "Describes the commands.", kServer},
     CommandInfo{"config", kConfig, -2, kAuthenticated, 0, false, "Tells the few parameters that clients ask for.",
                 kServer},
+    CommandInfo{"discard", kDiscard, 1, kAuthenticated, 0, false, "Forgets what was queued since MULTI.",
+                kTransactions},
     CommandInfo{"echo", kEcho, 2, kAuthenticated, 0, false, "Returns its argument.", kGeneric},
+    CommandInfo{"exec", kExec, 1, kAuthenticated, 0, true, "Runs what was queued since MULTI, in order.",
+                kTransactions},
     CommandInfo{"hello", kHello, -1, kAnybody, 0, false, "Chooses the protocol and authenticates.", kGeneric},
     CommandInfo{"info", kInfo, -1, kAuthenticated, 0, false, "Describes the server.", kServer},
+    CommandInfo{"multi", kMulti, 1, kAuthenticated, 0, false, "Queues the commands that follow, until EXEC.",
+                kTransactions},
     CommandInfo{"ping", kPing, -1, kAuthenticated, 0, false, "Returns PONG, or its argument.", kGeneric},
     CommandInfo{"quit", kQuit, -1, kAnybody, 0, false, "Closes the connection.", kGeneric},
     CommandInfo{"reset", kReset, 1, kAnybody, 0, false, "Makes the connection as new.", kGeneric},
     CommandInfo{"select", kSelect, 2, kAuthenticated, 0, false, "Accepts database 0, the only one.", kGeneric},
     CommandInfo{"throttle", kThrottle, -1, kAuthenticated, 1, true,
                 "Counts against a bucket: key burst count period [quantity].", kLimits},
+    CommandInfo{"unwatch", kUnwatch, 1, kAuthenticated, 0, false, "Accepted: no key is watched.", kTransactions},
+    CommandInfo{"watch", kWatch, -2, kAuthenticated, 0, false, "Accepted: no key that a client sees ever changes.",
+                kTransactions},
     CommandInfo{"weir.cancel", kWeirCancel, 2, kAuthenticated, 0, true, "Gives a reservation back.", kLimits},
     CommandInfo{"weir.check", kWeirCheck, -1, kAuthenticated, 0, true,
                 "Decides a request by the configured rules: field value ...", kLimits},
@@ -41,6 +51,8 @@ constexpr std::array kCommands = {
                 kLimits},
     CommandInfo{"weir.explain", kWeirExplain, -1, kAuthenticated, 0, false,
                 "Decides as WEIR.PEEK does, and says why, step by step.", kLimits},
+    CommandInfo{"weir.extend", kWeirExtend, -3, kAuthenticated, 0, true,
+                "Reserves more for an open reservation: id cost [PARTIAL].", kLimits},
     CommandInfo{"weir.feedback", kWeirFeedback, -1, kAuthenticated, 0, true,
                 "Tells the request's adaptive rules how its upstream fared: field value ...", kLimits},
     CommandInfo{"weir.peek", kWeirPeek, -1, kAuthenticated, 0, false, "What WEIR.CHECK would answer; counts nothing.",
@@ -147,6 +159,32 @@ const CommandInfo* FindCommand(std::string_view name) {
   const std::string_view lower(buffer.data(), name.size());
   const auto* found = std::ranges::lower_bound(kCommands, lower, {}, &CommandInfo::name);
   return found != kCommands.end() && found->name == lower ? found : nullptr;
+}
+
+ServeBit ServeBitOf(CommandId command) {
+  switch (command) {
+    case kClThrottle:
+    case kThrottle:
+      return {kServeThrottle, "throttle"};
+    case kWeirCheck:
+      return {kServeCheck, "check"};
+    case kWeirPeek:
+    case kWeirExplain:
+      return {kServePeek, "peek"};
+    case kWeirReserve:
+    case kWeirCommit:
+    case kWeirCancel:
+    case kWeirExtend:
+      return {kServeReserve, "reserve"};
+    case kWeirRefund:
+      return {kServeRefund, "refund"};
+    case kWeirFeedback:
+      return {kServeFeedback, "feedback"};
+    case kWeirReset:
+      return {kServeReset, "reset"};
+    default:
+      return {0, ""};
+  }
 }
 
 bool ArityFits(const CommandInfo& command, std::size_t arguments) {

@@ -15,18 +15,24 @@ enum class CommandId : std::uint8_t {
   kClThrottle,
   kCommand,
   kConfig,
+  kDiscard,
   kEcho,
+  kExec,
   kHello,
   kInfo,
+  kMulti,
   kPing,
   kQuit,
   kReset,
   kSelect,
   kThrottle,
+  kUnwatch,
+  kWatch,
   kWeirCancel,
   kWeirCheck,
   kWeirCommit,
   kWeirExplain,
+  kWeirExtend,
   kWeirFeedback,
   kWeirPeek,
   kWeirRefund,
@@ -35,6 +41,21 @@ enum class CommandId : std::uint8_t {
 };
 
 enum class Access : std::uint8_t { kAnybody, kAuthenticated };
+
+// What a listener serves, as bits (RespOptions::serve). The commands that are Redis' own always are.
+using ServeSet = std::uint32_t;
+inline constexpr ServeSet kServeThrottle = 1U << 0U, kServeCheck = 1U << 1U,
+                          kServePeek = 1U << 2U,  // and WEIR.EXPLAIN
+    kServeReserve = 1U << 3U,                     // and WEIR.COMMIT, WEIR.CANCEL
+    kServeRefund = 1U << 4U, kServeFeedback = 1U << 5U, kServeReset = 1U << 6U;
+inline constexpr ServeSet kServeAll = (1U << 7U) - 1;
+inline constexpr ServeSet kServeByDefault = kServeAll & ~kServeReset;
+// The bit that the command needs, and its name in the configuration; 0: none.
+struct ServeBit {
+  ServeSet bit;
+  std::string_view name;
+};
+ServeBit ServeBitOf(CommandId command);
 
 struct CommandInfo {
   std::string_view name;  // lower case

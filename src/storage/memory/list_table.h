@@ -36,10 +36,10 @@ struct ListState {
   Words words;
 };
 
-// Of two states under one key: whether `a` is the one to keep. It ends later; or they end together, and more is used in
-// it: windows begin with where they start, the others with their sum, and counts follow.
+// Of two states under one key: whether `a` is the one to keep. It ends later; or they end together, and it counts more.
 inline bool SaysMore(const ListState& a, const ListState& b) {
-  return a.expires != b.expires ? a.expires > b.expires : a.words > b.words;
+  if (a.expires != b.expires) return a.expires > b.expires;
+  return algorithms::CountIn(a.kind, a.words) > algorithms::CountIn(b.kind, b.words);
 }
 
 // What all shards together may hold, and hold. Thread-safe.

@@ -1,4 +1,5 @@
 #include "storage/memory/memory_store.h"
+#include "tests/conformance/settling.h"
 #include "tests/conformance/store_conformance.h"
 
 namespace weir::storage::conformance {

@@ -103,6 +103,24 @@ class SnapshotFile : public testing::Test {
   const Limit bucket_ = BucketOf(100), window_ = WindowOf(100), log_ = LogOf(100), slots_ = SlotsOf(100);
 };
 
+// A state may be written while it is charged, and so twice, with one end and two counts.
+TEST_F(SnapshotFile, OfAWindowThatWasWrittenTwiceTheLargerCountStays) {
+  const Item few = ItemOf(window_, "window", "a", 3), many = ItemOf(window_, "window", "a", 5);
+  std::string bytes[2];
+  for (int i = 0; i < 2; ++i) {
+    const auto store = Make();
+    (void)Do(*store, Op::kCheck, {i == 0 ? few : many}, kNow);
+    ASSERT_TRUE(SaveSnapshot(*store, path_, kNow));
+    bytes[i] = Bytes();
+  }
+  for (const int first : {0, 1}) {
+    const auto store = Make();
+    ASSERT_TRUE(LoadBytes(*store, bytes[first]));
+    ASSERT_TRUE(LoadBytes(*store, bytes[1 - first]));
+    EXPECT_EQ(UsedNow(*store, few, kNow), 5u);
+  }
+}
+
 TEST_F(SnapshotFile, GivesBackWhatWasUsed) {
   const auto before = Make();
   Use(*before, 300);

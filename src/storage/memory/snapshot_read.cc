@@ -227,8 +227,7 @@ class StoreSink final : public Sink {
     ListShard& shard = lists.ShardOf(state.key);
     const std::lock_guard lock(shard.mutex());
     ListState* present = shard.Find(state.key, state.kind);
-    // A state that was written twice, as it moved, was charged in between. Of two that end alike the larger one is that
-    // in which more was used: windows and logs begin with where they start, or with their sum.
+    // A state that was written twice, as it moved, was charged in between.
     if (present != nullptr && !SaysMore(state, *present)) return Count(report_.lists);
     if (present != nullptr) shard.Erase(present, lists.budget());
     if (!lists.budget().HasRoomForState()) return Count(report_.dropped);

@@ -20,7 +20,7 @@ Applied States::NoRoom() {
 
 Applied States::ApplyWord(const Item& item, Op op, Nanos now, Keep keep, Outcome& outcome) {
   const std::uint64_t owner = FingerprintOf(item.key);
-  const Ask ask{op, item.cost, now, item.token};
+  const Ask ask = AskOf(item, op, now);
   while (true) {
     const CellTable::Found found = cells_.Find(owner);
     Word word = found.word;
@@ -81,14 +81,14 @@ bool States::ReserveList(const Item& item, Op op, Nanos now, const ShardLocks& l
   if (state == nullptr) return lists_.budget().HasRoomForState() || MakeRoomFor(item, now, locks);
   if (state->words.size() < state->words.capacity() || lists_.budget().HasRoomForBytes()) return true;
   Words after = state->words;
-  Of(item.limit->kind).apply_list(*item.limit, {op, item.cost, now, item.token}, after);
+  Of(item.limit->kind).apply_list(*item.limit, AskOf(item, op, now), after);
   return after.size() <= state->words.size() || MakeRoomFor(item, now, locks);
 }
 
 Applied States::ApplyList(const Item& item, Op op, Nanos now, const ShardLocks& locks, Keep keep, Room room,
                           Outcome& outcome) {
   const algorithms::Algorithm& algorithm = Of(item.limit->kind);
-  const Ask ask{op, item.cost, now, item.token};
+  const Ask ask = AskOf(item, op, now);
   ListShard& shard = lists_.ShardOf(item.key);
   ListBudget& budget = lists_.budget();
   ListState* state = shard.Find(item.key, item.limit->kind);

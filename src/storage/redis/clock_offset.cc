@@ -37,7 +37,7 @@ void ClockOffset::Add(const ClockSample& sample) {
   const auto best =
       std::min_element(kept_.begin(), end, [](const Kept& a, const Kept& b) { return a.round_trip < b.round_trip; });
   round_trip_ = best->round_trip;
-  offset_ = best->server_less_monotonic + sample.received - sample.wall;
+  offset_ = best->server_less_monotonic + sample.received - sample.caller;
 }
 
 }  // namespace weir::storage::redis

@@ -1,6 +1,6 @@
 // How far the store's clock is from this machine's, from samples of TIME: of the last few, the one with the shortest
 // round trip is believed, for half of that trip is the most it can be wrong. Kept against the monotonic clock, so that
-// setting this machine's wall clock is noticed at the next sample and not averaged in. Not thread-safe.
+// a jump of the callers' clock is noticed at the next sample and not averaged in. Not thread-safe.
 #pragma once
 
 #include <array>
@@ -20,13 +20,13 @@ struct ClockSample {
   Nanos sent = 0;      // monotonic clock, when TIME was asked
   Nanos received = 0;  // monotonic clock, when it was answered; < sent is ignored
   Nanos server = 0;    // what it answered
-  Nanos wall = 0;      // this machine's wall clock at `received`
+  Nanos caller = 0;    // the callers' clock, by which plans come (DecisionClock), at `received`
 };
 
 class ClockOffset {
  public:
   void Add(const ClockSample& sample);
-  // To be added to this machine's wall clock to get the store's. 0 before the first sample.
+  // To be added to the callers' clock to get the store's. 0 before the first sample.
   Nanos offset() const { return offset_; }
   // The round trip of the sample behind it: the offset is at most half of this wrong. 0 before the first sample.
   Nanos round_trip() const { return round_trip_; }

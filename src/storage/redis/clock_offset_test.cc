@@ -14,7 +14,7 @@ ClockSample Sample(Nanos sent, Nanos there, Nanos back, Nanos ahead, Nanos serve
   return {.sent = sent,
           .received = sent + there + back,
           .server = sent + there + server_ahead,
-          .wall = sent + there + back + ahead};
+          .caller = sent + there + back + ahead};
 }
 
 TEST(ClockOffset, IsZeroBeforeTheFirstSample) {
@@ -70,7 +70,7 @@ TEST(ClockOffset, NoticesThatTheServersClockWasSet) {
 
 TEST(ClockOffset, IgnoresASampleThatEndsBeforeItBegins) {
   ClockOffset clock;
-  clock.Add({.sent = 10, .received = 5, .server = kHour, .wall = 0});
+  clock.Add({.sent = 10, .received = 5, .server = kHour, .caller = 0});
   EXPECT_EQ(clock.offset(), 0);
 }
 

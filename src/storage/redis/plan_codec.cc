@@ -95,10 +95,10 @@ Nanos LongestUnit(const Limit& limit) {
   return 368 * kDay;
 }
 
-void AddBucket(const Limit& limit, std::uint64_t cost, Command& command) {
-  const gcra::Terms terms = gcra::MakeTerms(limit, cost);
+void AddBucket(const Limit& limit, const Ask& ask, Command& command) {
+  const gcra::Terms terms = gcra::MakeTerms(limit, ask.cost);
   AddInstant(command, terms.fits_ever ? terms.burst - terms.increment : 0);
-  AddInstant(command, terms.increment);
+  AddInstant(command, ask.op == Op::kRefund ? gcra::GivenBack(limit, ask, ask.now) : terms.increment);
 }
 
 void AddRate(const Limit& limit, Command& command) {
@@ -177,24 +177,39 @@ void AddPenalty(const Limit& limit, std::uint64_t cost, Command& command) {
   command.Add(Bounded(cost));
 }
 
-// What the `parse` of the limit's algorithm reads. `now` clamped.
-void AddLimit(const Limit& limit, Op op, std::uint64_t cost, std::uint64_t token, Nanos now, Command& command) {
+// What the `parse` of the limit's algorithm reads. `ask.now` clamped.
+void AddLimit(const Limit& limit, const Ask& ask, Command& command) {
   switch (Letter(limit)) {
     case 'g':
-      return AddBucket(limit, cost, command);
+      return AddBucket(limit, ask, command);
     case 'w':
-      return AddAnchoredWindow(limit, cost, now, command);
+      return AddAnchoredWindow(limit, ask.cost, ask.now, command);
     case 's':
-      return AddSlidingWindow(limit, cost, now, command);
+      return AddSlidingWindow(limit, ask.cost, ask.now, command);
     case 'l':
-      return AddLog(limit, cost, command);
+      return AddLog(limit, ask.cost, command);
     case 'c':
-      return AddConcurrency(limit, cost, token, now, command);
+      return AddConcurrency(limit, ask.cost, ask.token, ask.now, command);
     case 'a':
-      return AddAdaptive(limit, cost, op == Op::kCharge && cost == 0 ? token : 0, command);
+      return AddAdaptive(limit, ask.cost, ask.op == Op::kCharge && ask.cost == 0 ? ask.token : 0, command);
     default:
-      return AddPenalty(limit, cost, command);
+      return AddPenalty(limit, ask.cost, command);
   }
+}
+
+// Which charge a refund settles: whether one, its instant, and the sub-window that counted it. How much of a bucket is
+// given back was computed already.
+void AddPastCharge(const Item& item, Command& command) {
+  if (item.charge == nullptr) {
+    command.Add("0");
+    return;
+  }
+  const Nanos at = algorithms::ClampNow(item.charge->at);
+  // Starts of anchored windows of one word are rounded up; so is what is compared with them.
+  const bool rounded = item.limit->kind == Kind::kAnchoredWindow;
+  command.Add("1");
+  AddInstant(command, rounded ? algorithms::aligned_window::StartOfNew(*item.limit, at) : at);
+  command.Add(Letter(*item.limit) == 's' ? sliding_window::Locate(*item.limit, at).current : 0);
 }
 
 char Fit(const Item& item, std::uint64_t cost) {
@@ -212,12 +227,15 @@ void AddSource(const Limit& limit, Command& command) {
 }
 
 void AddItem(const Item& item, Op op, Nanos now, Command& command) {
+  Ask ask = AskOf(item, op, now);
+  if (op == Op::kRefund) ask.cost = algorithms::RefundOf(ask);
   // How much there is to take is found out there, by asking for one unit.
-  const std::uint64_t cost = op == Op::kTake ? std::min<std::uint64_t>(item.cost, 1) : item.cost;
+  if (op == Op::kTake) ask.cost = std::min<std::uint64_t>(item.cost, 1);
   const std::array head = {Letter(*item.limit), item.shadow ? '1' : '0', HasPrevious(item) ? '1' : '0',
-                           Fit(item, cost)};
+                           Fit(item, ask.cost)};
   command.Add(std::string_view(head.data(), head.size()));
-  AddLimit(*item.limit, op, cost, item.token, now, command);
+  AddLimit(*item.limit, ask, command);
+  if (op == Op::kRefund) AddPastCharge(item, command);
   if (op == Op::kTake) {
     command.Add(Bounded(item.cost));
     if (head[0] == 'g') AddSource(*item.limit, command);
@@ -228,7 +246,7 @@ void AddItem(const Item& item, Op op, Nanos now, Command& command) {
   const char letter = Letter(previous);
   const std::array kind = {letter, algorithms::CarriesOver(previous, *item.limit) ? '1' : '0'};
   command.Add(std::string_view(kind.data(), kind.size()));
-  AddLimit(previous, Op::kPeek, 0, item.token, now, command);
+  AddLimit(previous, {.op = Op::kPeek, .cost = 0, .now = now, .token = item.token}, command);
   if (letter == 'g') AddSource(previous, command);
   if (head[0] == 'g') AddRate(*item.limit, command);
 }
@@ -356,7 +374,7 @@ std::optional<Outcome> DecodeItem(const Plan& plan, const Item& item, bool admit
     if (outcome) outcome->verdict = Verdict::kAllowed;
     return outcome;
   }
-  auto outcome = Redecide(item, {plan.op, item.cost, now, item.token}, told, copy);
+  auto outcome = Redecide(item, AskOf(item, plan.op, now), told, copy);
   if (!outcome || (outcome->verdict == Verdict::kAllowed) != allowed) return std::nullopt;
   if (outcome->granted != static_cast<std::uint64_t>(*granted)) return std::nullopt;
   return outcome;
@@ -436,6 +454,7 @@ bool DecodePlan(const Reply& reply, Nanos now, Plan& plan) {
   std::ranges::move(copies, plan.copies);
   plan.status = PlanStatus::kOk;
   plan.admitted = admitted;
+  plan.decided_at = now;
   return true;
 }
 

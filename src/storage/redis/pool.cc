@@ -15,6 +15,7 @@
 #include <thread>
 #include <utility>
 
+#include "base/anchored_clock.h"
 #include "base/log.h"
 #include "storage/redis/clock_offset.h"
 #include "storage/redis/plan_codec.h"
@@ -128,7 +129,8 @@ class Pool::Parts::TimeExchange final : public Exchange {
     const std::optional<Nanos> server = ParseServerTime(reply);
     if (!server) return;
     const Nanos received = SteadyNow();
-    parts_.measured_clock.Add({.sent = sent_, .received = received, .server = *server, .wall = SystemClock().Now()});
+    parts_.measured_clock.Add(
+        {.sent = sent_, .received = received, .server = *server, .caller = DecisionClock().Now()});
     parts_.offset = parts_.measured_clock.offset();
     parts_.offset_round_trip = parts_.measured_clock.round_trip();
   }

@@ -2,6 +2,7 @@
 
 #include "storage/redis/redis_process.h"
 #include "storage/redis/redis_store.h"
+#include "tests/conformance/settling.h"
 #include "tests/conformance/store_conformance.h"
 
 namespace weir::storage::conformance {

@@ -169,7 +169,7 @@ void DescriptorBatch::AddHeaders(const Question& question, ResponseWriter& write
   }
   if (told == nullptr) return;
   const RuleOutcome* const rule = told->decider();
-  if (now_ == 0 && rule != nullptr && rule->headers.reset_as_epoch) now_ = core_->engine().clock().Now();
+  if (now_ == 0 && rule != nullptr && rule->headers.reset_as_epoch) now_ = core_->engine().clock().Wall();
   headers_.clear();
   headers::AppendRateLimitHeaders(*told, now_, &headers_);
   headers::ForEachHeader(

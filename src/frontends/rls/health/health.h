@@ -28,6 +28,7 @@ class HealthService final : public Service {
   void Refresh();
 
   std::string_view name() const override { return "grpc.health.v1.Health"; }
+  bool open_to_all() const override { return true; }
   const std::vector<Method>& methods() const override { return methods_; }
   bool Answer(std::span<UnaryCall> calls, storage::Completion* done) override;
   std::span<const std::string> file_descriptors() const override { return descriptors_; }

@@ -57,9 +57,10 @@ class StreamSet {
   std::vector<std::int32_t> streams_;
 };
 
-// Frames that ask for work but carry no request (PING, SETTINGS, PRIORITY, WINDOW_UPDATE, RST_STREAM, empty DATA,
-// HEADERS that begin none, unknown types): so many at once and so many a second, and some with each message that is
-// answered. A client's keepalive and flow control stay far below.
+// Frames that ask for work but carry nothing of a request (PING, SETTINGS, PRIORITY, WINDOW_UPDATE, RST_STREAM, DATA
+// that is empty or all padding or for a call that is decided, HEADERS that begin none, unknown types): so many at once
+// and so many a second, and some with each message that is answered. A client's keepalive and flow control stay far
+// below.
 class FrameBudget {
  public:
   static constexpr std::uint32_t kBurst = 2'000;

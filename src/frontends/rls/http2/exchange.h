@@ -70,7 +70,7 @@ class Exchange final : public Stream {
     plain = Plain::kNone;
     reply = Reply::kNone;
     encoding = Encoding::kIdentity;
-    is_post = is_grpc = headed = told_end = known_service = timed = ended = closed = deferred = finished =
+    is_post = is_grpc = authorized = headed = told_end = known_service = timed = ended = closed = deferred = finished =
         queued_event = false;
   }
 
@@ -111,6 +111,7 @@ class Exchange final : public Stream {
   bool is_grpc : 1 = false;
   bool headed : 1 = false;  // all headers have arrived
   bool told_end : 1 = false;
+  bool authorized : 1 = false;  // the client has brought a token
   bool known_service : 1 = false;
   bool timed : 1 = false;
   bool ended : 1 = false;         // the client has half-closed

@@ -13,7 +13,8 @@ namespace weir::rls {
 class FrameScanner {
  public:
   struct Frame {
-    std::uint32_t length = 0;  // of the payload
+    std::uint32_t length = 0;   // of the payload
+    std::uint32_t content = 0;  // of that, what is not padding
     std::uint8_t type = 0;
     std::uint8_t flags = 0;
     std::int32_t stream = 0;
@@ -50,6 +51,14 @@ class FrameScanner {
         continue;
       }
       frame.flags = head_[4];
+      // Of DATA: of no other frame does it matter how much is in it.
+      const bool padded = frame.type == 0 && (frame.flags & kPadded) != 0 && frame.length > 0;
+      if (padded && held_ < kPaddingEnd) {
+        needed_ = kPaddingEnd;
+        continue;
+      }
+      const std::uint32_t padding = padded ? 1U + head_[kHeaderBytes] : 0U;
+      frame.content = frame.length > padding ? frame.length - padding : 0;
       frame.stream = Number(5);
       if (needed_ == kDependencyEnd) frame.dependency = Number(kHeaderBytes);
       frame.start = start_;
@@ -62,6 +71,8 @@ class FrameScanner {
 
  private:
   static constexpr std::size_t kHeaderBytes = 9;
+  static constexpr std::size_t kPaddingEnd = kHeaderBytes + 1;
+  static constexpr std::uint8_t kPadded = 8;
 
   // 31 bits, big-endian.
   std::int32_t Number(std::size_t at) const {

@@ -89,6 +89,7 @@ class GrpcSession final : public net::Session, private BatchOwner, private Excha
   Exchange* Find(std::int32_t stream) const;
   // Before nghttp2 sees the frame; false: the connection ends.
   bool OnFrame(const FrameScanner::Frame& frame);
+  bool Carries(const FrameScanner::Frame& frame) const;
   bool StreamTakes(const FrameScanner::Frame& frame);
   Exchange* OnStreamBegin(std::int32_t stream);  // nullptr: it is not taken
   void OnHeader(Exchange& exchange, std::string_view name, std::string_view value);

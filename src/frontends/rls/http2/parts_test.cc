@@ -44,6 +44,40 @@ TEST(FrameScanner, SeesEveryFrameHoweverTheBytesCome) {
   }
 }
 
+TEST(FrameScanner, TellsContentFromPadding) {
+  const struct {
+    std::uint8_t type, flags;
+    std::string payload;
+    std::uint32_t content;
+  } cases[] = {
+      {0, 0, "abc", 3},
+      {0, 0, "", 0},
+      {0, 8, std::string("\x02", 1) + "abc" + std::string(2, '\0'), 3},
+      {0, 8, std::string("\xFF", 1) + std::string(255, '\0'), 0},
+      {0, 8, std::string("\0", 1), 0},
+      {0, 8, std::string("\0x", 2), 1},
+      {0, 8, "", 0},                       // malformed
+      {0, 8, std::string("\x09x", 2), 0},  // more padding than there is: malformed
+      {1, 8, std::string("\x02", 1) + "abc", 4},
+  };
+  for (const auto& c : cases) {
+    const std::string bytes = Frame(c.type, c.flags, 1, c.payload) + Frame(6, 0, 0, "12345678");
+    for (std::size_t piece = 1; piece <= bytes.size(); ++piece) {
+      FrameScanner scanner;
+      std::vector<FrameScanner::Frame> frames;
+      for (std::size_t at = 0; at < bytes.size(); at += piece) {
+        scanner.Feed(std::string_view(bytes).substr(at, piece));
+        while (const auto frame = scanner.Next()) frames.push_back(*frame);
+      }
+      ASSERT_EQ(frames.size(), 2U) << piece;
+      EXPECT_EQ(frames[0].content, c.content) << c.payload.size();
+      EXPECT_EQ(frames[0].length, c.payload.size());
+      EXPECT_EQ(frames[1].type, 6U);
+      EXPECT_TRUE(scanner.whole());
+    }
+  }
+}
+
 TEST(CancelWindow, CountsTheLatestThousand) {
   CancelWindow window;
   for (std::uint32_t i = 1; i <= 1'000; ++i) EXPECT_EQ(window.Cancel(window.Open()), i);

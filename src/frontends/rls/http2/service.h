@@ -87,6 +87,8 @@ class Service {
   // Answers unary calls that were read together, of one connection or several (question_batch.h), as one batch. True:
   // all are answered. False: `done->Done()` follows, on any thread; the calls and `done` live until then.
   [[nodiscard]] virtual bool Answer(std::span<UnaryCall> calls, storage::Completion* done) = 0;
+  // Answers also those who bring no token (GrpcOptions::tokens): health.
+  virtual bool open_to_all() const { return false; }
   // The serialised google.protobuf.FileDescriptorProto of the files that define it, each after those that it imports:
   // what server reflection tells. May be empty.
   virtual std::span<const std::string> file_descriptors() const { return {}; }

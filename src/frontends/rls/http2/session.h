@@ -8,7 +8,9 @@
 #include <vector>
 
 #include "base/clock.h"
+#include "base/secret.h"
 #include "frontends/rls/http2/service.h"
+#include "net/login_guard.h"
 #include "net/session.h"
 
 namespace weir::rls {
@@ -32,6 +34,10 @@ struct GrpcOptions {
   // last.
   std::uint32_t message_timeout_ms = 60'000;
   CallCounters* counters = nullptr;  // optional; outlives the sessions
+  // Secrets of which a call has to bring one, but for services that are open to all; empty: none. Failures are told to
+  // `guard`, which outlives the sessions, at the time of `clock`.
+  SecretSet tokens;
+  net::LoginGuard* guard = nullptr;
 };
 
 // `options` and `connection` must outlive the session.

@@ -594,6 +594,39 @@ TEST_F(Abused, PaddingIsNoMessage) {
   EXPECT_EQ(service.batches.size(), 1U);
 }
 
+// Frames that hold nothing that a call waits for are few, whatever their length.
+TEST_F(Abused, DataThatCarriesNothingEndsTheConnection) {
+  const std::string empty = Frame(NGHTTP2_DATA, 0, 1);
+  const std::string padding =
+      Frame(NGHTTP2_DATA, NGHTTP2_FLAG_PADDED, 1, std::string("\xFF", 1) + std::string(255, '\0'));
+  const std::string least = Frame(NGHTTP2_DATA, NGHTTP2_FLAG_PADDED, 1, std::string("\0", 1));
+  // SETTINGS and the ACK of the server's are two of them.
+  constexpr int kMost = static_cast<int>(FrameBudget::kBurst) - 1;
+  for (const std::string& frame : {empty, padding, least}) {
+    told.clear();
+    Greet();
+    Say(Open(1));
+    EXPECT_EQ(Until(frame, 10'000), kMost) << frame.size();
+    EXPECT_EQ(GoAwayError(), kCalm);
+    EXPECT_EQ(counters->Ends(Abuse::kFrameFlood), 1U);
+  }
+  // Of a call that was refused: its client may not have heard yet, but it is heard soon.
+  told.clear();
+  Greet();
+  Say(Frame(NGHTTP2_HEADERS, NGHTTP2_FLAG_END_HEADERS, 1, Block(Client::GrpcHeaders("/no.such/Method"))));
+  EXPECT_EQ(Until(Frame(NGHTTP2_DATA, 0, 1, "x"), 10'000), kMost);
+  EXPECT_EQ(GoAwayError(), kCalm);
+  // What is waited for may come in any pieces.
+  told.clear();
+  Greet();
+  Say(Open(1));
+  const std::string message = Framed(std::string(20'000, 'x'));
+  for (const char byte : message) Say(Frame(NGHTTP2_DATA, 0, 1, std::string(1, byte)));
+  Say(Frame(NGHTTP2_DATA, NGHTTP2_FLAG_END_STREAM, 1));
+  EXPECT_EQ(GoAwayError(), -1);
+  EXPECT_EQ(service.batches.size(), 1U);
+}
+
 TEST_F(Abused, FramesForStreamsThatAreGone) {
   const auto error_of = [&](const std::string& bytes) {
     told.clear();

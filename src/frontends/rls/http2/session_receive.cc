@@ -37,7 +37,7 @@ bool GrpcSession::OnFrame(const FrameScanner::Frame& frame) {
     }
     case NGHTTP2_DATA:
       if (!StreamTakes(frame)) return false;
-      if (frame.length > 0 || (frame.flags & NGHTTP2_FLAG_END_STREAM) != 0) return true;
+      if (Carries(frame)) return true;
       break;
     case NGHTTP2_PRIORITY:
       // nghttp2 skips these, so does not look.
@@ -52,6 +52,16 @@ bool GrpcSession::OnFrame(const FrameScanner::Frame& frame) {
   if (frames_.Spend(clock())) return true;
   End(Abuse::kFrameFlood);
   return false;
+}
+
+// Whether a DATA frame brings something that its call waits for.
+bool GrpcSession::Carries(const FrameScanner::Frame& frame) const {
+  const bool ends = (frame.flags & NGHTTP2_FLAG_END_STREAM) != 0;
+  if (frame.content == 0 && !ends) return false;
+  const Exchange* const exchange = Find(frame.stream);
+  // One whose headers nghttp2 has not seen yet is about to begin; else it has gone, and this is what came behind.
+  if (exchange == nullptr) return std::binary_search(arriving_.begin(), arriving_.end(), frame.stream);
+  return ends || (exchange->reply != Exchange::Reply::kWhole && !exchange->finished);
 }
 
 bool GrpcSession::StreamTakes(const FrameScanner::Frame& frame) {
@@ -128,7 +138,11 @@ void GrpcSession::OnHeader(Exchange& exchange, std::string_view name, std::strin
       }
       break;
     case 13:
-      if (name == "grpc-encoding") exchange.encoding = EncodingOf(value);
+      if (name == "grpc-encoding") {
+        exchange.encoding = EncodingOf(value);
+      } else if (name == "authorization" && !options_.tokens.empty()) {
+        exchange.authorized = options_.tokens.Has(BearerToken(value));
+      }
       break;
     default:
       break;
@@ -175,6 +189,11 @@ void GrpcSession::OnHeadersWhole(Exchange& exchange) {
     exchange.timed = false;
     if (!exchange.ended) begun_.push_back(&exchange);
     return;
+  }
+  const bool open_to_all = exchange.service != nullptr && exchange.service->open_to_all();
+  if (!options_.tokens.empty() && !exchange.authorized && !open_to_all) {
+    if (options_.guard != nullptr) options_.guard->Failed(connection_.peer_address(), Now());
+    return Reject(exchange, Code::kUnauthenticated, "a token is needed: authorization: Bearer TOKEN");
   }
   if (exchange.method == nullptr) {
     return Reject(exchange, Code::kUnimplemented, exchange.known_service ? "unknown method" : "unknown service");

@@ -64,7 +64,7 @@ class RlqsService final : public Service {
   // `reporter`: the stream whose report is being answered, on its loop; 0: none. False: there is no room yet.
   bool Notify(std::uint64_t reporter, std::uint64_t stream, std::span<const Attribute> bucket,
               const Assignment& assignment, Nanos ttl);
-  Moment Now() { return {.now = clock_.Now(), .wall = core_.engine().clock().Now()}; }
+  Moment Now() { return {.now = clock_.Now(), .wall = core_.engine().clock().Wall()}; }
   void Close(Handler& handler);
 
   DescriptorCore core_;

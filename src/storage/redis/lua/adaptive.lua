@@ -156,7 +156,7 @@ makers.a = function()
   local function refund(p, st)
     if p.fit == ZERO then return st end
     local m = model_now(p, st)
-    if m.count == 0 then return st end
+    if m.count == 0 or (p.charge and later(m.start_s, m.start_n, p.at_s, p.at_n)) then return st end
     m.count = m.count - min(m.count, p.cost)
     return m
   end

@@ -51,7 +51,7 @@ makers.w = function()
   local function refund(p, st)
     if p.fit == ZERO then return st end
     local open = current(p, st)
-    if open[3] == 0 then return st end
+    if open[3] == 0 or (p.charge and later(open[1], open[2], p.at_s, p.at_n)) then return st end
     if open[3] <= p.cost then return fresh end
     return with(open, open[3] - p.cost)
   end

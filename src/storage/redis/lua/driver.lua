@@ -1,6 +1,7 @@
 -- One plan, all at once. KEYS: for each item its state, and after it the former state that it may be carried over from.
 -- ARGV: op, now, margin (prelude.lua), then for each item a word of four characters and the words of its algorithm.
 --   1 letter of the algorithm   2 shadow: 0 1   3 former state: 0 none, 1 given   4 how the cost stands to the limit
+-- A refund has more words here: 0, or 1 and which charge it settles (p.charge, p.at_s, p.at_n, p.at_index).
 -- With a former state there follow the letter of its algorithm and whether the two limits are alike (0 1), the words of
 -- parse and parse_source for its limit, and those of parse_target.
 -- take (algorithms/take.h): the words of an item are those of a cost of 1; behind them stand what is asked for and the
@@ -43,6 +44,11 @@ while position < #ARGV do
   if op == 'take' then
     item.asked = number()
     if algorithm.parse_source then algorithm.parse_source(item.p) end
+  end
+  -- The charge that is settled, if one is named: its instant, and the sub-window that counted it.
+  if op == 'refund' and word() == '1' then
+    local p = item.p
+    p.charge, p.at_s, p.at_n, p.at_index = true, number(), number(), number()
   end
   if former == YES then
     local kind = word()

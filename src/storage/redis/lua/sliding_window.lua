@@ -111,6 +111,18 @@ makers.s = function()
     if p.fit == ZERO then return st end
     local _, at, total = look(p, st)
     local body, cost = sub(st[2], at), p.cost
+    if p.charge then
+      for place = 1, #body, ENTRY do
+        local index, count = unpack_from('<dd', body, place)
+        if index == p.at_index then
+          local taken = min(count, cost)
+          local left = taken < count and pack('<dd', index, count - taken) or ''
+          body, total = sub(body, 1, place - 1) .. left .. sub(body, place + ENTRY), total - taken
+          break
+        end
+      end
+      cost = 0
+    end
     while body ~= '' and cost > 0 do
       local index, count = unpack_from('<dd', body, #body - ENTRY + 1)
       local taken = min(count, cost)

@@ -84,6 +84,18 @@ makers.l = function()
     if p.fit == ZERO then return st end
     local at, total = look(p, st)
     local body, left = sub(st[2], at), p.cost
+    if p.charge then
+      for place = 1, #body, ENTRY do
+        local s, n, cost = unpack_from(FORM, body, place)
+        if s == p.at_s and n == p.at_n then
+          local taken = min(cost, left)
+          local rest = taken < cost and pack(FORM, s, n, cost - taken) or ''
+          body, total = sub(body, 1, place - 1) .. rest .. sub(body, place + ENTRY), total - taken
+          break
+        end
+      end
+      left = 0
+    end
     while body ~= '' and left > 0 do
       local s, n, cost = last(body)
       local taken = min(cost, left)
