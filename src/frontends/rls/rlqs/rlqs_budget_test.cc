@@ -2,56 +2,76 @@
 
 #include <gtest/gtest.h>
 
+#include <memory>
+
 namespace weir::rls {
 namespace {
 
 using algorithms::Kind;
 
-config::Rule Rule(Kind kind, std::uint64_t capacity, std::uint64_t window_seconds) {
-  config::Rule rule;
+// What a budget reads of a rule, to be written to.
+struct TestRule {
+  algorithms::Limit limit;
+  std::uint64_t window_seconds = 0;
+  bool shadow = false;
+  bool unlimited = false;
+};
+
+TestRule Rule(Kind kind, std::uint64_t capacity, std::uint64_t window_seconds) {
+  TestRule rule{.limit = {}, .window_seconds = window_seconds};
   rule.limit.kind = kind;
   rule.limit.capacity = capacity;
-  rule.window_seconds = window_seconds;
   return rule;
+}
+
+Budget BudgetOf(const TestRule& test) {
+  const auto parts = MakeCounted<config::RuleParts>();
+  parts->identifier = std::make_shared<const config::Identifier>();
+  parts->limit = test.limit;
+  config::Rule rule{CountedRef<const config::RuleParts>(parts)};
+  rule.window_seconds = test.window_seconds;
+  rule.shadow = test.shadow;
+  rule.unlimited = test.unlimited;
+  return rls::BudgetOf(&rule);
 }
 
 TEST(RlqsBudget, AWindowIsItsLimitAtOnceAndInItsLength) {
   for (const Kind kind : {Kind::kFixedWindow, Kind::kSlidingWindow, Kind::kSlidingWindowLog, Kind::kAdaptive}) {
-    const config::Rule rule = Rule(kind, 5'000, 60);
-    EXPECT_EQ(BudgetOf(&rule), (Budget{Budget::Kind::kTokens, 5'000, 5'000, 60}));
+    const TestRule rule = Rule(kind, 5'000, 60);
+    EXPECT_EQ(BudgetOf(rule), (Budget{Budget::Kind::kTokens, 5'000, 5'000, 60}));
   }
 }
 
 TEST(RlqsBudget, SmallLimitsAreStretchedSoThatTheyCanBeDivided) {
-  const config::Rule rule = Rule(Kind::kFixedWindow, 3, 60);
-  EXPECT_EQ(BudgetOf(&rule), (Budget{Budget::Kind::kTokens, 3, 30, 600}));
-  const config::Rule second = Rule(Kind::kFixedWindow, 10, 1);
-  EXPECT_EQ(BudgetOf(&second), (Budget{Budget::Kind::kTokens, 10, 1'000, 100}));
-  const config::Rule day = Rule(Kind::kFixedWindow, 3, 86'400);
-  EXPECT_EQ(BudgetOf(&day), (Budget{Budget::Kind::kTokens, 3, 3, 86'400}));
+  const TestRule rule = Rule(Kind::kFixedWindow, 3, 60);
+  EXPECT_EQ(BudgetOf(rule), (Budget{Budget::Kind::kTokens, 3, 30, 600}));
+  const TestRule second = Rule(Kind::kFixedWindow, 10, 1);
+  EXPECT_EQ(BudgetOf(second), (Budget{Budget::Kind::kTokens, 10, 1'000, 100}));
+  const TestRule day = Rule(Kind::kFixedWindow, 3, 86'400);
+  EXPECT_EQ(BudgetOf(day), (Budget{Budget::Kind::kTokens, 3, 3, 86'400}));
 }
 
 TEST(RlqsBudget, ABucketIsItsRateAndItsBurst) {
-  config::Rule rule = Rule(Kind::kTokenBucket, 20, 2);
+  TestRule rule = Rule(Kind::kTokenBucket, 20, 2);
   rule.limit.rate_count = 1;
   rule.limit.rate_period = kSecond / 10;
-  EXPECT_EQ(BudgetOf(&rule), (Budget{Budget::Kind::kTokens, 20, 2'000, 200}));
+  EXPECT_EQ(BudgetOf(rule), (Budget{Budget::Kind::kTokens, 20, 2'000, 200}));
   rule.limit.kind = Kind::kLeakyBucket;
-  EXPECT_EQ(BudgetOf(&rule), (Budget{Budget::Kind::kTokens, 20, 2'000, 200}));
+  EXPECT_EQ(BudgetOf(rule), (Budget{Budget::Kind::kTokens, 20, 2'000, 200}));
   // One in three hours.
   rule.limit.capacity = 1;
   rule.limit.rate_period = 3 * kHour;
   rule.window_seconds = 1;
-  EXPECT_EQ(BudgetOf(&rule), (Budget{Budget::Kind::kTokens, 1, 1, 10'800}));
+  EXPECT_EQ(BudgetOf(rule), (Budget{Budget::Kind::kTokens, 1, 1, 10'800}));
 }
 
 TEST(RlqsBudget, NeverMoreThanTheRate) {
   for (std::uint64_t count : {1U, 3U, 7U, 999U, 1'000'003U}) {
     for (const Nanos period : {Nanos{1}, Nanos{7}, kMillisecond + 1, kSecond, 13 * kSecond, kHour}) {
-      config::Rule rule = Rule(Kind::kTokenBucket, 10, 1);
+      TestRule rule = Rule(Kind::kTokenBucket, 10, 1);
       rule.limit.rate_count = count;
       rule.limit.rate_period = period;
-      const Budget budget = BudgetOf(&rule);
+      const Budget budget = BudgetOf(rule);
       ASSERT_EQ(budget.kind, Budget::Kind::kTokens);
       EXPECT_GE(budget.tokens, 1U);
       EXPECT_GE(budget.interval_seconds, 1U);
@@ -62,17 +82,17 @@ TEST(RlqsBudget, NeverMoreThanTheRate) {
 }
 
 TEST(RlqsBudget, WhatIsNotEnforcedPassesAndNothingIsNothing) {
-  EXPECT_EQ(BudgetOf(nullptr).kind, Budget::Kind::kAllowAll);
-  config::Rule rule = Rule(Kind::kFixedWindow, 5, 60);
+  EXPECT_EQ(rls::BudgetOf(nullptr).kind, Budget::Kind::kAllowAll);
+  TestRule rule = Rule(Kind::kFixedWindow, 5, 60);
   rule.shadow = true;
-  EXPECT_EQ(BudgetOf(&rule).kind, Budget::Kind::kAllowAll);
+  EXPECT_EQ(BudgetOf(rule).kind, Budget::Kind::kAllowAll);
   rule.shadow = false;
   rule.unlimited = true;
-  EXPECT_EQ(BudgetOf(&rule).kind, Budget::Kind::kAllowAll);
-  const config::Rule none = Rule(Kind::kFixedWindow, 0, 60);
-  EXPECT_EQ(BudgetOf(&none).kind, Budget::Kind::kDenyAll);
-  const config::Rule flight = Rule(Kind::kConcurrency, 5, 0);
-  EXPECT_EQ(BudgetOf(&flight).kind, Budget::Kind::kUnknown);
+  EXPECT_EQ(BudgetOf(rule).kind, Budget::Kind::kAllowAll);
+  const TestRule none = Rule(Kind::kFixedWindow, 0, 60);
+  EXPECT_EQ(BudgetOf(none).kind, Budget::Kind::kDenyAll);
+  const TestRule flight = Rule(Kind::kConcurrency, 5, 0);
+  EXPECT_EQ(BudgetOf(flight).kind, Budget::Kind::kUnknown);
 }
 
 TEST(RlqsBudget, PartsOfIt) {
