@@ -29,7 +29,7 @@ enum class Reason : std::uint8_t {
   kStoreAllowed,       // the store failed and the rule's policy is allow
   kStoreDenied,        // the store failed and the rule's policy is deny
   kStoreLocal,         // the store failed; decided from this instance's share
-  kStoreFull,          // the store is full of live subjects and refuses new ones
+  kStoreFull,          // the store is full of live subjects: refused (deny_new), or passed uncounted (allow_new)
   kUnknownDomain,      // a descriptor of a domain that the document does not have; decided by envoy.unknown_domain
   kUnlimited,          // a descriptor whose rule says `unlimited`, and no other rule applies
   kMissingIdentifier,  // a rule with on_missing deny found nothing in the request to count it by

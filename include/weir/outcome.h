@@ -20,6 +20,7 @@ struct Outcome {
   std::int64_t reset_after_ns = 0;  // until everything is restored, if nothing more is used
   std::int64_t retry_after_ns = 0;  // kLater: until the same request is allowed, exactly; otherwise 0
   std::int64_t delay_ns = 0;        // shaping: how long the caller should hold the allowed request
+  std::uint64_t granted = 0;        // of an ask for as much as there is: how much that was; otherwise 0
   friend bool operator==(const Outcome&, const Outcome&) = default;
 };
 

@@ -33,7 +33,8 @@ struct Internals;
 }
 
 // An identifier written in C++: returns the subject, or an empty view when there is none. The view must live as long as
-// the request or be static. Must be thread-safe and must not throw.
+// the request or be static. Must be thread-safe, must not throw, and cannot call Apply (kFailedPrecondition): a new
+// configuration waits until no decision under the old one is under way.
 using Extractor = std::function<std::string_view(const Request&)>;
 
 struct RateLimiterOptions {

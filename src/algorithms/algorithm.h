@@ -25,6 +25,7 @@ enum class Op : std::uint8_t {
             // occupies. concurrency: release the slot named `token`; unknown token = no-op
   kReset,   // forget everything that was used
   kAssign,  // make what was used equal to `cost` as of `now` (conversion; taking over another store's count)
+  kTake,    // charge as much of `cost` as fits now (take.h): what leases are cut from. Outcome::granted says how much
 };
 
 // One earlier charge (kCheck that was admitted, kCharge), as a refund names it.

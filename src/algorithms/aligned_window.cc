@@ -75,6 +75,7 @@ Outcome Apply(const Limit& limit, const Ask& ask, Word& word) {
   switch (ask.op) {
     case Op::kCheck:
       return Admit(limit, ask.cost, now, word);
+    case Op::kTake:  // take.h asks for what fits
     case Op::kPeek: {
       Word copy = word;
       return Admit(limit, ask.cost, now, copy);

@@ -89,6 +89,7 @@ Outcome Apply(const Limit& limit, const Ask& ask, Words& state) {
       if (changed) Write(window, state);
       return outcome;
     }
+    case Op::kTake:  // take.h asks for what fits
     case Op::kPeek:
       return Admit(limit, ask.cost, now, window, changed);
     case Op::kCharge:

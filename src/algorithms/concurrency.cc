@@ -143,6 +143,7 @@ Outcome Apply(const Limit& limit, const Ask& ask, Words& state) {
   const Nanos now = ClampNow(ask.now);
   switch (ask.op) {
     case Op::kCheck:
+    case Op::kTake:  // take.h asks for what fits
     case Op::kPeek:
       return Check(limit, ask, now, state);
     case Op::kCharge:

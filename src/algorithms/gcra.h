@@ -155,6 +155,7 @@ inline Outcome Apply(const Limit& limit, const Ask& ask, Word& tat) {
   switch (ask.op) {
     case Op::kCheck:
       return Admit(limit, MakeTerms(limit, ask.cost), ask.cost, now, tat);
+    case Op::kTake:  // take.h asks for what fits
     case Op::kPeek: {
       Word copy = tat;
       return Admit(limit, MakeTerms(limit, ask.cost), ask.cost, now, copy);

@@ -107,6 +107,7 @@ Outcome Apply(const Limit& limit, const Ask& ask, Words& state) {
   Box box = Read(limit, state);
   switch (ask.op) {
     case Op::kCheck:
+    case Op::kTake:  // take.h asks for what fits
     case Op::kPeek: {
       Outcome outcome = Describe(limit, box, now);
       if (IsBanned(box, now)) {

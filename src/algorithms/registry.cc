@@ -10,6 +10,7 @@
 #include "algorithms/penalty.h"
 #include "algorithms/sliding_window.h"
 #include "algorithms/sliding_window_log.h"
+#include "algorithms/take.h"
 #include "algorithms/token_bucket.h"
 
 namespace weir::algorithms {
@@ -17,22 +18,31 @@ namespace {
 
 constexpr Algorithm Unlimited() { return {.kind = Kind::kUnlimited, .name = "unlimited"}; }
 
-constexpr Algorithm OnWord(Kind kind, std::string_view name, decltype(Algorithm::apply_word) apply,
-                           decltype(Algorithm::used_word) used, decltype(Algorithm::expires_word) expires) {
+// The algorithm's own function, with kTake before it.
+template <auto kApply, typename State>
+Outcome WithTake(const Limit& limit, const Ask& ask, State& state) {
+  if (ask.op == Op::kTake) return Take(kApply, limit, ask, state);
+  return kApply(limit, ask, state);
+}
+
+template <auto kApply>
+constexpr Algorithm OnWord(Kind kind, std::string_view name, decltype(Algorithm::used_word) used,
+                           decltype(Algorithm::expires_word) expires) {
   return {.kind = kind,
           .name = name,
           .shape = Shape::kWord,
-          .apply_word = apply,
+          .apply_word = WithTake<kApply, Word>,
           .used_word = used,
           .expires_word = expires};
 }
 
-constexpr Algorithm OnList(Kind kind, std::string_view name, decltype(Algorithm::apply_list) apply,
-                           decltype(Algorithm::used_list) used, decltype(Algorithm::expires_list) expires) {
+template <auto kApply>
+constexpr Algorithm OnList(Kind kind, std::string_view name, decltype(Algorithm::used_list) used,
+                           decltype(Algorithm::expires_list) expires) {
   return {.kind = kind,
           .name = name,
           .shape = Shape::kList,
-          .apply_list = apply,
+          .apply_list = WithTake<kApply, Words>,
           .used_list = used,
           .expires_list = expires};
 }
@@ -41,16 +51,16 @@ constexpr Algorithm OnList(Kind kind, std::string_view name, decltype(Algorithm:
 // clang-format off
 constinit const std::array kTable = {
     Unlimited(),
-    OnWord(Kind::kTokenBucket, "token_bucket", token_bucket::Apply, token_bucket::Used, token_bucket::Expires),
-    OnWord(Kind::kLeakyBucket, "leaky_bucket", leaky_bucket::Apply, leaky_bucket::Used, leaky_bucket::Expires),
-    OnList(Kind::kSlidingWindow, "sliding_window", sliding_window::Apply, sliding_window::Used, sliding_window::Expires),
-    OnList(Kind::kSlidingWindowLog, "sliding_window_log", sliding_window_log::Apply, sliding_window_log::Used, sliding_window_log::Expires),
-    OnList(Kind::kFixedWindow, "fixed_window", fixed_window::Apply, fixed_window::Used, fixed_window::Expires),
-    OnList(Kind::kConcurrency, "concurrency", concurrency::Apply, concurrency::Used, concurrency::Expires),
-    OnList(Kind::kAdaptive, "adaptive", adaptive::Apply, adaptive::Used, adaptive::Expires),
-    OnList(Kind::kPenalty, "penalty", penalty::Apply, penalty::Used, penalty::Expires),
-    OnWord(Kind::kAlignedWindow, "fixed_window", aligned_window::Apply, aligned_window::Used, aligned_window::Expires),
-    OnWord(Kind::kAnchoredWindow, "sliding_window", aligned_window::Apply, aligned_window::Used, aligned_window::Expires),
+    OnWord<token_bucket::Apply>(Kind::kTokenBucket, "token_bucket", token_bucket::Used, token_bucket::Expires),
+    OnWord<leaky_bucket::Apply>(Kind::kLeakyBucket, "leaky_bucket", leaky_bucket::Used, leaky_bucket::Expires),
+    OnList<sliding_window::Apply>(Kind::kSlidingWindow, "sliding_window", sliding_window::Used, sliding_window::Expires),
+    OnList<sliding_window_log::Apply>(Kind::kSlidingWindowLog, "sliding_window_log", sliding_window_log::Used, sliding_window_log::Expires),
+    OnList<fixed_window::Apply>(Kind::kFixedWindow, "fixed_window", fixed_window::Used, fixed_window::Expires),
+    OnList<concurrency::Apply>(Kind::kConcurrency, "concurrency", concurrency::Used, concurrency::Expires),
+    OnList<adaptive::Apply>(Kind::kAdaptive, "adaptive", adaptive::Used, adaptive::Expires),
+    OnList<penalty::Apply>(Kind::kPenalty, "penalty", penalty::Used, penalty::Expires),
+    OnWord<aligned_window::Apply>(Kind::kAlignedWindow, "fixed_window", aligned_window::Used, aligned_window::Expires),
+    OnWord<aligned_window::Apply>(Kind::kAnchoredWindow, "sliding_window", aligned_window::Used, aligned_window::Expires),
 };
 // clang-format on
 

@@ -201,6 +201,7 @@ Outcome Apply(const Limit& limit, const Ask& ask, Words& state) {
   switch (ask.op) {
     case Op::kCheck:
       return Check(limit, ask.cost, now, state);
+    case Op::kTake:  // take.h asks for what fits
     case Op::kPeek:
       return Peek(limit, ask.cost, now, state);
     case Op::kCharge:

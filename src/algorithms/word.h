@@ -9,6 +9,7 @@
 #include "algorithms/algorithm.h"
 #include "algorithms/aligned_window.h"
 #include "algorithms/gcra.h"
+#include "algorithms/take.h"
 
 namespace weir::algorithms {
 
@@ -33,6 +34,9 @@ inline bool IsWindow(const Limit& limit) { return IsWordWindow(limit.kind); }
 
 // As Algorithm::apply_word.
 inline Outcome Apply(const Limit& limit, const Ask& ask, Word& word) {
+  if (ask.op == Op::kTake) [[unlikely]] {
+    return IsWindow(limit) ? Take(aligned_window::Apply, limit, ask, word) : Take(gcra::Apply, limit, ask, word);
+  }
   return IsWindow(limit) ? aligned_window::Apply(limit, ask, word) : gcra::Apply(limit, ask, word);
 }
 

@@ -64,6 +64,14 @@ class Published {
   };
   Pin Read() const { return Pin(*this); }
 
+  // Whether this thread holds a pin: then it must not publish.
+  bool HeldHere() const {
+    const std::size_t slot = ThreadSlot();
+    if (slot == kSharedSlot) return shared_pins_ != 0;
+    const Slot& mine = slots_[slot];
+    return mine.readers[0].load(std::memory_order_relaxed) + mine.readers[1].load(std::memory_order_relaxed) != 0;
+  }
+
   // Any thread, but not one that holds a pin (it would wait for itself).
   void Publish(std::shared_ptr<const T> next) {
     const std::lock_guard lock(writers_);
@@ -86,6 +94,7 @@ class Published {
   // pays. An owned counter has one writer, so a plain store does where a shared one needs a read-modify-write.
   void Enter(std::atomic<std::uint32_t>& readers, std::size_t slot) const {
     if (slot == kSharedSlot) {
+      ++shared_pins_;
       readers.fetch_add(1, std::memory_order_seq_cst);
     } else if (asymmetric_) [[likely]] {
       readers.store(readers.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
@@ -97,6 +106,7 @@ class Published {
   // Release: all reading of the value happens before the writer that sees the lowered counter frees it.
   static void Leave(std::atomic<std::uint32_t>& readers, std::size_t slot) {
     if (slot == kSharedSlot) {
+      --shared_pins_;
       readers.fetch_sub(1, std::memory_order_release);
     } else {
       readers.store(readers.load(std::memory_order_relaxed) - 1, std::memory_order_release);
@@ -111,6 +121,9 @@ class Published {
       }
     }
   }
+
+  // Of this thread, when it shares its slot with others: pins of all Published<T>.
+  inline static thread_local std::uint32_t shared_pins_ = 0;
 
   const bool asymmetric_ = HasAsymmetricFences();
   std::atomic<Node*> current_;

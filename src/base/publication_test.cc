@@ -134,5 +134,44 @@ TEST(Publication, StressWithMoreThreadsThanSlots) {
   std::thread([&] { EXPECT_LT(ThreadSlot(), kSharedSlot) << "slots of ended threads are given out again"; }).join();
 }
 
+TEST(Publication, KnowsWhoHoldsAPin) {
+  Published<int> published(std::make_shared<int>(1)), other(std::make_shared<int>(1));
+  EXPECT_FALSE(published.HeldHere());
+  {
+    const auto pin = published.Read();
+    const auto again = published.Read();
+    EXPECT_TRUE(published.HeldHere());
+    EXPECT_FALSE(other.HeldHere());
+    bool elsewhere = true;
+    std::thread([&] { elsewhere = published.HeldHere(); }).join();
+    EXPECT_FALSE(elsewhere);
+  }
+  EXPECT_FALSE(published.HeldHere());
+}
+
+// More threads than have slots of their own: the others share one.
+TEST(Publication, KnowsWhoHoldsAPinAlsoWhereThreadsShareASlot) {
+  Published<int> published(std::make_shared<int>(1));
+  std::vector<std::thread> threads;
+  std::atomic<std::size_t> arrived{0};
+  std::atomic<int> wrong{0};
+  const std::size_t count = kSlotCount + 4;
+  for (std::size_t i = 0; i < count; ++i) {
+    threads.emplace_back([&, holds = i % 2 == 0] {
+      const auto look = [&](bool expected) { wrong += published.HeldHere() == expected ? 0 : 1; };
+      look(false);
+      ++arrived;
+      while (arrived < count) std::this_thread::yield();
+      if (holds) {
+        const auto pin = published.Read();
+        look(true);
+      }
+      look(false);
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_EQ(wrong, 0);
+}
+
 }  // namespace
 }  // namespace weir

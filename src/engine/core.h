@@ -2,6 +2,7 @@
 #pragma once
 
 #include <atomic>
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <span>
@@ -21,12 +22,13 @@ namespace weir::engine {
 
 struct Core {
   Core(const Clock& the_clock, std::span<Observer* const> the_observers, std::uint64_t secret,
-       std::unique_ptr<storage::Store> local, std::unique_ptr<storage::Store> the_store)
+       std::unique_ptr<storage::Store> local, std::unique_ptr<storage::Store> the_store, std::size_t most_reservations)
       : clock(the_clock),
         observers(the_observers),
         subject_secret(secret),
+        reservations(most_reservations),
         failure(std::move(local), the_store->Name()),
-        store_is_inline(the_store->CompletesInline()),
+        store_tries_inline(the_store->TriesInline()),
         store(std::move(the_store)) {}
 
   // The wall clock, of schedules, tokens and calendars, when it is `now` by the clock of decisions. Looked at once a
@@ -46,7 +48,7 @@ struct Core {
     if (ahead - known > -kSecond / 2 && ahead - known < kSecond / 2) return;
     wall_ahead.store(ahead, std::memory_order_relaxed);
     // A shared store goes by its server's wall clock already.
-    if (store_is_inline) algorithms::SetWallAhead(ahead);
+    if (store->CompletesInline()) algorithms::SetWallAhead(ahead);
   }
 
   const Clock& clock;
@@ -56,7 +58,7 @@ struct Core {
   Reservations reservations;
   UnknownDomains unknown_domains;
   FailurePolicy failure;
-  const bool store_is_inline;
+  const bool store_tries_inline;  // Store::TriesInline()
   std::atomic<Nanos> wall_ahead{0};
   std::atomic<Nanos> next_look{INT64_MIN};
   std::unique_ptr<storage::Store> store;

@@ -1,5 +1,6 @@
 #include "engine/decide_one.h"
 
+#include <array>
 #include <cstddef>
 #include <new>
 #include <span>
@@ -38,14 +39,16 @@ bool ArePlain(const Ruleset& rules, const Call& call, const Resolution& resoluti
   return most <= kInlineRules;
 }
 
-void AskStore(Core& core, Nanos now, Plan& plan, std::span<const ItemContext> contexts, Call& call) {
+// False: the store cannot decide it by itself.
+bool AskStore(Core& core, Nanos now, Plan& plan, std::span<const ItemContext> contexts, Call& call) {
   DescribeRules(plan.items, contexts, core.subject_secret, call.decision);
-  (void)core.store->Apply({&plan, 1}, now, nullptr);
+  if (!core.store->TryApply(plan, now)) return false;
   const bool available = plan.status != PlanStatus::kUnavailable;
   core.failure.Seen(available, now);
   core.failure.Note({&plan, 1}, contexts, now);
   const Reason failed = available ? Reason::kOk : core.failure.Decide(plan, contexts, now);
   Decide(plan, contexts, static_cast<std::uint32_t>(plan.items.size()), failed, call.decision);
+  return true;
 }
 
 void Tell(Core& core, const Ruleset& rules, Nanos now, std::span<const ItemContext> contexts, const Resolved* resolved,
@@ -62,34 +65,37 @@ void Tell(Core& core, const Ruleset& rules, Nanos now, std::span<const ItemConte
 
 Op OpOf(const Call& call) { return call.kind == CallKind::kPeek ? Op::kPeek : Op::kCheck; }
 
-void DecideThrottle(Core& core, const Ruleset& rules, Nanos now, Call& call) {
+bool DecideThrottle(Core& core, const Ruleset& rules, Nanos now, Call& call) {
   Item item = ThrottleItem(rules, call);
   const ItemContext context{.use = &rules.throttle()};
   Outcome outcome;
   Plan plan{.op = OpOf(call), .items = {&item, 1}, .outcomes = {&outcome, 1}};
   ClearDecision(call.decision);
   call.status = {};
-  AskStore(core, now, plan, {&context, 1}, call);
+  if (!AskStore(core, now, plan, {&context, 1}, call)) return false;
   Tell(core, rules, now, {&context, 1}, nullptr, call);
+  return true;
 }
 
 }  // namespace
 
 bool DecideOne(Core& core, const Ruleset& rules, Nanos now, const HashedSubject& expected, Call& call) {
-  if (call.throttle) {
-    DecideThrottle(core, rules, now, call);
-    return true;
-  }
+  if (call.throttle) return DecideThrottle(core, rules, now, call);
   Arena arena;
   Resolved resolved(rules, call, core.WallAt(now), arena);
   ResolveCall(rules, call, resolved);
   if (!ArePlain(rules, call, resolved.resolution, now)) return false;
+  // Beginning counts such a call, which must not happen twice.
+  if (resolved.resolution.unknown_domain && !core.store->CompletesInline()) return false;
   const bool asks = BeginDecision(core, rules, call, resolved);
 
   InlineArray<Item> items;
   InlineArray<ItemContext> contexts;
   InlineArray<Outcome> outcomes;
   std::uint32_t count = 0;
+  // Counted when the store has decided: what it cannot decide now is asked again from the beginning.
+  std::array<OnMissing, kInlineRules> missed;
+  std::uint32_t missed_count = 0;
   if (asks) {
     Identify identify(rules.snapshot(), rules.extractors(), call.request, resolved.facts, resolved.resolution.tenant,
                       arena, expected);
@@ -118,7 +124,7 @@ bool DecideOne(Core& core, const Ruleset& rules, Nanos now, const HashedSubject&
         for (const std::string_view subject : asked.subjects.all()) add(*asked.limit, subject);
       }
       if (missing) [[unlikely]] {
-        core.counters.Add(TallyOf(use.on_missing));
+        missed[missed_count++] = use.on_missing;
         if (use.on_missing != OnMissing::kDeny) continue;
         DenyUnidentified(call.decision);
         count = 0;
@@ -129,8 +135,9 @@ bool DecideOne(Core& core, const Ruleset& rules, Nanos now, const HashedSubject&
   const std::span<const ItemContext> all_contexts(contexts.at(0), count);
   if (count > 0) {
     Plan plan{.op = OpOf(call), .items = {items.at(0), count}, .outcomes = {outcomes.at(0), count}};
-    AskStore(core, now, plan, all_contexts, call);
+    if (!AskStore(core, now, plan, all_contexts, call)) return false;
   }
+  for (std::uint32_t i = 0; i < missed_count; ++i) core.counters.Add(TallyOf(missed[i]));
   Tell(core, rules, now, all_contexts, &resolved, call);
   return true;
 }

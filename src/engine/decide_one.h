@@ -11,12 +11,13 @@ namespace weir::engine {
 
 // Whether the call may be one for DecideOne; what its rules are is not known yet.
 inline bool MayDecideOne(const Core& core, const Call& call) {
-  return core.store_is_inline && (call.kind == CallKind::kCheck || call.kind == CallKind::kPeek) &&
+  return core.store_tries_inline && (call.kind == CallKind::kCheck || call.kind == CallKind::kPeek) &&
          call.trace == nullptr;
 }
 
-// `expected`: from Engine::Expect of this request. False: not such a call, and nothing has happened. Takes no lock,
-// makes no system call, and allocates nothing for a store in memory.
+// `expected`: from Engine::Expect of this request. False: not such a call, or the store cannot decide it by itself;
+// then nothing has happened but that the call's decision is unfinished. Takes no lock, makes no system call, and
+// allocates nothing for a store in memory.
 bool DecideOne(Core& core, const Ruleset& rules, Nanos now, const HashedSubject& expected, Call& call);
 
 }  // namespace weir::engine

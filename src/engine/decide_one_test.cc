@@ -206,5 +206,53 @@ envoy: {unknown_domain: error}
   EXPECT_EQ(call.decision.deciding, -1);
 }
 
+// Before another store: decides every other plan by itself, and has to be asked properly for the rest.
+class HalfStore final : public storage::Store {
+ public:
+  bool Apply(std::span<storage::Plan> plans, Nanos now, storage::Completion*) override {
+    ++applied;
+    return memory_->Apply(plans, now, nullptr);
+  }
+  bool TryApply(storage::Plan& plan, Nanos now) override {
+    if (tried++ % 2 == 0) return false;
+    return memory_->Apply({&plan, 1}, now, nullptr);
+  }
+  bool TriesInline() const override { return true; }
+  storage::StoreStats Stats() const override { return memory_->Stats(); }
+  storage::Health GetHealth() const override { return storage::Health::kUp; }
+  std::string_view Name() const override { return "half"; }
+  int applied = 0, tried = 0;
+
+ private:
+  const std::unique_ptr<storage::memory::MemoryStore> memory_ = storage::memory::MemoryStore::Create({}).value();
+};
+
+TEST(DecideOne, WhatTheStoreCannotDecideByItselfIsAskedForOnce) {
+  auto store = std::make_unique<HalfStore>();
+  HalfStore& half = *store;
+  const auto engine = Engine::Create(ParseOrDie(R"(
+global: {free_tier: {max_requests: 100, window_seconds: 60, identifier: ip_address}}
+endpoints: {/a: {combine: stack, rule: {max_requests: 5, window_seconds: 60, identifier: user_id}}}
+)"),
+                                     std::move(store))
+                          .value();
+  for (int i = 0; i < 20; ++i) {
+    Call call;
+    call.request = {.peer_ip = "192.0.2.1", .user = "bob", .path = "/a"};
+    engine->Run({&call, 1});
+    EXPECT_EQ(call.decision.allowed, i < 5) << i;
+    EXPECT_EQ(call.decision.rule_count, 2U);
+  }
+  Call nobody;
+  nobody.request = {.peer_ip = "192.0.2.1", .path = "/a"};
+  engine->Run({&nobody, 1});
+  EXPECT_TRUE(nobody.decision.allowed);
+  EXPECT_EQ(half.tried, 21);
+  EXPECT_EQ(half.applied, 11);
+  const auto counts = engine->GetCounts();
+  EXPECT_EQ(counts.allowed + counts.denied, 21U);
+  EXPECT_EQ(counts.unidentified, 1U) << "not once for each way";
+}
+
 }  // namespace
 }  // namespace weir::engine

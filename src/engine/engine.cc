@@ -62,10 +62,21 @@ struct Engine::Parts {
   }
   Result<std::shared_ptr<Ruleset>> Compile(const config::Revision& revision, EnterpriseRateLimitConfig config,
                                            const Ruleset* previous) {
-    auto snapshot = config::Snapshot::Compile(std::move(config), previous == nullptr ? nullptr : &previous->snapshot(),
-                                              core->clock.Now(), registered_names);
+    return CompileAfter(revision, std::move(config), previous == nullptr ? nullptr : &previous->snapshot(),
+                        core->clock.Now(), previous);
+  }
+  // `follows`: what the rules follow, of `previous` or of an earlier process.
+  Result<std::shared_ptr<Ruleset>> CompileAfter(const config::Revision& revision, EnterpriseRateLimitConfig config,
+                                                const config::Snapshot* follows, Nanos now, const Ruleset* previous) {
+    auto snapshot = config::Snapshot::Compile(std::move(config), follows, now, registered_names);
     if (!snapshot) return std::unexpected(snapshot.error());
     return Make(revision, std::move(*snapshot), previous);
+  }
+  // A change waits until no decision reads the configuration any more: one of this very thread would never end.
+  Result<> CheckOutside() const {
+    if (!rules->HeldHere()) return {};
+    return Fail(ErrorCode::kFailedPrecondition,
+                "a configuration cannot be applied from within a decision (an extractor, an observer)");
   }
   std::shared_ptr<const Ruleset> Current() const { return rules->Read().Hold(); }
   // What is in force, once more, to be published with another candidate.
@@ -80,8 +91,8 @@ struct Engine::Parts {
 Engine::Engine(std::unique_ptr<Parts> parts) : parts_(std::move(parts)) {}
 
 Engine::~Engine() {
-  // The store first: what it still completes reads the rules and the rest of the core.
-  if (parts_ != nullptr) parts_->core->store.reset();
+  // While it is still there: what it completes now asks it again, and reads the rules and the rest of the core.
+  if (parts_ != nullptr) parts_->core->store->Close();
 }
 
 Result<std::unique_ptr<Engine>> Engine::Create(const EnterpriseRateLimitConfig& config,
@@ -92,10 +103,12 @@ Result<std::unique_ptr<Engine>> Engine::Create(const EnterpriseRateLimitConfig& 
   auto parts = std::make_unique<Parts>();
   for (const auto& [name, function] : options.extractors) parts->registered_names.push_back(name);
   parts->registered = std::move(options.extractors);
-  parts->core = std::make_unique<Core>(options.clock != nullptr ? *options.clock : DecisionClock(), options.observers,
-                                       RandomId(), std::move(options.local), std::move(store));
+  parts->core =
+      std::make_unique<Core>(options.clock != nullptr ? *options.clock : DecisionClock(), options.observers, RandomId(),
+                             std::move(options.local), std::move(store), options.most_reservations);
   parts->facts = options.facts;
-  auto rules = parts->Compile({}, config, nullptr);
+  const Nanos since = options.since != 0 ? options.since : parts->core->clock.Now();
+  auto rules = parts->CompileAfter({}, config, options.follows.get(), since, nullptr);
   if (!rules) return std::unexpected(rules.error());
   parts->core->failure.SetInstances((*rules)->instances());
   parts->rules = std::make_unique<Published<Ruleset>>(std::move(*rules));
@@ -191,6 +204,7 @@ Result<> CheckSameStore(const Ruleset& in_force, const EnterpriseRateLimitConfig
 }  // namespace
 
 Result<> Engine::Apply(const config::Revision& revision, EnterpriseRateLimitConfig policy) {
+  if (auto outside = parts_->CheckOutside(); !outside) return outside;
   const std::lock_guard lock(parts_->applying);
   const auto current = parts_->Current();
   if (auto same = CheckSameStore(*current, policy); !same) return same;
@@ -202,6 +216,7 @@ Result<> Engine::Apply(const config::Revision& revision, EnterpriseRateLimitConf
 }
 
 Result<> Engine::ApplyEntities(const config::Revision& revision, std::span<const config::EntityChange> changes) {
+  if (auto outside = parts_->CheckOutside(); !outside) return outside;
   const std::lock_guard lock(parts_->applying);
   const auto current = parts_->Current();
   const Nanos now = parts_->core->clock.Now();
@@ -225,6 +240,7 @@ Result<> Engine::ApplyEntities(const config::Revision& revision, std::span<const
 
 Result<> Engine::SetCandidate(const config::Revision& revision, EnterpriseRateLimitConfig policy,
                               const SubjectShare& share) {
+  if (auto outside = parts_->CheckOutside(); !outside) return outside;
   const std::lock_guard lock(parts_->applying);
   const auto next = parts_->Again();
   if (auto same = CheckSameStore(*next, policy); !same) return same;
@@ -236,6 +252,7 @@ Result<> Engine::SetCandidate(const config::Revision& revision, EnterpriseRateLi
 }
 
 Result<> Engine::SetCandidateShare(const SubjectShare& share) {
+  if (auto outside = parts_->CheckOutside(); !outside) return outside;
   const std::lock_guard lock(parts_->applying);
   const auto next = parts_->Again();
   if (next->candidate() == nullptr) return Fail(ErrorCode::kNotFound, "there is no candidate");
@@ -245,6 +262,7 @@ Result<> Engine::SetCandidateShare(const SubjectShare& share) {
 }
 
 Result<> Engine::PromoteCandidate() {
+  if (auto outside = parts_->CheckOutside(); !outside) return outside;
   const std::lock_guard lock(parts_->applying);
   const auto current = parts_->Current();
   if (current->candidate() == nullptr) return Fail(ErrorCode::kNotFound, "there is no candidate");

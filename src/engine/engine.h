@@ -101,6 +101,12 @@ struct EngineOptions {
   // complete inline and be bounded (a small memory store). nullptr: such rules let requests pass then, and say
   // kStoreAllowed.
   std::unique_ptr<storage::Store> local;
+  // What the first configuration follows, as a change does, with when that came into force (0: now): counts of an
+  // earlier process then follow their rules. nullptr: nothing.
+  std::shared_ptr<const config::Snapshot> follows;
+  Nanos since = 0;
+  // Open at once: a reservation more is refused (kResourceExhausted).
+  std::size_t most_reservations = std::size_t{1} << 18;
 };
 
 class Engine {

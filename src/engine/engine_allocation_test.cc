@@ -44,7 +44,7 @@ class AllocationTest : public EngineTest {
  protected:
   void StartOnMemory(std::string_view yaml) {
     auto engine = Engine::Create(ParseOrDie(yaml), storage::memory::MemoryStore::Create({}).value(),
-                                 {.clock = &clock_, .extractors = {}, .observers = {}, .local = nullptr});
+                                 {.clock = &clock_, .extractors = {}, .observers = {}, .local = nullptr, .follows = nullptr});
     ASSERT_TRUE(engine) << engine.error().message;
     engine_ = std::move(*engine);
   }

@@ -68,6 +68,34 @@ TEST_F(EngineTest, AsyncEngineEndsOnlyAfterItsAnswers) {
   EXPECT_EQ(told.times, 1);
 }
 
+// A frozen store that is asked for longer than the daemon drains: the batch goes on, and asks the store again, while
+// the engine ends.
+TEST_F(EngineTest, AsyncEngineEndsWhileAnExplainedPeekWaits) {
+  Setup setup;
+  setup.delivery = Delivery::kHeld;
+  Start(R"(
+global:
+  free_tier:
+    max_requests: 1
+    window_seconds: 60
+    algorithm: {adaptive: {learning_window: 3600, adjustment_factor: 1}}
+    penalties: {enabled: true, threshold: 1, first_ban_seconds: 100}
+)",
+        std::move(setup));
+  std::vector<Explanation> explanations(20);
+  std::vector<Call> calls(explanations.size());
+  for (std::size_t i = 0; i < calls.size(); ++i) {
+    calls[i].kind = i % 2 == 0 ? CallKind::kPeek : CallKind::kCheck;
+    calls[i].request.peer_ip = "192.0.2.1";
+    calls[i].trace = &explanations[i].steps;
+  }
+  Told told;
+  ASSERT_FALSE(engine_->Submit(calls, &told));
+  engine_.reset();
+  EXPECT_EQ(told.times, 1);
+  for (const Call& call : calls) EXPECT_NE(call.decision.reason, Reason::kOk) << "decided by on_store_failure";
+}
+
 TEST_F(EngineTest, AsyncThrottles) {
   Setup setup;
   setup.delivery = Delivery::kHeld;

@@ -27,14 +27,19 @@ class FaultStore final : public storage::Store {
       : delivery_(delivery), memory_(storage::memory::MemoryStore::Create(options).value()) {
     if (delivery == Delivery::kThread) thread_ = std::thread([this] { Deliver(); });
   }
-  ~FaultStore() override {
+  ~FaultStore() override { Close(); }
+
+  // As a remote store: what waits comes back kUnavailable.
+  void Close() override {
     {
       const std::lock_guard lock(mutex_);
       stopping_ = true;
     }
     changed_.notify_all();
-    if (thread_.joinable()) thread_.join();
-    Release();
+    std::call_once(closing_, [this] {
+      if (thread_.joinable()) thread_.join();
+      Release();
+    });
   }
 
   bool Apply(std::span<storage::Plan> plans, Nanos now, storage::Completion* done) override {
@@ -44,10 +49,14 @@ class FaultStore final : public storage::Store {
     }
     {
       const std::lock_guard lock(mutex_);
-      waiting_.push_back({plans, now, done});
+      if (!stopping_) {
+        waiting_.push_back({plans, now, done});
+        changed_.notify_all();
+        return false;
+      }
     }
-    changed_.notify_all();
-    return false;
+    Run(plans, now);
+    return true;
   }
   bool CompletesInline() const override { return delivery_ == Delivery::kInline; }
   storage::StoreStats Stats() const override { return memory_->Stats(); }
@@ -94,12 +103,16 @@ class FaultStore final : public storage::Store {
         const std::lock_guard lock(mutex_);
         if (ops_.size() < 1000) ops_.push_back(plan.op);
       }
-      if (cut_ || fail_in_.fetch_sub(1) == 1) {
+      if (cut_ || IsClosed() || fail_in_.fetch_sub(1) == 1) {
         plan.status = storage::PlanStatus::kUnavailable;
       } else {
         (void)memory_->Apply({&plan, 1}, now, nullptr);
       }
     }
+  }
+  bool IsClosed() {
+    const std::lock_guard lock(mutex_);
+    return stopping_ && delivery_ != Delivery::kInline;
   }
   void Deliver() {
     while (true) {
@@ -122,6 +135,7 @@ class FaultStore final : public storage::Store {
   std::deque<Batch> waiting_;
   std::vector<storage::Op> ops_;
   bool stopping_ = false;
+  std::once_flag closing_;
   std::thread thread_;
 };
 

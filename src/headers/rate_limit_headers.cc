@@ -160,7 +160,7 @@ void WriteHeaders(const Decision& decision, const RuleOutcome* rule, Nanos now, 
   const HeaderPlan plan = rule->headers;
   if (decision.allowed && !plan.on_allowed) return;
   const bool meaningful = decision.reason != Reason::kStoreDenied && decision.reason != Reason::kStoreAllowed &&
-                          decision.reason != Reason::kStoreFull;
+                          (decision.reason != Reason::kStoreFull || decision.allowed);
   if (rule->outcome.limit != kUnlimited && meaningful) {
     // A denied client is told the time at which its request fits: draft 11 wants Retry-After not before the end of `t`,
     // drafts 06 and 07 want the reset not before Retry-After.

@@ -60,7 +60,6 @@ Result<Stores> Make(const RedisStorage& config) {
   auto local = MemoryStore::Create(local_options);
   if (!local) return std::unexpected(std::move(local).error());
   Stores stores;
-  stores.redis = store->get();
   stores.main = std::move(*store);
   stores.local = std::move(*local);
   return stores;

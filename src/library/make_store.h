@@ -5,7 +5,6 @@
 #include <memory>
 
 #include "storage/memory/memory_store.h"
-#include "storage/redis/redis_store.h"
 #include "storage/store.h"
 #include "weir/config.h"
 #include "weir/result.h"
@@ -18,8 +17,6 @@ struct Stores {
   std::unique_ptr<storage::Store> local;
   // `main`, when it is a memory store (what is persisted); otherwise nullptr.
   storage::memory::MemoryStore* memory = nullptr;
-  // `main`, when it is Redis; otherwise nullptr.
-  const storage::redis::RedisStore* redis = nullptr;
 };
 
 // kInvalidArgument: an option is out of range or not supported (Redis Cluster). kUnavailable: no memory for the table.

@@ -3,12 +3,14 @@
 #include <algorithm>
 #include <array>
 #include <utility>
+#include <vector>
 
 #include "analytics/event_log.h"
 #include "base/anchored_clock.h"
 #include "engine/engine.h"
 #include "library/internals.h"
 #include "library/make_store.h"
+#include "library/rule_history.h"
 #include "storage/memory/persistence.h"
 
 namespace weir {
@@ -21,6 +23,7 @@ struct RateLimiter::Parts {
   std::unique_ptr<engine::Engine> engine;
   // After the engine, so that it goes first: its end is the last save of the engine's store.
   std::unique_ptr<storage::memory::Persistence> persistence;
+  std::unique_ptr<library::RuleHistory> history;  // with persistence
   library::Internals internals;
 
   Call Run(CallKind kind, const Request& request) {
@@ -63,28 +66,62 @@ Result<std::unique_ptr<RateLimiter>> RateLimiter::Create(const EnterpriseRateLim
   auto stores = library::MakeStores(config.storage);
   if (!stores) return std::unexpected(std::move(stores).error());
   auto parts = std::make_unique<Parts>();
-  parts->internals.local = stores->local.get();
-  parts->internals.redis = stores->redis;
+  const auto show = [&](const storage::Store& store, std::string_view as) {
+    parts->internals.describe.push_back([&store, as](MetricSink& sink) { store.Describe(sink, as); });
+  };
+  show(*stores->main, stores->main->Name());
+  if (stores->local != nullptr) show(*stores->local, "local");
+  const Clock& clock = options.clock != nullptr ? *options.clock : SystemClock();
+  Nanos since = clock.Now();
+  std::shared_ptr<const config::Snapshot> follows;
+  const auto* const memory = std::get_if<MemoryStorage>(&config.storage.kind);
+  if (memory != nullptr && memory->persist_to_disk) {
+    parts->history = std::make_unique<library::RuleHistory>(*memory->persist_to_disk);
+    parts->history->Load();
+    std::vector<std::string> extractors;
+    for (const auto& [name, function] : options.extractors) extractors.push_back(name);
+    follows = parts->history->Follow(config, extractors, since);
+  }
   auto engine = engine::Engine::Create(config, std::move(stores->main),
                                        {.clock = options.clock,
                                         .extractors = std::move(options.extractors),
                                         .observers = {&parts->events},
-                                        .local = std::move(stores->local)});
+                                        .local = std::move(stores->local),
+                                        .follows = std::move(follows),
+                                        .since = since});
   if (!engine) return std::unexpected(std::move(engine).error());
   parts->engine = std::move(*engine);
   parts->events.Enable(config.analytics.event_logging);
   auto persistence = Persist(config.storage, stores->memory, parts->engine->clock());
   if (!persistence) return std::unexpected(std::move(persistence).error());
   parts->persistence = std::move(*persistence);
-  parts->internals.persistence = parts->persistence.get();
+  if (parts->history != nullptr) parts->history->Add(config, *parts->engine->snapshot(), since);
+  if (parts->persistence != nullptr) {
+    parts->internals.describe.push_back(
+        [saved = parts->persistence.get()](MetricSink& sink) { saved->Describe(sink); });
+  }
   return std::unique_ptr<RateLimiter>(new RateLimiter(std::move(parts)));
 }
 
 Decision RateLimiter::Check(const Request& request) { return parts_->Run(CallKind::kCheck, request).decision; }
 
 void RateLimiter::CheckBatch(std::span<const Request> requests, std::span<Decision> decisions) {
-  // A few at a time, so that the calls stay on the stack and the whole batch in the cache.
   constexpr std::size_t kSome = 16;
+  if (requests.size() > kSome && !parts_->engine->store().CompletesInline()) {
+    // Each wait is a round trip: as many as possible share one. Bounded, as each call takes memory.
+    constexpr std::size_t kMany = 1024;
+    std::vector<Call> many(std::min(kMany, requests.size()));
+    while (!requests.empty()) {
+      const std::span<Call> calls = std::span(many).first(std::min(many.size(), requests.size()));
+      for (std::size_t i = 0; i < calls.size(); ++i) calls[i].request = requests[i];
+      parts_->engine->Run(calls);
+      for (std::size_t i = 0; i < calls.size(); ++i) decisions[i] = std::move(calls[i].decision);
+      requests = requests.subspan(calls.size());
+      decisions = decisions.subspan(calls.size());
+    }
+    return;
+  }
+  // A few at a time, so that the calls stay on the stack and the whole batch in the cache.
   std::array<Call, kSome> calls;
   for (std::size_t done = 0; done < requests.size(); done += kSome) {
     const std::size_t count = std::min(kSome, requests.size() - done);
@@ -155,6 +192,9 @@ Explanation RateLimiter::Explain(const Request& request) {
 
 Result<> RateLimiter::Apply(const EnterpriseRateLimitConfig& config) {
   if (auto applied = parts_->engine->Apply(config); !applied) return applied;
+  if (parts_->history != nullptr) {
+    parts_->history->Add(config, *parts_->engine->snapshot(), parts_->engine->clock().Now());
+  }
   parts_->events.Enable(config.analytics.event_logging);
   return {};
 }

@@ -1,17 +1,23 @@
 #include "weir/rate_limiter.h"
 
 #include <gtest/gtest.h>
+#include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <chrono>
 #include <cstdio>
+#include <filesystem>
 #include <fstream>
+#include <iterator>
 #include <memory>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "base/manual_clock.h"
 #include "engine/engine.h"
+#include "storage/redis/fake_server.h"
 #include "storage/store.h"
 #include "weir/weir.h"
 
@@ -153,6 +159,156 @@ TEST_F(RateLimiterTest, CountsSurviveARestart) {
   limiter_.reset();
   std::remove(path.c_str());
   std::remove((path + ".damaged").c_str());
+  std::remove((path + ".rules").c_str());
+}
+
+// Subjects who do not ask between a change and the restart: what they used lies under the rule's former name.
+class HistoryTest : public RateLimiterTest {
+ protected:
+  HistoryTest() {
+    std::string name = testing::TempDir() + "/weir-history-XXXXXX";
+    directory_ = mkdtemp(name.data());
+  }
+  ~HistoryTest() override {
+    limiter_.reset();
+    std::filesystem::remove_all(directory_);
+  }
+  EnterpriseRateLimitConfig Saved(std::uint64_t max_requests, bool window = false) const {
+    EnterpriseRateLimitConfig config = Limits(max_requests);
+    if (window) config.global.free_tier.algorithm = RateLimitAlgorithm(FixedWindow{});
+    std::get<MemoryStorage>(config.storage.kind).persist_to_disk = Path();
+    return config;
+  }
+  std::string Path() const { return (directory_ / "states").string(); }
+  std::string Rules() const { return Path() + ".rules"; }
+  std::filesystem::path directory_;
+};
+
+TEST_F(HistoryTest, CountsFollowTheirRulesOverAReloadAndARestart) {
+  Start(Saved(5));
+  EXPECT_EQ(CountAllowed({.peer_ip = "192.0.2.1"}, 4), 4);
+  ASSERT_TRUE(limiter_->Apply(Saved(7, true)));
+  ASSERT_TRUE(limiter_->Apply(Saved(9)));
+  Start(Saved(9));
+  EXPECT_EQ(CountAllowed({.peer_ip = "192.0.2.1"}, 20), 5) << "4 of 9 were used";
+}
+
+TEST_F(HistoryTest, CountsFollowTheirRulesWhenTheDocumentChangesWhileItIsDown) {
+  Start(Saved(5));
+  EXPECT_EQ(CountAllowed({.peer_ip = "192.0.2.1"}, 4), 4);
+  Start(Saved(6));
+  Start(Saved(9));  // and nobody asked
+  EXPECT_EQ(CountAllowed({.peer_ip = "192.0.2.1"}, 20), 5);
+}
+
+TEST_F(HistoryTest, ARestartWithTheSameDocumentIsNoChange) {
+  Start(Saved(5));
+  Start(Saved(6));
+  limiter_.reset();
+  std::string before;
+  std::getline(std::ifstream(Rules()), before);
+  for (int i = 0; i < 30; ++i) Start(Saved(6));
+  limiter_.reset();
+  std::string after;
+  std::getline(std::ifstream(Rules()), after);
+  EXPECT_EQ(after, before);
+}
+
+TEST_F(HistoryTest, IsBounded) {
+  for (std::uint64_t i = 1; i <= 40; ++i) {
+    if (i == 1) {
+      Start(Saved(100));
+    } else {
+      ASSERT_TRUE(limiter_->Apply(Saved(100 + i)));
+    }
+  }
+  limiter_.reset();
+  std::ifstream file(Rules());
+  std::size_t lines = 0;
+  for (std::string line; std::getline(file, line);) lines += line.starts_with("{") ? 1 : 0;
+  EXPECT_LE(lines, 17u);
+  EXPECT_GE(lines, 10u);
+}
+
+TEST_F(HistoryTest, ADamagedOrHostileFileIsNoReasonNotToStart) {
+  Start(Saved(5));
+  EXPECT_EQ(CountAllowed({.peer_ip = "192.0.2.1"}, 4), 4);
+  limiter_.reset();
+  std::ifstream file(Rules());
+  const std::string good{std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
+  std::string changed = good;
+  changed[changed.size() / 2] ^= 1;
+  for (const std::string& bad : {std::string(), std::string("weirRULES 1 "), good.substr(0, good.size() / 2), changed,
+                                 good + "1", std::string("weirRULES 2 0000000000000000\n")}) {
+    std::ofstream(Rules(), std::ios::trunc) << bad;
+    Start(Saved(5));
+    EXPECT_EQ(CountAllowed({.peer_ip = "192.0.2.1"}, 9), bad == std::string() ? 1 : 0)
+        << "the same rule needs no history";
+    limiter_.reset();
+  }
+  std::filesystem::remove(Rules());
+  ASSERT_EQ(mkfifo(Rules().c_str(), 0600), 0);
+  Start(Saved(5));
+  EXPECT_EQ(CountAllowed({.peer_ip = "192.0.2.1"}, 9), 0) << "a pipe is not waited for";
+}
+
+TEST_F(HistoryTest, HoldsNoSecret) {
+  EnterpriseRateLimitConfig config = Saved(5);
+  config.jwt.hs256_secret = "not for anybody";
+  config.server.resp_password = "nor this";
+  Start(config);
+  limiter_.reset();
+  std::ifstream file(Rules());
+  const std::string text{std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
+  EXPECT_EQ(text.find("not for anybody"), std::string::npos);
+  EXPECT_EQ(text.find("nor this"), std::string::npos);
+}
+
+TEST_F(HistoryTest, WhereNothingCanBeSavedItDoesNotStart) {
+  for (const std::string& path : {directory_.string(), (directory_ / "none" / "states").string()}) {
+    EnterpriseRateLimitConfig config = Saved(5);
+    std::get<MemoryStorage>(config.storage.kind).persist_to_disk = path;
+    const auto refused = RateLimiter::Create(config);
+    ASSERT_FALSE(refused) << path;
+    EXPECT_EQ(refused.error().code, ErrorCode::kInvalidArgument);
+    EXPECT_NE(refused.error().message.find("persist_to_disk"), std::string::npos);
+  }
+}
+
+TEST_F(RateLimiterTest, AnExtractorThatAppliesAConfigurationIsRefused) {
+  EnterpriseRateLimitConfig config = Limits(1);
+  config.global.free_tier.identifier =
+      EnhancedIdentifier{CustomIdentifier{.extractor = "meddler", .cache_duration = {}}};
+  std::vector<ErrorCode> codes;
+  Start(config, {{"meddler", [&](const Request&) -> std::string_view {
+                    const auto applied = limiter_->Apply(Limits(100));
+                    codes.push_back(applied ? ErrorCode::kInternal : applied.error().code);
+                    return "all";
+                  }}});
+  EXPECT_TRUE(limiter_->Check({.path = "/"}).allowed);
+  EXPECT_FALSE(limiter_->Check({.path = "/"}).allowed);
+  ASSERT_FALSE(codes.empty());
+  for (const ErrorCode code : codes) EXPECT_EQ(code, ErrorCode::kFailedPrecondition);
+  EXPECT_TRUE(limiter_->Apply(config)) << "afterwards it can be";
+}
+
+TEST_F(RateLimiterTest, WhoPassesUncountedIsToldAndCounted) {
+  EnterpriseRateLimitConfig config = Limits(5);
+  auto& memory = std::get<MemoryStorage>(config.storage.kind);
+  memory.max_entries = 1000;
+  memory.eviction_policy = FullPolicy::kAllowNew;
+  Start(config);
+  std::uint64_t told = 0;
+  for (int i = 0; i < 3000; ++i) {
+    const std::string address =
+        "10." + std::to_string(i / 65536) + "." + std::to_string(i / 256 % 256) + "." + std::to_string(i % 256);
+    const Decision decision = limiter_->Check({.peer_ip = address});
+    EXPECT_TRUE(decision.allowed);
+    told += decision.reason == Reason::kStoreFull ? 1 : 0;
+  }
+  EXPECT_GT(told, 1000u);
+  EXPECT_EQ(limiter_->engine().GetCounts().store_full, told);
+  EXPECT_EQ(limiter_->engine().store().Stats().admitted_untracked, told);
 }
 
 TEST_F(RateLimiterTest, ARedisThatIsNotThereIsDecidedLocally) {
@@ -167,6 +323,30 @@ TEST_F(RateLimiterTest, ARedisThatIsNotThereIsDecidedLocally) {
   const Decision decision = limiter_->Check({.peer_ip = "192.0.2.1"});
   EXPECT_EQ(decision.reason, Reason::kStoreLocal);
   EXPECT_EQ(limiter_->engine().store().GetHealth(), storage::Health::kDown);
+}
+
+// The server never answers, so a second round would only be asked after the first had timed out, and not at all then.
+TEST_F(RateLimiterTest, ABatchOverRedisIsOneRoundTrip) {
+  using storage::redis::FakeServer;
+  FakeServer server([](const storage::redis::Words& words) -> FakeServer::Answer {
+    if (words[0] == "EVALSHA" || words[0] == "EVAL") return {};
+    if (words[0] == "TIME") return {"*2\r\n$10\r\n1800000000\r\n$1\r\n0\r\n"};
+    return {"+OK\r\n"};
+  });
+  EnterpriseRateLimitConfig config = Limits(4);
+  RedisStorage redis;
+  redis.url = server.url();
+  redis.connection_timeout_ms = 20'000;
+  redis.command_timeout_ms = 300;
+  config.storage.kind = redis;
+  Start(config);
+  while (limiter_->engine().store().GetHealth() == storage::Health::kDown) std::this_thread::yield();
+  std::vector<Request> requests(300);
+  for (Request& request : requests) request.peer_ip = "192.0.2.1";
+  std::vector<Decision> decisions(requests.size());
+  limiter_->CheckBatch(requests, decisions);
+  EXPECT_EQ(server.Received("EVALSHA").size(), requests.size());
+  for (const Decision& decision : decisions) EXPECT_EQ(decision.reason, Reason::kStoreLocal);
 }
 
 TEST_F(RateLimiterTest, RedisClusterIsRefusedByName) {

@@ -7,6 +7,8 @@
 #include <array>
 #include <utility>
 
+#include "base/file.h"
+
 namespace weir::net {
 namespace {
 
@@ -48,6 +50,12 @@ Result<std::unique_ptr<TlsContext>> TlsContext::Create(const TlsOptions& options
   SSL_CTX_set_session_id_context(raw, reinterpret_cast<const unsigned char*>(kSession.data()),
                                  static_cast<unsigned>(kSession.size()));
 
+  for (const std::string& file : {options.certificate_file, options.key_file, options.client_ca_file}) {
+    if (file.empty()) continue;
+    if (auto checked = CheckRegularFile(file); !checked) {
+      return Fail(ErrorCode::kInvalidArgument, "tls: " + checked.error().message);
+    }
+  }
   if (SSL_CTX_use_certificate_chain_file(raw, options.certificate_file.c_str()) != 1) {
     return Unusable("certificate", options.certificate_file);
   }

@@ -3,7 +3,7 @@
 #include <prometheus/metric_family.h>
 #include <prometheus/text_serializer.h>
 
-#include <array>
+#include <span>
 #include <string_view>
 #include <unordered_map>
 #include <utility>
@@ -18,12 +18,12 @@ namespace {
 using prometheus::ClientMetric;
 using prometheus::MetricFamily;
 using prometheus::MetricType;
-using Labels = std::vector<std::pair<std::string, std::string>>;
+using LabelTexts = std::vector<std::pair<std::string, std::string>>;
 
 // Collects families in the order in which they are first named.
-class Page {
+class Page final : public MetricSink {
  public:
-  void Add(MetricType type, const std::string& name, const std::string& help, double value, const Labels& labels = {}) {
+  void Add(MetricType type, const std::string& name, const std::string& help, double value, const LabelTexts& labels = {}) {
     const auto [known, is_new] = index_.try_emplace(name, families_.size());
     if (is_new) families_.push_back({name, help, type, {}});
     ClientMetric metric;
@@ -31,15 +31,23 @@ class Page {
     (type == MetricType::Counter ? metric.counter.value : metric.gauge.value) = value;
     families_[known->second].metric.push_back(std::move(metric));
   }
-  void Counter(const std::string& name, const std::string& help, std::uint64_t value, const Labels& labels = {}) {
+  void Counter(const std::string& name, const std::string& help, std::uint64_t value, const LabelTexts& labels = {}) {
     Add(MetricType::Counter, name, help, static_cast<double>(value), labels);
   }
-  void Gauge(const std::string& name, const std::string& help, double value, const Labels& labels = {}) {
+  void Gauge(const std::string& name, const std::string& help, double value, const LabelTexts& labels = {}) {
     Add(MetricType::Gauge, name, help, value, labels);
   }
   std::string Text() const { return prometheus::TextSerializer().Serialize(families_); }
 
  private:
+  void AddMetric(Kind kind, std::string_view name, std::string_view help, double value,
+                 std::span<const MetricLabel> labels) override {
+    LabelTexts texts;
+    for (const MetricLabel& label : labels) texts.emplace_back(label.name, label.value);
+    Add(kind == Kind::kCounter ? MetricType::Counter : MetricType::Gauge, std::string(name), std::string(help), value,
+        texts);
+  }
+
   std::vector<MetricFamily> families_;
   std::unordered_map<std::string, std::size_t> index_;  // by name
 };
@@ -54,7 +62,7 @@ void AddDecisions(Page& page, const engine::Engine::Counts& counts) {
   page.Counter(name, help, counts.banned, {{"result", "banned"}});
   const std::string rules = "weir_rule_decisions_total", rules_help = "What each rule answered.";
   for (const auto& rule : counts.rules) {
-    Labels labels = {{"rule", rule.rule}, {"level", std::string(ToString(rule.level))}};
+    LabelTexts labels = {{"rule", rule.rule}, {"level", std::string(ToString(rule.level))}};
     if (!rule.tier.empty()) labels.emplace_back("tier", rule.tier);
     if (!rule.detail.empty()) labels.emplace_back("detail", rule.detail);
     labels.emplace_back("answer", "allowed");
@@ -86,83 +94,6 @@ void AddDecisions(Page& page, const engine::Engine::Counts& counts) {
       "weir_slots_untracked_total",
       "Concurrency slots given without a reservation because there were too many: held until their lease ends.",
       counts.slots_untracked);
-}
-
-void AddStore(Page& page, const storage::Store& store, std::string_view name) {
-  const storage::StoreStats stats = store.Stats();
-  const Labels labels = {{"store", std::string(name)}};
-  page.Gauge("weir_store_up", "1 when the store answers, 0.5 degraded, 0 down.",
-             store.GetHealth() == storage::Health::kUp         ? 1
-             : store.GetHealth() == storage::Health::kDegraded ? 0.5
-                                                               : 0,
-             labels);
-  page.Gauge("weir_store_entries", "Counter states held now (approximate).", static_cast<double>(stats.entries),
-             labels);
-  page.Gauge("weir_store_capacity", "Most counter states that fit; 0 = unbounded.", static_cast<double>(stats.capacity),
-             labels);
-  page.Gauge("weir_store_bytes", "Memory taken by counter states.", static_cast<double>(stats.bytes), labels);
-  page.Counter("weir_store_reclaimed_total", "Expired states dropped.", stats.reclaimed, labels);
-  page.Counter("weir_store_evicted_live_total", "Live states dropped because the store was full.", stats.evicted_live,
-               labels);
-  page.Counter("weir_store_refused_new_total", "New subjects refused because the store was full.", stats.refused_new,
-               labels);
-  page.Counter("weir_store_admitted_untracked_total", "New subjects let through uncounted because the store was full.",
-               stats.admitted_untracked, labels);
-  page.Counter("weir_store_collisions_total", "Compare-and-swaps lost and tried again.", stats.collisions, labels);
-  page.Counter("weir_store_rollbacks_total", "Plans undone half-way because another request won.", stats.rollbacks,
-               labels);
-  page.Counter("weir_store_failures_total", "Plans that the store did not answer.", stats.failures, labels);
-  page.Counter("weir_store_round_trips_total", "Round trips to a remote store.", stats.round_trips, labels);
-}
-
-double StateOf(io::BreakerState state) {
-  switch (state) {
-    case io::BreakerState::kClosed:
-      return 0;
-    case io::BreakerState::kHalfOpen:
-      return 0.5;
-    case io::BreakerState::kOpen:
-      break;
-  }
-  return 1;
-}
-
-void AddRedis(Page& page, const storage::redis::RedisStats& stats) {
-  page.Gauge("weir_redis_breaker", "The circuit breaker: 0 closed (Redis is asked), 0.5 trying, 1 open (it is not).",
-             StateOf(stats.breaker));
-  page.Counter("weir_redis_breaker_opened_total", "Times that the breaker opened.", stats.breaker_opened);
-  page.Gauge("weir_redis_in_flight", "Plans waiting for Redis now.", stats.in_flight);
-  page.Gauge("weir_redis_connections", "Connections to Redis that are ready now.", stats.connections_ready);
-  page.Counter("weir_redis_connects_total", "Connections to Redis that became ready.", stats.connects);
-  page.Counter("weir_redis_connect_failures_total", "Attempts to connect to Redis that failed.",
-               stats.connect_failures);
-  const std::string unanswered = "weir_redis_unanswered_total", why = "Plans that Redis did not answer, by the reason.";
-  page.Counter(unanswered, why, stats.refused_breaker, {{"reason", "breaker"}});
-  page.Counter(unanswered, why, stats.refused_in_flight, {{"reason", "in_flight"}});
-  page.Counter(unanswered, why, stats.timeouts, {{"reason", "timeout"}});
-  page.Counter(unanswered, why, stats.lost, {{"reason", "lost"}});
-  page.Counter(unanswered, why, stats.malformed, {{"reason", "malformed"}});
-  constexpr std::array<std::string_view, storage::redis::kErrorKinds> kKinds = {
-      "noscript", "readonly", "loading", "busy", "oom", "refused", "other"};
-  for (std::size_t i = 0; i < kKinds.size(); ++i) {
-    page.Counter("weir_redis_errors_total", "Error replies of Redis by kind.", stats.errors[i],
-                 {{"kind", std::string(kKinds[i])}});
-  }
-  page.Counter("weir_redis_script_loads_total", "Times that the script was sent again.", stats.script_loads);
-  page.Gauge("weir_redis_clock_offset_seconds", "Redis' clock less this machine's.",
-             static_cast<double>(stats.clock_offset) / static_cast<double>(kSecond));
-  page.Gauge("weir_redis_clock_round_trip_seconds", "The offset is at most half of this wrong.",
-             static_cast<double>(stats.clock_round_trip) / static_cast<double>(kSecond));
-}
-
-void AddPersistence(Page& page, const storage::memory::PersistenceStats& stats) {
-  page.Counter("weir_snapshot_saves_total", "Snapshots of the memory store by their result.", stats.saves,
-               {{"result", "ok"}});
-  page.Counter("weir_snapshot_saves_total", "Snapshots of the memory store by their result.", stats.failures,
-               {{"result", "failed"}});
-  page.Gauge("weir_snapshot_saved_time_seconds",
-             "When the latest snapshot was taken, seconds since the Unix epoch; 0: never.",
-             static_cast<double>(stats.last_saved_at) / static_cast<double>(kSecond));
 }
 
 void AddConnections(Page& page, const net::ServerStats& stats) {
@@ -228,11 +159,7 @@ void AddGrpc(Page& page, const GrpcFrontEnd& grpc) {
 std::string RenderMetrics(const MetricsSources& sources) {
   Page page;
   AddDecisions(page, sources.engine->GetCounts());
-  const storage::Store& store = sources.engine->store();
-  AddStore(page, store, store.Name());
-  if (sources.internals.local != nullptr) AddStore(page, *sources.internals.local, "local");
-  if (sources.internals.redis != nullptr) AddRedis(page, sources.internals.redis->DetailedStats());
-  if (sources.internals.persistence != nullptr) AddPersistence(page, sources.internals.persistence->Stats());
+  for (const auto& describe : sources.internals.describe) describe(page);
   if (sources.data != nullptr) AddConnections(page, sources.data->Stats());
   for (const auto& [listener, guard] : sources.guards) {
     page.Counter("weir_auth_failures_total", "Requests and AUTHs with a wrong token or password, or without any.",

@@ -27,7 +27,10 @@
 //  d. kPeek: each item for itself, on the stored states. Nothing changes, and nothing is stored. With `copies`, what an
 //     adaptive item was decided on is handed out too: the state, carried over if that is due (b), when it is not
 //     absent.
-//  e. Other ops: each item applied for itself, in order; `shadow` plays no part; admitted is true.
+//  e. Other ops: each item applied for itself, in order; `shadow` plays no part; admitted is true. Of kTake each
+//  outcome
+//     says how much was granted (algorithms/take.h): maybe nothing, and not the same for all items. Who needs one
+//     amount of all takes the least and refunds the rest.
 //  f. A state that is applied and is then the same as a fresh one (expires <= now) is removed.
 //  g. One key is only ever used with limits whose states have one shape. A list state of another kind than its limit's
 //     counts as absent.
@@ -41,6 +44,7 @@
 #include "algorithms/algorithm.h"
 #include "base/clock.h"
 #include "base/hash.h"
+#include "base/metric_sink.h"
 #include "weir/outcome.h"
 #include "weir/result.h"
 
@@ -97,6 +101,9 @@ struct Plan {
   // Written by a store that goes by another clock than its caller's: `now` by that one, at which a refund finds what
   // this plan charges. 0: by the caller's.
   Nanos decided_at = 0;
+  // Set by the store, never cleared: an enforced item needed a new state, there was no room, and the policy is to go on
+  // without its count (allow_new). Everything else is as if the state were there.
+  bool untracked = false;
 };
 
 // Told once when a batch that did not complete inline has completed, on the store's own thread.
@@ -124,6 +131,8 @@ struct StoreStats {
 
 enum class Health : std::uint8_t { kUp, kDegraded, kDown };
 
+class Admin;
+
 // Thread-safe: every method may be called from any thread at any time.
 class Store {
  public:
@@ -134,16 +143,44 @@ class Store {
   // `now` is the time of the decision; the store never reads a clock for arithmetic.
   [[nodiscard]] virtual bool Apply(std::span<Plan> plans, Nanos now, Completion* done) = 0;
 
-  // Whether Apply always returns true.
+  // Decides the plan on return, or nothing happens: false, the plan is as it was, and Apply is the way. A store in
+  // memory always can; one before another store can for what it holds itself (a lease, a subject known to be spent).
+  // Never waits for anybody.
+  [[nodiscard]] virtual bool TryApply(Plan& plan, Nanos now) {
+    return CompletesInline() && Apply({&plan, 1}, now, nullptr);
+  }
+  // Whether TryApply is worth the question: false, it never decides. Constant.
+  virtual bool TriesInline() const { return CompletesInline(); }
+  // Whether Apply always returns true. Constant.
   virtual bool CompletesInline() const { return false; }
+
+  // Ends what the store does by itself. What waits is completed first (kUnavailable, where no answer is there yet);
+  // after the return no Done() is told any more and none is under way, and every Apply completes inline: in a store
+  // that needs others, kUnavailable. Counts and stats can still be asked for. Not from within Done(). A second call
+  // returns when the first has; the destructor closes too.
+  virtual void Close() {}
+
   // This key, or another one of its subject (base/hash.h), will be asked about in a moment: a store in memory begins to
   // fetch what it will read.
   virtual void Expect(const Key& /*key*/) const noexcept {}
+
+  // What operators may do with the states themselves; nullptr: nothing. Lives as long as the store.
+  virtual Admin* GetAdmin() { return nullptr; }
 
   virtual StoreStats Stats() const = 0;
   virtual Health GetHealth() const = 0;
   // "memory", "redis": for logs, metrics and explanations.
   virtual std::string_view Name() const = 0;
+
+  // Writes down how the store fares, for metrics: what Stats() and GetHealth() say, labelled store=`as` (Name(), or the
+  // part that it plays: "local"), and whatever else it counts. A store made of others describes them too.
+  virtual void Describe(MetricSink& sink, std::string_view as) const;
 };
+
+// The parts of Describe() that all stores have in common: all that is counted, but for how full the store is ...
+void DescribeStats(const StoreStats& stats, Health health, std::string_view as, MetricSink& sink);
+// ... and how full it is, or one of the tables that it is made of; `table` is empty for a store of one.
+void DescribeRoom(std::uint64_t entries, std::uint64_t capacity, std::string_view as, std::string_view table,
+                  MetricSink& sink);
 
 }  // namespace weir::storage

@@ -26,6 +26,7 @@ class ReferenceStore final : public Store {
     for (Plan& plan : plans) Decide(plan, now);
     return true;
   }
+  bool CompletesInline() const override { return true; }
   StoreStats Stats() const override {
     const std::lock_guard lock(mutex_);
     StoreStats stats;
@@ -125,15 +126,16 @@ class ReferenceStore final : public Store {
     }
   }
 
-  static Outcome Unlimited() {
+  static Outcome Unlimited(const Item& item, Op op) {
     Outcome outcome;
     outcome.limit = UINT64_MAX;
     outcome.remaining = UINT64_MAX;
+    if (op == Op::kTake) outcome.granted = std::min(item.cost, algorithms::kMaxCount);
     return outcome;
   }
 
   static Outcome ApplyItem(States& states, const Item& item, Op op, Nanos now) {
-    if (!IsCounted(*item.limit)) return Unlimited();
+    if (!IsCounted(*item.limit)) return Unlimited(item, op);
     State state = Get(states, *item.limit, item.key);
     const Outcome outcome = Run(*item.limit, state, AskOf(item, op, now));
     Put(states, *item.limit, item.key, std::move(state), now);
@@ -141,7 +143,7 @@ class ReferenceStore final : public Store {
   }
 
   static Outcome PeekItem(const States& states, const Item& item, std::uint64_t cost, Nanos now) {
-    if (!IsCounted(*item.limit)) return Unlimited();
+    if (!IsCounted(*item.limit)) return Unlimited(item, Op::kPeek);
     const std::optional<State> carried = Carried(states, item, now);
     State state = carried ? *carried : Get(states, *item.limit, item.key);
     algorithms::Ask ask = AskOf(item, Op::kPeek, now);

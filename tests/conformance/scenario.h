@@ -127,9 +127,9 @@ inline Limit OtherNumbers(const Limit& limit, Dice& dice) {
 }
 
 inline Op RandomOp(Dice& dice) {
-  static constexpr std::array<Op, 13> kOps = {Op::kCheck,  Op::kCheck, Op::kCheck, Op::kCheck,  Op::kCheck,
-                                              Op::kCheck,  Op::kPeek,  Op::kPeek,  Op::kCharge, Op::kRefund,
-                                              Op::kRefund, Op::kReset, Op::kAssign};
+  static constexpr std::array<Op, 15> kOps = {Op::kCheck,  Op::kCheck, Op::kCheck,  Op::kCheck, Op::kCheck,
+                                              Op::kCheck,  Op::kPeek,  Op::kPeek,   Op::kCharge, Op::kRefund,
+                                              Op::kRefund, Op::kReset, Op::kAssign, Op::kTake,  Op::kTake};
   return dice.Of(kOps);
 }
 
@@ -215,7 +215,8 @@ inline Scenario RandomScenario(const ScenarioOptions& options, std::uint64_t see
 }
 
 inline std::string_view Name(Op op) {
-  static constexpr std::array<std::string_view, 6> kNames = {"check", "peek", "charge", "refund", "reset", "assign"};
+  static constexpr std::array<std::string_view, 7> kNames = {"check", "peek",   "charge", "refund",
+                                                             "reset", "assign", "take"};
   return kNames[static_cast<std::size_t>(op)];
 }
 
@@ -232,9 +233,9 @@ inline std::string Describe(const Limit& limit) {
 
 inline std::string Describe(const Outcome& outcome) {
   static constexpr std::array<std::string_view, 3> kVerdicts = {"allowed", "later", "never"};
-  return fmt::format("{} limit={} remaining={} used={} reset_after={} retry_after={} delay={}",
+  return fmt::format("{} limit={} remaining={} used={} reset_after={} retry_after={} delay={} granted={}",
                      kVerdicts[static_cast<std::size_t>(outcome.verdict)], outcome.limit, outcome.remaining,
-                     outcome.used, outcome.reset_after_ns, outcome.retry_after_ns, outcome.delay_ns);
+                     outcome.used, outcome.reset_after_ns, outcome.retry_after_ns, outcome.delay_ns, outcome.granted);
 }
 
 inline std::string Describe(const StateCopy& copy) {

@@ -597,3 +597,5 @@ TEST_P(StoreConformance, ManyThreadsAreAdmittedExactlyTheLimit) {
 }
 
 }  // namespace weir::storage::conformance
+
+#include "tests/conformance/store_services.h"

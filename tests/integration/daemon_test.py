@@ -184,6 +184,34 @@ class Daemon(Case):
         second = self.weir(path)
         self.assertIn(check(second.port, ip="192.0.2.1", cost=0)[2]["remaining"], (70, 71, 72))
 
+    def test_counts_follow_a_changed_rule_over_a_restart_though_nobody_asked(self):
+        persist = f", persist_to_disk: {self.directory}/states, persist_interval: 3600"
+        path = self.write(limit=100, persist=persist)
+        first = Weir(self.directory, path)
+        for _ in range(30):
+            check(first.port, ip="192.0.2.1")
+        self.write(limit=200, persist=persist, algorithm="fixed_window")
+        wait_until(lambda: check(first.port, ip="192.0.2.9", cost=0)[2]["limit"] == 200, "the new limit")
+        first.stop()
+        second = Weir(self.directory, path)
+        second.stop()
+        # It changes again, while nobody runs.
+        third = self.weir(self.write(limit=150, persist=persist))
+        self.assertIn(check(third.port, ip="192.0.2.1", cost=0)[2]["remaining"], (120, 121, 122))
+
+    def test_a_pipe_where_a_file_should_be_holds_nobody_up(self):
+        persist = f", persist_to_disk: {self.directory}/states, persist_interval: 3600"
+        path = self.write(limit=100, persist=persist)
+        daemon = Weir(self.directory, path)
+        os.mkfifo(self.directory / "states.tmp")
+        os.mkfifo(self.directory / "pipe")
+        (self.directory / "pipe").rename(path)
+        daemon.signal(signal.SIGHUP)
+        wait_until(lambda: "pipe" in daemon.logs(), "the refusal in the log")
+        self.assertTrue(check(daemon.port, ip="192.0.2.1")[2]["allowed"])
+        daemon.stop()
+        self.assertTrue((self.directory / "states").is_file())
+
     def test_a_damaged_snapshot_is_refused_and_weir_starts(self):
         persist = f", persist_to_disk: {self.directory}/states, persist_interval: 3600"
         path = self.write(limit=100, persist=persist)
@@ -481,6 +509,11 @@ server:
             address = "127.0.0.1:%d" % taken.getsockname()[1]
             self.assertIn(address, start("--http", address, "--resp", "off", "--admin", "off", "--grpc", "off"))
         self.assertIn("/nonexistent.yaml", start("--config", "/nonexistent.yaml"))
+        for nowhere in (self.directory, self.directory / "none" / "states"):
+            path = self.write(persist=f", persist_to_disk: {nowhere}")
+            self.assertIn("persist_to_disk", start("--config", str(path), "--http", "127.0.0.1:0", "--resp", "off", "--admin", "off", "--grpc", "off"))
+        os.mkfifo(self.directory / "pipe")
+        self.assertIn("pipe", start("--config", str(self.directory / "pipe")))
         self.assertIn("bogus", start("--http", "bogus", "--resp", "off", "--admin", "off", "--grpc", "off"))
         bad = self.directory / "bad.yaml"
         bad.write_text("global:\n  free_tier: {max_request: 5, window_seconds: x}\n")

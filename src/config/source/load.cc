@@ -4,11 +4,11 @@
 
 #include <algorithm>
 #include <filesystem>
-#include <fstream>
 #include <iterator>
 #include <system_error>
 #include <utility>
 
+#include "base/file.h"
 #include "config/document/node.h"
 #include "config/document/reader.h"
 #include "config/import/import_envoy.h"
@@ -45,20 +45,7 @@ std::vector<std::string> FilesIn(const std::string& directory, std::vector<FileF
 
 }  // namespace
 
-Result<std::string> ReadTextFile(const std::string& path) {
-  std::error_code error;
-  const auto status = fs::status(path, error);
-  if (!fs::exists(status)) return Fail(ErrorCode::kNotFound, "there is no file '" + path + "'");
-  if (fs::is_directory(status)) return Fail(ErrorCode::kInvalidArgument, "'" + path + "' is a directory");
-  std::ifstream file(path, std::ios::binary);
-  if (!file) return Fail(ErrorCode::kNotFound, "cannot open '" + path + "'");
-  // One byte more than is allowed, so that a larger file is seen to be larger without being read whole.
-  std::string text(kMaxDocumentBytes + 1, '\0');
-  file.read(text.data(), static_cast<std::streamsize>(text.size()));
-  text.resize(static_cast<std::size_t>(file.gcount()));
-  if (file.bad()) return Fail(ErrorCode::kUnavailable, "cannot read '" + path + "'");
-  return text;
-}
+Result<std::string> ReadTextFile(const std::string& path) { return ReadRegularFile(path, kMaxDocumentBytes); }
 
 std::uint32_t LineWith(std::string_view text, std::string_view what) {
   const std::size_t at = text.find(what);

@@ -15,7 +15,7 @@
 
 namespace weir::config {
 
-// At most kMaxDocumentBytes. kNotFound, kInvalidArgument (a directory, too large) or kUnavailable.
+// A regular file (base/file.h); never waits. One that is longer than kMaxDocumentBytes: one byte more than that.
 Result<std::string> ReadTextFile(const std::string& path);
 
 // The line, from 1, on which `what` first begins; 0: it is not there. For faults of what a document holds, found after

@@ -107,6 +107,10 @@ void Batch::Refuse(std::span<Question> group) {
   }
   plans_.TakeBack(open_plan_);
   contexts_.resize(first_item);
+  for (Question& question : group) {
+    question.first_item = first_item;
+    question.rules = question.items = 0;
+  }
 }
 
 }  // namespace weir::engine

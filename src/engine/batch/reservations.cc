@@ -1,6 +1,7 @@
 #include "engine/batch/reservations.h"
 
 #include <openssl/rand.h>
+#include <pthread.h>
 
 #include <algorithm>
 #include <functional>
@@ -13,6 +14,7 @@ namespace {
 struct RandomPool {
   std::array<std::uint64_t, 64> numbers{};
   std::size_t next = numbers.size();
+  std::uint64_t forks = 0;  // as Forks() said when it was filled
 
   void Refill() {
     if (RAND_bytes(reinterpret_cast<unsigned char*>(numbers.data()), sizeof numbers) != 1) {
@@ -23,6 +25,15 @@ struct RandomPool {
   }
 };
 
+std::atomic<std::uint64_t> forks{0};
+
+// How often this process is a child of a fork: what was drawn before belongs to the parent, which still has it.
+std::uint64_t Forks() {
+  static const int watched = pthread_atfork(nullptr, nullptr, [] { forks.fetch_add(1, std::memory_order_relaxed); });
+  (void)watched;
+  return forks.load(std::memory_order_relaxed);
+}
+
 bool Expired(Nanos since, Nanos now) { return now > since && now - since >= Reservations::kLife; }
 
 }  // namespace
@@ -30,7 +41,10 @@ bool Expired(Nanos since, Nanos now) { return now > since && now - since >= Rese
 std::uint64_t RandomId() {
   static thread_local RandomPool pool;
   while (true) {
-    if (pool.next == pool.numbers.size()) pool.Refill();
+    if (const std::uint64_t now = Forks(); pool.next == pool.numbers.size() || pool.forks != now) {
+      pool.Refill();
+      pool.forks = now;
+    }
     const std::uint64_t id = std::exchange(pool.numbers[pool.next++], 0);
     if (id != 0) return id;
   }

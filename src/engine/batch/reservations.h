@@ -35,7 +35,6 @@ struct Charge {
   // What the reservation had charged this counter before; and whether nothing came after this.
   std::uint64_t before = 0;
   bool last = true;
-  CountedUnit::Kind counts = CountedUnit::Kind::kCost;
   bool local = false;   // in the fallback store, because the store was away
   bool shadow = false;  // of a rule in shadow
 };

@@ -1,7 +1,10 @@
 #include "engine/batch/reservations.h"
 
 #include <gtest/gtest.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
+#include <array>
 #include <atomic>
 #include <set>
 #include <string>
@@ -70,6 +73,35 @@ TEST(Reservations, IdsDoNotRepeat) {
   for (int i = 0; i < 10'000; ++i) ids.insert(RandomId());
   EXPECT_EQ(ids.size(), 10'000U);
   EXPECT_FALSE(ids.contains(0));
+}
+
+TEST(Reservations, IdsOfAForkedChildAreNotItsParents) {
+  (void)RandomId();  // the pool is full of numbers not given out yet
+  std::array<int, 2> ends{};
+  ASSERT_EQ(pipe(ends.data()), 0);
+  constexpr std::size_t kIds = 100;
+  const auto draw = [] {
+    std::array<std::uint64_t, kIds> ids{};
+    for (std::uint64_t& id : ids) id = RandomId();
+    return ids;
+  };
+  const pid_t child = fork();
+  ASSERT_GE(child, 0);
+  if (child == 0) {
+    const auto ids = draw();
+    const bool written = write(ends[1], ids.data(), sizeof ids) == static_cast<ssize_t>(sizeof ids);
+    _exit(written ? 0 : 1);
+  }
+  const auto mine = draw();
+  std::array<std::uint64_t, kIds> theirs{};
+  ASSERT_EQ(read(ends[0], theirs.data(), sizeof theirs), static_cast<ssize_t>(sizeof theirs));
+  int status = 0;
+  ASSERT_EQ(waitpid(child, &status, 0), child);
+  close(ends[0]);
+  close(ends[1]);
+  std::set<std::uint64_t> all(mine.begin(), mine.end());
+  all.insert(theirs.begin(), theirs.end());
+  EXPECT_EQ(all.size(), 2 * kIds);
 }
 
 TEST(Reservations, AreSettledExactlyOnceByManyThreads) {
@@ -428,6 +460,77 @@ TEST_F(EngineTest, ManyThatEndAtOnceAreGivenBackSomeAtATime) {
   EXPECT_EQ(Remaining(Check(peek)), 99U);
   clock_.Advance(100 * kMillisecond);
   EXPECT_EQ(Remaining(Check(peek)), 100U);
+}
+
+// What a reservation that is refused had asked is taken back, and nobody looks for it.
+class CrowdedTest : public EngineTest {
+ protected:
+  void SetUp() override {
+    Setup setup;
+    setup.options.most_reservations = 1;
+    Start(R"(
+global:
+  free_tier:
+    max_requests: 10
+    window_seconds: 60
+    penalties: {enabled: true, threshold: 3, first_ban_seconds: 10}
+users: {bob: {quotas: [{max_requests: 100, period: day}]}}
+)",
+          std::move(setup));
+    request_.peer_ip = "192.0.2.1";
+    request_.user = "bob";
+    open_ = Reserve(request_).reservation;
+    ASSERT_NE(open_, 0U);
+  }
+  std::uint64_t Used() {
+    Request look = request_;
+    look.cost = 0;
+    return Peek(look).decider()->outcome.used;
+  }
+  Request request_;
+  std::uint64_t open_ = 0;
+};
+
+TEST_F(CrowdedTest, AReservationMoreThanTheyMayBeIsRefusedAndChargesNothing) {
+  for (int i = 0; i < 3; ++i) {
+    const Call refused = Run(CallKind::kReserve, request_);
+    ASSERT_FALSE(refused.status);
+    EXPECT_EQ(refused.status.error().code, ErrorCode::kResourceExhausted);
+    EXPECT_FALSE(refused.decision.allowed);
+    EXPECT_EQ(refused.decision.reason, Reason::kStoreFull);
+    EXPECT_EQ(refused.decision.reservation, 0U);
+  }
+  EXPECT_EQ(Used(), 1U) << "what the open one reserved";
+  ASSERT_TRUE(Settle(CallKind::kCancel, open_));
+  EXPECT_TRUE(Reserve(request_).allowed);
+}
+
+TEST_F(CrowdedTest, ARefusedOneAmongOthersLeavesThemAlone) {
+  std::vector<Call> calls(40);
+  std::vector<Explanation> explanations(calls.size());
+  for (std::size_t i = 0; i < calls.size(); ++i) {
+    calls[i].request = request_;
+    calls[i].kind = i % 3 == 1 ? CallKind::kReserve : CallKind::kPeek;
+    if (i % 2 == 0) calls[i].trace = &explanations[i].steps;
+  }
+  engine_->Run(calls);
+  for (std::size_t i = 0; i < calls.size(); ++i) EXPECT_EQ(calls[i].decision.allowed, i % 3 != 1) << i;
+}
+
+TEST_F(CrowdedTest, JoinedReservationsAreRefusedTogether) {
+  for (const Join join : {Join::kAllOrNothing, Join::kSameRequest}) {
+    std::vector<Call> calls(3);
+    Explanation explanation;
+    for (Call& call : calls) {
+      call.request = request_;
+      call.kind = CallKind::kReserve;
+      call.join = &call == calls.data() ? Join::kNone : join;
+    }
+    calls[1].trace = &explanation.steps;
+    engine_->Run(calls);
+    for (const Call& call : calls) EXPECT_FALSE(call.decision.allowed);
+    EXPECT_EQ(Used(), 1U);
+  }
 }
 
 }  // namespace

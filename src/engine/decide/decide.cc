@@ -122,7 +122,8 @@ void Decide(storage::Plan& plan, std::span<const ItemContext> contexts, std::uin
   } else if (failed == Reason::kStoreLocal) {
     decision.reason = Reason::kStoreLocal;
   } else if (decision.allowed) {
-    decision.reason = Reason::kOk;
+    // allow_new: somebody passed who is not counted.
+    decision.reason = plan.untracked ? Reason::kStoreFull : Reason::kOk;
   } else {
     const RuleOutcome* const decider = decision.decider();
     const bool never = decider != nullptr && decider->outcome.verdict == Verdict::kNever;

@@ -139,7 +139,7 @@ void AppendThrottleReply(const engine::Call& throttle, ThrottleForm form, std::i
     *out += "-UNAVAILABLE the store does not answer\r\n";
     return;
   }
-  if (decision.reason == Reason::kStoreFull) {
+  if (decision.reason == Reason::kStoreFull && !decision.allowed) {
     *out += "-OOM the store is full of live subjects\r\n";
     return;
   }

@@ -142,8 +142,15 @@ TEST_F(ThrottleTest, AStoreThatFailsIsToldApartFromADenial) {
   throttle.decision.reason = Reason::kStoreDenied;
   AppendThrottleReply(throttle, ThrottleForm::kCell, 1, &out);
   throttle.decision.reason = Reason::kStoreFull;
+  throttle.decision.allowed = false;
   AppendThrottleReply(throttle, ThrottleForm::kCrab, 1, &out);
   EXPECT_EQ(out, "-UNAVAILABLE the store does not answer\r\n-OOM the store is full of live subjects\r\n");
+  // allow_new: it passes, uncounted.
+  throttle.decision.allowed = true;
+  throttle.decision.rule_count = 1;
+  out.clear();
+  AppendThrottleReply(throttle, ThrottleForm::kCell, 1, &out);
+  EXPECT_TRUE(out.starts_with("*5\r\n:0\r\n")) << out;
 }
 
 TEST_F(ThrottleTest, IsCountedAsOtherDecisionsAre) {

@@ -65,7 +65,7 @@ void Attempt::Try(const Item& item, Slot& slot, Outcome& outcome) {
         return Of(item.limit->kind).apply_list(*item.limit, peek, const_cast<Words&>(states_.WordsOf(item)));
       });
     case Shape::kNone:
-      outcome = UnlimitedOutcome();
+      outcome = UnlimitedOutcome(item, Op::kCheck);
   }
 }
 
@@ -93,7 +93,8 @@ Attempt::Committed Attempt::Commit() {
     const Item& item = plan_.items[i];
     if (slots_[slot_of_item_[i]].shape != Shape::kList) continue;
     const Room room = item.shadow ? Room::kAsk : enforced_room;
-    (void)states_.ApplyList(item, Op::kCheck, now_, locks_, Keep::kAlways, room, plan_.outcomes[i]);
+    const Applied applied = states_.ApplyList(item, Op::kCheck, now_, locks_, Keep::kAlways, room, plan_.outcomes[i]);
+    plan_.untracked |= applied == Applied::kUntracked && !item.shadow;
   }
   return Committed::kDone;
 }
@@ -110,7 +111,9 @@ Attempt::Charged Attempt::Charge(std::uint32_t slot_number) {
       const CellTable::Inserted inserted = cells.Insert(slot.owner, after, now_, states_.policy());
       if (inserted == CellTable::Inserted::kDone) break;
       if (inserted == CellTable::Inserted::kFull) {
-        return states_.NoRoom() == Applied::kDone ? Charged::kDone : Charged::kFull;
+        if (states_.NoRoom() == Applied::kFull) return Charged::kFull;
+        plan_.untracked |= slot.enforced;
+        return Charged::kDone;
       }
     }
     states_.counters().Add(Count::kCollisions);

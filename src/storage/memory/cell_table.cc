@@ -75,7 +75,7 @@ Result<std::unique_ptr<CellTable>> CellTable::Create(std::uint64_t max_entries, 
     return Fail(ErrorCode::kInvalidArgument, "max_entries must be 1 to 2^36");
   }
   const std::uint64_t count = LinesFor(max_entries);
-  const std::size_t size = count * sizeof(Line);
+  const std::size_t size = count * (sizeof(Line) + kCellsPerLine);
   void* base = mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (base == MAP_FAILED) {
     return Fail(ErrorCode::kResourceExhausted,
@@ -90,6 +90,7 @@ Result<std::unique_ptr<CellTable>> CellTable::Create(std::uint64_t max_entries, 
 
 CellTable::CellTable(Line* lines, std::uint64_t count, std::size_t mapped, std::uint64_t secret, Counters& counters)
     : lines_base_(lines),
+      marks_(reinterpret_cast<std::atomic<std::uint8_t>*>(lines + count)),
       lines_(count),
       mapped_(mapped),
       home_xor_(SecretPart(secret, 0)),
@@ -166,6 +167,7 @@ CellTable::Inserted CellTable::Insert(std::uint64_t owner, Word word, Nanos now,
     }
     const Rivals rivals = ConfrontRivals(owner, place.cell);
     if (rivals == Rivals::kNone && CompareAndSwap(place.cell, pending, {owner, word})) {
+      if (crowded()) MarkOf(place.cell).store(0, std::memory_order_relaxed);
       CountTaken(place.seen, now);
       return Inserted::kDone;
     }
@@ -177,12 +179,26 @@ CellTable::Inserted CellTable::Insert(std::uint64_t owner, Word word, Nanos now,
   }
 }
 
-// The first free place; failing that, with kEvict, the live one that expires soonest.
+// How much a state is to be kept: 0, it denied nobody lately; else the more, the later that was.
+unsigned CellTable::RankOf(const Cell* cell, Nanos now) const {
+  constexpr unsigned kLately = 120;
+  const unsigned mark = MarkOf(cell).load(std::memory_order_relaxed);
+  if (mark == 0) return 0;
+  const unsigned age = (MarkAt(now) + 255U - mark) % 255;
+  // A clock that went back a little makes it as good as new.
+  if (age > 255 - kLately) return kLately + 1;
+  return age > kLately ? 0 : kLately + 1 - age;
+}
+
+// The first free place; failing that, with kEvict, the live one that is missed least.
 CellTable::Choice CellTable::Choose(std::uint64_t owner, Nanos now, FullPolicy policy, Place& place) const {
   Place victim;
+  unsigned victim_rank = 0;
+  std::size_t passed_over = 0;  // live ones before the first free one
   bool exists = false, missed = true;
   const auto look = [&](Cell& cell, std::uint64_t holder) {
     const Cell seen = LoadStable(&cell);
+    if (place.cell == nullptr) ++passed_over;
     missed = missed || (holder == kNobody && !IsFree(seen, now));
     if (seen.owner == owner && !IsPending(seen.word)) {
       exists = true;
@@ -191,8 +207,13 @@ CellTable::Choice CellTable::Choose(std::uint64_t owner, Nanos now, FullPolicy p
     if (IsPending(seen.word)) return true;
     if (IsFree(seen, now)) {
       if (place.cell == nullptr) place = {&cell, seen};
-    } else if (victim.cell == nullptr || seen.word < victim.seen.word) {
-      victim = {&cell, seen};
+    } else if (policy == FullPolicy::kEvict && place.cell == nullptr) {
+      const unsigned rank = crowded() ? RankOf(&cell, now) : 0;
+      const bool better = rank != victim_rank ? rank < victim_rank : seen.word < victim.seen.word;
+      if (victim.cell == nullptr || better) {
+        victim = {&cell, seen};
+        victim_rank = rank;
+      }
     }
     return true;
   };
@@ -201,8 +222,11 @@ CellTable::Choice CellTable::Choose(std::uint64_t owner, Nanos now, FullPolicy p
   while (missed && !exists && place.cell == nullptr) {
     victim = {};
     missed = false;
+    passed_over = 0;
     Probe(owner, look);
   }
+  // Three of nine lines without a free place: there will be evictions before long.
+  if (passed_over > 3 * kCellsPerLine && !crowded()) crowded_.store(true, std::memory_order_relaxed);
   if (exists) return Choice::kExists;
   if (place.cell != nullptr) return Choice::kChosen;
   if (policy != FullPolicy::kEvict || victim.cell == nullptr) return Choice::kFull;

@@ -31,7 +31,8 @@ namespace weir::storage::memory {
 enum class FullPolicy : std::uint8_t {
   kDenyNew,   // say so: PlanStatus::kFull
   kAllowNew,  // decide as for a fresh state, and keep no count of it
-  kEvict,     // drop the state that expires soonest of those in the way
+  kEvict,     // drop a state that is in the way: one that is not known to deny anybody, the soonest to expire of them;
+              // failing that, the one whose latest denial is the longest ago
 };
 
 // Thread-safe.
@@ -76,6 +77,17 @@ class CellTable {
   // only with policies other than kEvict; nothing was changed.
   Inserted Insert(std::uint64_t owner, Word word, Nanos now, FullPolicy policy);
 
+  // Once newcomers find it hard to get a place, it is remembered of each cell when it last denied (a byte each, to the
+  // second; memory that is taken only then), so that what is spent is not forgotten while its subject still asks. From
+  // then on callers tell: a denial by the state in `cell`; nullptr: there is none.
+  bool crowded() const { return crowded_.load(std::memory_order_relaxed); }
+  void NoteDenied(const Cell* cell, Nanos now) {
+    if (cell == nullptr) return;
+    std::atomic<std::uint8_t>& mark = MarkOf(cell);
+    // A hot denied subject mostly reads. Relaxed: a mark is a hint.
+    if (mark.load(std::memory_order_relaxed) != MarkAt(now)) mark.store(MarkAt(now), std::memory_order_relaxed);
+  }
+
   // Frees expired cells among the next `max_cells`, going round the table. Returns how many.
   std::uint64_t Sweep(Nanos now, std::uint64_t max_cells);
 
@@ -102,6 +114,13 @@ class CellTable {
   }
 
   CellTable(Line* lines, std::uint64_t count, std::size_t mapped, std::uint64_t secret, Counters& counters);
+
+  // Marks: seconds, modulo 255, + 1; 0: never.
+  static std::uint8_t MarkAt(Nanos now) { return static_cast<std::uint8_t>(now / kSecond % 255 + 1); }
+  std::atomic<std::uint8_t>& MarkOf(const Cell* cell) const {
+    return marks_[static_cast<std::size_t>(cell - lines_base_->cells)];
+  }
+  unsigned RankOf(const Cell* cell, Nanos now) const;
 
   // The cell of the home line that `owner` has, or any when none or several have it. Without a branch that depends on
   // what is in the line: such a branch is guessed wrong most of the time, and a wrong guess is noticed only when the
@@ -135,10 +154,12 @@ class CellTable {
   void CountWithdrawn(const Cell& seen, Nanos now);
 
   Line* const lines_base_;
+  std::atomic<std::uint8_t>* const marks_;  // of each cell, behind the lines in the same mapping
   const std::uint64_t lines_;
   const std::size_t mapped_;
   const std::uint64_t home_xor_, home_mul_, first_xor_, first_mul_, second_xor_, second_mul_;
   Counters& counters_;
+  mutable std::atomic<bool> crowded_{false};  // for ever, once it was
   std::atomic<std::uint64_t> sweep_cursor_{0};
 };
 

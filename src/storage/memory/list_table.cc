@@ -136,15 +136,17 @@ bool ListShard::ReclaimToEnd(Nanos now, std::uint64_t max_seen, ListBudget& budg
   return true;
 }
 
-bool ListShard::EvictSoonest(const Key& spared, ListBudget& budget) {
-  ListState* soonest = nullptr;
+bool ListShard::Evict(const Key& spared, Spent spent, ListBudget& budget) {
+  ListState* victim = nullptr;
   for (std::uint64_t i = 0; i < kSample && i < states_.size(); ++i) {
     ListState* state = &states_[cursor_++ % states_.size()];
     if (state->key == spared) continue;
-    if (soonest == nullptr || state->expires < soonest->expires) soonest = state;
+    if (state->denied != 0 && spent == Spent::kKeep) continue;
+    const auto age = [](const ListState& one) { return std::pair(one.denied, one.expires); };
+    if (victim == nullptr || age(*state) < age(*victim)) victim = state;
   }
-  if (soonest == nullptr) return false;
-  Erase(soonest, budget);
+  if (victim == nullptr) return false;
+  Erase(victim, budget);
   return true;
 }
 
@@ -159,13 +161,17 @@ bool ListTable::MakeRoom(const Key& key, Nanos now, Victims victims, const Shard
     if (dropped != 0) counters_.Add(Count::kReclaimed, static_cast<std::int64_t>(dropped));
     return dropped != 0;
   };
-  const auto evict = [&](ListShard& shard) {
-    if (!shard.EvictSoonest(key, budget_)) return false;
-    counters_.Add(Count::kEvicted);
-    return true;
-  };
   if (reclaim(ShardOf(key)) || TryOthers(key, held, reclaim)) return true;
-  return victims == Victims::kAlsoLive && (evict(ShardOf(key)) || TryOthers(key, held, evict));
+  if (victims == Victims::kExpired) return false;
+  for (const auto spent : {ListShard::Spent::kKeep, ListShard::Spent::kAlsoSpent}) {
+    const auto evict = [&](ListShard& shard) {
+      if (!shard.Evict(key, spent, budget_)) return false;
+      counters_.Add(Count::kEvicted);
+      return true;
+    };
+    if (evict(ShardOf(key)) || TryOthers(key, held, evict)) return true;
+  }
+  return false;
 }
 
 // Tries the next shards that hold anything and are not in use, until one gives way or enough were looked at.

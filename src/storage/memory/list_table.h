@@ -31,9 +31,16 @@ using algorithms::Words;
 struct ListState {
   Key key;
   Kind kind{};
-  Nanos expires = 0;  // after each change: Algorithm::expires_list
+  std::uint32_t denied = 0;  // when it last denied, in seconds since the epoch; 0: never
+  Nanos expires = 0;         // after each change: Algorithm::expires_list
   Words words;
 };
+
+// Of two states under one key: whether `a` is the one to keep. It ends later; or they end together, and it counts more.
+inline bool SaysMore(const ListState& a, const ListState& b) {
+  if (a.expires != b.expires) return a.expires > b.expires;
+  return algorithms::CountIn(a.kind, a.words) > algorithms::CountIn(b.kind, b.words);
+}
 
 // What all shards together may hold, and hold. Thread-safe.
 class ListBudget {
@@ -46,6 +53,7 @@ class ListBudget {
   }
   std::uint64_t states() const { return static_cast<std::uint64_t>(states_.load(std::memory_order_relaxed)); }
   std::uint64_t bytes() const { return static_cast<std::uint64_t>(bytes_.load(std::memory_order_relaxed)); }
+  std::uint64_t max_states() const { return max_states_; }
   bool HasRoomForState() const { return states() < max_states_ && HasRoomForBytes(); }
   bool HasRoomForBytes() const { return bytes() < max_bytes_; }
 
@@ -54,8 +62,7 @@ class ListBudget {
   std::atomic<std::int64_t> states_{0}, bytes_{0};
 };
 
-// One shard. Not thread-safe: hold mutex(). Pointers to states are good until the next Insert, Erase, Reclaim or
-// EvictSoonest.
+// One shard. Not thread-safe: hold mutex(). Pointers to states are good until the next Insert, Erase, Reclaim or Evict.
 class ListShard {
  public:
   void SetSecret(std::uint64_t secret) { secret_ = secret; }  // before first use
@@ -83,8 +90,11 @@ class ListShard {
   // The same from where it left off to the last state, at most until `seen` has reached `max_seen`; both counts are
   // added to. True: the last was reached, the next call begins anew.
   bool ReclaimToEnd(Nanos now, std::uint64_t max_seen, ListBudget& budget, std::uint64_t& seen, std::uint64_t& dropped);
-  // Drops the state that expires soonest of the next few, but never `spared`'s. False when there is none other.
-  bool EvictSoonest(const Key& spared, ListBudget& budget);
+  // Drops a live state of the next few, but never `spared`'s: the one that expires soonest of those that deny nobody,
+  // for what is spent must not be forgotten while its subject still asks. kAlsoSpent: failing that, the one whose
+  // latest denial is the longest ago. False when there is none to drop.
+  enum class Spent : std::uint8_t { kKeep, kAlsoSpent };
+  bool Evict(const Key& spared, Spent spent, ListBudget& budget);
 
   std::size_t size() const { return states_.size(); }
   // Without the mutex; may be a moment out of date.
@@ -115,7 +125,7 @@ class ListShard {
   std::atomic<const Slot*> index_hint_{nullptr};
   std::atomic<std::size_t> mask_hint_{0};
   std::size_t sweep_cursor_ = 0;  // of ReclaimToEnd
-  std::size_t cursor_ = 0;        // of Reclaim and EvictSoonest
+  std::size_t cursor_ = 0;        // of Reclaim and Evict
   std::uint64_t secret_ = 0;      // so that nobody outside can aim subjects at one slot
 };
 

@@ -17,7 +17,10 @@ Key KeyOf(std::uint64_t number) {
 }
 
 ListState StateOf(std::uint64_t number, Nanos expires, std::size_t words = 2) {
-  return {KeyOf(number), Kind::kFixedWindow, expires, Words(words, static_cast<algorithms::Word>(number))};
+  return {.key = KeyOf(number),
+          .kind = Kind::kFixedWindow,
+          .expires = expires,
+          .words = Words(words, static_cast<algorithms::Word>(number))};
 }
 
 TEST(ListShard, AgreesWithAMap) {
@@ -83,11 +86,11 @@ TEST(ListShard, EvictsSoonestButNeverTheOneThatIsSpared) {
   ListShard shard;
   ListBudget budget(100, 100'000);
   for (std::uint64_t i = 1; i <= 5; ++i) shard.Insert(StateOf(i, kNow + static_cast<Nanos>(i)), budget);
-  EXPECT_TRUE(shard.EvictSoonest(KeyOf(1), budget));
+  EXPECT_TRUE(shard.Evict(KeyOf(1), ListShard::Spent::kKeep, budget));
   EXPECT_NE(shard.Find(KeyOf(1), Kind::kFixedWindow), nullptr);
   EXPECT_EQ(shard.Find(KeyOf(2), Kind::kFixedWindow), nullptr);
-  for (int i = 0; i < 3; ++i) EXPECT_TRUE(shard.EvictSoonest(KeyOf(1), budget));
-  EXPECT_FALSE(shard.EvictSoonest(KeyOf(1), budget));
+  for (int i = 0; i < 3; ++i) EXPECT_TRUE(shard.Evict(KeyOf(1), ListShard::Spent::kKeep, budget));
+  EXPECT_FALSE(shard.Evict(KeyOf(1), ListShard::Spent::kKeep, budget));
   EXPECT_EQ(shard.size(), 1u);
 }
 

@@ -67,13 +67,13 @@ Result<std::unique_ptr<MemoryStore>> MemoryStore::Create(const MemoryStoreOption
 
 MemoryStore::MemoryStore(const MemoryStoreOptions& options, std::unique_ptr<Counters> counters,
                          std::unique_ptr<CellTable> cells, std::unique_ptr<ListTable> lists)
-    : capacity_(options.max_entries),
-      sweep_interval_(std::min(options.sweep_interval, algorithms::kLongestWindow)),
+    : sweep_interval_(std::min(options.sweep_interval, algorithms::kLongestWindow)),
       counters_(std::move(counters)),
       cells_(std::move(cells)),
       lists_(std::move(lists)),
       states_(*cells_, *lists_, *counters_, options.full_policy, sweep_interval_ == 0 ? 0 : kReclaimWithEach),
       runner_(states_, *lists_),
+      admin_(*cells_, *lists_),
       sweep_slice_(std::min(kSweepSlice, cells_->cells())),
       next_sweep_(std::numeric_limits<Nanos>::max()) {
   if (sweep_interval_ == 0) return;
@@ -114,7 +114,7 @@ void MemoryStore::Prefetch(const Item& item) const {
 StoreStats MemoryStore::Stats() const {
   StoreStats stats;
   stats.entries = counters_->Sum(Count::kEntries) + lists_->budget().states();
-  stats.capacity = capacity_;
+  stats.capacity = cells_->cells() + lists_->budget().max_states();
   stats.bytes = cells_->bytes() + lists_->budget().bytes();
   stats.reclaimed = counters_->Sum(Count::kReclaimed);
   stats.evicted_live = counters_->Sum(Count::kEvicted);
@@ -123,6 +123,13 @@ StoreStats MemoryStore::Stats() const {
   stats.collisions = counters_->Sum(Count::kCollisions);
   stats.rollbacks = counters_->Sum(Count::kRollbacks);
   return stats;
+}
+
+// Either table can be full while the other is empty.
+void MemoryStore::Describe(MetricSink& sink, std::string_view as) const {
+  DescribeStats(Stats(), GetHealth(), as, sink);
+  DescribeRoom(counters_->Sum(Count::kEntries), cells_->cells(), as, "buckets", sink);
+  DescribeRoom(lists_->budget().states(), lists_->budget().max_states(), as, "lists", sink);
 }
 
 std::uint64_t MemoryStore::Sweep(Nanos now, std::uint64_t max_states) {

@@ -17,6 +17,7 @@
 #include "storage/memory/cell_table.h"
 #include "storage/memory/counters.h"
 #include "storage/memory/list_table.h"
+#include "storage/memory/memory_admin.h"
 #include "storage/memory/plan_runner.h"
 #include "storage/memory/states.h"
 #include "storage/store.h"
@@ -25,8 +26,8 @@
 namespace weir::storage::memory {
 
 struct MemoryStoreOptions {
-  // Live subjects of buckets, and as many of list states. 1 to 2^36. The table of buckets is made for so many at once
-  // and never grows; it may hold up to 7/4 of it.
+  // Live subjects of buckets, and as many of list states: so many surely fit. 1 to 2^36. The table of buckets is made
+  // for so many at once and never grows; it can hold up to 7/4 of it.
   std::uint64_t max_entries = 1'000'000;
   // Bytes for everything; 0 = BytesFor(max_entries) for buckets and DefaultListBytes(max_entries) for lists. When it is
   // less than the buckets need, they get 7/8 of it and hold fewer. At least 4096.
@@ -63,10 +64,13 @@ class MemoryStore final : public Store {
   // allocate nothing.
   [[nodiscard]] bool Apply(std::span<Plan> plans, Nanos now, Completion* done) override;
 
+  [[nodiscard]] bool TryApply(Plan& plan, Nanos now) override { return Apply({&plan, 1}, now, nullptr); }
   bool CompletesInline() const override { return true; }
   void Expect(const Key& key) const noexcept override { cells_->Prefetch(FingerprintOf(key)); }
 
+  Admin* GetAdmin() override { return &admin_; }
   StoreStats Stats() const override;
+  void Describe(MetricSink& sink, std::string_view as) const override;
   Health GetHealth() const override { return Health::kUp; }
   std::string_view Name() const override { return "memory"; }
 
@@ -91,13 +95,13 @@ class MemoryStore final : public Store {
   }
   void SweepDue(Nanos now, Nanos due);
 
-  const std::uint64_t capacity_;
   const Nanos sweep_interval_;
   std::unique_ptr<Counters> counters_;
   std::unique_ptr<CellTable> cells_;
   std::unique_ptr<ListTable> lists_;
   States states_;
   PlanRunner runner_;
+  MemoryAdmin admin_;
   std::uint64_t sweep_slice_ = 0;  // cells looked at each sweep_tick_
   Nanos sweep_tick_ = 0;
   alignas(64) std::atomic<Nanos> next_sweep_;

@@ -4,6 +4,7 @@
 #include <cstdio>
 #include <utility>
 
+#include "base/file.h"
 #include "base/log.h"
 
 namespace weir::storage::memory {
@@ -33,6 +34,9 @@ Result<SnapshotReport> RestoreSnapshot(MemoryStore& store, const std::string& pa
 Result<std::unique_ptr<Persistence>> Persistence::Start(MemoryStore& store, PersistenceOptions options) {
   if (options.path.empty()) return Fail(ErrorCode::kInvalidArgument, "the snapshot path is empty");
   if (options.interval <= 0) return Fail(ErrorCode::kInvalidArgument, "the snapshot interval must be positive");
+  if (auto checked = CheckReplaceableFile(options.path, options.path + ".tmp"); !checked) {
+    return Fail(ErrorCode::kInvalidArgument, "persist_to_disk: " + checked.error().message);
+  }
   if (options.clock == nullptr) options.clock = &SystemClock();
   std::unique_ptr<Persistence> persistence(new Persistence(store, std::move(options)));
   persistence->thread_ = std::thread([raw = persistence.get()] { raw->Run(); });
@@ -87,6 +91,17 @@ Result<> Persistence::Stop() {
 PersistenceStats Persistence::Stats() const {
   const std::lock_guard lock(mutex_);
   return stats_;
+}
+
+void Persistence::Describe(MetricSink& sink) const {
+  const PersistenceStats stats = Stats();
+  constexpr std::string_view kSaves = "weir_snapshot_saves_total";
+  constexpr std::string_view kHelp = "Snapshots of the memory store by their result.";
+  sink.Counter(kSaves, kHelp, stats.saves, {{"result", "ok"}});
+  sink.Counter(kSaves, kHelp, stats.failures, {{"result", "failed"}});
+  sink.Gauge("weir_snapshot_saved_time_seconds",
+             "When the latest snapshot was taken, seconds since the Unix epoch; 0: never.",
+             static_cast<double>(stats.last_saved_at) / static_cast<double>(kSecond));
 }
 
 void Persistence::WaitForSaves(std::uint64_t saves) const {

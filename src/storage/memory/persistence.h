@@ -10,6 +10,7 @@
 #include <thread>
 
 #include "base/clock.h"
+#include "base/metric_sink.h"
 #include "storage/memory/memory_store.h"
 #include "storage/memory/snapshot_file.h"
 #include "weir/result.h"
@@ -38,7 +39,8 @@ struct PersistenceStats {
 // Thread-safe. A failed save is logged and counted, and tried again after the interval; the file stays as it was.
 class Persistence {
  public:
-  // `store` outlives it. kInvalidArgument: no path, or no interval.
+  // `store` outlives it. kInvalidArgument: no path, or no interval, or nothing can be saved at the path as things are:
+  // it is a folder, its folder is missing or may not be written to.
   static Result<std::unique_ptr<Persistence>> Start(MemoryStore& store, PersistenceOptions options);
   // As Stop().
   ~Persistence();
@@ -48,6 +50,7 @@ class Persistence {
   // Ends the thread and saves for the last time. Only the first call does anything.
   Result<> Stop();
   PersistenceStats Stats() const;
+  void Describe(MetricSink& sink) const;
   // Returns when at least `saves` saves have been tried. For tests.
   void WaitForSaves(std::uint64_t saves) const;
 

@@ -43,6 +43,7 @@ void PlanRunner::RunOne(Plan& plan, Nanos now) {
     plan.admitted = false;
     outcome = FreshOutcome(item, now);
   }
+  plan.untracked |= applied == Applied::kUntracked && !item.shadow;
 }
 
 void PlanRunner::RunMany(Plan& plan, Nanos now) {
@@ -64,7 +65,8 @@ void PlanRunner::RunMany(Plan& plan, Nanos now) {
   if (plan.op == Op::kCheck) return Check(plan, now, locks);
   for (std::size_t i = 0; i < plan.items.size(); ++i) {
     const Applied applied = states_.Apply(plan.items[i], plan.op, now, locks, Keep::kAlways, plan.outcomes[i]);
-    if (applied == Applied::kDone) continue;
+    plan.untracked |= applied == Applied::kUntracked && !plan.items[i].shadow;
+    if (applied != Applied::kFull) continue;
     plan.status = PlanStatus::kFull;
     plan.admitted = false;
     plan.outcomes[i] = FreshOutcome(plan.items[i], now);

@@ -43,10 +43,11 @@ Result<SnapshotReport> SaveSnapshot(MemoryStore& store, const std::string& path,
                                     const FileCalls& calls = FileCalls::System());
 
 // Adds the states of the file to the store: all of them or, when anything in the file is wrong, none. Of a state that
-// is there already the later one stays, of equally late ones the one that counts more. States that have expired are left out; those for which there is no room are
-// dropped and counted. Meant for before the store serves, but safe at any time. Needs at most 64 MiB besides the
-// states. kNotFound: no such file. kDataLoss: damaged, truncated or no snapshot at all; says at which byte.
-// kFailedPrecondition: written by a version that this one cannot read. kUnavailable: the system could not read it.
+// is there already the one that expires later stays, and of two that expire together the one in which more is used.
+// States that have expired are left out; those for which there is no room are dropped and counted. Meant for before the
+// store serves, but safe at any time. Needs at most 64 MiB besides the states. kNotFound: no such file. kDataLoss:
+// damaged, truncated or no snapshot at all; says at which byte. kFailedPrecondition: written by a version that this one
+// cannot read. kUnavailable: the system could not read it.
 Result<SnapshotReport> LoadSnapshot(MemoryStore& store, const std::string& path, Nanos now);
 
 // Where the bytes of a snapshot come from.

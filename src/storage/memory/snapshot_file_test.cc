@@ -1,6 +1,7 @@
 #include "storage/memory/snapshot_file.h"
 
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <atomic>
@@ -11,6 +12,7 @@
 #include <iterator>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "base/manual_clock.h"
@@ -203,7 +205,7 @@ TEST_F(SnapshotFile, NoFileIsNotFound) {
 }
 
 TEST_F(SnapshotFile, ADirectoryIsAnErrorOfTheSystem) {
-  EXPECT_EQ(LoadSnapshot(*Make(), directory_.string(), kNow).error().code, ErrorCode::kUnavailable);
+  EXPECT_EQ(LoadSnapshot(*Make(), directory_.string(), kNow).error().code, ErrorCode::kInvalidArgument);
 }
 
 TEST_F(SnapshotFile, ADamagedByteAnywhereIsFoundAndNothingIsLoaded) {
@@ -431,6 +433,62 @@ TEST_F(SnapshotFile, RestoreSetsADamagedFileAsideAndStartsWithWhatThereIs) {
   EXPECT_NE(restored.error().message.find(path_ + ".damaged"), std::string::npos) << restored.error().message;
   EXPECT_EQ(Files(), std::vector<std::string>{"states.damaged"});
   EXPECT_TRUE(Do(*store, Op::kCheck, {ItemOf(bucket_, "b", "s")}, kNow).admitted);
+}
+
+// As when a state moves while the shards are written: the later copy has counted more.
+TEST_F(SnapshotFile, OfAWindowThatIsWrittenTwiceTheLargerCountIsRestored) {
+  const Limit window = WindowOf(10);
+  const Item item = ItemOf(window, "window", "a");
+  std::string files[2];
+  for (int used : {3, 7}) {
+    const auto store = Make();
+    for (int i = 0; i < used; ++i) (void)Do(*store, Op::kCheck, {item}, kNow);
+    ASSERT_TRUE(SaveSnapshot(*store, path_, kNow));
+    files[used == 7 ? 1 : 0] = Bytes();
+  }
+  for (const auto& [first, second] : {std::pair(0, 1), std::pair(1, 0)}) {
+    const auto store = Make();
+    ASSERT_TRUE(LoadBytes(*store, files[first]));
+    ASSERT_TRUE(LoadBytes(*store, files[second]));
+    EXPECT_EQ(UsedNow(*store, item, kNow), 7u);
+  }
+}
+
+TEST_F(SnapshotFile, WhatLiesWhereTheTemporaryFileGoesIsNotFollowed) {
+  const auto store = Make();
+  Use(*store, 10);
+  const std::string victim = (directory_ / "victim").string();
+  std::ofstream(victim) << "precious";
+  std::filesystem::create_symlink(victim, path_ + ".tmp");
+  ASSERT_TRUE(SaveSnapshot(*store, path_, kNow));
+  std::string text;
+  std::ifstream(victim) >> text;
+  EXPECT_EQ(text, "precious");
+  ASSERT_EQ(mkfifo((path_ + ".tmp").c_str(), 0600), 0);
+  ASSERT_TRUE(SaveSnapshot(*store, path_, kNow)) << "a pipe is not waited for";
+  EXPECT_EQ(Files().size(), 2u);
+}
+
+TEST_F(SnapshotFile, AFileThatIsAPipeIsRefusedAtOnce) {
+  const auto store = Make();
+  ASSERT_EQ(mkfifo(path_.c_str(), 0600), 0);
+  const auto loaded = LoadSnapshot(*store, path_, kNow);
+  ASSERT_FALSE(loaded);
+  EXPECT_EQ(loaded.error().code, ErrorCode::kInvalidArgument);
+}
+
+TEST_F(SnapshotFile, PersistenceThatCanNeverWorkIsRefusedAtStart) {
+  const auto store = Make();
+  std::ofstream(path_) << "";
+  const std::string folder = (directory_ / "folder").string(), pipe = (directory_ / "pipe").string();
+  std::filesystem::create_directory(folder);
+  ASSERT_EQ(mkfifo(pipe.c_str(), 0600), 0);
+  for (const std::string& path : {folder, pipe, path_ + "/states", (directory_ / "none" / "states").string()}) {
+    const auto started = Persistence::Start(*store, {.path = path});
+    ASSERT_FALSE(started) << path;
+    EXPECT_EQ(started.error().code, ErrorCode::kInvalidArgument);
+    EXPECT_NE(started.error().message.find(path), std::string::npos);
+  }
 }
 
 }  // namespace

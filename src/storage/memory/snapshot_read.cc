@@ -1,4 +1,3 @@
-#include <fcntl.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -9,6 +8,7 @@
 #include <utility>
 
 #include "algorithms/instant.h"
+#include "base/file.h"
 #include "storage/memory/snapshot_file.h"
 #include "storage/memory/snapshot_format.h"
 
@@ -25,15 +25,12 @@ std::unexpected<Error> Damaged(std::uint64_t place, std::string_view what) {
 
 class FileSource final : public SnapshotSource {
  public:
-  explicit FileSource(int fd) : fd_(fd) {}
-  ~FileSource() override { close(fd_); }
-  FileSource(const FileSource&) = delete;
-  FileSource& operator=(const FileSource&) = delete;
+  explicit FileSource(FileDescriptor file) : file_(std::move(file)) {}
 
   Result<std::size_t> Read(void* data, std::size_t size) override {
     std::size_t done = 0;
     while (done < size) {
-      const ssize_t got = read(fd_, static_cast<char*>(data) + done, size - done);
+      const ssize_t got = read(file_.get(), static_cast<char*>(data) + done, size - done);
       if (got < 0 && errno == EINTR) continue;
       if (got < 0)
         return Fail(ErrorCode::kUnavailable, std::string("cannot read the snapshot: ") + std::strerror(errno));
@@ -43,12 +40,12 @@ class FileSource final : public SnapshotSource {
     return done;
   }
   Result<> Rewind() override {
-    if (lseek(fd_, 0, SEEK_SET) == 0) return {};
+    if (lseek(file_.get(), 0, SEEK_SET) == 0) return {};
     return Fail(ErrorCode::kUnavailable, std::string("cannot read the snapshot again: ") + std::strerror(errno));
   }
 
  private:
-  const int fd_;
+  const FileDescriptor file_;
 };
 
 // What is done with each state that was read.
@@ -160,7 +157,10 @@ class Reader {
           ShapeOf(static_cast<Kind>(header.kind)) != Shape::kList) {
         return Damaged(place + at, "a state of unknown kind");
       }
-      ListState state{{header.key_hi, header.key_lo}, static_cast<Kind>(header.kind), header.expires, {}};
+      ListState state{.key = {header.key_hi, header.key_lo},
+                      .kind = static_cast<Kind>(header.kind),
+                      .expires = header.expires,
+                      .words = {}};
       state.words.resize(header.words);
       if (bytes != 0) std::memcpy(state.words.data(), payload_.data() + at + sizeof(header), bytes);
       sink_.Take(std::move(state));
@@ -227,6 +227,7 @@ class StoreSink final : public Sink {
     ListShard& shard = lists.ShardOf(state.key);
     const std::lock_guard lock(shard.mutex());
     ListState* present = shard.Find(state.key, state.kind);
+    // A state that was written twice, as it moved, was charged in between.
     if (present != nullptr && !SaysMore(state, *present)) return Count(report_.lists);
     if (present != nullptr) shard.Erase(present, lists.budget());
     if (!lists.budget().HasRoomForState()) return Count(report_.dropped);
@@ -236,11 +237,6 @@ class StoreSink final : public Sink {
 
  private:
   static void Count(std::uint64_t& counter) { ++counter; }
-  // The one that is live for longer; of equals the one that counts more, as a window written twice differs in that.
-  static bool SaysMore(const ListState& a, const ListState& b) {
-    if (a.expires != b.expires) return a.expires > b.expires;
-    return algorithms::CountIn(a.kind, a.words) > algorithms::CountIn(b.kind, b.words);
-  }
 
   MemoryStore& store_;
   const Nanos now_;
@@ -266,12 +262,9 @@ Result<SnapshotReport> LoadSnapshot(MemoryStore& store, SnapshotSource& source, 
 }
 
 Result<SnapshotReport> LoadSnapshot(MemoryStore& store, const std::string& path, Nanos now) {
-  const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC);
-  if (fd < 0) {
-    const ErrorCode code = errno == ENOENT ? ErrorCode::kNotFound : ErrorCode::kUnavailable;
-    return Fail(code, "cannot open snapshot " + path + ": " + std::strerror(errno));
-  }
-  FileSource source(fd);
+  auto file = OpenRegularFile(path);
+  if (!file) return Fail(file.error().code, "snapshot: " + file.error().message);
+  FileSource source(std::move(*file));
   Result<SnapshotReport> report = LoadSnapshot(store, source, now);
   if (!report) report.error().message += " (" + path + "; nothing of it was loaded)";
   return report;

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "algorithms/instant.h"
+#include "base/file.h"
 #include "storage/memory/snapshot_file.h"
 #include "storage/memory/snapshot_format.h"
 
@@ -36,22 +37,22 @@ class TemporaryFile {
  public:
   TemporaryFile(std::string path, const FileCalls& calls) : path_(std::move(path)), calls_(calls) {}
   ~TemporaryFile() {
-    Close();
-    if (!kept_) unlink(path_.c_str());
+    if (file_.is_open() && !kept_) unlink(path_.c_str());
   }
   TemporaryFile(const TemporaryFile&) = delete;
   TemporaryFile& operator=(const TemporaryFile&) = delete;
 
   Result<> Open() {
     // Subjects are hashed, but counts of a site are nobody else's business.
-    fd_ = open(path_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-    if (fd_ < 0) return SystemError("create", path_);
+    auto created = CreateTemporaryFile(path_);
+    if (!created) return Fail(ErrorCode::kUnavailable, "snapshot: " + created.error().message);
+    file_ = std::move(*created);
     return {};
   }
   Result<> Write(const void* data, std::size_t size) {
     const char* at = static_cast<const char*>(data);
     while (size > 0) {
-      const long written = calls_.write(fd_, at, size);
+      const long written = calls_.write(file_.get(), at, size);
       if (written < 0 && errno == EINTR) continue;
       if (written == 0) errno = ENOSPC;
       if (written <= 0) return SystemError("write", path_);
@@ -62,8 +63,7 @@ class TemporaryFile {
     return {};
   }
   Result<> MoveTo(const std::string& path) {
-    if (calls_.sync(fd_) != 0) return SystemError("sync", path_);
-    Close();
+    if (calls_.sync(file_.get()) != 0) return SystemError("sync", path_);
     if (calls_.rename(path_.c_str(), path.c_str()) != 0) return SystemError("rename", path_);
     kept_ = true;
     return SyncDirectoryOf(path);
@@ -71,10 +71,6 @@ class TemporaryFile {
   std::uint64_t bytes() const { return bytes_; }
 
  private:
-  void Close() {
-    if (fd_ >= 0) close(fd_);
-    fd_ = -1;
-  }
   // Without it the rename itself may be forgotten by a power failure.
   static Result<> SyncDirectoryOf(const std::string& path) {
     const std::size_t slash = path.rfind('/');
@@ -92,7 +88,7 @@ class TemporaryFile {
 
   const std::string path_;
   const FileCalls& calls_;
-  int fd_ = -1;
+  FileDescriptor file_;
   bool kept_ = false;
   std::uint64_t bytes_ = 0;
 };

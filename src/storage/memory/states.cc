@@ -13,7 +13,7 @@ using algorithms::Of;
 Applied States::NoRoom() {
   const bool refuse = policy_ == FullPolicy::kDenyNew;
   counters_.Add(refuse ? Count::kRefused : Count::kUntracked);
-  return refuse ? Applied::kFull : Applied::kDone;
+  return refuse ? Applied::kFull : Applied::kUntracked;
 }
 
 // ---- words ----------------------------------------------------------------------------------------------------------
@@ -25,6 +25,9 @@ Applied States::ApplyWord(const Item& item, Op op, Nanos now, Keep keep, Outcome
     const CellTable::Found found = cells_.Find(owner);
     Word word = found.word;
     Fill(outcome, [&] { return words::Apply(*item.limit, ask, word); });
+    if (outcome.verdict == Verdict::kLater && cells_.crowded()) [[unlikely]] {
+      cells_.NoteDenied(found.cell, now);
+    }
     if (keep == Keep::kOnlyIfDenied && outcome.verdict == Verdict::kAllowed) return Applied::kDone;
     // 0 frees the cell.
     const Word next = words::Kept(*item.limit, word, now);
@@ -90,7 +93,7 @@ Applied States::ApplyList(const Item& item, Op op, Nanos now, const ShardLocks& 
   ListBudget& budget = lists_.budget();
   ListState* state = shard.Find(item.key, item.limit->kind);
   if (state == nullptr) {
-    ListState fresh{item.key, item.limit->kind, 0, {}};
+    ListState fresh{.key = item.key, .kind = item.limit->kind, .words = {}};
     Fill(outcome, [&] { return algorithm.apply_list(*item.limit, ask, fresh.words); });
     if (keep == Keep::kOnlyIfDenied && outcome.verdict == Verdict::kAllowed) return Applied::kDone;
     fresh.expires = algorithm.expires_list(*item.limit, fresh.words);
@@ -117,6 +120,7 @@ Applied States::ApplyList(const Item& item, Op op, Nanos now, const ShardLocks& 
   const std::uint64_t bytes_before = ListShard::BytesOf(*state);
   Fill(outcome, [&] { return algorithm.apply_list(*item.limit, ask, state->words); });
   state->expires = algorithm.expires_list(*item.limit, state->words);
+  if (outcome.verdict == Verdict::kLater) state->denied = static_cast<std::uint32_t>(now / kSecond);
   if (state->words.capacity() > 64 && state->words.size() * 4 < state->words.capacity()) state->words.shrink_to_fit();
   ListShard::Account(*state, bytes_before, budget);
   if (state->expires <= now) shard.Erase(state, budget);

@@ -4,6 +4,7 @@
 // shards of the item's keys (WantLocks).
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <new>
 #include <optional>
@@ -23,10 +24,11 @@ using algorithms::Shape;
 using algorithms::ShapeOf;
 namespace words = algorithms::words;
 
-inline Outcome UnlimitedOutcome() {
+inline Outcome UnlimitedOutcome(const Item& item, Op op) {
   Outcome outcome;
   outcome.limit = UINT64_MAX;
   outcome.remaining = UINT64_MAX;
+  if (op == Op::kTake) outcome.granted = std::min(item.cost, algorithms::kMaxCount);
   return outcome;
 }
 
@@ -36,8 +38,9 @@ void Fill(Outcome& to, const Make& make) {
   new (&to) Outcome(make());
 }
 
-// kFull: there was no room, and the policy is to deny; nothing was written.
-enum class Applied : std::uint8_t { kDone, kFull };
+// There was no room for a new state, and nothing was written: kFull, the policy is to deny; kUntracked, to go on
+// without a count.
+enum class Applied : std::uint8_t { kDone, kFull, kUntracked };
 
 // What to keep of an op: all of it, or nothing if it turns out to be allowed (a denial that is recorded).
 enum class Keep : std::uint8_t { kAlways, kOnlyIfDenied };
@@ -69,7 +72,7 @@ class States {
       case Shape::kNone:
         break;
     }
-    outcome = UnlimitedOutcome();
+    outcome = UnlimitedOutcome(item, op);
     return Applied::kDone;
   }
   Applied ApplyWord(const Item& item, Op op, Nanos now, Keep keep, Outcome& outcome);
@@ -87,7 +90,7 @@ class States {
   // The words of a list item; empty when absent.
   const Words& WordsOf(const Item& item);
 
-  // There is no place for a new state: kFull, or kDone when the policy is to go on uncounted. Counts it.
+  // There is no place for a new state: kFull or kUntracked, by the policy. Counts it.
   Applied NoRoom();
 
   CellTable& cells() { return cells_; }

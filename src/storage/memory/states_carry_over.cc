@@ -48,7 +48,7 @@ void States::Peek(const Item& item, std::uint64_t cost, Nanos now, Outcome& outc
   if (copy != nullptr) *copy = {};
   const Shape shape = ShapeOf(item.limit->kind);
   if (shape == Shape::kNone) {
-    outcome = UnlimitedOutcome();
+    outcome = UnlimitedOutcome(item, Op::kPeek);
     return;
   }
   const algorithms::Ask ask{Op::kPeek, cost, now, item.token};
@@ -92,7 +92,7 @@ void States::MoveToList(const Item& item, Nanos now, const ShardLocks& locks) {
   if (!TakePrevious(item, now, word, words)) return;
   const Previous previous{.limit = *item.previous, .word = word, .words = &words};
   ListState* state = shard.Find(item.key, item.limit->kind);
-  if (state == nullptr) state = shard.Insert({item.key, item.limit->kind, 0, {}}, budget);
+  if (state == nullptr) state = shard.Insert({.key = item.key, .kind = item.limit->kind, .words = {}}, budget);
   const std::uint64_t bytes_before = ListShard::BytesOf(*state);
   algorithms::CarryOver(*item.limit, previous, now, item.token, state->words);
   state->expires = Of(item.limit->kind).expires_list(*item.limit, state->words);

@@ -123,6 +123,7 @@ class WordPlan {
   Charged Full(Bucket& bucket, bool shadow) {
     if (states_.policy() == FullPolicy::kDenyNew && !shadow) return Charged::kFull;
     (void)states_.NoRoom();
+    plan_.untracked |= !shadow;
     bucket.before = kUncounted;
     return Charged::kDone;
   }
@@ -170,6 +171,9 @@ class WordPlan {
         continue;
       }
       Bucket& bucket = buckets_[i];
+      if (!bucket.allowed && states_.cells().crowded()) [[unlikely]] {
+        states_.cells().NoteDenied(bucket.cell, now_);
+      }
       if (bucket.allowed) {
         bucket.after = bucket.before;
       } else if (bucket.after != bucket.before) [[unlikely]] {

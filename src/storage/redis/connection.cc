@@ -19,6 +19,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/file.h"
 #include "io/backoff.h"
 
 namespace weir::storage::redis {
@@ -391,6 +392,12 @@ Result<TlsContextPtr> MakeTlsContext(const Url& url) {
   const auto refused = [](const std::string& file, const error_code& fault) {
     return Fail(ErrorCode::kInvalidArgument, "redis TLS: cannot use '" + file + "': " + fault.message());
   };
+  for (const std::string& file : {url.ca_file, url.certificate_file, url.key_file}) {
+    if (file.empty()) continue;
+    if (auto checked = CheckRegularFile(file); !checked) {
+      return Fail(ErrorCode::kInvalidArgument, "redis TLS: " + checked.error().message);
+    }
+  }
   error_code fault;
   if (url.ca_file.empty()) {
     context.set_default_verify_paths(fault);

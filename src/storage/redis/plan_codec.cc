@@ -30,7 +30,7 @@ namespace adaptive = algorithms::adaptive;
 namespace gcra = algorithms::gcra;
 namespace sliding_window = algorithms::sliding_window;
 
-constexpr std::array<std::string_view, 6> kOps = {"check", "peek", "charge", "refund", "reset", "assign"};
+constexpr std::array<std::string_view, 7> kOps = {"check", "peek", "charge", "refund", "reset", "assign", "take"};
 
 bool IsCounted(const Limit& limit) { return algorithms::Of(limit.kind).shape != Shape::kNone; }
 
@@ -219,14 +219,27 @@ char Fit(const Item& item, std::uint64_t cost) {
   return cost > most ? '2' : '1';
 }
 
+// What a bucket's `parse_source` reads.
+void AddSource(const Limit& limit, Command& command) {
+  AddRate(limit, command);
+  command.Add(Bounded(limit.capacity));
+  AddInstant(command, gcra::Burst(limit));
+}
+
 void AddItem(const Item& item, Op op, Nanos now, Command& command) {
   Ask ask = AskOf(item, op, now);
   if (op == Op::kRefund) ask.cost = algorithms::RefundOf(ask);
+  // How much there is to take is found out there, by asking for one unit.
+  if (op == Op::kTake) ask.cost = std::min<std::uint64_t>(item.cost, 1);
   const std::array head = {Letter(*item.limit), item.shadow ? '1' : '0', HasPrevious(item) ? '1' : '0',
                            Fit(item, ask.cost)};
   command.Add(std::string_view(head.data(), head.size()));
   AddLimit(*item.limit, ask, command);
   if (op == Op::kRefund) AddPastCharge(item, command);
+  if (op == Op::kTake) {
+    command.Add(Bounded(item.cost));
+    if (head[0] == 'g') AddSource(*item.limit, command);
+  }
   if (!HasPrevious(item)) return;
 
   const Limit& previous = *item.previous;
@@ -234,11 +247,7 @@ void AddItem(const Item& item, Op op, Nanos now, Command& command) {
   const std::array kind = {letter, algorithms::CarriesOver(previous, *item.limit) ? '1' : '0'};
   command.Add(std::string_view(kind.data(), kind.size()));
   AddLimit(previous, {.op = Op::kPeek, .cost = 0, .now = now, .token = item.token}, command);
-  if (letter == 'g') {
-    AddRate(previous, command);
-    command.Add(Bounded(previous.capacity));
-    AddInstant(command, gcra::Burst(previous));
-  }
+  if (letter == 'g') AddSource(previous, command);
   if (head[0] == 'g') AddRate(*item.limit, command);
 }
 
@@ -315,7 +324,7 @@ std::optional<Told> ParseTold(std::string_view text) {
   return told;
 }
 
-std::optional<Outcome> Describe(const Item& item, bool allowed, Nanos now, std::string_view text) {
+std::optional<Outcome> Describe(const Item& item, std::uint64_t cost, bool allowed, Nanos now, std::string_view text) {
   const auto told = ParseTold(text);
   if (!told) return std::nullopt;
   const Limit& limit = *item.limit;
@@ -331,7 +340,7 @@ std::optional<Outcome> Describe(const Item& item, bool allowed, Nanos now, std::
   outcome.remaining = told->used < limit.capacity ? limit.capacity - told->used : 0;
   if (told->end) outcome.reset_after_ns = std::max<Nanos>(0, instant_of(*told->end, 0) - now);
   if (allowed) return outcome;
-  outcome.verdict = item.cost > limit.capacity ? Verdict::kNever : Verdict::kLater;
+  outcome.verdict = cost > limit.capacity ? Verdict::kNever : Verdict::kLater;
   if (outcome.verdict == Verdict::kLater) {
     if (told->retry.empty()) return std::nullopt;
     const std::int64_t weight = told->retry.size() > 1 ? told->retry[1] : 0;
@@ -350,7 +359,15 @@ std::optional<Outcome> DecodeItem(const Plan& plan, const Item& item, bool admit
   if (!told.starts_with('a') && !told.starts_with('d')) return std::nullopt;
   const bool allowed = told.starts_with('a');
   told.remove_prefix(1);
-  if (TellsSummary(*item.limit)) return Describe(item, allowed, now, told);
+  std::optional<std::int64_t> granted = 0;
+  if (plan.op == Op::kTake) granted = TakeNumber(told);
+  if (!granted || *granted < 0) return std::nullopt;
+  if (TellsSummary(*item.limit)) {
+    const std::uint64_t cost = plan.op == Op::kTake ? std::min<std::uint64_t>(item.cost, 1) : item.cost;
+    auto outcome = Describe(item, cost, allowed, now, told);
+    if (outcome) outcome->granted = static_cast<std::uint64_t>(*granted);
+    return outcome;
+  }
   // It would have passed, but the plan did not: what there was, nothing consumed.
   if (plan.op == Op::kCheck && !admitted && !item.shadow && allowed) {
     auto outcome = Redecide(item, {Op::kPeek, 0, now, item.token}, told);
@@ -358,13 +375,15 @@ std::optional<Outcome> DecodeItem(const Plan& plan, const Item& item, bool admit
     return outcome;
   }
   auto outcome = Redecide(item, AskOf(item, plan.op, now), told, copy);
-  if (outcome && (outcome->verdict == Verdict::kAllowed) != allowed) return std::nullopt;
+  if (!outcome || (outcome->verdict == Verdict::kAllowed) != allowed) return std::nullopt;
+  if (outcome->granted != static_cast<std::uint64_t>(*granted)) return std::nullopt;
   return outcome;
 }
 
-Outcome Unlimited() {
+Outcome Unlimited(const Item& item, Op op) {
   Outcome outcome;
   outcome.limit = outcome.remaining = UINT64_MAX;
+  if (op == Op::kTake) outcome.granted = std::min(item.cost, algorithms::kMaxCount);
   return outcome;
 }
 
@@ -375,7 +394,7 @@ bool NeedsStore(const Plan& plan) {
 }
 
 void DecideWithoutStore(Plan& plan) {
-  std::ranges::fill(plan.outcomes, Unlimited());
+  for (std::size_t i = 0; i < plan.items.size(); ++i) plan.outcomes[i] = Unlimited(plan.items[i], plan.op);
   if (plan.copies != nullptr) std::fill_n(plan.copies, plan.items.size(), StateCopy{});
   plan.status = PlanStatus::kOk;
   plan.admitted = true;
@@ -421,7 +440,7 @@ bool DecodePlan(const Reply& reply, Nanos now, Plan& plan) {
   std::size_t next = 1;
   for (const Item& item : plan.items) {
     if (!IsCounted(*item.limit)) {
-      outcomes.push_back(Unlimited());
+      outcomes.push_back(Unlimited(item, plan.op));
       continue;
     }
     if (next == reply.elements.size() || reply.elements[next].type != ReplyType::kString) return false;

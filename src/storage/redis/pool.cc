@@ -61,6 +61,7 @@ struct Pool::Parts final : ConnectionOwner {
 
   asio::io_context io{1};
   std::thread thread;
+  std::once_flag closing;
 
   // ---- any thread; written by the I/O thread ----
   std::atomic<bool> serving{false};  // the breaker is closed
@@ -72,6 +73,7 @@ struct Pool::Parts final : ConnectionOwner {
   std::mutex mutex;
   std::condition_variable started;
   bool first_word = false;  // the server answered, or an attempt failed
+  bool closed = false;      // nothing more is queued
   std::vector<std::unique_ptr<Submission>> queue;
 
   // ---- the I/O thread ----
@@ -159,6 +161,7 @@ void Pool::Parts::Start() {
 void Pool::Parts::Stop() {
   stopping = true;
   serving = false;
+  breaker_state = io::BreakerState::kOpen;
   probe_timer.cancel();
   clock_timer.cancel();
   Dispatch();
@@ -308,9 +311,17 @@ Result<std::unique_ptr<Pool>> Pool::Create(const RedisStoreOptions& options, Cou
 
 Pool::Pool(std::unique_ptr<Parts> parts) : parts_(std::move(parts)) {}
 
-Pool::~Pool() {
-  asio::post(parts_->io, [parts = parts_.get()] { parts->Stop(); });
-  parts_->thread.join();
+Pool::~Pool() { Close(); }
+
+void Pool::Close() {
+  std::call_once(parts_->closing, [parts = parts_.get()] {
+    {
+      const std::lock_guard lock(parts->mutex);
+      parts->closed = true;
+    }
+    asio::post(parts->io, [parts] { parts->Stop(); });
+    parts->thread.join();
+  });
 }
 
 bool Pool::serving() const { return parts_->serving.load(std::memory_order_acquire); }
@@ -319,15 +330,17 @@ std::uint32_t Pool::ready_count() const { return parts_->ready_count; }
 Nanos Pool::clock_offset() const { return parts_->offset; }
 Nanos Pool::clock_round_trip() const { return parts_->offset_round_trip; }
 
-void Pool::Submit(std::unique_ptr<Submission> submission) {
+bool Pool::Submit(std::unique_ptr<Submission> submission) {
   bool wake = false;
   {
     const std::lock_guard lock(parts_->mutex);
+    if (parts_->closed) return false;
     wake = parts_->queue.empty();
     parts_->queue.push_back(std::move(submission));
   }
   // One wake-up takes all that was queued until then.
   if (wake) asio::post(parts_->io, [parts = parts_.get()] { parts->Dispatch(); });
+  return true;
 }
 
 void Pool::Succeeded(Connection& connection) {

@@ -33,8 +33,12 @@ class Pool {
   // Starts the thread and waits for the first connection or its failure, at most options.connect_timeout. `options` are
   // valid; `counters` outlives the pool. Fails only for a URL or TLS files that cannot be used.
   static Result<std::unique_ptr<Pool>> Create(const RedisStoreOptions& options, Counters& counters);
-  // Tells what waits that it is lost, then returns.
+  // As Close().
   ~Pool();
+
+  // Tells what waits that it is lost, and ends the thread: nothing is told any more after the return. Not from the I/O
+  // thread. A second call returns when the first has.
+  void Close();
 
   // ---- any thread ----
   bool serving() const;
@@ -42,8 +46,8 @@ class Pool {
   std::uint32_t ready_count() const;  // connections
   Nanos clock_offset() const;         // 0 with ClockSource::kCaller
   Nanos clock_round_trip() const;
-  // Never fails at once: an exchange that cannot be sent is told kLost on the I/O thread.
-  void Submit(std::unique_ptr<Submission> submission);
+  // An exchange that cannot be sent is told kLost on the I/O thread. False: closed, and no exchange is told anything.
+  [[nodiscard]] bool Submit(std::unique_ptr<Submission> submission);
 
   // ---- the I/O thread: from exchanges ----
   // What a plan tells about the server.

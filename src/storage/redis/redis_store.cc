@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <atomic>
 #include <memory>
+#include <optional>
 #include <utility>
 
 #include "base/log.h"
@@ -10,6 +11,7 @@
 #include "storage/redis/counters.h"
 #include "storage/redis/plan_codec.h"
 #include "storage/redis/pool.h"
+#include "storage/redis/redis_admin.h"
 
 namespace weir::storage::redis {
 namespace {
@@ -43,7 +45,8 @@ struct RedisStore::Parts {
   Counters counters{};
   std::atomic<std::uint32_t> in_flight{0};  // plans
   Nanos last_error_log = INT64_MIN / 2;     // the I/O thread's
-  std::unique_ptr<Pool> pool{};             // last: its exchanges use the rest
+  std::unique_ptr<Pool> pool{};             // its exchanges use what stands before it
+  std::optional<RedisAdmin> admin{};
 };
 
 class RedisStore::Parts::PlanExchange final : public Exchange {
@@ -155,12 +158,17 @@ Result<std::unique_ptr<RedisStore>> RedisStore::Create(const RedisStoreOptions& 
   auto pool = Pool::Create(options, parts->counters);
   if (!pool) return std::unexpected(pool.error());
   parts->pool = std::move(*pool);
+  parts->admin.emplace(*parts->pool, parts->options);
   return std::unique_ptr<RedisStore>(new RedisStore(std::move(parts)));
 }
 
 RedisStore::RedisStore(std::unique_ptr<Parts> parts) : parts_(std::move(parts)) {}
 
 RedisStore::~RedisStore() = default;
+
+void RedisStore::Close() { parts_->pool->Close(); }
+
+Admin* RedisStore::GetAdmin() { return &*parts_->admin; }
 
 bool RedisStore::Apply(std::span<Plan> plans, Nanos now, Completion* done) {
   Parts& parts = *parts_;
@@ -190,8 +198,19 @@ bool RedisStore::Apply(std::span<Plan> plans, Nanos now, Completion* done) {
     }
   }
   if (!sends) return true;
-  parts.pool->Submit(std::move(submission));
-  return false;
+  const auto sent = static_cast<std::uint32_t>(submission->exchanges.size());
+  if (parts.pool->Submit(std::move(submission))) return false;
+  // Closed since it was found serving. The first `sent` that need the store are those that are not refused yet.
+  std::uint32_t left = sent;
+  for (Plan& plan : plans) {
+    if (left > 0 && NeedsStore(plan)) {
+      --left;
+      parts.Refuse(plan);
+    }
+  }
+  parts.in_flight.fetch_sub(sent, std::memory_order_relaxed);
+  delete batch;
+  return true;
 }
 
 StoreStats RedisStore::Stats() const {

@@ -68,7 +68,7 @@ struct RedisStats {
   Nanos clock_round_trip = 0;  // the offset is at most half of this wrong
 };
 
-// Thread-safe. Destroying it answers what waits with kUnavailable, then returns; no call may be under way.
+// Thread-safe. Destroying it closes it; no call may be under way.
 class RedisStore final : public Store {
  public:
   // kInvalidArgument: an option is out of range, the URL is wrong, a TLS file cannot be used. A server that does not
@@ -78,10 +78,14 @@ class RedisStore final : public Store {
   ~RedisStore() override;
 
   [[nodiscard]] bool Apply(std::span<Plan> plans, Nanos now, Completion* done) override;
+  void Close() override;
+  Admin* GetAdmin() override;
   StoreStats Stats() const override;
   // kUp: serving on all connections. kDegraded: serving, some connections are down. kDown: not serving.
   Health GetHealth() const override;
   std::string_view Name() const override { return "redis"; }
+
+  void Describe(MetricSink& sink, std::string_view as) const override;
 
   RedisStats DetailedStats() const;
 

@@ -56,7 +56,7 @@ const RuleOutcome* ToldOf(const Decision& decision) {
 // Decided by a failure policy: what the rules would have said is not known.
 bool WithoutStore(const Decision& decision) {
   return decision.reason == Reason::kStoreAllowed || decision.reason == Reason::kStoreDenied ||
-         decision.reason == Reason::kStoreFull;
+         (decision.reason == Reason::kStoreFull && !decision.allowed);
 }
 
 // Whether an enforced rule has been charged more than its limit: what a look that costs nothing is told of as

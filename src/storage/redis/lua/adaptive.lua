@@ -131,11 +131,17 @@ makers.a = function()
     if now_s == 0 and now_n == 0 then m.heard_n = 1 end
   end
 
+  local function effective_limit(p, m) return max(p.least, div(m.learned * m.health, WELL)) end
+  local function room(p, st)
+    local m = model_now(p, st)
+    return effective_limit(p, m) - m.count
+  end
+
   local function check(p, st)
     if p.fit == ZERO then return true, st end
     if p.fit == NEVER then return false, st end
     local m = model_now(p, st)
-    local effective = max(p.least, div(m.learned * m.health, WELL))
+    local effective = effective_limit(p, m)
     if p.cost > effective - m.count then return false, st end
     m.count = add_count(m.count, p.cost)
     return true, m
@@ -175,5 +181,6 @@ makers.a = function()
     return there > 0 and add(p, st, there) or st
   end
   return {fresh = fresh, parse = parse, decode = decode, encode = encode, expired = expired, lives = lives,
-          check = check, charge = charge, refund = refund, assign = assign, add = add, join = join, used = used}
+          check = check, charge = charge, refund = refund, assign = assign, add = add, join = join, used = used,
+          room = room}
 end

@@ -4,6 +4,8 @@
 -- A refund has more words here: 0, or 1 and which charge it settles (p.charge, p.at_s, p.at_n, p.at_index).
 -- With a former state there follow the letter of its algorithm and whether the two limits are alike (0 1), the words of
 -- parse and parse_source for its limit, and those of parse_target.
+-- take (algorithms/take.h): the words of an item are those of a cost of 1; behind them stand what is asked for and the
+-- words of parse_source. What is told begins with how much was granted.
 -- Answers {admitted, told...}: for each item 'a' or 'd' (its own verdict) and what `answer` or `encode` says.
 local YES = 49                           -- the byte '1'
 
@@ -38,7 +40,11 @@ while position < #ARGV do
   local _, shadow, former, fit = byte(head, 1, 4)
   local algorithm, slot = algorithm_of(sub(head, 1, 1)), next_slot()
   local item = {algorithm = algorithm, slot = slot, shadow = shadow == YES, p = algorithm.parse(fit), former = false,
-                alike = false, allowed = false}
+                alike = false, allowed = false, asked = 0}
+  if op == 'take' then
+    item.asked = number()
+    if algorithm.parse_source then algorithm.parse_source(item.p) end
+  end
   -- The charge that is settled, if one is named: its instant, and the sub-window that counted it.
   if op == 'refund' and word() == '1' then
     local p = item.p
@@ -91,6 +97,12 @@ local function tell(item, allowed, before, after, retry)
   return (allowed and 'a' or 'd') .. text
 end
 
+local function granted(item, st)
+  local algorithm, p = item.algorithm, item.p
+  local room = algorithm.room and algorithm.room(p, st) or p.capacity - algorithm.used(p, st)
+  return min(item.asked, max(1, room))
+end
+
 local told = {1}
 
 if op == 'peek' then
@@ -138,6 +150,22 @@ if op == 'check' then
         told[i + 1] = tell(item, true, before, before)
       end
     end
+  end
+elseif op == 'take' then
+  for i = 1, count do
+    local item = items[i]
+    local algorithm, p = item.algorithm, item.p
+    local before = state(item.slot, algorithm)
+    local allowed, after, retry = algorithm.check(p, before)
+    local amount, kept_state = 0, before
+    if allowed and item.asked > 0 then
+      amount = granted(item, before)
+      after = (algorithm.grant or algorithm.add)(p, before, amount)
+      kept_state = after
+    end
+    item.slot.st = kept(item, kept_state)
+    local text = tell(item, allowed, before, after, retry)
+    told[i + 1] = format('%s%d %s', sub(text, 1, 1), amount, sub(text, 2))
   end
 else
   for i = 1, count do

@@ -21,7 +21,7 @@ end
 local function instant() return number(), number() end
 
 -- The first words are the same for all items.
-local op = word()                        -- check peek charge refund reset assign
+local op = word()                        -- check peek charge refund reset assign take
 local now_s, now_n = instant()
 local margin = number()                  -- ms that a key outlives its state
 
@@ -177,6 +177,8 @@ end
 --   charge, refund     (p, st): the state after it
 --   assign(p, st, used)  used: nil for the item's own cost
 --   add(p, st, used)   charge of another cost than the item's, above 0
+--   room(p, st)        take: how much fits, where it is not capacity - used
+--   grant(p, st, cost) take: the state after so much was granted, where it is not add()
 --   join(p, st, old)   both as one state of the limit; where it is not given, join_counts (driver.lua) does it
 --   used(p, st)        what counts as used now
 --   answer(p, st, retry)  what is told of the state after the decision. Without this function the state before it is
