@@ -158,6 +158,12 @@ void RuleCompiler::SetIdentifier(Rule& rule, const RateLimitRule& inherited, con
   if (rule.descriptor == nullptr) return;
   // What stands for a value in the subject decides what the subject means.
   const auto& steps = rule.descriptor->steps;
+  if (rule.descriptor->contained) {
+    for (const auto& step : steps) {
+      rule.identifier_hash = Fingerprint().Add(rule.identifier_hash).Add(step.key).Add(step.shared).Hash();
+    }
+    return;
+  }
   for (std::size_t i = 0; i < steps.size(); ++i) {
     if (steps[i].shared.empty()) continue;
     rule.identifier_hash = Fingerprint().Add(rule.identifier_hash).Add(i).Add(steps[i].shared).Hash();
