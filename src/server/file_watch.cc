@@ -20,6 +20,12 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr int kMostLinks = 40;  // as many as the kernel follows
+constexpr int kDeepest = 16;    // directories below a directory, as they are loaded
+
+// Directories that nothing is loaded from: a ConfigMap's own, and what lies too deep.
+bool IsPassedOver(const fs::path& directory, int depth) {
+  return directory.filename().string().starts_with('.') || depth >= kDeepest;
+}
 
 // The directories in which something happens when another file, or other content, comes to be at `path`.
 void AddPlaces(const fs::path& path, int links_left, std::set<std::string>& places) {
@@ -38,8 +44,16 @@ void AddPlaces(const fs::path& path, int links_left, std::set<std::string>& plac
   places.insert((parent.empty() ? whole : parent).string());
   if (!fs::is_directory(whole, error)) return;
   places.insert(whole.string());
-  for (fs::directory_iterator one(whole, error), end; !error && one != end; one.increment(error)) {
+  for (fs::recursive_directory_iterator one(whole, error), end; !error && one != end; one.increment(error)) {
     std::error_code ignored;
+    if (one->is_directory(ignored) && !one->is_symlink(ignored)) {
+      if (IsPassedOver(one->path(), one.depth())) {
+        one.disable_recursion_pending();
+      } else {
+        places.insert(one->path().string());
+      }
+      continue;
+    }
     const bool is_link_to_file = one->is_symlink(ignored) && one->is_regular_file(ignored);
     if (is_link_to_file && links_left > 0) AddPlaces(one->path(), links_left - 1, places);
   }
@@ -105,9 +119,13 @@ FileWatch::View FileWatch::LookAtAll() const {
     Look(path, view);
     std::error_code error;
     if (!fs::is_directory(path, error)) continue;
-    for (fs::directory_iterator one(path, error), end; !error && one != end; one.increment(error)) {
+    for (fs::recursive_directory_iterator one(path, error), end; !error && one != end; one.increment(error)) {
       std::error_code ignored;
-      if (!one->is_directory(ignored)) Look(one->path().string(), view);
+      if (one->is_directory(ignored)) {
+        if (IsPassedOver(one->path(), one.depth())) one.disable_recursion_pending();
+      } else {
+        Look(one->path().string(), view);
+      }
     }
   }
   return view;

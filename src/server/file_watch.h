@@ -1,4 +1,5 @@
-// Tells when one of some files was replaced or rewritten, or a file of one of some directories came or went. Watches
+// Tells when one of some files was replaced or rewritten, or a file of one of some directories, or below them,
+// came or went. Watches
 // the directories in which they are, and those of every symbolic link on the way to them, so that editors and
 // configuration managers that rename a new file over the old one, and Kubernetes' symlink swaps, are seen too.
 #pragma once

@@ -101,6 +101,23 @@ TEST_F(FileWatchTest, SeesAConfigMapSwapInItsDirectory) {
   EXPECT_TRUE((*watch)->Changed());
 }
 
+TEST_F(FileWatchTest, SeesFilesOfTheDirectoriesBelow) {
+  std::filesystem::create_directories(directory_ / "rules" / "a" / "b");
+  std::filesystem::create_directories(directory_ / "rules" / ".git");
+  Write("rules/a/b/one.yaml", "one");
+  auto watch = FileWatch::Create({(directory_ / "rules").string()});
+  ASSERT_TRUE(watch);
+  Write("rules/.git/index", "hidden");
+  EXPECT_FALSE((*watch)->Changed());
+  pollfd waiting{(*watch)->fd(), POLLIN, 0};
+  EXPECT_EQ(poll(&waiting, 1, 0), 0);
+  Write("rules/a/b/one.yaml", "other");
+  EXPECT_EQ(poll(&waiting, 1, 0), 1);
+  EXPECT_TRUE((*watch)->Changed());
+  Write("rules/a/two.yaml", "two");
+  EXPECT_TRUE((*watch)->Changed());
+}
+
 // current -> 1, and what is watched is current/config: as envoyproxy/ratelimit's runtime root is swapped.
 TEST_F(FileWatchTest, SeesASwapOfADirectoryAbove) {
   std::filesystem::create_directories(directory_ / "1" / "config");

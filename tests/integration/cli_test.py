@@ -160,6 +160,23 @@ jwt: {rs256_public_key_pem: xx}
         self.assertEqual((ROOT / "docs/configuration.md").read_text().strip(), self.run_weir("schema", "--markdown").strip(),
                          "docs/configuration.md is out of date: make docs")
 
+    def test_no_secret_is_printed(self):
+        """Whatever form it has and wherever it was written: not by validate, check, serve or a failed start."""
+        plant = "hunter2plant"
+        for text in (f"storage: {{redis: {{url: 'redis://u:{plant}@h:x'}}}}", f"storage: redis://u:{plant}@h", f"jwt: {plant}",
+                     f"jwt: {{hs256_secret: [{plant}]}}", f"exemptions: {{api_keys: {plant}}}", f"server: {{resp_password: !{plant} x}}",
+                     f"server: {{resp_password: *{plant}}}", f"jwt: {{hs256_secret {plant}}}", f"server: {{http: 'redis://u:{plant}@h'}}"):
+            self.config.write_text(CONFIG + text + "\n")
+            for words in (["validate", self.config], ["validate", "--json", self.config], ["check", "-c", self.config, "--ip", "192.0.2.1"],
+                          ["explain", "-c", self.config, "--ip", "192.0.2.1"], ["serve", "-c", self.config]):
+                done = subprocess.run([WEIR, *map(str, words)], capture_output=True, text=True, timeout=PATIENCE)
+                self.assertNotEqual(done.returncode, 0, words)
+                self.assertNotIn(plant, done.stdout + done.stderr, f"{words[0]}: {text}")
+        # A key that exempts is not shown by what explains the exemption.
+        self.config.write_text(CONFIG + f"exemptions: {{api_keys: [{plant}]}}\n")
+        done = subprocess.run([WEIR, "explain", "-c", self.config, "--api-key", plant], capture_output=True, text=True, timeout=PATIENCE)
+        self.assertNotIn(f"'{plant}' is exempt", done.stdout + done.stderr)
+
     def test_every_template_and_example_is_valid(self):
         names = [entry["name"] for entry in json.loads(self.run_weir("template", "--json"))]
         self.assertGreaterEqual(len(names), 7)

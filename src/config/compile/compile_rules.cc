@@ -218,6 +218,10 @@ std::uint64_t RuleCompiler::IdentifierHash(const RuleParts& parts) const {
   if (parts.identifier->kind != Identifier::Kind::kDescriptor || parts.descriptor == nullptr) return hash;
   // What stands for a value in the subject decides what the subject means.
   const auto& steps = parts.descriptor->steps;
+  if (parts.descriptor->contained) {
+    for (const auto& step : steps) hash = Fingerprint().Add(hash).Add(step.key).Add(step.shared).Hash();
+    return hash;
+  }
   for (std::size_t i = 0; i < steps.size(); ++i) {
     if (!steps[i].shared.empty()) hash = Fingerprint().Add(hash).Add(i).Add(steps[i].shared).Hash();
   }

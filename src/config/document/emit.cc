@@ -1,5 +1,9 @@
-// Trees to text.
+// Trees to text, by the libraries that read it.
+#include <yaml-cpp/emitter.h>
+#include <yaml-cpp/emittermanip.h>
+
 #include <algorithm>
+#include <boost/json/serialize.hpp>
 #include <string>
 
 #include "config/document/node.h"
@@ -7,42 +11,8 @@
 namespace weir::config {
 namespace {
 
-// As a JSON string; also a valid YAML double-quoted scalar, which is why more is escaped than JSON asks for: whatever a
-// YAML reader may fold, strip or take for a line break.
-void AppendQuoted(std::string_view text, std::string& out) {
-  constexpr std::string_view kHex = "0123456789abcdef";
-  const auto escape = [&](unsigned code) {
-    out += "\\u";
-    for (const unsigned shift : {12U, 8U, 4U, 0U}) out += kHex[(code >> shift) & 15U];
-  };
-  out += '"';
-  for (std::size_t i = 0; i < text.size(); ++i) {
-    const char c = text[i];
-    const auto byte = static_cast<unsigned char>(c);
-    if (c == '"' || c == '\\') {
-      out += '\\';
-      out += c;
-    } else if (c == '\n') {
-      out += "\\n";
-    } else if (byte < 0x20 || byte == 0x7f) {
-      escape(byte);
-    } else if (byte == 0xC2 && i + 1 < text.size() && static_cast<unsigned char>(text[i + 1]) < 0xA1) {
-      escape(static_cast<unsigned char>(text[++i]));  // C1 controls, no-break space
-    } else if ((byte == 0xE2 || byte == 0xEF) && i + 2 < text.size()) {
-      const unsigned code = ((byte & 15U) << 12) | ((static_cast<unsigned char>(text[i + 1]) & 63U) << 6) |
-                            (static_cast<unsigned char>(text[i + 2]) & 63U);
-      if (code == 0x2028 || code == 0x2029 || code == 0xFEFF || code >= 0xFFFE) {
-        escape(code);
-        i += 2;
-      } else {
-        out += c;
-      }
-    } else {
-      out += c;
-    }
-  }
-  out += '"';
-}
+// YAML bounds the length of a key in front of a ':'; a longer one is announced by '?'.
+constexpr std::size_t kLongestSimpleKey = 900;
 
 bool IsReserved(std::string_view text) {
   std::string lower(text);
@@ -52,7 +22,7 @@ bool IsReserved(std::string_view text) {
   return std::ranges::find(kWords, lower) != std::end(kWords);
 }
 
-// Text that every YAML reader takes for just this string without quotes.
+// Text that every YAML reader takes for just this string without quotes; the library asks for less.
 bool IsPlain(std::string_view text) {
   const auto letter = [](char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_'; };
   if (text.empty() || text.size() > 200 || IsReserved(text)) return false;
@@ -61,81 +31,83 @@ bool IsPlain(std::string_view text) {
       text, [&](char c) { return letter(c) || (c >= '0' && c <= '9') || c == '/' || c == '.' || c == '-'; });
 }
 
-void AppendYamlText(std::string_view text, std::string& out) {
-  if (IsPlain(text)) {
-    out += text;
-  } else {
-    AppendQuoted(text, out);
+// Whether the text has one of the 66 noncharacters, as U+FFFE, which the library replaces by U+FFFD.
+bool HasNoncharacter(std::string_view text) {
+  const auto byte = [&](std::size_t at) { return static_cast<unsigned char>(text[at]); };
+  for (std::size_t i = 1; i + 1 < text.size(); ++i) {
+    if (byte(i) == 0xBF && byte(i + 1) >= 0xBE) return true;                         // U+xxFFFE, U+xxFFFF
+    if (byte(i - 1) == 0xEF && byte(i) == 0xB7 && byte(i + 1) >= 0x90) return true;  // U+FDD0 to U+FDEF
   }
+  return false;
 }
 
-void AppendScalar(const Node& node, std::string& out) {
-  switch (node.kind) {
-    case Node::Kind::kNull:
-      out += "null";
-      break;
-    case Node::Kind::kBool:
-    case Node::Kind::kNumber:
-      out += node.text;
-      break;
-    default:
-      AppendQuoted(node.text, out);
-      break;
-  }
-}
-
-class YamlWriter {
- public:
-  explicit YamlWriter(std::string& out) : out_(out) {}
-
-  // After "key:" or "-"; ends the line.
-  void Value(const Node& node, std::size_t indent) {
-    if (node.IsScalar()) {
-      out_ += ' ';
-      if (node.IsText()) {
-        AppendYamlText(node.text, out_);
-      } else {
-        AppendScalar(node, out_);
-      }
-      out_ += '\n';
-    } else if (node.children.empty()) {
-      out_ += node.kind == Node::Kind::kMap ? " {}\n" : " []\n";
-    } else {
-      out_ += '\n';
-      Block(node, indent);
-    }
-  }
-
-  void Block(const Node& node, std::size_t indent) {
-    for (const Node& child : node.children) {
-      out_.append(indent, ' ');
-      if (node.kind == Node::Kind::kSequence) {
-        out_ += '-';
-      } else {
-        Key(child.key, indent);
-      }
-      Value(child, indent + 2);
-    }
-  }
-
- private:
-  void Key(std::string_view key, std::size_t indent) {
-    const std::size_t start = out_.size();
-    AppendYamlText(key, out_);
-    // YAML bounds the length of a key in front of a ':'; a longer one is announced by '?'.
-    if (out_.size() - start > 900) {
-      out_.insert(start, "? ");
-      out_ += '\n';
-      out_.append(indent, ' ');
-    }
-    out_ += ':';
-  }
-
-  std::string& out_;
+// Text that is YAML already: the library writes it as it writes numbers.
+struct Verbatim {
+  std::string text;
+  operator double() const {
+    return 0;
+  }  // NOLINT(google-explicit-constructor): WriteStreamable asks, and never calls it
+  friend std::ostream& operator<<(std::ostream& out, const Verbatim& verbatim) { return out << verbatim.text; }
 };
 
+void EmitText(YAML::Emitter& out, const std::string& text) {
+  if (HasNoncharacter(text)) {
+    // A JSON string is a YAML one too.
+    out.WriteStreamable(Verbatim{boost::json::serialize(boost::json::string_view(text))});
+    return;
+  }
+  // Some readers take characters of these blocks (U+2028, U+FEFF) for a line break, or drop them.
+  if (text.find('\xE2') != std::string::npos || text.find('\xEF') != std::string::npos) out << YAML::EscapeNonAscii;
+  if (!IsPlain(text)) out << YAML::DoubleQuoted;
+  out << text;
+}
+
+void EmitNode(YAML::Emitter& out, const Node& node) {
+  switch (node.kind) {
+    case Node::Kind::kNull:
+      out << YAML::Null;
+      return;
+    case Node::Kind::kBool:
+    case Node::Kind::kNumber:
+      out << node.text;
+      return;
+    case Node::Kind::kString:
+    case Node::Kind::kPlain:
+      return EmitText(out, node.text);
+    case Node::Kind::kSequence:
+      out << YAML::BeginSeq;
+      for (const Node& child : node.children) EmitNode(out, child);
+      out << YAML::EndSeq;
+      return;
+    case Node::Kind::kMap:
+      out << YAML::BeginMap;
+      for (const Node& child : node.children) {
+        if (child.key.size() > kLongestSimpleKey) out << YAML::LongKey;
+        out << YAML::Key;
+        EmitText(out, child.key);
+        out << YAML::Value;
+        EmitNode(out, child);
+      }
+      out << YAML::EndMap;
+      return;
+  }
+}
+
+void AppendText(const std::string& text, std::string& out) {
+  out += boost::json::serialize(boost::json::string_view(text));
+}
+
+// Numbers stay as they are written, which no value of the library would keep; and it does not indent.
 void AppendJson(const Node& node, std::size_t indent, bool compact, std::string& out) {
-  if (node.IsScalar()) return AppendScalar(node, out);
+  if (node.kind == Node::Kind::kNull) {
+    out += "null";
+    return;
+  }
+  if (node.IsText()) return AppendText(node.text, out);
+  if (node.IsScalar()) {
+    out += node.text;
+    return;
+  }
   const bool map = node.kind == Node::Kind::kMap;
   out += map ? '{' : '[';
   bool first = true;
@@ -147,7 +119,7 @@ void AppendJson(const Node& node, std::size_t indent, bool compact, std::string&
       out.append(indent + 2, ' ');
     }
     if (map) {
-      AppendQuoted(child.key, out);
+      AppendText(child.key, out);
       out += ": ";
     }
     AppendJson(child, indent + 2, compact, out);
@@ -162,14 +134,10 @@ void AppendJson(const Node& node, std::size_t indent, bool compact, std::string&
 }  // namespace
 
 std::string EmitYaml(const Node& root) {
-  std::string out;
-  YamlWriter writer(out);
-  if (root.IsScalar() || root.children.empty()) {
-    writer.Value(root, 0);
-    return out.substr(1);
-  }
-  writer.Block(root, 0);
-  return out;
+  YAML::Emitter out;
+  out.SetNullFormat(YAML::LowerNull);
+  EmitNode(out, root);
+  return std::string(out.c_str(), out.size()) + '\n';
 }
 
 std::string EmitJson(const Node& root) {

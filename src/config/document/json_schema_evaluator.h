@@ -64,7 +64,8 @@ class JsonSchemaEvaluator {
     const bool number = value.kind == Node::Kind::kNumber;
     const auto any = [&](const auto& predicate) { return std::ranges::any_of(keyword.children, predicate); };
     const auto all = [&](const auto& predicate) { return std::ranges::all_of(keyword.children, predicate); };
-    if (name == "$schema" || name == "$defs" || name == "title" || name == "description" || name == "default")
+    if (name == "$schema" || name == "$defs" || name == "title" || name == "description" || name == "default" ||
+        name == "writeOnly")
       return true;
     if (name == "$ref") return Accepts(Resolve(keyword.text), value);
     if (name == "type") {

@@ -55,9 +55,12 @@ struct Node {
 // No exception leaves. Input must be at most kMaxDocumentBytes (checked) and UTF-8 (checked).
 struct ParsedTree {
   Node root;
-  std::vector<Fault> faults;  // at most one
+  std::vector<Fault> faults;      // at most one
+  std::uint32_t second_line = 0;  // ParseFirstYamlTree: where a second document begins; 0: there is none
 };
 ParsedTree ParseYamlTree(std::string_view text);
+// Of a text of several documents, which ParseYamlTree refuses, the first.
+ParsedTree ParseFirstYamlTree(std::string_view text);
 ParsedTree ParseJsonTree(std::string_view text);
 
 // Tree to text. Both end with a newline and read back to an equal tree.

@@ -84,8 +84,30 @@ TEST(ParseYaml, ExpandsAnchorsAndMergeKeys) {
   EXPECT_EQ(tree.root.Find("three")->key_line, 7U);
 }
 
+TEST(ParseYaml, AMergeOfManyKeysTakesTimeByTheirNumberAlone) {
+  std::string text = "base: &base\n";
+  for (int i = 0; i < 40'000; ++i) text += "  k" + std::to_string(i) + ": 1\n";
+  text += "more:\n  <<: *base\n";
+  for (int i = 20'000; i < 60'000; ++i) text += "  k" + std::to_string(i) + ": 2\n";
+  const ParsedTree tree = ParseYamlTree(text);
+  ASSERT_TRUE(tree.faults.empty()) << FaultOf(tree);
+  const std::vector<Node>& more = tree.root.Find("more")->children;
+  ASSERT_EQ(more.size(), 60'000U);
+  EXPECT_EQ(more[0].text, "2") << "what the map writes itself goes before";
+  EXPECT_EQ(more[59'999].key, "k19999");
+}
+
+TEST(ParseYaml, OfSeveralDocumentsTheFirst) {
+  const ParsedTree tree = ParseFirstYamlTree("a: 1\n---\nb: 2\n");
+  ASSERT_TRUE(tree.faults.empty());
+  EXPECT_EQ(tree.root.children.size(), 1U);
+  EXPECT_EQ(tree.second_line, 3U);
+  EXPECT_EQ(ParseFirstYamlTree("a: 1\n").second_line, 0U);
+}
+
 TEST(ParseYaml, RefusesWhatItDoesNotUnderstand) {
-  EXPECT_EQ(FaultOf(ParseYamlTree("a: !!int 5")), "line 1: tags are not supported: 'tag:yaml.org,2002:int'");
+  EXPECT_EQ(FaultOf(ParseYamlTree("a: !!int 5")),
+            "line 1: tags are not supported (a value that begins with '!' needs quotes)");
   EXPECT_EQ(FaultOf(ParseYamlTree("a: 1\n---\nb: 2\n")), "line 3: one document is expected, and here a second begins");
   EXPECT_EQ(FaultOf(ParseYamlTree("? [a]\n: b\n")), "line 1: a key must be text");
   EXPECT_EQ(FaultOf(ParseYamlTree("a: &x {b: *x}\n")), "line 1: an alias may not stand inside the value that it names");

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <sstream>
 #include <unordered_map>
+#include <unordered_set>
 
 #include "base/utf8.h"
 #include "config/document/node.h"
@@ -59,7 +60,8 @@ class TreeBuilder final : public YAML::EventHandler {
                 const std::string& value) override {
     Node node = At(mark, tag == "?" ? Node::Kind::kPlain : Node::Kind::kString);
     if (tag != "?" && tag != "!" && tag != "tag:yaml.org,2002:str") {
-      throw Refused{node.line, "tags are not supported: '" + tag.substr(0, 60) + "'"};
+      // Not shown: a password that begins with '!' and has no quotes is a tag to YAML.
+      throw Refused{node.line, "tags are not supported (a value that begins with '!' needs quotes)"};
     }
     Count(1, value.size(), node.line);
     node.text = WholeUtf8(value);
@@ -140,9 +142,13 @@ class TreeBuilder final : public YAML::EventHandler {
 
   // `<<: *base`: what the map does not write itself. An earlier merge wins over a later one.
   static void Merge(Container& container) {
+    if (container.merges.empty()) return;
+    std::vector<Node>& children = container.node.children;
+    std::unordered_set<std::string> keys;
+    for (const Node& child : children) keys.insert(child.key);
     for (Node& merged : container.merges) {
       for (Node& child : merged.children) {
-        if (container.node.Find(child.key) == nullptr) container.node.children.push_back(std::move(child));
+        if (keys.insert(child.key).second) children.push_back(std::move(child));
       }
     }
   }
@@ -217,9 +223,10 @@ Fault SyntaxFault(std::uint32_t line, std::string message) {
   return fault;
 }
 
-}  // namespace
+// Of what the library says only its own words: the rest, as the name of an anchor that is not there, is the document's.
+std::string OwnWords(const std::string& message) { return message.substr(0, message.find(':')); }
 
-ParsedTree ParseYamlTree(std::string_view text) {
+ParsedTree ParseYaml(std::string_view text, bool several) {
   ParsedTree parsed;
   if (text.size() > kMaxDocumentBytes) {
     parsed.faults.push_back(SyntaxFault(0, "the document is larger than 16 MiB"));
@@ -237,19 +244,26 @@ ParsedTree ParseYamlTree(std::string_view text) {
     parser.HandleNextDocument(builder);
     TreeBuilder second;
     if (parser.HandleNextDocument(second)) {
-      parsed.faults.push_back(
-          SyntaxFault(second.TakeRoot().line, "one document is expected, and here a second begins"));
+      parsed.second_line = std::max<std::uint32_t>(second.TakeRoot().line, 1);
+      if (!several) {
+        parsed.faults.push_back(SyntaxFault(parsed.second_line, "one document is expected, and here a second begins"));
+      }
     }
     parsed.root = builder.TakeRoot();
     if (parsed.root.line == 0) parsed.root.line = 1;
   } catch (const Refused& refused) {
     parsed.faults.push_back(SyntaxFault(refused.line, refused.message));
   } catch (const YAML::Exception& error) {
-    parsed.faults.push_back(SyntaxFault(LineOf(error.mark), "not YAML: " + error.msg));
+    parsed.faults.push_back(SyntaxFault(LineOf(error.mark), "not YAML: " + OwnWords(error.msg)));
   } catch (const std::exception& error) {
     parsed.faults.push_back(SyntaxFault(0, std::string("not YAML: ") + error.what()));
   }
   return parsed;
 }
+
+}  // namespace
+
+ParsedTree ParseYamlTree(std::string_view text) { return ParseYaml(text, false); }
+ParsedTree ParseFirstYamlTree(std::string_view text) { return ParseYaml(text, true); }
 
 }  // namespace weir::config

@@ -18,6 +18,14 @@ std::string_view Shortened(std::string_view text, std::size_t bound) {
   return text.substr(0, bound);
 }
 
+// "redis://user:password@host" as "redis://***@host". A password may hold anything, also another '@' or a '/'.
+std::string WithoutCredentials(std::string_view text) {
+  const std::size_t scheme = text.find("://");
+  const std::size_t at = text.rfind('@');
+  if (scheme == std::string_view::npos || at == std::string_view::npos || at < scheme + 3) return std::string(text);
+  return std::string(text.substr(0, scheme + 3)) + "***" + std::string(text.substr(at));
+}
+
 char Folded(char c) {
   if (c >= 'A' && c <= 'Z') return static_cast<char>(c - 'A' + 'a');
   return c == '-' || c == ' ' ? '_' : c;
@@ -71,7 +79,9 @@ std::uint32_t LineOf(const Node& node) {
   return on_line || node.key_line == 0 ? node.line : node.key_line;
 }
 
-std::string Quoted(std::string_view text) {
+std::string Quoted(std::string_view whole) {
+  const std::string masked = WithoutCredentials(whole);
+  const std::string_view text = masked;
   const std::string_view shown = Shortened(text, kShownText);
   std::string result = "'";
   for (const char c : shown) {
@@ -104,6 +114,20 @@ std::string Found(const Node& node) {
       return Quoted(node.text);
   }
   return "nothing";
+}
+
+std::string KindOf(const Node& node) {
+  switch (node.kind) {
+    case Node::Kind::kBool:
+      return "true or false";
+    case Node::Kind::kNumber:
+      return "a number";
+    case Node::Kind::kString:
+    case Node::Kind::kPlain:
+      return "text";
+    default:
+      return Found(node);
+  }
 }
 
 std::string_view Nearest(std::string_view word, const std::vector<std::string_view>& candidates) {

@@ -54,11 +54,14 @@ class Reader {
   std::string path_;
 };
 
-// 'text', shortened and with control characters made visible: for messages.
+// 'text', shortened, with control characters made visible and without the user and password of an address, wherever it
+// was written: for messages.
 std::string Quoted(std::string_view text);
 
 // What was found, for messages: "'abc'", "a list", "a mapping", "nothing".
 std::string Found(const Node& node);
+// The same of what must not be repeated: "text", "a number", "a list".
+std::string KindOf(const Node& node);
 
 // The candidate nearest to `word` if one is near enough to be what was meant, else empty. Case and '-' / '_' count
 // little.

@@ -55,19 +55,26 @@ std::vector<std::string_view> VariantBase::Names() const {
 void VariantBase::LoadVariant(const Node& node, void* variant, Reader& reader) const {
   const bool tagged = node.kind == Node::Kind::kMap && node.children.size() == 1;
   if (!tagged && !node.IsText()) {
-    return reader.Error(node, "must name exactly one of " + Joined(Names()) + ", not " + Found(node));
+    const std::string found = AnySecret() ? KindOf(node) : Found(node);
+    return reader.Error(node, "must name exactly one of " + Joined(Names()) + ", not " + found);
   }
   const std::string& name = tagged ? node.children.front().key : node.text;
   if (const RefusedAlternative* refused = FindRefused(name)) return reader.Error(node, refused->message);
   const Alternative* chosen = Find(name);
   if (chosen == nullptr) {
     if (reader.full()) return;
-    return reader.Error(node, "must be one of " + Joined(Names()) + ", not " + Quoted(name), DidYouMean(name, Names()));
+    const std::string hint = DidYouMean(name, Names());
+    const bool hidden = hint.empty() && AnySecret();
+    return reader.Error(node, "must be one of " + Joined(Names()) + (hidden ? "" : ", not " + Quoted(name)), hint);
   }
   void* value = chosen->emplace(variant);
   const Reader::Scope scope(reader, chosen->name);
   if (tagged) return chosen->type->Read(node.children.front(), value, reader);
   if (!chosen->bare) reader.Error(node, "needs its fields", "write it as a mapping, {" + chosen->name + ": {...}}");
+}
+
+bool VariantBase::AnySecret() const {
+  return std::ranges::any_of(alternatives_, [](const Alternative& one) { return one.type->MayHoldSecret(); });
 }
 
 Node VariantBase::WriteHeld(const void* variant, std::string& name) const {
@@ -165,6 +172,21 @@ std::string RecordBase::HintFor(std::string_view key) const {
   return "known are " + Joined(NamesOfFields());
 }
 
+bool RecordBase::AnySecret() const {
+  return (variant_ && variant_->AnySecret()) ||
+         std::ranges::any_of(fields_, [](const Field& field) { return field.type->MayHoldSecret(); });
+}
+
+// Among the fields of a secret, as in `{password hunter2}`, a key may be one: only what is near a field's name is
+// shown.
+std::string RecordBase::ShownKey(std::string_view key) const {
+  const bool secret_field = (variant_ && variant_->AnySecret()) ||
+                            std::ranges::any_of(fields_, [](const Field& field) { return field.type->IsSecret(); });
+  const bool known = !secret_field || !Nearest(key, NamesOfFields()).empty() ||
+                     std::ranges::find(fields_, key, &Field::name) != fields_.end();
+  return known ? Quoted(key) : "(not shown: a secret may stand here)";
+}
+
 bool RecordBase::LoadText(const Node& node, void* record, Reader& reader) const {
   if (!node.IsText()) return false;
   if (text_field_ >= 0) {
@@ -187,8 +209,10 @@ bool RecordBase::LoadText(const Node& node, void* record, Reader& reader) const 
   }
   if (names.empty()) return false;
   if (LoadPreset(node.text, record) || reader.full()) return true;
-  reader.Error(node, "must be a mapping, or one of " + Joined(names) + ", not " + Quoted(node.text),
-               DidYouMean(node.text, names));
+  const std::string hint = DidYouMean(node.text, names);
+  const bool hidden = hint.empty() && AnySecret();
+  reader.Error(node, "must be a mapping, or one of " + Joined(names) + (hidden ? "" : ", not " + Quoted(node.text)),
+               hint);
   return true;
 }
 
@@ -206,13 +230,13 @@ void RecordBase::LoadAlternative(const Node& child, void* record, Reader& reader
 void RecordBase::LoadRecord(const Node& node, void* record, Reader& reader) const {
   if (LoadText(node, record, reader)) return;
   if (node.kind != Node::Kind::kMap && node.kind != Node::Kind::kNull) {
-    return reader.Error(node, "must be a mapping, not " + Found(node));
+    return reader.Error(node, "must be a mapping, not " + (AnySecret() ? KindOf(node) : Found(node)));
   }
   std::set<std::string_view> seen;
   std::string chosen;
   for (const Node& child : node.children) {
     if (!seen.insert(child.key).second) {
-      reader.ErrorAtKey(child, "the field " + Quoted(child.key) + " is written twice");
+      reader.ErrorAtKey(child, "the field " + ShownKey(child.key) + " is written twice");
       continue;
     }
     if (variant_) {
@@ -227,7 +251,7 @@ void RecordBase::LoadRecord(const Node& node, void* record, Reader& reader) cons
     }
     const auto field = std::ranges::find(fields_, child.key, &Field::name);
     if (field == fields_.end()) {
-      if (!reader.full()) reader.ErrorAtKey(child, "unknown field " + Quoted(child.key), HintFor(child.key));
+      if (!reader.full()) reader.ErrorAtKey(child, "unknown field " + ShownKey(child.key), HintFor(child.key));
       continue;
     }
     const Reader::Scope scope(reader, field->name);

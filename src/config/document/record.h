@@ -59,6 +59,8 @@ class VariantBase : public Section {
   // Both spellings of each, for a schema.
   void AddProperties(Node& properties, SchemaBuilder& builder) const;
   Node BareNames() const;
+  // Whether one of the alternatives may hold a secret.
+  bool AnySecret() const;
   Node WriteHeld(const void* variant, std::string& name) const;
 
  protected:
@@ -88,6 +90,7 @@ class Variant final : public TypeOf<V>, public VariantBase {
   Node Schema(SchemaBuilder& builder) const override { return SchemaOfVariant(builder); }
   std::string Words() const override { return "[" + name_ + "](#" + name_ + ")"; }
   void AddSections(std::vector<const Section*>& sections) const override { sections.push_back(this); }
+  bool MayHoldSecret() const override { return AnySecret(); }
 
  protected:
   void Load(const Node& node, V& value, Reader& reader) const override { LoadVariant(node, &value, reader); }
@@ -115,6 +118,7 @@ class RecordBase : public Section {
   Node SaveRecord(const void* record) const;
   Node SchemaOfRecord(SchemaBuilder& builder) const;
   std::vector<std::string_view> NamesOfFields() const;
+  bool AnySecret() const;
 
   virtual const void* Defaults() const = 0;
   // A name that stands for a whole value: "unlimited".
@@ -133,6 +137,7 @@ class RecordBase : public Section {
   bool LoadText(const Node& node, void* record, Reader& reader) const;
   void LoadAlternative(const Node& child, void* record, Reader& reader, std::string& chosen) const;
   std::string HintFor(std::string_view key) const;
+  std::string ShownKey(std::string_view key) const;
   Node FieldSchema(const Field& field, SchemaBuilder& builder) const;
   void ForbidTwoAlternatives(Node& object) const;
 };
@@ -170,6 +175,7 @@ class Record final : public TypeOf<S>, public RecordBase {
   std::string Words() const override { return "[" + name_ + "](#" + name_ + ")"; }
   void AddSections(std::vector<const Section*>& sections) const override { sections.push_back(this); }
   std::vector<std::string_view> FieldNames() const override { return NamesOfFields(); }
+  bool MayHoldSecret() const override { return AnySecret(); }
 
  protected:
   void Load(const Node& node, S& value, Reader& reader) const override { LoadRecord(node, &value, reader); }
@@ -215,6 +221,7 @@ class Wrapped final : public TypeOf<S> {
   Node Schema(SchemaBuilder& builder) const override { return inner_->Schema(builder); }
   std::string Words() const override { return inner_->Words(); }
   void AddSections(std::vector<const Section*>& sections) const override { inner_->AddSections(sections); }
+  bool MayHoldSecret() const override { return inner_->MayHoldSecret(); }
 
  protected:
   void Load(const Node& node, S& value, Reader& reader) const override {

@@ -8,6 +8,8 @@ Ref<std::vector<std::string>> Networks() {
 }
 Ref<std::vector<std::string>> Names(std::string words) { return ListOf(Text(NameRule(std::move(words)))); }
 
+TextRule Secret(std::string words) { return {"^[^\\x00]+$", "text", std::move(words), true}; }
+
 Ref<GlobalLimits> GlobalType() {
   auto burst = std::make_shared<Record<BurstConfig>>(
       "burst", "Multiplies the capacity of token and leaky buckets that do not write their own.");
@@ -112,7 +114,7 @@ Ref<Exemptions> ExemptionsType() {
              "Paths: exact, or all that begin so when it ends in `*`.")
       .With("cidrs", &Exemptions::cidrs, Networks(), "Client networks or addresses.")
       .With("users", &Exemptions::users, Names("user"), "Users.")
-      .With("api_keys", &Exemptions::api_keys, ListOf(Text({"^[^\\x00]+$", "text", "text"})), "API keys.");
+      .With("api_keys", &Exemptions::api_keys, ListOf(Text(Secret("text"))), "API keys.");
   return record;
 }
 
@@ -225,7 +227,7 @@ Ref<StorageConfig> StorageType() {
   auto redis = std::make_shared<Record<RedisStorage>>("redis", "States in Redis, shared by several instances.");
   redis
       ->With("url", &RedisStorage::url,
-             Text({"^(redis|rediss|unix)://", "a redis://, rediss:// or unix:// address", "URL"}),
+             Text({"^(redis|rediss|unix)://", "a redis://, rediss:// or unix:// address", "URL", true}),
              "`redis://[user:password@]host[:port][/db]`, `rediss://` for TLS, `unix:///path`.")
       .With("cluster", &RedisStorage::cluster, Bool(), "Redis Cluster: not in this version.")
       .With("pool_size", &RedisStorage::pool_size, Count32({1, 1024}), "Connections.")
@@ -308,7 +310,7 @@ Ref<ServerConfig> ServerType() {
       .With("ready_when_degraded", &ServerConfig::ready_when_degraded, Opt(Bool()),
             "Whether `/readyz` and gRPC's health ask for traffic while the store is down.",
             "`true`, unless a rule or `storage` says `on_store_failure: deny`")
-      .With("resp_password", &ServerConfig::resp_password, Opt(Text(AnyText("text"))), "What AUTH must say.", "none")
+      .With("resp_password", &ServerConfig::resp_password, Opt(Text(Secret("text"))), "What AUTH must say.", "none")
       .With("forward_auth", &ServerConfig::forward_auth, ForwardAuthType(), "What `/v1/auth` believes.")
       .With("log_level", &ServerConfig::log_level, Word({"debug", "info", "warn", "error"}),
             "Least level that is logged.")
@@ -320,9 +322,9 @@ Ref<JwtConfig> JwtType() {
   auto record = std::make_shared<Record<JwtConfig>>(
       "jwt", "Keys for `jwt:CLAIM` and tier fields; without one, tokens are read unverified.");
   record
-      ->With("hs256_secret", &JwtConfig::hs256_secret, Opt(Text(AnyText("text"))), "Shared secret of HS256 tokens.",
+      ->With("hs256_secret", &JwtConfig::hs256_secret, Opt(Text(Secret("text"))), "Shared secret of HS256 tokens.",
              "none")
-      .With("rs256_public_key_pem", &JwtConfig::rs256_public_key_pem, Opt(Text(AnyText("PEM text"))),
+      .With("rs256_public_key_pem", &JwtConfig::rs256_public_key_pem, Opt(Text(Secret("PEM text"))),
             "Public key of RS256 tokens.", "none");
   return record;
 }

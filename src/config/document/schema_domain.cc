@@ -15,12 +15,13 @@ Ref<DescriptorLimits> DescriptorType() {
     auto record = std::make_shared<Record<Limits>>(
         "descriptor",
         "An entry of a descriptor, and what may follow it. A descriptor of a request walks down the tree, an entry a "
-        "level: first to the node of its key and value, then to the first whose value ends in `*` and begins as its "
+        "level: first to the node of its key and value, then to the first whose value has a `*` and matches its "
         "own, then to the node of that key without a value. The rule at which its last entry arrives holds; there is "
         "no way back up, and a rule further up does not hold. At most 24 levels.");
     record->Requires("key", &Limits::key, Text(KeyRule("text")), "The entry's key.")
         .With("value", &Limits::value, Text({"^[^\\x00-\\x1f\\x7f]*$", "without control characters", "text"}),
-              "The entry's value; ends in `*`: every value that begins so.", "any value")
+              "The entry's value. Each `*` in it stands for any text: `/api/*/orders`, `*.shop.test`, `v1*`.",
+              "any value")
         .With(
             "rule", &Limits::rule, Opt(RuleType()),
             "The limit. It inherits from no other level; what it does not write is: identifier = the descriptor's own "
@@ -31,13 +32,19 @@ Ref<DescriptorLimits> DescriptorType() {
               "At most 8 together.")
         .With("replaces", &Limits::replaces, ListOf(Text(LongNameRule("name of a rule"))),
               "Rules (by `name`) that do not hold in a request in which this one does.")
-        .With("quota_mode", &Limits::quota_mode, Bool(),
-              "Never denies; being over the limit is told in the answer's metadata only.")
+        .With(
+            "quota_mode", &Limits::quota_mode, Bool(),
+            "Does not deny alone: a request is over only when all of its descriptors in quota mode are (or another one "
+            "is). Which are over is told in the statuses and in the dynamic metadata.")
         .With("detailed_metric", &Limits::detailed_metric, Bool(),
               "Metrics name the values of all entries, also where the document has none.")
         .With("value_to_metric", &Limits::value_to_metric, Bool(), "Metrics name the value of this entry.")
         .With("share_threshold", &Limits::share_threshold, Bool(),
               "Only with `*`: all values that match share one counter.")
+        .With("metadata", &Limits::metadata, JsonObject(),
+              "Put into the dynamic metadata of the answer (`envoy.dynamic_metadata`), as its `metadata`, while the "
+              "descriptor is not over its limit; of several descriptors merged, the first wins.",
+              "none")
         .With("descriptors", &Limits::descriptors, ListOf<Limits>(nested), "What may follow this entry.");
     return record;
   }();
@@ -55,6 +62,11 @@ Ref<DomainLimits> DomainType() {
           "of its first descriptor. What one does not write is as in a descriptor's rule, but for the identifier, "
           "which is `global`. At most 8.")
       .With("descriptors", &DomainLimits::descriptors, ListOf(DescriptorType()), "The tree that descriptors walk down.")
+      .With("match", &DomainLimits::match,
+            EnumOf<DescriptorMatch>({{DescriptorMatch::kExact, "exact"}, {DescriptorMatch::kContained, "contained"}}),
+            "Which rules of the tree hold for a descriptor of a request. `exact`: the one at which the walk of all its "
+            "entries ends. `contained`: each whose own entries are all among those of the request, in whatever order "
+            "and whatever else is there, as limitador takes them. Of an entry that is sent twice the last counts.")
       .With("hierarchy", &DomainLimits::hierarchy, Opt(Bool()),
             "Whether tiers, tenants, users, endpoints, ip rules and exemptions hold for its descriptors too, by the "
             "attributes that [envoy](#envoy) `attributes` makes of their keys.",
@@ -85,7 +97,8 @@ Ref<EnvoyConfig> EnvoyType() {
       .With("response_headers", &EnvoyConfig::response_headers, Bool(),
             "The rules' rate limit headers, for Envoy to add to its response.")
       .With("dynamic_metadata", &EnvoyConfig::dynamic_metadata, Bool(),
-            "Domain, descriptors and quota mode in the answer's metadata, as envoyproxy/ratelimit tells them.")
+            "Domain, descriptors, quota mode and the descriptors' `metadata` in the answer's metadata, as "
+            "envoyproxy/ratelimit tells them.")
       .With("attributes", &EnvoyConfig::attributes,
             MapOf(Word({"ip", "user", "tenant", "tier", "api_key", "country", "method", "path", "none"}),
                   KeyRule("descriptor key")),

@@ -161,15 +161,18 @@ class TextType final : public TypeOf<std::string> {
     Node schema = Node::Map();
     schema.Add("type", Node::String("string"));
     if (!rule_.pattern.empty()) schema.Add("pattern", Node::String(rule_.pattern));
+    if (rule_.secret) schema.Add("writeOnly", Node::Bool(true));
     return schema;
   }
   std::string Words() const override { return rule_.words; }
+  bool MayHoldSecret() const override { return rule_.secret; }
+  bool IsSecret() const override { return rule_.secret; }
 
  protected:
   void Load(const Node& node, std::string& value, Reader& reader) const override {
     if (!node.IsText()) {
       const bool scalar = node.kind == Node::Kind::kNumber || node.kind == Node::Kind::kBool;
-      return reader.Error(node, "must be text, not " + Found(node), scalar ? "put it in quotes" : "");
+      return reader.Error(node, "must be text, not " + Shown(node), scalar ? "put it in quotes" : "");
     }
     if (FindInvalidUtf8(node.text) != std::string_view::npos) return reader.Error(node, "must be UTF-8 text");
     if (!Matches(pattern_, node.text))
@@ -181,6 +184,47 @@ class TextType final : public TypeOf<std::string> {
  private:
   TextRule rule_;
   std::shared_ptr<const RE2> pattern_;
+};
+
+Node AsJson(const Node& node) {
+  Node json = node;
+  if (node.kind == Node::Kind::kPlain) {
+    const bool is_bool = node.text == "true" || node.text == "false";
+    const auto whole = WholeNumber(node.text);
+    const auto real = RealNumber(node.text);
+    json = is_bool ? Node::Bool(node.text == "true")
+           : whole ? Node::Number(*whole)
+           : real  ? Node::Number(Decimal(*real))
+                   : Node::String(node.text);
+    json.key = node.key;
+  }
+  for (Node& child : json.children) child = AsJson(child);
+  return json;
+}
+
+class JsonObjectType final : public TypeOf<std::string> {
+ public:
+  Node Schema(SchemaBuilder&) const override {
+    Node types = Node::Sequence();
+    types.Add(Node::String("object"));
+    types.Add(Node::String("null"));
+    Node schema = Node::Map();
+    schema.Add("type", std::move(types));
+    return schema;
+  }
+  std::string Words() const override { return "any mapping"; }
+
+ protected:
+  void Load(const Node& node, std::string& value, Reader& reader) const override {
+    if (node.kind != Node::Kind::kMap && node.kind != Node::Kind::kNull) {
+      return reader.Error(node, "must be a mapping, not " + Found(node));
+    }
+    value = node.children.empty() ? "" : ToJsonText(node);
+  }
+  Node Save(const std::string& value) const override {
+    ParsedTree tree = ParseJsonTree(value);
+    return tree.faults.empty() && tree.root.kind == Node::Kind::kMap ? std::move(tree.root) : Node::Map();
+  }
 };
 
 class WordType final : public TypeOf<std::string>, private EnumBase {
@@ -209,6 +253,11 @@ Ref<std::uint32_t> Count32(Range range) {
 }
 Ref<double> Real(RealRange range) { return std::make_shared<RealType>(range); }
 Ref<std::string> Text(TextRule rule) { return std::make_shared<TextType>(std::move(rule)); }
+Ref<std::string> JsonObject() {
+  static const Ref<std::string> type = std::make_shared<JsonObjectType>();
+  return type;
+}
+std::string ToJsonText(const Node& node) { return EmitCompactJson(AsJson(node)); }
 Ref<std::string> Word(std::vector<std::string> words) { return std::make_shared<WordType>(std::move(words)); }
 
 std::string PascalCase(std::string_view snake) {

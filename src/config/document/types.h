@@ -54,6 +54,15 @@ class Type {
   virtual void AddSections(std::vector<const Section*>& sections) const { static_cast<void>(sections); }
   // For hints: the names of the fields, if it has any.
   virtual std::vector<std::string_view> FieldNames() const { return {}; }
+  // Whether a secret stands here or may stand somewhere below: faults never repeat what was written in such a place.
+  // (No type that is defined in terms of itself holds one: those say no without looking.)
+  virtual bool MayHoldSecret() const { return false; }
+  // Whether it is one itself, also where it may be missing or there are several.
+  virtual bool IsSecret() const { return false; }
+
+ protected:
+  // Found(node), but for what must not be repeated.
+  std::string Shown(const Node& node) const { return MayHoldSecret() ? KindOf(node) : Found(node); }
 };
 
 template <typename T>
@@ -96,9 +105,14 @@ struct TextRule {
   std::string pattern;
   std::string shape;
   std::string words = "text";
-  bool secret = false;  // faults do not show what was written
+  // A password, a key or what holds one: no fault repeats it, and the JSON Schema says `writeOnly`.
+  bool secret = false;
 };
 Ref<std::string> Text(TextRule rule = {});
+// Any mapping, held as the text of a JSON object; an empty one as "".
+Ref<std::string> JsonObject();
+// A tree as compact JSON. Unquoted YAML is what YAML 1.2 takes it for: a number, true or false, else text.
+std::string ToJsonText(const Node& node);
 // One of these words, held as text.
 Ref<std::string> Word(std::vector<std::string> words);
 
@@ -171,6 +185,8 @@ class Optional final : public TypeOf<std::optional<T>> {
   std::string Words() const override { return inner_->Words(); }
   void AddSections(std::vector<const Section*>& sections) const override { inner_->AddSections(sections); }
   std::vector<std::string_view> FieldNames() const override { return inner_->FieldNames(); }
+  bool MayHoldSecret() const override { return inner_->MayHoldSecret(); }
+  bool IsSecret() const override { return inner_->IsSecret(); }
 
  protected:
   void Load(const Node& node, std::optional<T>& value, Reader& reader) const override {
@@ -190,12 +206,15 @@ class List final : public TypeOf<std::vector<T>> {
   Node Schema(SchemaBuilder& builder) const override { return ListSchema(inner_->Schema(builder), min_items_); }
   std::string Words() const override { return "list of " + inner_->Words(); }
   void AddSections(std::vector<const Section*>& sections) const override { inner_->AddSections(sections); }
+  bool MayHoldSecret() const override { return inner_->MayHoldSecret(); }
+  bool IsSecret() const override { return inner_->IsSecret(); }
 
  protected:
   void Load(const Node& node, std::vector<T>& value, Reader& reader) const override {
     if (node.kind != Node::Kind::kSequence && (node.kind != Node::Kind::kNull || min_items_ > 0)) {
-      return reader.Error(node, "must be a list, not " + Found(node),
-                          node.IsText() ? "write it as [" + node.text.substr(0, 40) + "]" : "");
+      const std::string entry = this->MayHoldSecret() ? "..." : node.text.substr(0, 40);
+      return reader.Error(node, "must be a list, not " + this->Shown(node),
+                          node.IsText() ? "write it as [" + entry + "]" : "");
     }
     if (node.children.size() < min_items_) return reader.Error(node, "must have at least one entry");
     value.clear();
@@ -223,11 +242,12 @@ class Map final : public TypeOf<std::map<std::string, T>> {
   Node Schema(SchemaBuilder& builder) const override { return MapSchema(inner_->Schema(builder), keys_.rule()); }
   std::string Words() const override { return "map of " + inner_->Words() + " by " + keys_.rule().words; }
   void AddSections(std::vector<const Section*>& sections) const override { inner_->AddSections(sections); }
+  bool MayHoldSecret() const override { return inner_->MayHoldSecret(); }
 
  protected:
   void Load(const Node& node, std::map<std::string, T>& value, Reader& reader) const override {
     if (node.kind != Node::Kind::kMap && node.kind != Node::Kind::kNull) {
-      return reader.Error(node, "must be a mapping, not " + Found(node));
+      return reader.Error(node, "must be a mapping, not " + this->Shown(node));
     }
     value.clear();
     std::set<std::string_view> seen;

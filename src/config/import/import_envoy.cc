@@ -12,6 +12,7 @@
 
 #include "config/document/reader.h"
 #include "config/document/schema.h"
+#include "config/document/types.h"
 #include "config/snapshot/domain_table.h"
 
 namespace weir::config {
@@ -207,13 +208,16 @@ class EnvoyReader {
     ReadFlag(node, "detailed_metric", limits.detailed_metric);
     ReadFlag(node, "value_to_metric", limits.value_to_metric);
     ReadFlag(node, "share_threshold", limits.share_threshold);
-    if (limits.share_threshold && !limits.value.ends_with('*')) {
-      reader_.Error(*node.Find("share_threshold"), "share_threshold is only for a value that ends in '*'");
+    if (limits.share_threshold && !limits.value.contains('*')) {
+      reader_.Error(*node.Find("share_threshold"), "share_threshold is only for a value with a '*'");
     }
-    if (const Node* metadata = node.Find("metadata")) {
-      const ImportReader::Scope scope(reader_, "metadata");
-      reader_.Warn(AtKey(*metadata), "is left out: weir keeps no metadata of a descriptor");
-    }
+    Read(node, "metadata", [&](const Node& metadata) { ReadMetadata(metadata, limits); });
+  }
+
+  void ReadMetadata(const Node& metadata, DescriptorLimits& limits) {
+    if (metadata.kind == Node::Kind::kNull) return;
+    if (metadata.kind != Node::Kind::kMap) return reader_.Error(metadata, "must be a mapping, not " + Found(metadata));
+    if (!metadata.children.empty()) limits.metadata = ToJsonText(metadata);
   }
 
   // That server joins key and value by '_' before it looks for what begins as "client_*" does.
@@ -241,14 +245,16 @@ class EnvoyReader {
     ReadFlag(node, "shadow_mode", shadow);
     const Node* limit = node.Find("rate_limit");
     if (limit == nullptr || limit->kind == Node::Kind::kNull) {
-      for (const std::string_view flag : {"shadow_mode", "quota_mode", "detailed_metric"}) {
+      for (const std::string_view flag : {"metadata", "shadow_mode", "quota_mode", "detailed_metric"}) {
         const Node* written = node.Find(flag);
-        const bool is_set = flag == "shadow_mode"  ? shadow
-                            : flag == "quota_mode" ? limits.quota_mode
-                                                   : limits.detailed_metric;
-        if (is_set) reader_.Warn(*written, fmt::format("{} has no effect without a rate_limit", flag));
+        const bool is_set = flag == "metadata"      ? !limits.metadata.empty()
+                            : flag == "shadow_mode" ? shadow
+                            : flag == "quota_mode"  ? limits.quota_mode
+                                                    : limits.detailed_metric;
+        if (is_set) reader_.Warn(AtKey(*written), fmt::format("{} has no effect without a rate_limit", flag));
       }
       limits.quota_mode = limits.detailed_metric = false;
+      limits.metadata.clear();
       return;
     }
     const ImportReader::Scope scope(reader_, "rate_limit");
@@ -294,8 +300,10 @@ class EnvoyReader {
           written != nullptr ? *written : limit, fmt::format("invalid rate limit unit {}", Quoted(unit)),
           unit.empty() ? "write one of second, minute, hour, day, week, month, year" : DidYouMean(unit, known));
     }
-    if (requests == nullptr) {
-      reader_.Warn(limit, "requests_per_unit is missing and so 0, which denies every request");
+    if (requests == nullptr || requests->kind == Node::Kind::kNull) {
+      reader_.Warn(requests == nullptr ? limit : AtKey(*requests),
+                   fmt::format("requests_per_unit is {} and so 0, which denies every request",
+                               requests == nullptr ? "missing" : "empty"));
     }
     rule.max_requests = count;
     rule.window_seconds = seconds.value_or(1);
@@ -360,7 +368,7 @@ ImportedDomains ImportEnvoy(std::span<const SourceText> sources, bool merge_doma
   for (const SourceText& source : sources) {
     File& file = files.emplace_back(source.file);
     Node root;
-    if (ParseSource(source, root, file.faults)) file.reader.Read(root, merge_domains, imported.domains, seen);
+    if (ParseSource(source, root, file.faults, true)) file.reader.Read(root, merge_domains, imported.domains, seen);
   }
   for (File& file : files) {
     file.reader.CheckReplaces();

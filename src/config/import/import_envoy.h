@@ -4,7 +4,9 @@
 //  - a unit becomes window_seconds: second 1, minute 60, hour 3600, day 86400, week 7 days, month 30, year 365;
 //    windows are aligned to the epoch, as a descriptor's rule is by default;
 //  - requests_per_unit is max_requests; `unlimited`, `name`, `replaces`, `shadow_mode` (mode: shadow), `quota_mode`,
-//    `detailed_metric`, `value_to_metric` and `share_threshold` keep their meaning; `metadata` is left out;
+//    `detailed_metric`, `value_to_metric`, `share_threshold` and `metadata` keep their meaning;
+//  - each '*' in a value stands for any text, as there since 2026 (before, only one at its end did);
+//  - of a file of several documents the first is read, with a warning;
 //  - a key that ends in '*' and has no value is the key before its last '_' with the rest for a value, as "user_*" is
 //    any value of "user": that server joins the two before it compares;
 //  - the hierarchy does not hold in a domain that so came.

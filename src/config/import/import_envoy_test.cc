@@ -6,6 +6,7 @@
 #include <map>
 #include <memory>
 #include <random>
+#include <regex>
 #include <string>
 #include <vector>
 
@@ -42,7 +43,7 @@ descriptors:
       requests_per_unit: 0
     shadow_mode: true
   - key: path
-    value: /files/*
+    value: /files/*/raw
     share_threshold: true
     value_to_metric: true
     descriptors:
@@ -53,6 +54,7 @@ descriptors:
           unit: Month
           requests_per_unit: 4294967295
           replaces: [{name: blocked}]
+        metadata: {service: {name: s1, weight: 5, ratio: 0.5, on: true, note: "5"}, tags: [a, ~]}
   - key: internal
     value: 200
     rate_limit: {unlimited: true}
@@ -80,6 +82,9 @@ descriptors:
   EXPECT_EQ(method.rule->window_seconds, 2'592'000U);
   EXPECT_EQ(method.rule->max_requests, 4'294'967'295U);
   EXPECT_EQ(method.replaces, std::vector<std::string>{"blocked"});
+  EXPECT_EQ(files.value, "/files/*/raw");
+  EXPECT_EQ(method.metadata,
+            R"({"service": {"name": "s1", "weight": 5, "ratio": 0.5, "on": true, "note": "5"}, "tags": ["a", null]})");
   EXPECT_EQ(domain.descriptors[3].value, "200");
   EXPECT_EQ(domain.descriptors[3].rule, RateLimitRule::Unlimited());
 }
@@ -121,7 +126,10 @@ TEST(ImportEnvoy, WhatTheServerRefuses) {
             Faults{"f:4: descriptors.0: unknown key 'ratelimit' (did you mean 'rate_limit'?)"});
   EXPECT_EQ(FaultsOf("domain: d\ndescriptors:\n  - a\n"), Faults{"f:3: descriptors.0: must be a mapping, not 'a'"});
   EXPECT_EQ(FaultsOf("domain: d\ndescriptors:\n  - key: k\n    value: v\n    share_threshold: true\n"),
-            Faults{"f:5: descriptors.0: share_threshold is only for a value that ends in '*'"});
+            Faults{"f:5: descriptors.0: share_threshold is only for a value with a '*'"});
+  EXPECT_EQ(FaultsOf("domain: d\ndescriptors:\n  - key: k\n    metadata: [a]\n    rate_limit: {unit: day, "
+                     "requests_per_unit: 1}\n"),
+            Faults{"f:4: descriptors.0.metadata: must be a mapping, not a list"});
   EXPECT_EQ(FaultsOf("domain: d\ndescriptors:\n  - key: k\n    shadow_mode: \"true\"\n"),
             Faults{"f:4: descriptors.0.shadow_mode: must be true or false, not 'true' (write it without quotes)"});
   EXPECT_EQ(FaultsOf("domain: d\ndescriptors:\n  - {key: k, rate_limit: {unit: day, requests_per_unit: -1}}\n"),
@@ -241,7 +249,7 @@ TEST(ImportEnvoy, WhatTheServerIgnoresIsWarnedOf) {
   EXPECT_EQ(FaultsOf("domain: d\ndescriptors:\n  - key: k\n    unit: day\n    metadata: {a: {b: c}}\n"
                      "    shadow_mode: true\n    quota_mode: true\n"),
             (Faults{"f:4: warning: descriptors.0: unit has no effect here: it belongs in a rate_limit",
-                    "f:5: warning: descriptors.0.metadata: is left out: weir keeps no metadata of a descriptor",
+                    "f:5: warning: descriptors.0: metadata has no effect without a rate_limit",
                     "f:6: warning: descriptors.0: shadow_mode has no effect without a rate_limit",
                     "f:7: warning: descriptors.0: quota_mode has no effect without a rate_limit"}));
   EXPECT_EQ(FaultsOf("domain: d\ndescriptors:\n  - key: k\n    rate_limit:\n      unlimited: true\n"
@@ -255,6 +263,26 @@ TEST(ImportEnvoy, WhatTheServerIgnoresIsWarnedOf) {
                     "f:6: warning: no rate limit of this domain is named 'other'"}));
 }
 
+TEST(ImportEnvoy, RequestsPerUnitThatIsLeftEmptyIsToldOf) {
+  EXPECT_EQ(
+      FaultsOf("domain: d\ndescriptors:\n  - key: k\n    rate_limit:\n      unit: day\n      requests_per_unit:\n"),
+      std::vector<std::string>{"f:6: warning: descriptors.0.rate_limit: requests_per_unit is empty and so 0, which "
+                               "denies every request"});
+}
+
+TEST(ImportEnvoy, OfSeveralDocumentsTheFirstIsReadAsThere) {
+  const std::string text = "---\ndomain: a\n---\ndomain: b\n";
+  const ImportedDomains imported = ImportEnvoy(std::vector{SourceText{"f", text}}, false);
+  ASSERT_TRUE(imported.ok());
+  EXPECT_TRUE(imported.domains.contains("a"));
+  EXPECT_FALSE(imported.domains.contains("b"));
+  ASSERT_EQ(imported.faults.size(), 1U);
+  EXPECT_EQ(Describe(imported.faults[0]),
+            "f:4: warning: only the first document of a file is read, there as here: nothing from this line on has an "
+            "effect (put each document in a file of its own)");
+  EXPECT_TRUE(FaultsOf("---\ndomain: a\n...\n").empty());
+}
+
 TEST(ImportEnvoy, AllFaultsOfAllFilesAtOnce) {
   EXPECT_EQ(FaultsOf({{"a", "domain: d\ndescriptors:\n  - value: 1\n  - {key: k, rate_limit: {unit: x}, foo: 1}\n"},
                       {"b", "dom: d\n"}})
@@ -264,7 +292,7 @@ TEST(ImportEnvoy, AllFaultsOfAllFilesAtOnce) {
 
 TEST(ImportEnvoy, FaultsAreBounded) {
   std::string text = "domain: d\ndescriptors:\n";
-  for (int i = 0; i < 5000; ++i) text += "  - {value: v, metadata: x}\n";
+  for (int i = 0; i < 5000; ++i) text += "  - {value: v, quota_mode: true}\n";
   const auto faults = FaultsOf(text);
   EXPECT_EQ(faults.size(), 1'202U);
 }
@@ -297,11 +325,12 @@ class Generator {
     for (std::uint64_t i = 1 + Below(6); i > 0; --i) {
       const std::string key = Key();
       std::string value = Value();
-      if (Below(3) == 0) value += '*';
+      // Anywhere, as since 2026.
+      for (std::uint64_t stars = Below(4); stars > 1; --stars) value.insert(Below(value.size() + 1), 1, '*');
       const std::string composite = value.empty() ? key : key + '_' + value;
       if (node.next.contains(composite)) continue;
       auto& child = node.next[composite] = std::make_unique<Theirs>();
-      if (composite.ends_with('*')) node.patterns.push_back(composite);
+      if (composite.contains('*')) node.patterns.push_back(composite);
       yaml += indent + "- key: " + key + "\n";
       if (!value.empty()) yaml += indent + "  value: '" + value + "'\n";
       if (Below(3) != 0) {
@@ -327,6 +356,12 @@ class Generator {
   std::uint64_t limits_ = 0;
 };
 
+std::regex AsRegex(const std::string& pattern) {
+  std::string regex;
+  for (const char c : pattern) regex += c == '*' ? ".*" : std::string(1, c);
+  return std::regex(regex);
+}
+
 std::uint64_t TheirLimit(const Theirs& root, const std::vector<std::pair<std::string, std::string>>& entries) {
   const Theirs* node = &root;
   for (std::size_t i = 0; i < entries.size(); ++i) {
@@ -338,7 +373,7 @@ std::uint64_t TheirLimit(const Theirs& root, const std::vector<std::pair<std::st
     };
     next = find(both);
     for (const std::string& pattern : node->patterns) {
-      if (next == nullptr && both.starts_with(pattern.substr(0, pattern.size() - 1))) next = find(pattern);
+      if (next == nullptr && std::regex_match(both, AsRegex(pattern))) next = find(pattern);
     }
     if (next == nullptr) next = find(entries[i].first);
     if (next == nullptr) return 0;

@@ -19,7 +19,12 @@ namespace {
 
 constexpr std::size_t kLongestName = kLongestLongName;  // of a domain or a rule: what the document allows
 constexpr std::size_t kLongestExpression = 10'000;
-constexpr std::size_t kShownChains = 8;
+
+// What a limit is called: what limit.name and limit.id in its conditions are.
+struct Own {
+  std::string name, id;
+  bool holds = true;  // what the conditions ask of them
+};
 
 // What a limit asks of one entry.
 struct Step {
@@ -182,10 +187,9 @@ struct Namespace {
   Tree tree;
   Stack rules;  // for all of it
   std::uint32_t line = 0;
-  std::vector<std::string> chains;
-  std::set<std::string> known_chains;
+  bool has_chains = false;
 
-  bool empty() const { return chains.empty() && rules.rules.empty(); }
+  bool empty() const { return !has_chains && rules.rules.empty(); }
 };
 
 class LimitadorReader {
@@ -204,32 +208,23 @@ class LimitadorReader {
     }
   }
 
-  void WarnOfDescriptors(const std::map<std::string, Namespace>& namespaces) {
-    for (const auto& [name, one] : namespaces) {
-      if (one.chains.empty()) continue;
-      std::string chains;
-      for (std::size_t i = 0; i < one.chains.size() && i < kShownChains; ++i) {
-        chains += (i == 0 ? "" : "; ") + one.chains[i];
-      }
-      if (one.chains.size() > kShownChains) chains += fmt::format("; and {} more", one.chains.size() - kShownChains);
-      reader_.WarnAtLine(one.line, fmt::format("in {} Envoy must send a descriptor for each limit, with exactly its "
-                                               "entries in their order: {}",
-                                               Quoted(name), chains));
-    }
-  }
-
  private:
   void ReadLimit(const Node& node, std::map<std::string, Namespace>& namespaces) {
     if (node.kind != Node::Kind::kMap) return reader_.Error(node, "must be a mapping, not " + Found(node));
     Limit limit{.node = &node, .steps = {}, .rule = {}};
     std::string name;
+    Own own;
     // One after another, so that every fault is told.
     bool good = CheckFields(node);
     good = ReadNamespace(node, name) && good;
     good = ReadNumbers(node, limit.rule) && good;
-    good = ReadRuleName(node, limit.rule) && good;
-    good = ReadExpressions(node, limit.steps) && good;
+    good = ReadRuleName(node, limit.rule, own) && good;
+    good = ReadExpressions(node, limit.steps, own) && good;
     if (!good) return;
+    if (!own.holds) {
+      return reader_.Warn(node,
+                          "is left out: its conditions ask for another name or id than its own, so it never holds");
+    }
     if (limit.steps.size() > kMostDescriptorDepth) {
       return reader_.Error(node, fmt::format("asks for more than {} entries", kMostDescriptorDepth));
     }
@@ -241,8 +236,7 @@ class LimitadorReader {
       return;
     }
     if (const auto conflict = into.tree.Insert(limit)) return Refuse(node, *conflict);
-    std::string chain = ChainOf(limit.steps);
-    if (into.known_chains.insert(chain).second) into.chains.push_back(std::move(chain));
+    into.has_chains = true;
   }
 
   void Refuse(const Node& node, const Tree::Conflict& conflict) {
@@ -317,9 +311,11 @@ class LimitadorReader {
     return good;
   }
 
-  bool ReadRuleName(const Node& node, RateLimitRule& rule) {
+  bool ReadRuleName(const Node& node, RateLimitRule& rule, Own& own) {
     const Node* name = node.Find("name");
     const Node* id = node.Find("id");
+    if (name != nullptr) own.name = name->text;
+    if (id != nullptr) own.id = id->text;
     const Node* kept = name != nullptr && name->kind != Node::Kind::kNull ? name : id;
     if (kept == nullptr || kept->kind == Node::Kind::kNull) return true;
     std::string text;
@@ -332,11 +328,31 @@ class LimitadorReader {
     return true;
   }
 
-  bool ReadExpressions(const Node& node, std::vector<Step>& steps) {
+  // Whether what a limit is called is what a condition asks for; one that has no such name has none to compare.
+  static bool HoldsOfOwn(const EntryTest& test, const Own& own) {
+    const std::string& value = test.key == "limit.name" ? own.name : own.id;
+    switch (test.kind) {
+      case EntryTest::Kind::kEquals:
+        return value == test.value;
+      case EntryTest::Kind::kDiffers:
+        return value != test.value;
+      case EntryTest::Kind::kStartsWith:
+        return value.starts_with(test.value);
+      case EntryTest::Kind::kPresent:
+        break;
+    }
+    return !value.empty();
+  }
+
+  bool ReadExpressions(const Node& node, std::vector<Step>& steps, Own& own) {
     bool good = ReadList(node, "conditions", [&](const Node& one, const std::string& text) {
       const auto tests = ParseCondition(text);
       if (!tests) return Complain(one, "condition", text, tests.error());
-      return std::ranges::all_of(*tests, [&](const EntryTest& test) { return AddTest(one, test, steps); });
+      return std::ranges::all_of(*tests, [&](const EntryTest& test) {
+        if (!test.own) return AddTest(one, test, steps);
+        own.holds = own.holds && HoldsOfOwn(test, own);
+        return true;
+      });
     });
     good = ReadList(node, "variables",
                     [&](const Node& one, const std::string& text) {
@@ -378,11 +394,16 @@ class LimitadorReader {
       return false;
     }
     const bool exact = test.kind == EntryTest::Kind::kEquals || test.kind == EntryTest::Kind::kDiffers;
-    if (exact && (test.value.empty() || test.value.ends_with('*'))) {
-      reader_.Error(
-          node, test.value.empty()
-                    ? "an empty value cannot be asked for"
-                    : fmt::format("the value {} ends in '*', which stands for anything in weir", Quoted(test.value)));
+    const bool starred = test.value.contains('*');
+    if (!exact && starred) {
+      reader_.Error(node,
+                    fmt::format("the prefix {} has a '*', which stands for anything in weir", Quoted(test.value)));
+      return false;
+    }
+    if (exact && (test.value.empty() || starred)) {
+      reader_.Error(node, test.value.empty() ? "an empty value cannot be asked for"
+                                             : fmt::format("the value {} has a '*', which stands for anything in weir",
+                                                           Quoted(test.value)));
       return false;
     }
     auto step = std::ranges::find(steps, test.key, &Step::key);
@@ -414,12 +435,6 @@ class LimitadorReader {
     return !text.starts_with(step.text) && (equals || !step.text.starts_with(text));
   }
 
-  static std::string ChainOf(const std::vector<Step>& steps) {
-    std::string chain;
-    for (const Step& step : steps) chain += (chain.empty() ? "" : ", ") + step.key;
-    return chain.size() <= 200 ? chain : fmt::format("{} entries from {}", steps.size(), Quoted(steps[0].key));
-  }
-
   ImportReader reader_;
 };
 
@@ -436,7 +451,6 @@ ImportedDomains ImportLimitador(std::span<const SourceText> sources) {
       LimitadorReader reader(source.file, faults);
       reader.Read(root, namespaces);
       std::erase_if(namespaces, [](const auto& one) { return one.second.empty(); });
-      reader.WarnOfDescriptors(namespaces);
     }
     for (auto& [name, one] : namespaces) {
       if (const auto [known, is_new] = files.emplace(name, source.file); !is_new) {
@@ -449,6 +463,7 @@ ImportedDomains ImportLimitador(std::span<const SourceText> sources) {
       }
       DomainLimits& domain = imported.domains[name];
       domain.hierarchy = false;
+      if (one.has_chains) domain.match = DescriptorMatch::kContained;
       domain.rules = std::move(one.rules.rules);
       domain.descriptors = one.tree.Take();
     }

@@ -8,11 +8,13 @@
 //   KEY != 'V' -> value *, shared, beside value V without a rule, which goes before it
 //   a variable -> any value, or P* not shared, each value counted for itself
 //
-// Limitador takes every limit whose conditions hold for what Envoy sends, in any order and whatever else is sent; weir
-// takes the one rule that the entries of a descriptor lead to. Of each namespace a warning says which descriptors Envoy
-// must send. Several limits of the same entries are `rules` of one descriptor, and those without conditions and
-// variables `rules` of the domain. Refused, with the line and what to write instead, is what would change a decision in
-// silence: limits of which one would hide the other, and every other expression.
+// Limitador takes every limit whose conditions hold for what Envoy sends, in any order and whatever else is sent, and
+// so does the domain: its `match` is `contained`. That is how clients are limited that put the entries of several
+// limits into one descriptor, as Kuadrant's wasm shim does. `limit.name` and `limit.id` are the limit's own: a limit
+// whose conditions ask for others never holds and is left out, with a warning. Several limits of the same entries are
+// `rules` of one descriptor, and those without conditions and variables `rules` of the domain. Refused, with the line
+// and what to write instead, is what would change a decision in silence: limits of which one would hide the other, and
+// every other expression.
 //
 // Pure; thread-safe.
 #pragma once

@@ -102,10 +102,19 @@ bool ImportReader::ReadWhole(const Node& node, std::uint64_t most, std::uint64_t
   return true;
 }
 
-bool ParseSource(const SourceText& source, Node& root, std::vector<FileFault>& faults) {
-  ParsedTree tree = ParseYamlTree(source.text);
+bool ParseSource(const SourceText& source, Node& root, std::vector<FileFault>& faults, bool first_of_several) {
+  ParsedTree tree = first_of_several ? ParseFirstYamlTree(source.text) : ParseYamlTree(source.text);
   for (Fault& fault : tree.faults) faults.push_back({.file = source.file, .fault = std::move(fault)});
   if (!tree.faults.empty()) return false;
+  if (first_of_several && tree.second_line > 0) {
+    faults.push_back(
+        {.file = source.file,
+         .fault = {.severity = Severity::kWarning,
+                   .line = tree.second_line,
+                   .message = "only the first document of a file is read, there as here: nothing from this "
+                              "line on has an effect",
+                   .hint = "put each document in a file of its own"}});
+  }
   root = std::move(tree.root);
   return true;
 }

@@ -81,7 +81,8 @@ class ImportReader {
   std::size_t warnings_ = 0;
 };
 
-// The tree of a source, or its fault of syntax in `faults` and false.
-bool ParseSource(const SourceText& source, Node& root, std::vector<FileFault>& faults);
+// The tree of a source, or its fault of syntax in `faults` and false. Of several documents the first where
+// `first_of_several`, with a warning of the others; else they are a fault.
+bool ParseSource(const SourceText& source, Node& root, std::vector<FileFault>& faults, bool first_of_several = false);
 
 }  // namespace weir::config

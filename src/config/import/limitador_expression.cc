@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <optional>
+#include <utility>
 
 #include "config/document/node.h"
 #include "config/document/reader.h"
@@ -146,6 +147,7 @@ class Parser {
     auto key = Reference();
     if (!key) return key;
     if (called_) return Unexpected();
+    if (own_) return Fail(ErrorCode::kInvalidArgument, "it is the same for every request, so it counts nothing apart");
     for (; open > 0; --open) {
       if (!Take(")")) return Unexpected();
     }
@@ -176,18 +178,20 @@ class Parser {
       auto key = Reference();
       if (!key) return std::unexpected(key.error());
       if (called_ || !Take(")")) return Unexpected();
-      return EntryTest{EntryTest::Kind::kPresent, std::move(*key), {}};
+      return EntryTest{EntryTest::Kind::kPresent, std::move(*key), {}, std::exchange(own_, false)};
     }
     auto key = Reference();
     if (!key) return std::unexpected(key.error());
     if (called_) {
       called_ = false;
+      const bool own = std::exchange(own_, false);
       if (!Take("(") || Now().kind != Token::Kind::kText) return Unexpected();
       std::string prefix = Now().text;
       ++at_;
       if (!Take(")")) return Unexpected();
-      return EntryTest{EntryTest::Kind::kStartsWith, std::move(*key), std::move(prefix)};
+      return EntryTest{EntryTest::Kind::kStartsWith, std::move(*key), std::move(prefix), own};
     }
+    const bool own = std::exchange(own_, false);
     const auto compared = Comparison();
     if (!compared) return Unexpected();
     if (Now().kind != Token::Kind::kText) {
@@ -196,7 +200,7 @@ class Parser {
     }
     std::string value = Now().text;
     ++at_;
-    return EntryTest{*compared, std::move(*key), std::move(value)};
+    return EntryTest{*compared, std::move(*key), std::move(value), own};
   }
 
   std::optional<EntryTest::Kind> Comparison() {
@@ -212,14 +216,14 @@ class Parser {
     if (Now().kind == Token::Kind::kName && Now().text == "in") {
       ++at_;
       if (auto first = FirstDescriptor(); !first) return std::unexpected(first.error());
-      return EntryTest{EntryTest::Kind::kPresent, std::move(text), {}};
+      return EntryTest{EntryTest::Kind::kPresent, std::move(text), {}, false};
     }
     const auto compared = Comparison();
     if (!compared) return Unexpected();
     auto key = Reference();
     if (!key) return std::unexpected(key.error());
     if (called_) return Unexpected();
-    return EntryTest{*compared, std::move(*key), std::move(text)};
+    return EntryTest{*compared, std::move(*key), std::move(text), std::exchange(own_, false)};
   }
 
   // Past "descriptors[0]".
@@ -276,11 +280,12 @@ class Parser {
       if (Peek(1).text == "startsWith" && Peek(2).text == "(") {
         at_ += 2;
         called_ = true;
-        return key;
+        break;
       }
       key += '.' + Peek(1).text;
       at_ += 2;
     }
+    own_ = key == "limit.name" || key == "limit.id";
     return key;
   }
 
@@ -305,6 +310,7 @@ class Parser {
   std::vector<Token> tokens_;
   std::size_t at_ = 0;
   bool called_ = false;
+  bool own_ = false;  // the last reference was to the limit itself
 };
 
 }  // namespace

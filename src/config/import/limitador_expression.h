@@ -1,8 +1,9 @@
 // The part of CEL (https://cel.dev) in which limitador's conditions and variables can be a tree of descriptors:
 //
 //   reference   descriptors[0]['KEY']   descriptors[0]["KEY"]   descriptors[0].KEY   KEY (as older versions had it)
+//   own         limit.name   limit.id   (of the limit itself)
 //   test        reference == 'VALUE'   reference != 'VALUE'   'VALUE' == reference   reference.startsWith('PREFIX')
-//               has(descriptors[0].KEY)   'KEY' in descriptors[0]
+//               has(descriptors[0].KEY)   'KEY' in descriptors[0]   and the first four of an own
 //   condition   test && test && ...    parentheses are allowed around any of these
 //   variable    reference
 // Texts have CEL's escapes. What is anything else is refused, with what to write instead.
@@ -24,6 +25,7 @@ struct EntryTest {
   Kind kind = Kind::kEquals;
   std::string key = {};
   std::string value = {};  // kStartsWith: the prefix
+  bool own = false;        // of the limit itself: the key is "limit.name" or "limit.id"
   friend bool operator==(const EntryTest&, const EntryTest&) = default;
 };
 

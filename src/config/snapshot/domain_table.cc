@@ -56,11 +56,14 @@ bool DescriptorValues::Insert(std::string_view value, const DescriptorNode* node
     return true;
   }
   if (!values_.emplace(value, node).second) return false;
-  if (!value.ends_with('*')) return true;
-  prefixes_.push_back({.text = value.substr(0, value.size() - 1),
-                       .order = static_cast<std::uint32_t>(prefixes_.size()),
-                       .above = kNone,
-                       .node = node});
+  const std::size_t star = value.find('*');
+  if (star == std::string_view::npos) return true;
+  const std::uint32_t order = wildcards_++;
+  if (star + 1 == value.size()) {
+    prefixes_.push_back({.text = value.substr(0, star), .order = order, .above = kNone, .node = node});
+  } else {
+    patterns_.push_back({.text = value, .order = order, .node = node});
+  }
   return true;
 }
 
@@ -83,8 +86,12 @@ const DescriptorNode* DescriptorValues::Find(std::string_view value) const {
   if (!values_.empty() && !value.empty()) {
     if (const auto found = values_.find(value); found != values_.end()) return found->second;
   }
-  const DescriptorNode* const node = prefixes_.empty() ? nullptr : FindPrefix(value);
-  return node != nullptr ? node : any_;
+  const Prefix* const prefix = prefixes_.empty() ? nullptr : FindPrefix(value);
+  for (const Pattern& one : patterns_) {
+    if (prefix != nullptr && prefix->order < one.order) break;
+    if (MatchesWildcards(one.text, value)) return one.node;
+  }
+  return prefix != nullptr ? prefix->node : any_;
 }
 
 const DescriptorNode* DescriptorValues::At(std::string_view value) const {
@@ -94,7 +101,7 @@ const DescriptorNode* DescriptorValues::At(std::string_view value) const {
 }
 
 // What `value` begins with sorts before it, and the longest of that is its neighbour or above its neighbour.
-const DescriptorNode* DescriptorValues::FindPrefix(std::string_view value) const {
+const DescriptorValues::Prefix* DescriptorValues::FindPrefix(std::string_view value) const {
   const auto after = std::ranges::upper_bound(prefixes_, value, {}, &Prefix::text);
   if (after == prefixes_.begin()) return nullptr;
   const Prefix* one = &*std::prev(after);
@@ -104,7 +111,23 @@ const DescriptorNode* DescriptorValues::FindPrefix(std::string_view value) const
     if (one->above == kNone) return nullptr;
     one = &prefixes_[one->above];
   }
-  return one->node;
+  return one;
+}
+
+// What stands between two stars is best where it is found first: what follows then has the most room.
+bool MatchesWildcards(std::string_view pattern, std::string_view text) {
+  std::size_t star = pattern.find('*');
+  if (star == std::string_view::npos) return pattern == text;
+  if (!text.starts_with(pattern.substr(0, star))) return false;
+  text.remove_prefix(star);
+  while (true) {
+    pattern.remove_prefix(star + 1);
+    star = pattern.find('*');
+    if (star == std::string_view::npos) return text.ends_with(pattern);
+    const std::size_t found = text.find(pattern.substr(0, star));
+    if (found == std::string_view::npos) return false;
+    text.remove_prefix(found + star);
+  }
 }
 
 const Rule* DomainEntry::Find(std::span<const Attribute> entries) const {
@@ -120,6 +143,20 @@ const Rule* DomainEntry::Find(std::span<const Attribute> entries) const {
 }
 
 namespace {
+
+// Of entries of one key the last counts.
+void VisitContained(const DescriptorNode& node, std::span<const Attribute> entries,
+                    absl::FunctionRef<void(const Rule&)> visit) {
+  if (node.rule != nullptr) visit(*node.rule);
+  for (std::size_t i = 0; i < entries.size() && !node.next.empty(); ++i) {
+    const auto values = node.next.find(entries[i].name);
+    if (values == node.next.end()) continue;
+    const auto same_key = [&](const Attribute& later) { return later.name == entries[i].name; };
+    if (std::ranges::any_of(entries.subspan(i + 1), same_key)) continue;
+    const DescriptorNode* const next = values->second.Find(entries[i].value);
+    if (next != nullptr) VisitContained(*next, entries, visit);
+  }
+}
 
 // Goes on from `node` with the entries that are not in `order` yet.
 const Rule* WalkOn(const DescriptorNode& node, std::span<const Attribute> entries, std::vector<std::uint32_t>& order) {
@@ -139,6 +176,11 @@ const Rule* WalkOn(const DescriptorNode& node, std::span<const Attribute> entrie
 
 }  // namespace
 
+void DomainEntry::ForEachContained(std::span<const Attribute> entries,
+                                   absl::FunctionRef<void(const Rule&)> visit) const {
+  if (root != nullptr) VisitContained(*root, entries, visit);
+}
+
 const Rule* DomainEntry::FindInAnyOrder(std::span<const Attribute> entries, std::vector<std::uint32_t>& order) const {
   if (root == nullptr || entries.empty()) return nullptr;
   std::vector<std::uint32_t> walked;
@@ -157,6 +199,7 @@ class DomainTable::Builder {
     entry.name = name;
     const DomainEntry* const previous = previous_ == nullptr ? nullptr : previous_->FindDomain(name);
     entry.hierarchy = limits.hierarchy.value_or(limits.descriptors.empty());
+    contained_ = entry.contained = limits.match == DescriptorMatch::kContained;
     const Where domain{.plain = fmt::format("domains.{}", name), .escaped = Escaped("domains", name, {})};
     const Where client_limit{.plain = domain.plain + ".client_limit", .escaped = domain.escaped + ".client_limit"};
     RateLimitRule rule;
@@ -241,8 +284,9 @@ class DomainTable::Builder {
       if (!parent.next[one.key].Insert(one.value, &node)) {
         faults_.Add(here.plain, "is the key and value of two descriptors of one level");
       }
-      const bool shared = one.share_threshold && one.value.ends_with('*');
-      steps_.push_back({.by_value = !one.value.empty(),
+      const bool shared = one.share_threshold && one.value.contains('*');
+      steps_.push_back({.key = contained_ ? one.key : std::string(),
+                        .by_value = !one.value.empty(),
                         .value_to_metric = one.value_to_metric,
                         .shared = shared ? one.value : std::string()});
       const DescriptorNode* const before = Child(previous, one);
@@ -265,6 +309,8 @@ class DomainTable::Builder {
       path->replaces = limits.replaces;
       path->quota = limits.quota_mode;
       path->replaced_as = std::move(replaced_as);
+      path->contained = contained_;
+      path->metadata = limits.metadata;
       path->detailed_metric = limits.detailed_metric;
       path->beside = static_cast<std::uint32_t>(--left);
       rules_.AddToList(Unique(here), Level::kDomain, rule, std::move(path));
@@ -289,6 +335,7 @@ class DomainTable::Builder {
   FaultList& faults_;
   absl::flat_hash_set<std::string> taken_;
   std::vector<DescriptorPath::Step> steps_;
+  bool contained_ = false;  // of the domain that is being built
 };
 
 std::size_t DomainTable::CountRules(const std::map<std::string, DomainLimits>& domains) {

@@ -1,7 +1,8 @@
 // The domains of a document, compiled: the tree of descriptors that the hot path walks down.
 //
 // Of a node, what may follow lies by key, then by value. A step hashes the key and the value at most once each, and
-// searches the prefixes of that key, if it has any, by halves. Memory: the rules, and some 150 bytes a node.
+// searches the prefixes of that key ("files*"), if it has any, by halves. Patterns with a '*' elsewhere ("a*b") are
+// tried one by one, in document order, up to where a prefix matched. Memory: the rules, and some 150 bytes a node.
 //
 // Thread-safe once built.
 #pragma once
@@ -42,18 +43,28 @@ class DescriptorValues {
 
  private:
   static constexpr std::uint32_t kNone = UINT32_MAX;
+  struct Pattern {
+    std::string_view text;
+    std::uint32_t order = 0;
+    const DescriptorNode* node = nullptr;
+  };
   struct Prefix {
     std::string_view text;                 // without its '*'
     std::uint32_t order = 0;               // in the document; of `node`
     std::uint32_t above = kNone;           // the longest of the others that it begins with
     const DescriptorNode* node = nullptr;  // the first in the document of it and all above it
   };
-  const DescriptorNode* FindPrefix(std::string_view value) const;
+  const Prefix* FindPrefix(std::string_view value) const;
 
   const DescriptorNode* any_ = nullptr;
   absl::flat_hash_map<std::string_view, const DescriptorNode*> values_;  // also "files*": its text as it is
   std::vector<Prefix> prefixes_;                                         // sorted
+  std::vector<Pattern> patterns_;                                        // in document order
+  std::uint32_t wildcards_ = 0;                                          // of both kinds
 };
+
+// Whether the text is what the pattern says, whose '*' stand for any text, also none.
+bool MatchesWildcards(std::string_view pattern, std::string_view text);
 
 struct DescriptorNode {
   const Rule* rule = nullptr;  // the first of those here; nullptr: nothing is counted here

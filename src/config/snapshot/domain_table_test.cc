@@ -44,6 +44,80 @@ const Rule& RuleAt(const Snapshot& snapshot, std::string_view domain, const Entr
   return rule == nullptr ? snapshot.rules()[0] : *rule;
 }
 
+TEST(Domains, AWildcardMayStandAnywhere) {
+  const auto snapshot = Compiled(R"(
+domains:
+  d:
+    descriptors:
+      - {key: path, value: /api/*/orders, rule: {max_requests: 1, window_seconds: 1}}
+      - {key: path, value: /api/*, rule: {max_requests: 2, window_seconds: 1}}
+      - {key: path, value: '/api/*/items', rule: {max_requests: 3, window_seconds: 1}}
+      - {key: path, value: '/*/b*/c', share_threshold: true, rule: {max_requests: 4, window_seconds: 1}}
+      - {key: path, rule: {max_requests: 5, window_seconds: 1}}
+      - {key: host, value: '*.shop.test', share_threshold: true, rule: {max_requests: 6, window_seconds: 1}}
+)");
+  const auto limit = [&](std::string_view key, std::string_view value) {
+    const Rule* const rule = snapshot->FindDomain("d")->Find(Entries{{key, value}});
+    return rule == nullptr ? 0 : rule->limit.capacity;
+  };
+  EXPECT_EQ(limit("path", "/api/7/orders"), 1U);
+  EXPECT_EQ(limit("path", "/api/7/8/orders"), 1U) << "any text, also a '/'";
+  EXPECT_EQ(limit("path", "/api//orders"), 1U) << "also none";
+  EXPECT_EQ(limit("path", "/api/orders"), 2U) << "the same '/' does not count twice";
+  EXPECT_EQ(limit("path", "/api/7/items"), 2U) << "the first in the document";
+  EXPECT_EQ(limit("path", "/api/*/items"), 3U) << "its own text is the node itself";
+  EXPECT_EQ(limit("path", "/a/bx/c"), 4U);
+  EXPECT_EQ(limit("path", "/a/x/b/c"), 4U);
+  EXPECT_EQ(limit("path", "/a/b/c/d"), 5U);
+  EXPECT_EQ(limit("host", "a.shop.test"), 6U);
+  EXPECT_EQ(limit("host", "shop.test"), 0U);
+  EXPECT_EQ(limit("host", "a.shop.test.evil"), 0U);
+  EXPECT_EQ(RuleAt(*snapshot, "d", {{"host", "a.shop.test"}}).descriptor->steps[0].shared, "*.shop.test");
+  EXPECT_EQ(RuleAt(*snapshot, "d", {{"path", "/a/bx/c"}}).descriptor->steps[0].shared, "/*/b*/c");
+}
+
+TEST(Wildcards, Match) {
+  for (const char* matches : {"*|", "*|x", "**|xy", "a*|a", "*a|a", "a*a|aa", "a*b*c|abc", "a*b*c|axbxbxc", "*a*|xax",
+                              "a|a", "|", "a*ab|aab", "*.b.c|a.b.b.c"}) {
+    const std::string_view both = matches;
+    const std::size_t bar = both.find('|');
+    EXPECT_TRUE(MatchesWildcards(both.substr(0, bar), both.substr(bar + 1))) << both;
+  }
+  for (const char* differs : {"|x", "a|", "a*|b", "*a|ab", "a*a|a", "a*b*c|ac", "a*b*c|acb", "ab*ba|aba", "a|ab"}) {
+    const std::string_view both = differs;
+    const std::size_t bar = both.find('|');
+    EXPECT_FALSE(MatchesWildcards(both.substr(0, bar), both.substr(bar + 1))) << both;
+  }
+}
+
+TEST(Domains, ContainedRulesHoldWhateverElseIsSent) {
+  const auto snapshot = Compiled(R"(
+domains:
+  d:
+    match: contained
+    descriptors:
+      - key: a
+        value: '1'
+        rule: {max_requests: 1, window_seconds: 1}
+        descriptors:
+          - {key: u, rule: {max_requests: 2, window_seconds: 1}}
+      - {key: u, rules: [{max_requests: 3, window_seconds: 1}, {max_requests: 4, window_seconds: 60}]}
+)");
+  const auto limits = [&](const Entries& entries) {
+    std::multiset<std::uint64_t> found;
+    snapshot->FindDomain("d")->ForEachContained(entries, [&](const Rule& first) {
+      for (const Rule& rule : TogetherWith(first)) found.insert(rule.limit.capacity);
+    });
+    return found;
+  };
+  using Set = std::multiset<std::uint64_t>;
+  EXPECT_EQ(limits({{"u", "x"}, {"z", "y"}, {"a", "1"}}), (Set{1, 2, 3, 4}));
+  EXPECT_EQ(limits({{"a", "2"}, {"u", "x"}}), (Set{3, 4}));
+  EXPECT_EQ(limits({{"a", "1"}}), (Set{1}));
+  EXPECT_EQ(limits({{"a", "1"}, {"a", "2"}}), Set{}) << "the last of a key counts";
+  EXPECT_EQ(limits({}), Set{});
+}
+
 // The examples of envoyproxy/ratelimit's README, in weir's words.
 TEST(Domains, Example1KeyAndValue) {
   const auto snapshot = Compiled(R"(
@@ -549,6 +623,12 @@ TEST(Domains, ManyPrefixesOfOneKeyAreSearchedByHalves) {
 }
 
 // The walk as its definition has it, over the document itself.
+bool Matches(std::string_view pattern, std::string_view text) {
+  if (pattern.empty()) return text.empty();
+  if (pattern[0] == '*') return Matches(pattern.substr(1), text) || (!text.empty() && Matches(pattern, text.substr(1)));
+  return !text.empty() && pattern[0] == text[0] && Matches(pattern.substr(1), text.substr(1));
+}
+
 const RateLimitRule* Walk(const std::vector<DescriptorLimits>& level, std::span<const Attribute> entries) {
   const DescriptorLimits* next = nullptr;
   const auto choose = [&](auto matches) {
@@ -558,7 +638,7 @@ const RateLimitRule* Walk(const std::vector<DescriptorLimits>& level, std::span<
   };
   const std::string_view value = entries[0].value;
   choose([&](std::string_view own) { return !own.empty() && own == value; });
-  choose([&](std::string_view own) { return own.ends_with('*') && value.starts_with(own.substr(0, own.size() - 1)); });
+  choose([&](std::string_view own) { return own.contains('*') && Matches(own, value); });
   choose([&](std::string_view own) { return own.empty(); });
   if (next == nullptr) return nullptr;
   if (entries.size() == 1) return next->rule ? &*next->rule : nullptr;

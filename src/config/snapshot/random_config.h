@@ -35,7 +35,8 @@ class RandomConfig {
     if (Chance(2)) config.storage = Storage();
     if (Chance(3)) config.analytics = {Flip(), Flip(), Seconds(1, 3650)};
     for (std::size_t i = Below(3); i > 0; --i)
-      config.domains[Name()] = {Rules(), Descriptors(3), Maybe([&] { return Flip(); })};
+      config.domains[Name()] = {Rules(), Descriptors(3), Flip() ? DescriptorMatch::kExact : DescriptorMatch::kContained,
+                                Maybe([&] { return Flip(); })};
     if (Chance(2)) config.envoy = Envoy();
     for (std::size_t i = Below(3); i > 0; --i) config.templates[Name()] = Rule();
     if (Chance(2)) config.server = Server();
@@ -316,6 +317,7 @@ class RandomConfig {
                              .detailed_metric = Flip(),
                              .value_to_metric = Flip(),
                              .share_threshold = Flip(),
+                             .metadata = Chance(3) ? R"({"a": {"b": 1, "c": [true, "x"]}})" : "",
                              .descriptors = Descriptors(depth - 1)});
     }
     return descriptors;

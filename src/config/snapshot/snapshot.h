@@ -97,7 +97,8 @@ inline constexpr int kMostPrevious = 16;
 // What a rule of a domain's tree knows of the walk to it.
 struct DescriptorPath {
   struct Step {
-    bool by_value = false;         // matched by key and value, or by a prefix; false: by key alone
+    std::string key = {};          // only of a rule that is `contained`
+    bool by_value = false;         // matched by key and value, or by a pattern; false: by key alone
     bool value_to_metric = false;  // see DescriptorLimits
     std::string shared = {};       // share_threshold: the pattern ("files*"), which stands for the value in the subject
   };
@@ -105,8 +106,10 @@ struct DescriptorPath {
   std::vector<std::string> replaces;
   std::string replaced_as;  // a further limit's: the name of its rule; empty: Rule::policy
   bool quota = false;
+  bool contained = false;  // holds beside entries that are not of it: its steps name those that are
   bool detailed_metric = false;
-  std::uint32_t beside = 0;  // how many more rules of the same node follow this one in Snapshot::rules()
+  std::string metadata = {};  // DescriptorLimits::metadata
+  std::uint32_t beside = 0;   // how many more rules of the same node follow this one in Snapshot::rules()
 };
 
 class Condition;          // condition.h
@@ -328,9 +331,12 @@ struct DomainEntry {
   const Rule* client_limit = nullptr;
   std::span<const Rule> rules;  // of the domain itself: hold for each request to it
   const DescriptorNode* root = nullptr;
+  bool contained = false;  // DescriptorMatch: ForEachContained finds the rules, not Find
   // The rule, or the first of the rules (TogetherWith), at which the walk of these entries ends (DescriptorLimits says
   // how); also one that is unlimited or out of schedule. nullptr = none. No lock, no allocation.
   const Rule* Find(std::span<const Attribute> entries) const;
+  // The first rule of each node all of whose entries are among these. No lock, no allocation.
+  void ForEachContained(std::span<const Attribute> entries, absl::FunctionRef<void(const Rule& first)> visit) const;
   // The same for entries that have no order of their own: of the orders in which a walk ends at a rule, the first (the
   // order of `entries` counts). `order` gets their positions in it, when there is one. Looks at no more nodes than the
   // tree has; allocates.

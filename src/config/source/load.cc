@@ -22,24 +22,38 @@ namespace fs = std::filesystem;
 // are a ConfigMap's own.
 bool IsSource(const fs::path& path) { return !path.filename().string().starts_with('.'); }
 
+constexpr int kDeepestDirectory = 16;
+constexpr std::size_t kMostFiles = 10'000;
+
 void AddFault(const std::string& file, std::string message, std::vector<FileFault>& faults) {
   faults.push_back({.file = file, .fault = {.message = std::move(message)}});
 }
 
-// Its files, sorted; a fault when it has none: a limit that is meant to be there is not silently missed.
+// Its files and those of the directories below, in that server's order; a fault when it has none: a limit that is meant
+// to be there is not silently missed.
 std::vector<std::string> FilesIn(const std::string& directory, std::vector<FileFault>& faults) {
   std::vector<std::string> files;
   std::error_code error;
-  for (fs::directory_iterator one(directory, error), end; !error && one != end; one.increment(error)) {
+  for (fs::recursive_directory_iterator one(directory, error), end; !error && one != end; one.increment(error)) {
     std::error_code ignored;
-    if (IsSource(one->path()) && !one->is_directory(ignored)) files.push_back(one->path().string());
+    const bool is_directory = one->is_directory(ignored);  // also a link to one, which is not followed
+    if (is_directory && (!IsSource(one->path()) || one.depth() >= kDeepestDirectory)) one.disable_recursion_pending();
+    if (!is_directory && IsSource(one->path())) files.push_back(one->path().string());
+    if (files.size() > kMostFiles) {
+      AddFault(directory, fmt::format("the directory has more than {} files", kMostFiles), faults);
+      return {};
+    }
   }
   if (error) {
     AddFault(directory, "cannot read the directory: " + error.message(), faults);
   } else if (files.empty()) {
     AddFault(directory, "the directory has no file", faults);
   }
-  std::ranges::sort(files);
+  // It names what it finds by its path, with '.' for '/'.
+  std::ranges::sort(files, {}, [](std::string name) {
+    std::ranges::replace(name, '/', '.');
+    return name;
+  });
   return files;
 }
 

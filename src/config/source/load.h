@@ -1,8 +1,9 @@
 // Documents from disk, with what they name: a document's `envoy.files` become domains of it.
 //
-// A file that is named is read as envoyproxy/ratelimit's YAML (import_envoy.h); of a directory every file whose name
-// ends in .yaml or .yml and does not begin with '.', by name, not of directories below it. Relative names are meant
-// from the document's directory. Afterwards `envoy.files` is empty and the document stands for itself.
+// A file that is named is read as envoyproxy/ratelimit's YAML (import_envoy.h); of a directory every file, also in the
+// directories below it (at most 16 deep and 10,000 files; links to directories are not followed), whose name and whose
+// directories' names do not begin with '.'. Relative names are meant from the document's directory. Afterwards
+// `envoy.files` is empty and the document stands for itself.
 #pragma once
 
 #include <cstdint>

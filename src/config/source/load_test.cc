@@ -40,14 +40,14 @@ TEST_F(LoadTest, FilesAndDirectoriesBecomeDomains) {
   Write("more/a.yml", Domain("a"));
   Write("more/basic", Domain("basic"));
   Write("more/.hidden.yaml", "not: [yaml");
-  Write("more/below/c.yaml", "not: [yaml");
+  Write("more/below/c.yaml", Domain("below"));
   const std::string file =
       Write("weir.yaml", std::string(kBase) + "domains: {own: {}}\nenvoy: {files: [one.yaml, more]}\n");
   const auto config = LoadConfigFile(file);
   ASSERT_TRUE(config.has_value()) << config.error().message;
   std::vector<std::string> names;
   for (const auto& [name, domain] : config->domains) names.push_back(name);
-  EXPECT_EQ(names, (std::vector<std::string>{"a", "b", "basic", "one", "own"}));
+  EXPECT_EQ(names, (std::vector<std::string>{"a", "b", "basic", "below", "one", "own"}));
   EXPECT_TRUE(config->envoy.files.empty());
   const auto snapshot = Snapshot::Compile(*config, nullptr, 0);
   ASSERT_TRUE(snapshot.has_value()) << snapshot.error().message;
@@ -88,6 +88,23 @@ TEST_F(LoadTest, ADomainOfSeveralFilesIsMergedWhereTheDocumentSaysSo) {
   const auto config = load(", merge_domains: true");
   ASSERT_TRUE(config.has_value()) << config.error().message;
   EXPECT_EQ(config->domains.at("d").descriptors.size(), 2U);
+}
+
+// As goruntime walks them: by path with '.' for '/', without what is hidden, and not through links to directories.
+TEST_F(LoadTest, DirectoriesBelowAreLoadedToo) {
+  Write("all/a.yaml", Domain("last"));
+  Write("all/a/b.yaml", Domain("first"));
+  Write("all/a/deep/er/c.yaml", Domain("deep"));
+  Write("all/.git/d.yaml", "no yaml: [");
+  Write("elsewhere/e.yaml", Domain("elsewhere"));
+  std::filesystem::create_directory_symlink("../elsewhere", directory_ / "all" / "link");
+  std::vector<FileFault> faults;
+  std::vector<std::string> files;
+  for (const SourceText& one : ReadEnvoyFiles({(directory_ / "all").string()}, faults)) {
+    files.push_back(std::filesystem::relative(one.file, directory_ / "all").string());
+  }
+  EXPECT_TRUE(faults.empty());
+  EXPECT_EQ(files, (std::vector<std::string>{"a/b.yaml", "a/deep/er/c.yaml", "a.yaml"}));
 }
 
 TEST_F(LoadTest, WhatItNamesIsToldForAWatch) {

@@ -65,14 +65,11 @@ class DomainCheck {
 
   void CheckValue(const Place& place, const DescriptorLimits& limits) {
     const Place value = place.Below("value");
-    const std::size_t star = limits.value.find('*');
-    if (limits.share_threshold && !limits.value.ends_with('*')) {
-      faults_.Error(place.Below("share_threshold"), "needs a value that ends in '*': only values that match share one",
+    if (limits.share_threshold && !limits.value.contains('*')) {
+      faults_.Error(place.Below("share_threshold"), "needs a value with a '*': only values that match share one",
                     limits.value.empty() ? "write value: '*' to share among all values" : "");
     } else if (limits.value == "*" && !limits.share_threshold) {
       faults_.Warn(value, "'*' alone is any value", "leave the value out, unless it is to hold before others");
-    } else if (star < limits.value.size() - 1 && !limits.value.empty() && star != std::string::npos) {
-      faults_.Warn(value, fmt::format("only a '*' at the end of {} stands for anything", Quoted(limits.value)));
     }
   }
 
@@ -80,6 +77,7 @@ class DomainCheck {
     if (!written.rule && written.rules.empty()) {
       if (!written.replaces.empty()) faults_.Warn(place.Below("replaces"), "has no effect without a rule");
       if (written.quota_mode) faults_.Warn(place.Below("quota_mode"), "has no effect without a rule");
+      if (!written.metadata.empty()) faults_.Warn(place.Below("metadata"), "has no effect without a rule");
       if (written.detailed_metric) faults_.Warn(place.Below("detailed_metric"), "has no effect without a rule");
       return;
     }

@@ -6,6 +6,7 @@
 #include <map>
 
 #include "base/address.h"
+#include "base/redis_url.h"
 #include "config/validate/validate.h"
 
 namespace weir::config {
@@ -183,6 +184,12 @@ void CheckStorage(const Place& place, const StorageConfig& storage, ValidationFa
   if (redis != nullptr && redis->cluster) {
     const Place here = place.Below("redis");
     faults.Error(here.Below("cluster"), "Redis Cluster is not in this version; use a single Redis");
+  }
+  if (redis == nullptr) return;
+  // By the reader that the store uses: what is valid here can be served.
+  if (const auto url = ParseRedisUrl(redis->url); !url) {
+    const Place here = place.Below("redis");
+    faults.Error(here.Below("url"), url.error().message);
   }
 }
 

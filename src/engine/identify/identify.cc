@@ -142,7 +142,30 @@ void Identify::AddExtracted(const config::Identifier& identifier, Subjects& to) 
   if (found.kind == Extracted::Kind::kAmbiguous) Append(to, kAmbiguousSubject);
 }
 
+// By the entries that the rule asks for, in its own order, whatever else was sent. Of a key the last entry counts.
+void Identify::AddContained(Subjects& to) {
+  const auto value_of = [&](const config::DescriptorPath::Step& step) -> std::string_view {
+    if (!step.shared.empty()) return step.shared;
+    for (std::size_t i = request_.attributes.size(); i-- > 0;) {
+      if (request_.attributes[i].name == step.key) return request_.attributes[i].value;
+    }
+    return {};
+  };
+  std::size_t room = 0;
+  for (const auto& step : path_->steps) room += step.key.size() + value_of(step).size() + 2 * 21 + 2;
+  char* const start = arena_.Take(room);
+  char* at = start;
+  for (const auto& step : path_->steps) {
+    if (at != start) *at++ = ',';
+    at = PutText(at, step.key);
+    *at++ = '=';
+    at = PutText(at, value_of(step));
+  }
+  Append(to, {start, static_cast<std::size_t>(at - start)});
+}
+
 void Identify::AddDescriptor(Subjects& to) {
+  if (path_ != nullptr && path_->contained && client_limit_ == nullptr) return AddContained(to);
   const std::string_view numbers = client_limit_ != nullptr ? NumbersOf(*client_limit_, arena_) : std::string_view();
   const auto value_of = [&](std::size_t i) -> std::string_view {
     const bool shared = path_ != nullptr && i < path_->steps.size() && !path_->steps[i].shared.empty();

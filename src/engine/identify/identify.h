@@ -111,6 +111,7 @@ class Identify {
   void AddApiKey(const config::Identifier& identifier, Subjects& to);
   void AddExtracted(const config::Identifier& identifier, Subjects& to);
   void AddDescriptor(Subjects& to);
+  void AddContained(Subjects& to);
   void AddCombined(const config::Identifier& identifier, Subjects& to);
   bool AddTagged(std::string_view tag, const config::Identifier& identifier, Subjects& to);
   std::optional<std::string_view> ClientText();

@@ -1,5 +1,6 @@
 #include "engine/identify/jwt.h"
 
+#include <absl/strings/escaping.h>
 #include <fmt/format.h>
 #include <openssl/crypto.h>
 #include <openssl/err.h>
@@ -7,6 +8,7 @@
 #include <openssl/hmac.h>
 #include <openssl/pem.h>
 
+#include <algorithm>
 #include <array>
 #include <boost/json/monotonic_resource.hpp>
 #include <boost/json/parse.hpp>
@@ -29,32 +31,15 @@ struct Freer {
 };
 using PublicKey = std::unique_ptr<EVP_PKEY, Freer<EVP_PKEY_free>>;
 
-int Sextet(char c) {
-  if (c >= 'A' && c <= 'Z') return c - 'A';
-  if (c >= 'a' && c <= 'z') return c - 'a' + 26;
-  if (c >= '0' && c <= '9') return c - '0' + 52;
-  if (c == '-') return 62;
-  return c == '_' ? 63 : -1;
-}
-
-// base64url without padding, as JWS writes it.
+// base64url without padding, as JWS writes it; the library would also take padding and blanks.
 std::optional<std::string_view> DecodeBase64Url(std::string_view text, Arena& arena) {
-  if (text.size() % 4 == 1) return std::nullopt;
-  char* const start = arena.Take(text.size() * 3 / 4 + 3);
-  char* at = start;
-  std::uint32_t bits = 0;
-  int held = 0;
-  for (const char c : text) {
-    const int sextet = Sextet(c);
-    if (sextet < 0) return std::nullopt;
-    bits = (bits << 6) | static_cast<std::uint32_t>(sextet);
-    held += 6;
-    if (held >= 8) {
-      held -= 8;
-      *at++ = static_cast<char>((bits >> held) & 0xFFU);
-    }
-  }
-  return std::string_view(start, static_cast<std::size_t>(at - start));
+  const auto is_digit = [](char c) {
+    return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '_';
+  };
+  if (!std::ranges::all_of(text, is_digit)) return std::nullopt;
+  std::string decoded;
+  if (!absl::WebSafeBase64Unescape({text.data(), text.size()}, &decoded)) return std::nullopt;
+  return arena.Copy(decoded);
 }
 
 struct Parts {

@@ -8,6 +8,7 @@
 
 #include "base/path.h"
 #include "engine/identify/lua_sandbox.h"
+#include "engine/identify/lua_strings.h"
 #include "engine/identify/request_fields.h"
 
 namespace weir::engine {
@@ -33,18 +34,37 @@ int CallOriginal(lua_State* lua) {
   return lua_gettop(lua);
 }
 
-int CallPattern(lua_State* lua) {
-  const std::string_view text = TextArgument(lua, 1);
-  const std::string_view pattern = TextArgument(lua, 2);
-  Spend(lua, PatternSteps(pattern, text.size()));
+// How much text a range of Lua's (from 1; negative: from the end) may cover.
+std::uint64_t RangeLength(std::size_t size, lua_Integer from, lua_Integer to) {
+  const auto length = static_cast<lua_Integer>(size);
+  if (from < 0) from = std::max<lua_Integer>(length + from + 1, 1);
+  if (to < 0) to = length + to + 1;
+  to = std::min(to, length);
+  from = std::max<lua_Integer>(from, 1);
+  return to < from ? 0 : static_cast<std::uint64_t>(to - from) + 1;
+}
+
+// All that is read of texts, and every argument.
+int CallOnTexts(lua_State* lua) {
+  const int count = lua_gettop(lua);
+  std::uint64_t steps = 1 + static_cast<std::uint64_t>(count) / 4;
+  for (int i = 1; i <= count; ++i) {
+    if (lua_type(lua, i) == LUA_TSTRING) steps += lua_rawlen(lua, i) / 16;
+  }
+  Spend(lua, steps);
   return CallOriginal(lua);
 }
 
-int CallFind(lua_State* lua) {
+int CallByte(lua_State* lua) {
   const std::string_view text = TextArgument(lua, 1);
-  const std::string_view pattern = TextArgument(lua, 2);
-  const bool plain = lua_toboolean(lua, 4) != 0;
-  Spend(lua, plain ? text.size() * std::max<std::size_t>(pattern.size(), 1) : PatternSteps(pattern, text.size()));
+  const lua_Integer from = luaL_optinteger(lua, 2, 1);
+  Spend(lua, 1 + RangeLength(text.size(), from, luaL_optinteger(lua, 3, from)));
+  return CallOriginal(lua);
+}
+
+int CallSub(lua_State* lua) {
+  const std::string_view text = TextArgument(lua, 1);
+  Spend(lua, 1 + RangeLength(text.size(), luaL_checkinteger(lua, 2), luaL_optinteger(lua, 3, -1)) / 16);
   return CallOriginal(lua);
 }
 
@@ -65,8 +85,58 @@ int CallRep(lua_State* lua) {
 
 int CallOnTable(lua_State* lua) {
   luaL_checktype(lua, 1, LUA_TTABLE);
-  const std::uint64_t length = lua_rawlen(lua, 1);
-  Spend(lua, 1 + length * 4);
+  Spend(lua, 1 + lua_rawlen(lua, 1) * 4);
+  return CallOriginal(lua);
+}
+
+// What is put in or taken out at the end moves nothing else.
+int CallInsert(lua_State* lua) {
+  luaL_checktype(lua, 1, LUA_TTABLE);
+  Spend(lua, lua_gettop(lua) > 2 ? 2 + lua_rawlen(lua, 1) : 2);
+  return CallOriginal(lua);
+}
+
+int CallRemove(lua_State* lua) {
+  luaL_checktype(lua, 1, LUA_TTABLE);
+  Spend(lua, lua_gettop(lua) > 1 ? 2 + lua_rawlen(lua, 1) : 2);
+  return CallOriginal(lua);
+}
+
+int CallUnpack(lua_State* lua) {
+  luaL_checktype(lua, 1, LUA_TTABLE);
+  const lua_Integer from = luaL_optinteger(lua, 2, 1);
+  const lua_Integer to = luaL_optinteger(lua, 3, static_cast<lua_Integer>(lua_rawlen(lua, 1)));
+  // In unsigned arithmetic, as the whole range of integers may lie between them.
+  if (to >= from) Spend(lua, 1 + (static_cast<std::uint64_t>(to) - static_cast<std::uint64_t>(from)));
+  return CallOriginal(lua);
+}
+
+// Upvalues: the sandbox, the script's own comparison or nil.
+int CountedLess(lua_State* lua) {
+  std::uint64_t steps = 1;
+  if (lua_type(lua, 1) == LUA_TSTRING && lua_type(lua, 2) == LUA_TSTRING) {
+    steps += std::min(lua_rawlen(lua, 1), lua_rawlen(lua, 2)) / 16;
+  }
+  Spend(lua, steps);
+  if (lua_isnil(lua, lua_upvalueindex(2))) {
+    lua_pushboolean(lua, lua_compare(lua, 1, 2, LUA_OPLT));
+    return 1;
+  }
+  lua_pushvalue(lua, lua_upvalueindex(2));
+  lua_insert(lua, 1);
+  lua_call(lua, 2, 1);
+  return 1;
+}
+
+// Each comparison counts: how many there are is up to what is sorted.
+int CallSort(lua_State* lua) {
+  luaL_checktype(lua, 1, LUA_TTABLE);
+  if (!lua_isnoneornil(lua, 2)) luaL_checktype(lua, 2, LUA_TFUNCTION);
+  lua_settop(lua, 2);
+  Spend(lua, 1 + lua_rawlen(lua, 1));
+  lua_pushvalue(lua, lua_upvalueindex(1));
+  lua_insert(lua, 2);
+  lua_pushcclosure(lua, CountedLess, 2);
   return CallOriginal(lua);
 }
 
@@ -168,27 +238,27 @@ constexpr std::array<Guarded, 9> kBase{{{"assert", nullptr},
                                         {"next", nullptr},
                                         {"pairs", nullptr},
                                         {"select", nullptr},
-                                        {"tonumber", nullptr},
+                                        {"tonumber", CallOnTexts},
                                         {"tostring", nullptr},
                                         {"type", nullptr}}};
-constexpr std::array<Guarded, 13> kString{{{"byte", nullptr},
-                                           {"char", nullptr},
-                                           {"find", CallFind},
-                                           {"format", nullptr},
-                                           {"gmatch", CallPattern},
-                                           {"gsub", CallPattern},
+constexpr std::array<Guarded, 13> kString{{{"byte", CallByte},
+                                           {"char", CallOnTexts},
+                                           {"find", LuaFind},
+                                           {"format", CallOnTexts},
+                                           {"gmatch", LuaGmatch},
+                                           {"gsub", LuaGsub},
                                            {"len", nullptr},
-                                           {"lower", nullptr},
-                                           {"match", CallPattern},
+                                           {"lower", CallOnTexts},
+                                           {"match", LuaMatch},
                                            {"rep", CallRep},
-                                           {"reverse", nullptr},
-                                           {"sub", nullptr},
-                                           {"upper", nullptr}}};
+                                           {"reverse", CallOnTexts},
+                                           {"sub", CallSub},
+                                           {"upper", CallOnTexts}}};
 constexpr std::array<Guarded, 5> kTable{{{"concat", CallOnTable},
-                                         {"insert", CallOnTable},
-                                         {"remove", CallOnTable},
-                                         {"sort", CallOnTable},
-                                         {"unpack", CallOnTable}}};
+                                         {"insert", CallInsert},
+                                         {"remove", CallRemove},
+                                         {"sort", CallSort},
+                                         {"unpack", CallUnpack}}};
 constexpr std::array<Guarded, 16> kMath{{{"abs", nullptr},
                                          {"ceil", nullptr},
                                          {"exp", nullptr},
@@ -224,17 +294,6 @@ void PushView(lua_State* lua, LuaSandbox* sandbox, lua_CFunction read, int upval
   Protect(lua);
 }
 
-// n over k, saturating.
-std::uint64_t Choose(std::uint64_t n, std::uint64_t k) {
-  constexpr std::uint64_t kMost = std::uint64_t{1} << 40;
-  std::uint64_t result = 1;
-  for (std::uint64_t i = 1; i <= k; ++i) {
-    if (result > kMost / (n - k + i)) return kMost;
-    result = result * (n - k + i) / i;
-  }
-  return result;
-}
-
 }  // namespace
 
 void PushEnvironment(lua_State* lua, LuaSandbox* sandbox) {
@@ -257,45 +316,6 @@ void PushEnvironment(lua_State* lua, LuaSandbox* sandbox) {
   PushView(lua, sandbox, RequestField, 2);
   lua_setfield(lua, -2, "request");
   Protect(lua);
-}
-
-std::uint64_t PatternSteps(std::string_view pattern, std::size_t text_length) {
-  std::uint64_t loops = 1;     // over the places where a match may start
-  std::uint64_t branches = 1;  // of '?', each at most two
-  std::size_t i = 0;
-  if (!pattern.empty() && pattern[0] == '^') {
-    loops = 0;
-    i = 1;
-  }
-  for (; i < pattern.size(); ++i) {
-    switch (pattern[i]) {
-      case '%':
-        ++i;
-        // %b and back references compare text of any length.
-        if (i < pattern.size() && (pattern[i] == 'b' || (pattern[i] >= '0' && pattern[i] <= '9'))) ++loops;
-        break;
-      case '[':
-        ++i;
-        if (i < pattern.size() && pattern[i] == '^') ++i;
-        // A ']' right at the start is one of the set.
-        for (bool start = true; i < pattern.size() && (start || pattern[i] != ']'); ++i, start = false) {
-          if (pattern[i] == '%') ++i;
-        }
-        break;
-      case '*':
-      case '+':
-      case '-':
-        ++loops;
-        break;
-      case '?':
-        branches = std::min<std::uint64_t>(branches * 2, std::uint64_t{1} << 20);
-        break;
-      default:
-        break;
-    }
-  }
-  // The loops share the text: at most so many ways to divide n characters among k of them.
-  return (Choose(text_length + loops, loops) + 1) * branches * (1 + pattern.size() / 16);
 }
 
 }  // namespace weir::engine

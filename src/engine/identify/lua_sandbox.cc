@@ -1,6 +1,7 @@
 #include "engine/identify/lua_sandbox.h"
 
 #include <cstdlib>
+#include <ctime>
 #include <lua.hpp>
 
 #include "engine/identify/lua_library.h"
@@ -11,8 +12,17 @@ namespace {
 constexpr std::size_t kMostLiveBytes = 512 * 1024;
 constexpr std::size_t kMostAllocated = 4 * 1024 * 1024;
 constexpr std::uint64_t kMostInstructions = 50'000;
-constexpr std::uint64_t kMostSteps = 4'000'000;
-constexpr int kHookEvery = 500;  // instructions
+constexpr std::uint64_t kMostSteps = 1'000'000;
+// An instruction can compare two strings of all the memory that there is: so many between two looks at the clock.
+constexpr int kHookEvery = 50;
+constexpr Nanos kMostTime = 20 * kMillisecond;
+
+// Of this thread alone: a busy machine makes no script fail.
+Nanos ThreadTime() {
+  timespec now{};
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+  return now.tv_sec * kSecond + now.tv_nsec;
+}
 
 LuaSandbox* SandboxOf(lua_State* lua) {
   void* self = nullptr;
@@ -21,7 +31,7 @@ LuaSandbox* SandboxOf(lua_State* lua) {
 }
 
 void CountInstructions(lua_State* lua, lua_Debug*) {
-  if (!SandboxOf(lua)->SpendInstructions(kHookEvery)) luaL_error(lua, "too many instructions");
+  if (!SandboxOf(lua)->SpendInstructions(kHookEvery)) luaL_error(lua, "too many instructions, or too slow ones");
 }
 
 // Leaves the compiled script under this key of the registry.
@@ -133,13 +143,18 @@ bool LuaSandbox::Spend(std::uint64_t steps) {
 bool LuaSandbox::SpendInstructions(std::uint64_t count) {
   const bool enough = count <= instructions_left_;
   instructions_left_ = enough ? instructions_left_ - count : 0;
-  return enough;
+  if (!enough) return false;
+  const Nanos now = ThreadTime();
+  // Counted from the first look on: most scripts end before it and never ask.
+  if (time_up_ == 0) time_up_ = now + kMostTime;
+  return now < time_up_;
 }
 
 void LuaSandbox::Refill() {
   allocated_ = 0;
   instructions_left_ = kMostInstructions;
   steps_left_ = kMostSteps;
+  time_up_ = 0;
 }
 
 }  // namespace weir::engine

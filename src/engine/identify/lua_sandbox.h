@@ -1,4 +1,4 @@
-// A Lua state in which a script can compute and nothing else: bounded memory, instructions and library work.
+// A Lua state in which a script can compute and nothing else: bounded memory, instructions, library work and time.
 #pragma once
 
 #include <cstddef>
@@ -7,6 +7,7 @@
 #include <string>
 #include <string_view>
 
+#include "base/clock.h"
 #include "weir/request.h"
 #include "weir/result.h"
 
@@ -31,6 +32,10 @@ class LuaSandbox {
   const Request* request() const { return request_; }
   // Takes from what the library may still work in this run; false when that is used up.
   bool Spend(std::uint64_t steps);
+  // The same, for what counts by itself.
+  std::uint64_t& steps_left() { return steps_left_; }
+  // Of Lua's instructions, each of which may touch as much as the memory holds: they are bounded by number and, all
+  // of a run together, by time. False when either is used up.
   bool SpendInstructions(std::uint64_t count);
 
  private:
@@ -44,6 +49,7 @@ class LuaSandbox {
   std::size_t allocated_ = 0;  // in this run
   std::uint64_t instructions_left_ = 0;
   std::uint64_t steps_left_ = 0;
+  Nanos time_up_ = 0;  // of this thread's processor time; 0: not known yet
 };
 
 }  // namespace weir::engine

@@ -7,9 +7,9 @@
 // string.byte/char/find/format/gmatch/gsub/len/lower/match/rep/reverse/sub/upper. Globals cannot be assigned, nothing
 // is kept from one run to the next. It returns a string (or number) that names the subject, or nil for none.
 //
-// Bounds of one run, so that no request can make a script expensive: 50,000 instructions, 512 KiB of memory, 4 MiB
-// allocated in all, and 4 million steps within the string and table functions (patterns are refused up front when they
-// could backtrack for longer on that text).
+// Bounds of one run, so that no request can make a script expensive: 50,000 instructions, 20 ms of the thread's
+// processor time, 512 KiB of memory, 4 MiB allocated in all, and 1 million steps within the string and table functions
+// (patterns are matched by lua_pattern.h, which counts as it goes). What meets a bound fails: its subject is not known.
 #pragma once
 
 #include <cstdint>

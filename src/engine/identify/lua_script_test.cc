@@ -2,11 +2,10 @@
 
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <string>
 #include <thread>
 #include <vector>
-
-#include "engine/identify/lua_library.h"
 
 namespace weir::engine {
 namespace {
@@ -147,13 +146,69 @@ TEST_F(LuaScriptTest, ManyScriptsOnManyThreads) {
   EXPECT_EQ(wrong, 0);
 }
 
-TEST(LuaLibrary, PatternStepsAreBoundedFromAbove) {
-  EXPECT_LT(PatternSteps("^/api/([^/]+)/", 1000), 10'000U);
-  EXPECT_LT(PatternSteps("https?://[%w-]+/", 200), 100'000U);
-  EXPECT_GT(PatternSteps(".-.-.-b", 5000), 1'000'000'000U);
-  EXPECT_GT(PatternSteps(std::string(1000, '*'), 1 << 20), 1'000'000'000U);
-  EXPECT_GT(PatternSteps("", 0), 0U);
-  for (const char* odd : {"[", "[^", "[]", "%", "[%", "[^]", "%b", "%f["}) EXPECT_GT(PatternSteps(odd, 10), 0U) << odd;
+TEST_F(LuaScriptTest, EveryFunctionMeansWhatItMeansToLua) {
+  EXPECT_EQ(Value("local i, j, k = ('key = value'):find('(%w+)', 6) return i .. j .. k"), "711value");
+  EXPECT_EQ(Value("return (('a.b.c'):gsub('%.', '%%'))"), "a%b%c");
+  EXPECT_EQ(Value("return (('hello world'):gsub('(%w+)', '<%1>', 1))"), "<hello> world");
+  EXPECT_EQ(Value("return (('hello'):gsub('', '-'))"), "-h-e-l-l-o-");
+  EXPECT_EQ(Value("return (('$a $b'):gsub('%$(%w)', {a = 1, b = false}))"), "1 $b");
+  EXPECT_EQ(Value("return (('abc'):gsub('%w', function(c) if c ~= 'b' then return c:upper() end end))"), "AbC");
+  EXPECT_EQ(Value("return (('abc'):gsub('()', '%1'))"), "1a2b3c4");
+  EXPECT_EQ(Value("local n = select(2, ('aaa'):gsub('^a', '')) return n"), "1");
+  EXPECT_EQ(Value("local t = {} for k, v in ('a=1, b=2'):gmatch('(%w+)=(%w+)') do t[#t+1] = k .. v end "
+                  "return table.concat(t, ',')"),
+            "a1,b2");
+  EXPECT_EQ(Value("local t = {} for w in ('^a^b'):gmatch('^%w') do t[#t+1] = w end return table.concat(t)"), "^a^b")
+      << "gmatch does not anchor";
+  EXPECT_EQ(Value("local t = {} for w in ('abc'):gmatch('', 3) do t[#t+1] = 'x' end return #t"), "2");
+  EXPECT_EQ(Value("local t = {3, 1, 2} table.sort(t) return table.concat(t)"), "123");
+  EXPECT_EQ(Value("local t = {3, 1, 2} table.sort(t, function(a, b) return a > b end) return table.concat(t)"), "321");
+  EXPECT_EQ(Value("local t = {'b', 'a'} table.sort(t) table.insert(t, 'c') table.insert(t, 1, 'd') table.remove(t, 2) "
+                  "return table.concat(t) .. table.remove(t)"),
+            "dbcc");
+  EXPECT_EQ(Value("return ('x'):byte() .. ('abc'):sub(-2) .. string.char(65, 66) .. ('abc'):sub(2, 2)"), "120bcABb");
+  EXPECT_EQ(Value("return ('a.b'):find('.', 1, true)"), "2");
+  EXPECT_EQ(Value("return tostring(('abc'):find('b', 10))"), "nil");
+  EXPECT_EQ(Value("return tonumber('0x10') + tonumber('11', 2)"), "19");
+  for (const char* broken :
+       {"('x'):find('[')", "('x'):match('%')", "('x'):find('(')", "('x'):match('%1')", "('x'):gsub('x', '%9')",
+        "('x'):gsub('x', '%z')", "('x'):find('%f')", "('x'):find('%b')", "('x'):gsub('x', true)",
+        "table.sort({1, 2}, 3)", "('x'):gsub('x', function() return {} end)"}) {
+    EXPECT_EQ(Value(std::string("return ") + broken), "(failed)") << broken;
+  }
+}
+
+// Whatever a header holds, a script ends soon: by the count of steps, or where Lua itself does the work, by time.
+TEST_F(LuaScriptTest, HostileTextsEndToo) {
+  const std::string carets(40'000, '^'), letters(40'000, 'a');
+  Attribute headers[2] = {{"c", carets}, {"a", letters}};
+  request_.headers = headers;
+  for (const char* source : {
+           "for w in request.headers.c:gmatch('^(.-)/') do return w end return 'none'",
+           "return request.headers.a:match('^(a*)*b')  or request.headers.a:match('a-a-a-b')",
+           "return (request.headers.a:gsub('a*b', ''))",
+           "return request.headers.a:find('a*a*b')",
+           "return request.headers.c:find('%b^x%b^y', 1) or request.headers.a:find(('a?'):rep(40) .. ('a'):rep(40) .. "
+           "'b')",
+           "local s = request.headers.a for i = 1, 1e9 do if tonumber(s) then return s end end",
+           "local a, b = request.headers.a .. 'x', request.headers.a .. 'y' while a ~= b do end",
+           "local t = {} for i = 1, 9000 do t[i] = request.headers.a end table.sort(t) return #t",
+           "local t = {} for i = 1, 9000 do t[i] = i end for i = 1, 1e9 do table.sort(t, math.ult) end",
+           "while true do table.unpack({}, 1, 9000) end",
+           "while true do request.headers.a:byte(1, 9000) end",
+           "local function f(...) while true do select('#', ...) end end f(table.unpack({}, 1, 9000))",
+           "while true do string.format('%.3s', request.headers.a) end",
+           "local t = {} for i = 1, 9000 do t[i] = i end while true do table.insert(t, 1, 0) table.remove(t, 1) end",
+           "return table.unpack({}, math.mininteger, math.maxinteger)",
+           "return request.headers.a:rep(1000)",
+       }) {
+    const LuaScript::Answer answer = Run(source);
+    EXPECT_TRUE(answer.status == Status::kFailed || answer.status == Status::kSubject) << source;
+    if (answer.status == Status::kFailed) EXPECT_FALSE(answer.text.empty()) << source;
+  }
+  EXPECT_EQ(Value("return #request.headers.a"), "40000");
+  EXPECT_EQ(Value("return request.headers.c:find('/', 1, true) or 'none'"), "none");
+  EXPECT_EQ(Value("return request.headers.a:match('^a+$') and 'all'"), "all") << "long and linear is no abuse";
 }
 
 }  // namespace

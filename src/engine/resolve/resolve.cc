@@ -31,6 +31,7 @@ bool SharesCount(const Rule& rule, const algorithms::Limit& client_limit) {
   return holds && algorithms::IsFixedWindow(limit.kind) && algorithms::IsFixedWindow(client_limit.kind) &&
          limit.calendar == algorithms::Calendar::kEpoch && client_limit.calendar == limit.calendar &&
          client_limit.window == limit.window && rule.identifier.kind == config::Identifier::Kind::kDescriptor &&
+         !rule.descriptor->contained &&
          std::ranges::all_of(rule.descriptor->steps, [](const auto& step) { return step.shared.empty(); });
 }
 
@@ -137,16 +138,22 @@ bool Resolver::FindDomain() {
     return hierarchy;
   }
   if (!facts_.domain_counted) domain_ = domain;
-  const Rule* const first = domain->Find(facts_.entries);
-  if (first == nullptr) Trace("domain", "no rule of domains.{} ends at these entries", facts_.domain);
-  for (const Rule& rule : first == nullptr ? std::span<const Rule>() : config::TogetherWith(*first)) {
-    if (!Holds(rule, "domain")) {
-      continue;
-    } else if (facts_.client_limit == nullptr) {
-      result_.domain_rules.push_back(&rule);
-    } else if (result_.shared == nullptr && SharesCount(rule, *facts_.client_limit)) {
-      result_.shared = &rule;
+  const auto take = [this](const Rule& first) {
+    for (const Rule& rule : config::TogetherWith(first)) {
+      if (!Holds(rule, "domain")) continue;
+      if (facts_.client_limit == nullptr) {
+        result_.domain_rules.push_back(&rule);
+      } else if (result_.shared == nullptr && SharesCount(rule, *facts_.client_limit)) {
+        result_.shared = &rule;
+      }
     }
+  };
+  if (domain->contained) {
+    domain->ForEachContained(facts_.entries, take);
+  } else if (const Rule* const first = domain->Find(facts_.entries)) {
+    take(*first);
+  } else {
+    Trace("domain", "no rule of domains.{} ends at these entries", facts_.domain);
   }
   if (facts_.client_limit != nullptr) result_.domain_rules.push_back(domain->client_limit);
   return domain->hierarchy || !facts_.descriptor;

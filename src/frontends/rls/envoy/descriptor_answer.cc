@@ -2,6 +2,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <boost/json/object.hpp>
+#include <boost/json/value.hpp>
 #include <iterator>
 #include <limits>
 #include <span>
@@ -59,13 +61,38 @@ bool WithoutStore(const Decision& decision) {
          (decision.reason == Reason::kStoreFull && !decision.allowed);
 }
 
-// Whether an enforced rule has been charged more than its limit: what a look that costs nothing is told of as
-// OVER_LIMIT.
-bool Overdrawn(const Decision& decision) {
+bool HasQuota(const Decision& decision) {
   const std::span rules(decision.rules(), decision.rule_count);
-  return std::ranges::any_of(rules, [](const RuleOutcome& rule) {
-    return !rule.shadow && !rule.quota && rule.outcome.used > rule.outcome.limit;
+  return std::ranges::any_of(rules, [](const RuleOutcome& rule) { return rule.quota; });
+}
+
+// Whether an enforced rule, or one in quota mode, has been charged more than its limit: what a look that costs nothing
+// is told of as OVER_LIMIT.
+bool Overdrawn(const Decision& decision, bool quota) {
+  const std::span rules(decision.rules(), decision.rule_count);
+  return std::ranges::any_of(rules, [quota](const RuleOutcome& rule) {
+    return (quota ? rule.quota : !rule.shadow) && rule.outcome.used > rule.outcome.limit;
   });
+}
+
+// Whether a rule in quota mode is over, for a question that costs something or `looks` only.
+bool QuotaIsOver(const Decision& decision, bool looks) {
+  const std::span rules(decision.rules(), decision.rule_count);
+  return std::ranges::any_of(
+             rules, [](const RuleOutcome& rule) { return rule.quota && rule.outcome.verdict != Verdict::kAllowed; }) ||
+         (looks && Overdrawn(decision, true));
+}
+
+// What `to` does not say yet; objects in it are merged likewise.
+void MergeMissing(const boost::json::object& from, boost::json::object& to) {
+  for (const auto& [name, value] : from) {
+    boost::json::value* const known = to.if_contains(name);
+    if (known == nullptr) {
+      to.emplace(name, value);
+    } else if (known->is_object() && value.is_object()) {
+      MergeMissing(value.get_object(), known->get_object());
+    }
+  }
 }
 
 }  // namespace
@@ -86,11 +113,14 @@ void DescriptorBatch::Answer() {
       case Form::kLateCommit:
         AnswerCommit(question);
         break;
+      case Form::kGiveBack:  // answered before
+        break;
     }
   }
 }
 
 bool DescriptorBatch::Failed(const Question& question) {
+  if (question.form == Form::kGiveBack) return false;
   for (std::uint32_t i = question.first_call; i < question.first_call + question.calls; ++i) {
     const Result<>& status = calls_[i].status;
     if (status || (question.form == Form::kCommit && status.error().code == ErrorCode::kNotFound)) continue;
@@ -128,34 +158,64 @@ void DescriptorBatch::AnswerDescriptors(const Question& question) {
   out.reserve(24 + std::size_t{request.descriptors} * 48 + (settings_->response_headers ? 160 : 0));
   ResponseWriter writer(out);
   violations_.clear();
-  bool over = false, quota_mode = false;
+  passed_.clear();
+  bool over = false;
+  std::uint32_t quotas = 0;
+  std::bitset<kMostDescriptors> charged;
   for (std::uint32_t i = 0; i < request.descriptors; ++i) {
     const DescriptorMessage& descriptor = storage_.descriptors[request.first_descriptor + i];
     const Decision& decision = DecisionOn(question, i);
     DescriptorStatus status = StatusOf(descriptor, decision);
-    if (descriptor.hits_addend == 0 && status.has_limit && Overdrawn(decision)) status.code = rls::Answer::kOverLimit;
+    const bool looks = descriptor.hits_addend == 0;
+    if (looks && status.has_limit && Overdrawn(decision, false)) status.code = rls::Answer::kOverLimit;
     if (descriptor.is_negative_hits) status.code = rls::Answer::kOk;
     over |= status.code == rls::Answer::kOverLimit;
-    writer.AddStatus(status);
-    bool violated = false;
-    for (std::uint32_t r = 0; r < decision.rule_count; ++r) {
-      const RuleOutcome& rule = decision.rules()[r];
-      quota_mode |= rule.quota;
-      violated |= rule.quota && rule.outcome.verdict != Verdict::kAllowed;
+    if (HasQuota(decision)) {
+      ++quotas;
+      if (QuotaIsOver(decision, looks) && !descriptor.is_negative_hits) {
+        violations_.push_back(i);
+        status.code = rls::Answer::kOverLimit;
+      }
+    } else if (!looks && !descriptor.is_negative_hits) {
+      charged.set(i);
     }
-    if (violated) violations_.push_back(i);
+    if (status.code != rls::Answer::kOverLimit) passed_.push_back(i);
+    writer.AddStatus(status);
+  }
+  // Where all that is in quota mode is over there is nowhere to go, and the request is over as well. Then it consumes
+  // nothing, as any that is denied.
+  if (!over && quotas > 0 && violations_.size() == quotas) {
+    over = true;
+    const bool was_charged = question.form == Form::kShouldRateLimit && !settings_->count_all && charged.any();
+    if (was_charged) late_.push_back({.unary = question.unary, .form = Form::kGiveBack, .give_back = charged});
   }
   // A report is never refused; its statuses tell what a question would have been told.
   over &= question.form != Form::kReport;
   if (question.form == Form::kShouldRateLimit) {
     if (settings_->response_headers) AddHeaders(question, writer);
-    if (settings_->dynamic_metadata) {
-      writer.SetDynamicMetadata(
-          {.request = request, .storage = storage_, .violations = violations_, .quota_mode = quota_mode});
-    }
+    if (settings_->dynamic_metadata) AddMetadata(question, quotas > 0, writer);
   }
   writer.Finish(over ? rls::Answer::kOverLimit : rls::Answer::kOk);
   counts_.over_limit += over ? 1 : 0;
+}
+
+void DescriptorBatch::AddMetadata(const Question& question, bool quota_mode, ResponseWriter& writer) {
+  boost::json::object merged;
+  for (const std::uint32_t descriptor : passed_) {
+    if (settings_->metadata.empty()) break;
+    const Decision& decision = DecisionOn(question, descriptor);
+    for (std::uint32_t r = 0; r < decision.rule_count; ++r) {
+      const auto found = settings_->metadata.find(decision.rules()[r].rule);
+      if (found == settings_->metadata.end()) continue;
+      MergeMissing(found->second, merged);
+      break;  // the other rules of the descriptor have the same
+    }
+  }
+  writer.SetDynamicMetadata({.request = question.request,
+                             .storage = storage_,
+                             .violations = violations_,
+                             .quota_mode = quota_mode,
+                             .metadata = &merged});
 }
 
 // Those of one descriptor: of the one that denied, else of the one that is nearest to it.
@@ -198,7 +258,7 @@ void DescriptorBatch::AnswerCommit(const Question& question) {
     for (std::uint32_t i = question.first_call; i < question.first_call + question.calls; ++i) {
       released |= calls_[i].status.has_value();
     }
-    if (!released) return late_.push_back(question.unary);
+    if (!released) return late_.push_back({.unary = question.unary});
   } else {
     released = NamesNothingHeld(question.request.reservation_id);
   }

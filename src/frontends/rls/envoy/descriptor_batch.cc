@@ -151,13 +151,13 @@ bool DescriptorBatch::HasRoom() const {
 void DescriptorBatch::Prepare() {
   Clear();
   while (HasRoom() && !late_.empty()) {
-    UnaryCall& unary = *late_.back();
+    const Late late = late_.back();
     late_.pop_back();
-    Ask(unary, Form::kLateCommit);
+    Ask(late);
   }
   while (HasRoom() && next_ < unary_.size()) {
     UnaryCall& unary = unary_[next_++];
-    Ask(unary, static_cast<Form>(unary.method));
+    Ask({.unary = &unary, .form = static_cast<Form>(unary.method)});
   }
   Bind();
 }
@@ -167,7 +167,9 @@ void DescriptorBatch::Refuse(UnaryCall& unary, Code code, std::string message) {
   unary.status = {code, std::move(message)};
 }
 
-void DescriptorBatch::Ask(UnaryCall& unary, Form form) {
+void DescriptorBatch::Ask(const Late& call) {
+  UnaryCall& unary = *call.unary;
+  const Form form = call.form;
   Question question{.unary = &unary, .form = form, .request = {}};
   const auto request = ReadRequest(KindOf(form), unary.request, storage_);
   if (!request) return Refuse(unary, Code::kInvalidArgument, request.error().message);
@@ -180,6 +182,8 @@ void DescriptorBatch::Ask(UnaryCall& unary, Form form) {
   question.first_call = static_cast<std::uint32_t>(call_count_);
   if (form == Form::kCommit) {
     AskCommit(question);
+  } else if (form == Form::kGiveBack) {
+    if (!AskGiveBack(question, call.give_back)) return;
   } else if (!AskDescriptors(question)) {
     return;
   }
@@ -246,6 +250,20 @@ bool DescriptorBatch::AskDescriptors(const Question& question) {
     left.request.cost = 0;
     left.join = first ? Join::kNone : Join::kSameRequest;
     first = false;
+  }
+  return true;
+}
+
+bool DescriptorBatch::AskGiveBack(const Question& question, const std::bitset<kMostDescriptors>& descriptors) {
+  if (!AddLimits(question)) return false;
+  const RequestMessage& request = question.request;
+  Join join = Join::kNone;
+  for (std::uint32_t i = 0; i < request.descriptors; ++i) {
+    if (!descriptors[i]) continue;
+    const DescriptorMessage& descriptor = storage_.descriptors[request.first_descriptor + i];
+    Call& refund = AddCall(CallKind::kRefund, question, descriptor, client_limit_[request.first_descriptor + i]);
+    refund.request.cost = CostOf(question.form, request, descriptor);
+    refund.join = std::exchange(join, Join::kSameRequest);
   }
   return true;
 }

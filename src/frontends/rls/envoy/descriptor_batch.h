@@ -4,6 +4,7 @@
 // answer.
 #pragma once
 
+#include <bitset>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -29,6 +30,7 @@ enum class Form : std::uint8_t {
   kReserve,
   kCommit,
   kLateCommit,  // no method: a commit of what is not reserved (any more), counted as a report
+  kGiveBack,    // no method: what a question was charged that its quotas then denied
 };
 
 // Of each descriptor in the name of a reservation.
@@ -52,6 +54,12 @@ class DescriptorBatch final : public storage::Completion {
     RequestMessage request;
     std::uint32_t first_call = 0, calls = 0;
   };
+  // A call of gRPC that is asked for once more.
+  struct Late {
+    UnaryCall* unary = nullptr;
+    Form form = Form::kLateCommit;
+    std::bitset<kMostDescriptors> give_back = {};  // kGiveBack: of these descriptors
+  };
   // What is bound to a call of the engine once nothing moves any more.
   struct Extra {
     std::uint32_t first_entry = 0, entries = 0;
@@ -63,9 +71,10 @@ class DescriptorBatch final : public storage::Completion {
   bool Go();
   void Prepare();
   bool HasRoom() const;  // for another message
-  void Ask(UnaryCall& unary, Form form);
+  void Ask(const Late& call);
   bool AskDescriptors(const Question& question);
   void AskCommit(const Question& question);
+  bool AskGiveBack(const Question& question, const std::bitset<kMostDescriptors>& descriptors);
   engine::Call& AddCall(engine::CallKind kind);
   // A call for that descriptor of the request. `limit`: in limits_, or kNone.
   engine::Call& AddCall(engine::CallKind kind, const Question& question, const DescriptorMessage& descriptor,
@@ -86,6 +95,7 @@ class DescriptorBatch final : public storage::Completion {
   // What the engine could not do at all. True: the call is answered with it.
   bool Failed(const Question& question);
   static DescriptorStatus StatusOf(const DescriptorMessage& descriptor, const Decision& decision);
+  void AddMetadata(const Question& question, bool quota_mode, ResponseWriter& writer);
   void AddHeaders(const Question& question, ResponseWriter& writer);
   const Decision& DecisionOn(const Question& question, std::uint32_t descriptor) const {
     return calls_[tells_[question.request.first_descriptor + descriptor]].decision;
@@ -96,8 +106,8 @@ class DescriptorBatch final : public storage::Completion {
   std::shared_ptr<const Settings> settings_;
   std::span<UnaryCall> unary_;
   storage::Completion* done_ = nullptr;
-  std::size_t next_ = 0;          // of unary_
-  std::vector<UnaryCall*> late_;  // to be asked as kLateCommit
+  std::size_t next_ = 0;  // of unary_
+  std::vector<Late> late_;
   ServiceCounts counts_;
 
   // Of those that are asked together.
@@ -109,7 +119,8 @@ class DescriptorBatch final : public storage::Completion {
   std::size_t call_count_ = 0;
   std::vector<Extra> extras_;
   std::vector<algorithms::Limit> limits_;
-  std::vector<std::uint32_t> violations_;
+  std::vector<std::uint32_t> violations_;  // of the question that is being answered, as is passed_
+  std::vector<std::uint32_t> passed_;      // the descriptors that are not over
   std::string headers_;
   Nanos now_ = 0;  // 0: not asked for yet
 };

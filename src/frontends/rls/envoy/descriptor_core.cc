@@ -14,7 +14,9 @@ std::shared_ptr<const Settings> DescriptorCore::CurrentSettings() {
   const std::lock_guard lock(mutex_);
   if (settings_ == nullptr || settings_->version != version) {
     const auto snapshot = engine_.snapshot();
-    settings_ = std::make_shared<const Settings>(snapshot->document().envoy, snapshot->version());
+    settings_ = std::make_shared<const Settings>(
+        snapshot->document().envoy, snapshot->version(),
+        snapshot->document().envoy.dynamic_metadata ? MetadataOf(*snapshot) : DescriptorMetadata());
   }
   return settings_;
 }

@@ -4,6 +4,8 @@
 
 #include <algorithm>
 #include <array>
+#include <boost/json/object.hpp>
+#include <boost/json/value.hpp>
 #include <cassert>
 #include <cstring>
 #include <iterator>
@@ -301,6 +303,43 @@ void AddList(pbf_writer& fields, std::string_view name, auto&& write_values) {
   });
 }
 
+void AddObject(pbf_writer& value, const boost::json::object& object);
+
+// A JSON value into a google.protobuf.Value. As deep as a document may be.
+void AddJson(pbf_writer& value, const boost::json::value& json) {
+  switch (json.kind()) {
+    case boost::json::kind::null:
+      return value.add_enum(1, 0);
+    case boost::json::kind::bool_:
+      return value.add_bool(4, json.get_bool());
+    case boost::json::kind::string:
+      return value.add_string(3, json.get_string().data(), json.get_string().size());
+    case boost::json::kind::object:
+      return AddObject(value, json.get_object());
+    case boost::json::kind::array: {
+      std::string content;
+      pbf_writer list(content);
+      for (const boost::json::value& one : json.get_array()) {
+        pbf_writer entry(list, 1);
+        AddJson(entry, one);
+      }
+      return value.add_message(6, content);
+    }
+    default:
+      return value.add_double(2, json.to_number<double>());
+  }
+}
+
+// An empty one is still there: protozero drops submessages that stay empty.
+void AddObject(pbf_writer& value, const boost::json::object& object) {
+  std::string content;
+  pbf_writer fields(content);
+  for (const auto& [name, one] : object) {
+    AddPair(fields, {name.data(), name.size()}, [&json = one](pbf_writer& to) { AddJson(to, json); });
+  }
+  value.add_message(5, content);
+}
+
 }  // namespace
 
 std::string_view ToString(Unit unit) {
@@ -421,6 +460,9 @@ void ResponseWriter::SetDynamicMetadata(const Metadata& metadata) {
     });
   }
   AddPair(fields, "quotaModeEnabled", [&](pbf_writer& value) { value.add_bool(4, metadata.quota_mode); });
+  if (metadata.metadata != nullptr && !metadata.metadata->empty()) {
+    AddPair(fields, "metadata", [&](pbf_writer& value) { AddObject(value, *metadata.metadata); });
+  }
 }
 
 void ResponseWriter::Finish(Answer overall) { out_[start_ + 1] = static_cast<char>(overall); }

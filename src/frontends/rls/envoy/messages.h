@@ -9,6 +9,7 @@
 // came, and lets a request pass whose call is refused. The other texts are UTF-8, or refused.
 #pragma once
 
+#include <boost/json/fwd.hpp>
 #include <cstdint>
 #include <optional>
 #include <span>
@@ -101,6 +102,8 @@ class ResponseWriter {
     const MessageStorage& storage;
     std::span<const std::uint32_t> violations;
     bool quota_mode = false;  // a descriptor's rule is in quota mode
+    const boost::json::object* metadata =
+        nullptr;  // of the descriptors that are not over, merged; nullptr or empty: none
   };
   void SetDynamicMetadata(const Metadata& metadata);
   void Finish(Answer overall);

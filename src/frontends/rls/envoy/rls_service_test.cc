@@ -132,10 +132,14 @@ TEST_F(RlsServiceTest, LookingAtWhatIsOverdrawnIsOverLimit) {
   Ask({{{"path", "/"}}}, 1);
   EXPECT_EQ(Ask(look).overall_code(), RateLimitResponse::OVER_LIMIT);
   EXPECT_EQ(Ask(look).statuses(0).code(), RateLimitResponse::OVER_LIMIT);
-  // What never denies does not do so here.
+  // What never denies does not do so here; what is in quota mode does where there is nothing else.
   look = Request({{{"dark", "x"}}, {{"soft", "x"}}});
   for (int i = 0; i < 2; ++i) look.mutable_descriptors(i)->mutable_hits_addend()->set_value(0);
   Ask({{{"dark", "x"}}, {{"soft", "x"}}}, 9);
+  EXPECT_EQ(Ask(look).statuses(0).code(), RateLimitResponse::OK);
+  EXPECT_EQ(Ask(look).statuses(1).code(), RateLimitResponse::OVER_LIMIT);
+  EXPECT_EQ(Ask(look).overall_code(), RateLimitResponse::OVER_LIMIT);
+  look.mutable_descriptors()->DeleteSubrange(1, 1);
   EXPECT_EQ(Ask(look).overall_code(), RateLimitResponse::OK);
 }
 
@@ -359,9 +363,10 @@ TEST_F(RlsServiceTest, QuotaModeTellsInTheMetadata) {
   auto metadata = Ask({{{"soft", "x"}}}).dynamic_metadata().fields();
   EXPECT_TRUE(metadata.at("quotaModeEnabled").bool_value());
   EXPECT_FALSE(metadata.contains("quotaModeViolations"));
-  const auto response = Ask({{{"path", "/"}}, {{"soft", "x"}}});
-  EXPECT_EQ(response.overall_code(), RateLimitResponse::OK);
-  EXPECT_EQ(response.statuses(1).code(), RateLimitResponse::OK);
+  const auto response = Ask({{{"path", "/"}}, {{"soft", "x"}}, {{"soft", "y"}}});
+  EXPECT_EQ(response.overall_code(), RateLimitResponse::OK) << "one of two is over";
+  EXPECT_EQ(response.statuses(1).code(), RateLimitResponse::OVER_LIMIT);
+  EXPECT_EQ(response.statuses(2).code(), RateLimitResponse::OK);
   EXPECT_EQ(response.statuses(1).current_limit().name(), "soft");
   EXPECT_EQ(response.statuses(1).limit_remaining(), 0U);
   metadata = response.dynamic_metadata().fields();
@@ -370,6 +375,100 @@ TEST_F(RlsServiceTest, QuotaModeTellsInTheMetadata) {
   EXPECT_EQ(metadata.at("domain").string_value(), "edge");
   metadata = Ask({{{"path", "/"}}}).dynamic_metadata().fields();
   EXPECT_FALSE(metadata.at("quotaModeEnabled").bool_value());
+}
+
+// As envoyproxy/ratelimit since February 2026 (its pull request 1059): examples/ratelimit/config/quota.yaml there.
+TEST_F(RlsServiceTest, ARequestIsOverWhenAllItsQuotasAre) {
+  Serve(R"(
+global: {free_tier: unlimited}
+domains:
+  edge:
+    descriptors:
+      - {key: service, value: service_1, quota_mode: true, rule: {max_requests: 1, window_seconds: 60}}
+      - {key: service, value: service_2, quota_mode: true, rule: {max_requests: 2, window_seconds: 60}}
+      - {key: path, rule: {max_requests: 3, window_seconds: 60}}
+)");
+  const std::vector<Entries> both = {{{"service", "service_1"}}, {{"service", "service_2"}}};
+  EXPECT_EQ(Ask(both).overall_code(), RateLimitResponse::OK);
+  const auto second = Ask(both);
+  EXPECT_EQ(second.overall_code(), RateLimitResponse::OK);
+  EXPECT_EQ(second.statuses(0).code(), RateLimitResponse::OVER_LIMIT);
+  EXPECT_EQ(second.statuses(1).code(), RateLimitResponse::OK);
+  const auto third = Ask(both);
+  EXPECT_EQ(third.overall_code(), RateLimitResponse::OVER_LIMIT);
+  EXPECT_EQ(third.statuses(0).code(), RateLimitResponse::OVER_LIMIT);
+  EXPECT_EQ(third.statuses(1).code(), RateLimitResponse::OVER_LIMIT);
+  EXPECT_EQ(service_->counts().over_limit, 1U);
+  // A request that its quotas deny consumes nothing of what is beside them.
+  const std::vector<Entries> beside = {{{"path", "/"}}, {{"service", "service_1"}}};
+  for (int i = 0; i < 5; ++i) EXPECT_EQ(Ask(beside).overall_code(), RateLimitResponse::OVER_LIMIT);
+  EXPECT_EQ(Ask({{{"path", "/"}}}).statuses(0).limit_remaining(), 2U);
+  // A normal descriptor that is over denies by itself.
+  Ask({{{"path", "/"}}}, 2);
+  clock_.Advance(1);
+  const auto denied = Ask({{{"path", "/"}}, {{"service", "service_2"}}, {{"service", "other"}}});
+  EXPECT_EQ(denied.overall_code(), RateLimitResponse::OVER_LIMIT);
+  EXPECT_EQ(denied.statuses(0).code(), RateLimitResponse::OVER_LIMIT);
+}
+
+// As there since April 2026 (its pull request 1112): of the descriptors that are not over, merged, the first wins.
+TEST_F(RlsServiceTest, MetadataOfDescriptorsThatAreNotOverIsTold) {
+  Serve(R"(
+global: {free_tier: unlimited}
+domains:
+  edge:
+    descriptors:
+      - {key: a, quota_mode: true, rule: {max_requests: 1, window_seconds: 60}, metadata: {service: {name: one, port: 1}, tags: [x, 2, true, ~, {}]}}
+      - {key: b, quota_mode: true, rule: {max_requests: 5, window_seconds: 60}, metadata: {service: {name: two, zone: z}, more: 0.5}}
+      - {key: c, rule: {max_requests: 5, window_seconds: 60}}
+envoy: {dynamic_metadata: true}
+)");
+  auto fields = Ask({{{"a", ""}}, {{"b", ""}}, {{"c", ""}}}).dynamic_metadata().fields();
+  auto metadata = fields.at("metadata").struct_value().fields();
+  EXPECT_EQ(metadata.size(), 3U);
+  auto service = metadata.at("service").struct_value().fields();
+  EXPECT_EQ(service.at("name").string_value(), "one");
+  EXPECT_EQ(service.at("port").number_value(), 1);
+  EXPECT_EQ(service.at("zone").string_value(), "z");
+  EXPECT_EQ(metadata.at("more").number_value(), 0.5);
+  const auto& tags = metadata.at("tags").list_value();
+  ASSERT_EQ(tags.values_size(), 5);
+  EXPECT_EQ(tags.values(0).string_value(), "x");
+  EXPECT_EQ(tags.values(1).number_value(), 2);
+  EXPECT_TRUE(tags.values(2).bool_value());
+  EXPECT_TRUE(tags.values(3).has_null_value());
+  EXPECT_TRUE(tags.values(4).has_struct_value());
+  // The first is over now.
+  fields = Ask({{{"a", ""}}, {{"b", ""}}}).dynamic_metadata().fields();
+  metadata = fields.at("metadata").struct_value().fields();
+  EXPECT_EQ(metadata.at("service").struct_value().fields().at("name").string_value(), "two");
+  EXPECT_FALSE(metadata.contains("tags"));
+  EXPECT_FALSE(Ask({{{"c", ""}}}).dynamic_metadata().fields().contains("metadata"));
+  EXPECT_FALSE(Ask({{{"a", ""}}}).dynamic_metadata().fields().contains("metadata"));
+}
+
+// limitador's way, as its limits are imported: each of the rules counts by its own entries.
+TEST_F(RlsServiceTest, ContainedRulesCountByTheirOwnEntries) {
+  Serve(R"(
+global: {free_tier: unlimited}
+domains:
+  edge:
+    match: contained
+    descriptors:
+      - {key: limit.a, value: '1', descriptors: [{key: user, rule: {max_requests: 2, window_seconds: 60, name: a}}]}
+      - {key: limit.b, value: '1', rule: {max_requests: 3, window_seconds: 60, name: b}}
+)");
+  const auto ask = [&](const std::string& user, bool turned) {
+    const Entries entries = turned ? Entries{{"user", user}, {"limit.b", "1"}, {"x", user}, {"limit.a", "1"}}
+                                   : Entries{{"limit.a", "1"}, {"limit.b", "1"}, {"user", user}};
+    return Ask({entries}).overall_code();
+  };
+  EXPECT_EQ(ask("ann", false), RateLimitResponse::OK);
+  EXPECT_EQ(ask("ann", true), RateLimitResponse::OK);
+  EXPECT_EQ(ask("ann", true), RateLimitResponse::OVER_LIMIT) << "two a user";
+  EXPECT_EQ(ask("bob", true), RateLimitResponse::OK);
+  EXPECT_EQ(ask("bob", false), RateLimitResponse::OVER_LIMIT) << "three in all";
+  EXPECT_EQ(Ask({{{"limit.a", "1"}, {"user", "eve"}}}).overall_code(), RateLimitResponse::OK);
 }
 
 TEST_F(RlsServiceTest, WithoutDynamicMetadataThereIsNone) {

@@ -1,6 +1,7 @@
 #include "frontends/rls/envoy/settings.h"
 
 #include <algorithm>
+#include <boost/json/parse.hpp>
 #include <utility>
 
 namespace weir::rls {
@@ -62,6 +63,19 @@ void AttributeTable::Fill(std::span<const Attribute> entries, Request& request) 
       break;
     }
   }
+}
+
+DescriptorMetadata MetadataOf(const config::Snapshot& snapshot) {
+  DescriptorMetadata all;
+  for (const config::Rule& rule : snapshot.rules()) {
+    if (rule.descriptor == nullptr || rule.descriptor->metadata.empty()) continue;
+    boost::system::error_code fault;
+    boost::json::parse_options options;
+    options.max_depth = 64;
+    const boost::json::value value = boost::json::parse(rule.descriptor->metadata, fault, {}, options);
+    if (!fault && value.is_object()) all.emplace(rule.path, value.get_object());
+  }
+  return all;
 }
 
 }  // namespace weir::rls

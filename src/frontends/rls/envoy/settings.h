@@ -1,14 +1,19 @@
 // What the services of rate limits take from the document: made once for a configuration, not for each request.
 #pragma once
 
+#include <absl/container/flat_hash_map.h>
+
 #include <array>
+#include <boost/json/object.hpp>
 #include <cstdint>
 #include <map>
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
+#include "config/snapshot/snapshot.h"
 #include "weir/config.h"
 #include "weir/request.h"
 
@@ -35,17 +40,23 @@ class AttributeTable {
   std::array<std::uint32_t, kLengths + 1> begin_{};  // of each length in known_
 };
 
+// DescriptorLimits::metadata, by the paths of the rules of its descriptor.
+using DescriptorMetadata = absl::flat_hash_map<std::string_view, boost::json::object>;
+DescriptorMetadata MetadataOf(const config::Snapshot& snapshot);
+
 struct Settings {
-  explicit Settings(const EnvoyConfig& envoy, std::uint64_t its_version)
+  Settings(const EnvoyConfig& envoy, std::uint64_t its_version, DescriptorMetadata its_metadata = {})
       : version(its_version),
         count_all(envoy.count_all),
         response_headers(envoy.response_headers),
         dynamic_metadata(envoy.dynamic_metadata),
-        attributes(envoy.attributes) {}
+        attributes(envoy.attributes),
+        metadata(std::move(its_metadata)) {}
 
   const std::uint64_t version;
   const bool count_all, response_headers, dynamic_metadata;
   const AttributeTable attributes;
+  const DescriptorMetadata metadata;
 };
 
 }  // namespace weir::rls

@@ -1,51 +1,55 @@
-#include "storage/redis/url.h"
+#include "base/redis_url.h"
 
 #include <gtest/gtest.h>
 
-namespace weir::storage::redis {
+namespace weir {
 namespace {
 
-Url Parsed(std::string_view text) {
-  const auto url = ParseUrl(text);
+using Transport = RedisUrl::Transport;
+using Verify = RedisUrl::Verify;
+
+RedisUrl Parsed(std::string_view text) {
+  const auto url = ParseRedisUrl(text);
   EXPECT_TRUE(url.has_value()) << text << ": " << (url ? "" : url.error().message);
-  return url.value_or(Url{});
+  return url.value_or(RedisUrl{});
 }
 
 TEST(RedisUrl, HostAloneHasDefaults) {
-  const Url url = Parsed("redis://cache.example");
-  EXPECT_EQ(url, (Url{.host = "cache.example"}));
+  const RedisUrl url = Parsed("redis://cache.example");
+  EXPECT_EQ(url, (RedisUrl{.host = "cache.example"}));
   EXPECT_EQ(url.port, 6379);
 }
 
 TEST(RedisUrl, EveryPart) {
   EXPECT_EQ(Parsed("redis://weir:s%40crt@127.0.0.1:7000/3"),
-            (Url{.host = "127.0.0.1", .port = 7000, .user = "weir", .password = "s@crt", .database = 3}));
-  EXPECT_EQ(Parsed("redis://:only-password@h/"), (Url{.host = "h", .password = "only-password"}));
+            (RedisUrl{.host = "127.0.0.1", .port = 7000, .user = "weir", .password = "s@crt", .database = 3}));
+  EXPECT_EQ(Parsed("redis://:only-password@h/"), (RedisUrl{.host = "h", .password = "only-password"}));
   EXPECT_EQ(Parsed("redis://u:p:with:colons@h").password, "p:with:colons");
+  EXPECT_EQ(Parsed("redis://u:a%2Fb%3Fc%23d%25@h").password, "a/b?c#d%");
 }
 
 TEST(RedisUrl, AddressesInBrackets) {
-  EXPECT_EQ(Parsed("redis://[::1]:7001/1"), (Url{.host = "::1", .port = 7001, .database = 1}));
+  EXPECT_EQ(Parsed("redis://[::1]:7001/1"), (RedisUrl{.host = "::1", .port = 7001, .database = 1}));
   EXPECT_EQ(Parsed("redis://[fe80::1]").host, "fe80::1");
 }
 
 TEST(RedisUrl, Tls) {
   EXPECT_EQ(Parsed("rediss://h?ca=/etc/ca.pem&cert=/c.pem&key=/k.pem&sni=redis.internal&verify=none"),
-            (Url{.transport = Transport::kTls,
-                 .host = "h",
-                 .ca_file = "/etc/ca.pem",
-                 .certificate_file = "/c.pem",
-                 .key_file = "/k.pem",
-                 .server_name = "redis.internal",
-                 .verify = Verify::kNone}));
+            (RedisUrl{.transport = Transport::kTls,
+                      .host = "h",
+                      .ca_file = "/etc/ca.pem",
+                      .certificate_file = "/c.pem",
+                      .key_file = "/k.pem",
+                      .server_name = "redis.internal",
+                      .verify = Verify::kNone}));
   EXPECT_EQ(Parsed("rediss://h").verify, Verify::kPeer);
 }
 
 TEST(RedisUrl, UnixSocket) {
   EXPECT_EQ(Parsed("unix:///run/redis/redis.sock?db=2"),
-            (Url{.transport = Transport::kUnix, .path = "/run/redis/redis.sock", .database = 2}));
+            (RedisUrl{.transport = Transport::kUnix, .path = "/run/redis/redis.sock", .database = 2}));
   EXPECT_EQ(Parsed("unix://u:p@/run/a%20b.sock"),
-            (Url{.transport = Transport::kUnix, .path = "/run/a b.sock", .user = "u", .password = "p"}));
+            (RedisUrl{.transport = Transport::kUnix, .path = "/run/a b.sock", .user = "u", .password = "p"}));
 }
 
 TEST(RedisUrl, RefusesWhatItDoesNotUnderstand) {
@@ -72,6 +76,12 @@ TEST(RedisUrl, RefusesWhatItDoesNotUnderstand) {
                                       "redis://h]",
                                       "redis://a b",
                                       "redis://h?db=1",
+                                      "redis://h#1",
+                                      "redis://u:p@ss@h",
+                                      "redis:h",
+                                      "REDIS://h",
+                                      "redis://h%2Fx",
+                                      "unix://h:1/x",
                                       "redis://h?ca=/x",
                                       "rediss://h?verify=maybe",
                                       "rediss://h?cert=/only",
@@ -83,20 +93,28 @@ TEST(RedisUrl, RefusesWhatItDoesNotUnderstand) {
                                       "unix://relative/path",
                                       "unix:///x?db=-1",
                                       "unix:///x?ca=/y"}) {
-    const auto url = ParseUrl(text);
+    const auto url = ParseRedisUrl(text);
     ASSERT_FALSE(url.has_value()) << text;
     EXPECT_EQ(url.error().code, ErrorCode::kInvalidArgument) << text;
   }
-  EXPECT_FALSE(ParseUrl("unix:///" + std::string(200, 'x')).has_value());
-  EXPECT_FALSE(ParseUrl("redis://" + std::string(5000, 'x')).has_value());
+  EXPECT_FALSE(ParseRedisUrl("unix:///" + std::string(200, 'x')).has_value());
+  EXPECT_FALSE(ParseRedisUrl("redis://" + std::string(5000, 'x')).has_value());
 }
 
 TEST(RedisUrl, NeitherMessagesNorDescriptionsShowThePassword) {
   EXPECT_EQ(Describe(Parsed("redis://weir:hunter2@[::1]:7000/3")), "redis://[::1]:7000/3");
   EXPECT_EQ(Describe(Parsed("rediss://:hunter2@h")), "rediss://h:6379/0");
   EXPECT_EQ(Describe(Parsed("unix://:hunter2@/run/r.sock")), "unix:///run/r.sock");
-  EXPECT_EQ(ParseUrl("redis://weir:hunter2@h:bad").error().message.find("hunter2"), std::string::npos);
+  for (const char* text :
+       {"redis://weir:hunter2@h:bad", "redis://weir:hunter2#@h", "redis://weir:p?hunter2=x@h", "rediss://h?hunter2=1",
+        "rediss://h?verify=hunter2", "redis://h/hunter2", "hunter2", "hunter2://h", "redis://[hunter2]",
+        "redis://weir:%zzhunter2@h", "unix://hunter2", "unix://u:hunter2@h/x", "redis://hunter2@h",
+        "redis://weir:hunter2@@h", "redis://hunter2%00@h"}) {
+    const auto url = ParseRedisUrl(text);
+    ASSERT_FALSE(url) << text;
+    EXPECT_EQ(url.error().message.find("hunter2"), std::string::npos) << text << ": " << url.error().message;
+  }
 }
 
 }  // namespace
-}  // namespace weir::storage::redis
+}  // namespace weir
