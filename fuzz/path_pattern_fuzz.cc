@@ -1,5 +1,5 @@
 // Lines of patterns, an empty line, lines of paths. Whatever they are: nothing crashes, a normal path stays what it is,
-// and the tree finds exactly the patterns that match one by one.
+// an origin in front of it changes nothing, and the tree finds exactly the patterns that match one by one.
 #include <algorithm>
 #include <cstdint>
 #include <cstdlib>
@@ -78,6 +78,13 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     const std::string_view path = weir::NormalizePath(raw, buffer).path;
     Require(weir::NormalizePath(path, again).path == path);
     Require(weir::NormalizePathLeniently(raw, lenient).size() <= 3 * raw.size() + 1);
+    const weir::PathReadings readings(raw);
+    Require(readings.first() == path && std::ranges::find(readings.others(), path) == readings.others().end());
+    if (raw.starts_with('/')) {
+      const std::string absolute = "https://site.example" + std::string(raw);
+      Require(std::ranges::equal(weir::PathReadings(absolute).all(), readings.all()));
+      Require(weir::PathOfTarget(absolute) == weir::PathOfTarget(raw));
+    }
     std::vector<bool> found(patterns.size());
     trie.Visit(path, [&](std::uint32_t value) {
       Require(!found[value]);

@@ -1,4 +1,5 @@
--- Asks weir whether a request may pass. When weir does not answer, the request passes (txn.weir_status is then 0).
+-- Asks weir whether a request may pass, and leaves what it said in txn.weir_status; 0: it did not answer. haproxy.cfg
+-- decides what each status means.
 local url = "http://127.0.0.1:8080/v1/auth"
 
 core.register_action("weir", { "http-req" }, function(txn)
@@ -9,7 +10,9 @@ core.register_action("weir", { "http-req" }, function(txn)
       ["x-original-method"] = { txn.sf:method() },
       ["x-original-uri"] = { txn.sf:pathq() },
       ["x-forwarded-for"] = { txn.sf:src() },
+      -- haproxy.cfg removes what visitors write here.
       ["x-user-id"] = { txn.sf:req_hdr("x-user-id") },
+      ["x-tenant-id"] = { txn.sf:req_hdr("x-tenant-id") },
       ["x-api-key"] = { txn.sf:req_hdr("x-api-key") },
     },
   })

@@ -362,6 +362,21 @@ struct ListenerConfig {
   std::optional<TlsConfig> tls = {};
   friend bool operator==(const ListenerConfig&, const ListenerConfig&) = default;
 };
+// The headers by which /v1/auth learns who the visitor is; empty: none. Whoever can write such a header is whoever it
+// names, so none is believed unless it is written here (or in the query of /v1/auth), and the proxy must overwrite or
+// remove it.
+struct IdentityHeaders {
+  std::string user = {};
+  std::string tenant = {};
+  std::string tier = {};
+  std::string api_key = {};  // "Authorization": its bearer token
+  std::string country = {};
+  friend bool operator==(const IdentityHeaders&, const IdentityHeaders&) = default;
+};
+struct ForwardAuthConfig {
+  IdentityHeaders identity_headers = {};
+  friend bool operator==(const ForwardAuthConfig&, const ForwardAuthConfig&) = default;
+};
 struct ServerConfig {
   ListenerConfig http{"127.0.0.1:8080", {}};
   ListenerConfig resp{"127.0.0.1:6380", {}};
@@ -379,6 +394,7 @@ struct ServerConfig {
   // (on_store_failure: deny).
   std::optional<bool> ready_when_degraded = {};
   std::optional<std::string> resp_password = {};
+  ForwardAuthConfig forward_auth = {};
   std::string log_level = "info";   // debug, info, warn, error
   std::string log_format = "text";  // text, json
   friend bool operator==(const ServerConfig&, const ServerConfig&) = default;

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "base/log.h"
+#include "base/path.h"
 
 namespace weir::analytics {
 namespace {
@@ -110,7 +111,7 @@ void EventLog::OnDecision(const engine::Call& call, Nanos now) noexcept {
   denial.tenant.Assign(request.tenant);
   denial.peer.Assign(request.peer_ip);
   denial.method.Assign(request.method);
-  denial.path.Assign(request.path.substr(0, request.path.find('?')));
+  denial.path.Assign(PathOfTarget(request.path));
   slot->turn.store(ticket + 1, std::memory_order_release);
 }
 

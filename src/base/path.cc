@@ -1,5 +1,6 @@
 #include "base/path.h"
 
+#include <algorithm>
 #include <array>
 #include <bit>
 #include <cstddef>
@@ -11,10 +12,48 @@ namespace weir {
 namespace {
 
 enum class Reading : std::uint8_t { kStrict, kLenient };
+enum class Fragment : std::uint8_t { kCut, kKept };
 
-std::string_view WithoutQuery(std::string_view raw) { return raw.substr(0, raw.find_first_of("?#")); }
+// The bytes of "https://"; 0: the target does not begin with an origin.
+std::size_t SchemeLength(std::string_view target) {
+  const auto letter = [](char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); };
+  if (target.empty() || !letter(target.front())) return 0;
+  std::size_t end = 1;
+  while (end < target.size() && (letter(target[end]) || (target[end] >= '0' && target[end] <= '9') ||
+                                 target[end] == '+' || target[end] == '-' || target[end] == '.')) {
+    ++end;
+  }
+  return target.substr(end).starts_with("://") ? end + 3 : 0;
+}
 
-enum class ByteClass : std::uint8_t { kPlain, kSlash, kDot, kSpecial, kEnd };
+// The raw path of a target: without its origin and what follows the path.
+std::string_view RawPath(std::string_view target, Reading reading, Fragment fragment) {
+  const bool cut = fragment == Fragment::kCut;
+  const std::string_view end = cut ? "?#" : "?";
+  if (const std::size_t scheme = SchemeLength(target); scheme > 0) {
+    // For servers that take '\' as '/' the authority ends there, too.
+    const bool lenient = reading == Reading::kLenient;
+    const std::size_t path = target.find_first_of(lenient ? (cut ? "/?#\\" : "/?\\") : (cut ? "/?#" : "/?"), scheme);
+    if (path == std::string_view::npos || target[path] == '?' || target[path] == '#') return "/";
+    target.remove_prefix(path);
+  }
+  return target.substr(0, target.find_first_of(end));
+}
+
+bool HasFragment(std::string_view target) {
+  const std::size_t end = target.find_first_of("?#");
+  return end != std::string_view::npos && target[end] == '#';
+}
+
+// A '\' in the authority, where the lenient reading begins the path.
+bool EndsAuthorityEarly(std::string_view target) {
+  const std::size_t scheme = SchemeLength(target);
+  if (scheme == 0) return false;
+  const std::size_t end = target.find_first_of("/?#\\", scheme);
+  return end != std::string_view::npos && target[end] == '\\';
+}
+
+enum class ByteClass : std::uint8_t { kPlain, kSlash, kDot, kSpecial, kQuery, kFragment };
 
 constexpr std::array<ByteClass, 256> MakeClasses() {
   std::array<ByteClass, 256> classes{};
@@ -22,7 +61,8 @@ constexpr std::array<ByteClass, 256> MakeClasses() {
   set('/', ByteClass::kSlash);
   set('.', ByteClass::kDot);
   for (const char c : {'%', '\\', ';'}) set(c, ByteClass::kSpecial);
-  for (const char c : {'?', '#'}) set(c, ByteClass::kEnd);
+  set('?', ByteClass::kQuery);
+  set('#', ByteClass::kFragment);
   return classes;
 }
 constexpr std::array<ByteClass, 256> kClasses = MakeClasses();
@@ -71,7 +111,8 @@ bool IsPlainPath(std::string_view raw) {
   return !IsOdd(bytes);
 }
 
-// The part before the query, when that is in normal form for sure; nullopt when it may not be ("/.well-known").
+// The part before the query, when that is in normal form for sure; nullopt when it may not be ("/.well-known") or other
+// servers may read another.
 std::optional<std::string_view> NormalPart(std::string_view raw) {
   bool begins_segment = true;
   for (std::size_t i = 0; i < raw.size(); ++i) {
@@ -87,8 +128,9 @@ std::optional<std::string_view> NormalPart(std::string_view raw) {
         if (begins_segment) return std::nullopt;
         break;
       case ByteClass::kSpecial:
+      case ByteClass::kFragment:
         return std::nullopt;
-      case ByteClass::kEnd:
+      case ByteClass::kQuery:
         return raw.substr(0, i);
     }
   }
@@ -220,18 +262,40 @@ std::string_view Rewrite(std::string_view path, Reading reading, PathBuffer& buf
 
 NormalPath NormalizePath(std::string_view raw, PathBuffer& buffer) {
   if (IsPlainPath(raw)) return {.path = raw};
-  if (const auto path = NormalPart(raw)) return {.path = *path};
-  const std::string_view path = WithoutQuery(raw);
-  NormalPath normal;
-  normal.path = Rewrite(path, Reading::kStrict, buffer, &normal.ambiguous);
+  if (SchemeLength(raw) == 0) {
+    if (const auto path = NormalPart(raw)) return {.path = *path};
+  }
+  NormalPath normal{.path = {}, .ambiguous = EndsAuthorityEarly(raw), .fragment = HasFragment(raw)};
+  const std::string_view path = RawPath(raw, Reading::kStrict, Fragment::kCut);
+  if (!path.empty()) normal.path = Rewrite(path, Reading::kStrict, buffer, &normal.ambiguous);
   return normal;
 }
 
 std::string_view NormalizePathLeniently(std::string_view raw, PathBuffer& buffer) {
-  const std::string_view path = WithoutQuery(raw);
-  if (path.empty()) return path;
+  const std::string_view path = RawPath(raw, Reading::kLenient, Fragment::kCut);
   bool ambiguous = false;
-  return Rewrite(path, Reading::kLenient, buffer, &ambiguous);
+  return path.empty() ? path : Rewrite(path, Reading::kLenient, buffer, &ambiguous);
+}
+
+void PathReadings::AddOthers(std::string_view target, const NormalPath& normal) {
+  if (normal.ambiguous) Add(NormalizePathLeniently(target, buffers_[1]));
+  if (!normal.fragment) return;
+  bool ambiguous = false;
+  const std::string_view strict = RawPath(target, Reading::kStrict, Fragment::kKept);
+  Add(strict.empty() ? strict : Rewrite(strict, Reading::kStrict, buffers_[2], &ambiguous));
+  const std::string_view lenient = RawPath(target, Reading::kLenient, Fragment::kKept);
+  Add(lenient.empty() ? lenient : Rewrite(lenient, Reading::kLenient, buffers_[3], &ambiguous));
+}
+
+void PathReadings::Add(std::string_view path) {
+  if (std::ranges::find(all(), path) == all().end()) readings_[count_++] = path;
+}
+
+std::string_view PathOfTarget(std::string_view target) { return RawPath(target, Reading::kStrict, Fragment::kCut); }
+
+std::string_view QueryOfTarget(std::string_view target) {
+  const std::size_t mark = target.find('?');
+  return mark == std::string_view::npos ? std::string_view() : target.substr(mark + 1);
 }
 
 }  // namespace weir

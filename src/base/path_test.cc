@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <random>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -22,14 +23,34 @@ bool Ambiguous(std::string_view raw) {
   return NormalizePath(raw, buffer).ambiguous;
 }
 
-// The header's text, done the slow way: decode into (byte, is separator) tokens, split, drop, join.
-std::string SlowNormal(const std::string& raw, bool lenient) {
+std::vector<std::string> Readings(std::string_view raw) {
+  const PathReadings readings(raw);
+  EXPECT_EQ(readings.first(), readings.all()[0]);
+  return {readings.all().begin(), readings.all().end()};
+}
+
+// The header's text, done the slow way: drop the origin and what follows the path, decode into (byte, is separator)
+// tokens, split, drop, join.
+std::string SlowNormal(const std::string& raw, bool lenient, bool cut = true) {
   struct Token {
     std::string text;
     bool separator = false;
     bool ends_segment_text = false;
   };
-  const std::string path = raw.substr(0, raw.find_first_of("?#"));
+  std::string path = raw;
+  const std::string scheme = raw.substr(0, raw.find("://"));
+  constexpr std::string_view kLetters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ";
+  if (scheme.size() < raw.size() && !scheme.empty() && kLetters.find(scheme[0]) != std::string_view::npos &&
+      scheme.find_first_not_of(std::string(kLetters) + "0123456789+-.") == std::string::npos) {
+    path = raw.substr(scheme.size() + 3);
+    const auto in_authority = [&](char c) {
+      return c != '/' && c != '?' && (c != '#' || !cut) && (c != '\\' || !lenient);
+    };
+    while (!path.empty() && in_authority(path.front())) path.erase(0, 1);
+    if (path.empty() || path.front() == '?' || path.front() == '#') path = "/";
+  }
+  path = path.substr(0, path.find('?'));
+  if (cut) path = path.substr(0, path.find('#'));
   std::vector<Token> tokens;
   for (std::size_t i = 0; i < path.size(); ++i) {
     const bool triplet = path[i] == '%' && i + 2 < path.size() &&
@@ -140,6 +161,53 @@ TEST(NormalizePath, SaysWhatServersReadInTwoWays) {
   EXPECT_EQ(Normal("/public/..;/login"), "/public/..;/login");
 }
 
+TEST(NormalizePath, AnOriginIsOnlyAtTheFront) {
+  EXPECT_EQ(Normal("https://site.example/login?x=1"), "/login");
+  EXPECT_EQ(Normal("HTTP://user:pw@[::1]:80/a/../login"), "/login");
+  EXPECT_EQ(Normal("a+b-c.1://x/login"), "/login");
+  EXPECT_EQ(Normal("https://site.example"), "/");
+  EXPECT_EQ(Normal("https://site.example?x=/login"), "/");
+  EXPECT_EQ(Normal("https://site.example#/login"), "/");
+  EXPECT_EQ(Normal("https:///login"), "/login");
+  EXPECT_EQ(Normal("https://a://b/login"), "/b/login") << "the authority ends at the first '/'";
+  EXPECT_EQ(Normal("secret?u=://x/exempt/a"), "secret");
+  EXPECT_EQ(Normal("/secret?u=https://x/exempt/a"), "/secret");
+  EXPECT_EQ(Normal("/https://x/exempt/a"), "/https:/x/exempt/a");
+  EXPECT_EQ(Normal("secret://x/exempt/a"), "/exempt/a");
+  EXPECT_EQ(Normal("se/cret://x/exempt/a"), "se/cret:/x/exempt/a");
+  EXPECT_EQ(Normal("1a://x/exempt/a"), "1a:/x/exempt/a");
+  EXPECT_EQ(Normal("://x/exempt/a"), ":/x/exempt/a");
+  EXPECT_EQ(Normal("https:/x/a"), "https:/x/a");
+  EXPECT_EQ(Normal("//x/a"), "/x/a");
+  EXPECT_EQ(Normal("*"), "*");
+}
+
+TEST(PathReadings, AreAllThatServersMayHave) {
+  using Paths = std::vector<std::string>;
+  EXPECT_EQ(Readings("/a?b#c"), Paths({"/a"}));
+  EXPECT_EQ(Readings(""), Paths({""}));
+  EXPECT_EQ(Readings("/exempt/a#/../../secret"), Paths({"/exempt/a", "/secret"}));
+  EXPECT_EQ(Readings("/exempt/a#"), Paths({"/exempt/a", "/exempt/a#"}));
+  EXPECT_EQ(Readings("/exempt/a%23/../../secret"), Paths({"/secret"})) << "nobody takes an escaped one for a fragment";
+  EXPECT_EQ(Readings("#/login"), Paths({"", "#/login"}));
+  EXPECT_EQ(Readings("/public/..%2flogin"), Paths({"/public/..%2Flogin", "/login"}));
+  EXPECT_EQ(Readings("/a;x#/../b;y"), Paths({"/a;x", "/a", "/b;y", "/b"}));
+  EXPECT_EQ(Readings("https://x\\login/../exempt"), Paths({"/exempt"}));
+  EXPECT_EQ(Readings("https://x\\secret\\b/../exempt"), Paths({"/exempt", "/secret/exempt"}));
+  EXPECT_EQ(Readings("https://x#/login"), Paths({"/", "/login"}));
+}
+
+TEST(PathReadings, PartsAreAsSent) {
+  EXPECT_EQ(PathOfTarget("/a%2f?b=c#d"), "/a%2f");
+  EXPECT_EQ(PathOfTarget("/a#b?c"), "/a");
+  EXPECT_EQ(PathOfTarget("https://x/a/../b?c"), "/a/../b");
+  EXPECT_EQ(PathOfTarget("https://x?c"), "/");
+  EXPECT_EQ(PathOfTarget(""), "");
+  EXPECT_EQ(QueryOfTarget("/a?b?c"), "b?c");
+  EXPECT_EQ(QueryOfTarget("https://x?c"), "c");
+  EXPECT_EQ(QueryOfTarget("/a"), "");
+}
+
 TEST(NormalizePath, IsBoundedOnHostilePaths) {
   std::string path;
   for (int i = 0; i < 100'000; ++i) path += "/..";
@@ -154,7 +222,7 @@ TEST(NormalizePath, IsBoundedOnHostilePaths) {
 
 // Every string of a small alphabet up to a length, then longer random ones.
 TEST(NormalizePath, AgreesWithTheSlowReading) {
-  const std::vector<std::string> alphabet = {"/", ".", "a", "%2e", "%2f", "\\", ";", "%", "%25"};
+  const std::vector<std::string> alphabet = {"/", ".", "a", "%2e", "%2f", "\\", ";", "%", "%25", "#"};
   std::vector<std::string> level = {""};
   const auto check = [](const std::string& raw) {
     ASSERT_EQ(Normal(raw), SlowNormal(raw, false)) << raw;
@@ -163,8 +231,18 @@ TEST(NormalizePath, AgreesWithTheSlowReading) {
     if (!Ambiguous(raw)) {
       ASSERT_EQ(Lenient(raw), Normal(raw)) << raw;
     }
+    std::set<std::string> expected;
+    for (const bool lenient : {false, true}) {
+      for (const bool cut : {false, true}) expected.insert(SlowNormal(raw, lenient, cut));
+    }
+    const std::vector<std::string> readings = Readings(raw);
+    ASSERT_EQ(std::set<std::string>(readings.begin(), readings.end()), expected) << raw;
+    ASSERT_EQ(readings.size(), expected.size()) << raw;
+    if (raw.starts_with('/')) {
+      ASSERT_EQ(Readings("https://site.example" + raw), readings) << raw;
+    }
   };
-  for (int length = 0; length < 5; ++length) {
+  for (int length = 0; length < 4; ++length) {
     std::vector<std::string> next;
     for (const std::string& prefix : level) {
       for (const std::string& symbol : alphabet) next.push_back(prefix + symbol);
@@ -172,10 +250,11 @@ TEST(NormalizePath, AgreesWithTheSlowReading) {
     for (const std::string& raw : next) check(raw);
     level = std::move(next);
   }
-  const std::vector<std::string> more = {"/", "/", ".", "..", "a", "b", "%2E", "%5c", "%3B", "?", "%C3", "%0", "x.y"};
+  const std::vector<std::string> more = {"/", "/",   ".",  "..",  "a", "b",  "%2E",     "%5c", "%3B",
+                                         "?", "%C3", "%0", "x.y", "#", "\\", "http://", "://"};
   std::mt19937 random(7);
   for (int i = 0; i < 50'000; ++i) {
-    std::string raw = "/";
+    std::string raw = random() % 4 == 0 ? "http://" : "/";
     for (auto n = random() % 12; n > 0; --n) raw += more[random() % more.size()];
     check(raw);
   }

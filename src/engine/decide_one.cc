@@ -38,9 +38,41 @@ bool ArePlain(const Ruleset& rules, const Call& call, const Resolution& resoluti
   return most <= kInlineRules;
 }
 
+void AskStore(Core& core, Nanos now, Plan& plan, std::span<const ItemContext> contexts, Call& call) {
+  DescribeRules(plan.items, contexts, core.subject_secret, call.decision);
+  (void)core.store->Apply({&plan, 1}, now, nullptr);
+  const bool available = plan.status != PlanStatus::kUnavailable;
+  core.failure.Seen(available, now);
+  core.failure.Note({&plan, 1}, contexts, now);
+  const Reason failed = available ? Reason::kOk : core.failure.Decide(plan, contexts, now);
+  Decide(plan, contexts, static_cast<std::uint32_t>(plan.items.size()), failed, call.decision);
+}
+
+void Tell(Core& core, Nanos now, std::span<const ItemContext> contexts, const Call& call) {
+  if (Counts(call)) CountDecision(core.counters, call, contexts, true);
+  if (core.observer != nullptr) core.observer->OnDecision(call, now);
+}
+
+Op OpOf(const Call& call) { return call.kind == CallKind::kPeek ? Op::kPeek : Op::kCheck; }
+
+void DecideThrottle(Core& core, const Ruleset& rules, Nanos now, Call& call) {
+  Item item = ThrottleItem(rules, call);
+  const ItemContext context{.use = &rules.throttle()};
+  Outcome outcome;
+  Plan plan{.op = OpOf(call), .items = {&item, 1}, .outcomes = {&outcome, 1}};
+  ClearDecision(call.decision);
+  call.status = {};
+  AskStore(core, now, plan, {&context, 1}, call);
+  Tell(core, now, {&context, 1}, call);
+}
+
 }  // namespace
 
 bool DecideOne(Core& core, const Ruleset& rules, Nanos now, const HashedSubject& expected, Call& call) {
+  if (call.throttle) {
+    DecideThrottle(core, rules, now, call);
+    return true;
+  }
   Arena arena;
   Resolved resolved(rules, call, now, arena);
   ResolveCall(rules, call, resolved);
@@ -77,19 +109,10 @@ bool DecideOne(Core& core, const Ruleset& rules, Nanos now, const HashedSubject&
   }
   const std::span<const ItemContext> all_contexts(contexts.at(0), count);
   if (count > 0) {
-    Plan plan{.op = call.kind == CallKind::kPeek ? Op::kPeek : Op::kCheck,
-              .items = {items.at(0), count},
-              .outcomes = {outcomes.at(0), count}};
-    DescribeRules(plan.items, all_contexts, core.subject_secret, call.decision);
-    (void)core.store->Apply({&plan, 1}, now, nullptr);
-    const bool available = plan.status != PlanStatus::kUnavailable;
-    core.failure.Seen(available, now);
-    core.failure.Note({&plan, 1}, all_contexts, now);
-    const Reason failed = available ? Reason::kOk : core.failure.Decide(plan, all_contexts, now);
-    Decide(plan, all_contexts, count, failed, call.decision);
+    Plan plan{.op = OpOf(call), .items = {items.at(0), count}, .outcomes = {outcomes.at(0), count}};
+    AskStore(core, now, plan, all_contexts, call);
   }
-  if (Counts(call)) CountDecision(core.counters, call, all_contexts, true);
-  if (core.observer != nullptr) core.observer->OnDecision(call, now);
+  Tell(core, now, all_contexts, call);
   return true;
 }
 

@@ -7,7 +7,6 @@
 
 #include "base/publication.h"
 #include "engine/batch/batch.h"
-#include "engine/batch/throttle_batch.h"
 #include "engine/core.h"
 #include "engine/decide_one.h"
 #include "engine/identify/subject.h"
@@ -99,7 +98,8 @@ bool Engine::Submit(std::span<Call> calls, storage::Completion* done, const Hash
   Core& core = *parts_->core;
   const bool one = calls.size() == 1 && MayDecideOne(core, calls[0]);
   // Never kept in the call: its memory may be used again for another subject of the same length.
-  const HashedSubject expected = !one ? HashedSubject() : told.text.empty() ? Expect(calls[0].request) : told;
+  const bool expects = one && !calls[0].throttle;
+  const HashedSubject expected = !expects ? HashedSubject() : told.text.empty() ? Expect(calls[0].request) : told;
   const auto rules = parts_->rules->Read();
   const Nanos now = core.clock.Now();
   if (core.reservations.AnyEnded(now)) [[unlikely]]
@@ -114,6 +114,7 @@ bool Engine::SubmitAt(Nanos now, std::span<Call> calls, storage::Completion* don
   Batch::Trip trip{.core = core, .rules = rules, .now = now, .done = done};
   while (!calls.empty()) {
     Batch* const batch = Batch::Take(trip);
+    const std::size_t most = calls.front().throttle ? Batch::kMostThrottles : Batch::kMostCalls;
     std::size_t asked = 0;
     do {
       const std::size_t joined = JoinedAtFront(calls);
@@ -124,7 +125,7 @@ bool Engine::SubmitAt(Nanos now, std::span<Call> calls, storage::Completion* don
       }
       asked += joined;
       calls = calls.subspan(joined);
-    } while (asked < Batch::kMostCalls && !calls.empty());
+    } while (asked < most && !calls.empty());
     if (batch->Go()) Batch::GiveBack(batch);
   }
   return trip.group == nullptr || trip.group->Leave();
@@ -149,24 +150,6 @@ void Engine::CancelEnded(Nanos now) {
   }
   Cancels* const pending = cancels.release();
   if (SubmitAt(now, pending->calls, pending)) delete pending;
-}
-
-bool Engine::Submit(std::span<Throttle> throttles, storage::Completion* done) {
-  Core& core = *parts_->core;
-  const auto rules = parts_->rules->Read();
-  ThrottleBatch::Trip trip{.core = core,
-                           .now = core.clock.Now(),
-                           .on_store_failure = rules->on_store_failure(),
-                           .instances = rules->instances(),
-                           .done = done};
-  while (!throttles.empty()) {
-    const auto some = throttles.first(std::min(throttles.size(), ThrottleBatch::kMostThrottles));
-    throttles = throttles.subspan(some.size());
-    ThrottleBatch* const batch = ThrottleBatch::Take(trip);
-    for (Throttle& throttle : some) batch->Ask(throttle);
-    if (batch->Go()) ThrottleBatch::GiveBack(batch);
-  }
-  return trip.group == nullptr || trip.group->Leave();
 }
 
 void Engine::Run(std::span<Call> calls, const HashedSubject& expected) {

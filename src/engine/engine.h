@@ -49,7 +49,13 @@ struct Call {
   // envoy.unknown_domain: kUnknownDomain in the decision, or (error) kNotFound in `status`.
   bool descriptor = false;
   Join join = Join::kNone;
-  // descriptor: a limit that the client brings, instead of the domain's. Sanitized.
+  // A bucket whose numbers the client brings (CL.THROTTLE and its kin): `client_limit` for `throttle_key`, under the
+  // built-in rule "throttle"; no rule of the document is consulted, nor is the request but for its cost. One of kCheck,
+  // kPeek and kRefund; a refund gets a decision too, which tells what is left. A key whose limit changes keeps what it
+  // has used. Never joined.
+  bool throttle = false;
+  std::string_view throttle_key{};
+  // descriptor: a limit that the client brings, instead of the domain's; throttle: the limit. Sanitized.
   const algorithms::Limit* client_limit = nullptr;
   std::vector<ExplainStep>* trace = nullptr;  // set: every step is written down (allocates)
   // Set: whom each rule of the decision counts, in the order of its rules; emptied when there are none (allocates).
@@ -62,16 +68,6 @@ struct Call {
   // kFeedback: how many rules were told, 0 when no adaptive rule holds for the request or the store has no room left
   // for what it would teach. While the store does not answer: those that go on with a local state.
   std::uint32_t rules_updated = 0;
-};
-
-// A bucket whose numbers the client brings (CL.THROTTLE and its kin): no rules are consulted.
-struct Throttle {
-  std::string_view key{};
-  algorithms::Limit limit{};  // sanitized
-  storage::Op op = storage::Op::kCheck;
-  std::uint64_t cost = 1;
-  Outcome outcome{};
-  storage::PlanStatus status = storage::PlanStatus::kOk;
 };
 
 // Told of every decision (kCheck, kPeek, kReserve, kCharge), after it was made, on the deciding thread. Must not block
@@ -107,7 +103,6 @@ class Engine {
   // the store. `done` may be nullptr only when the store is known to complete inline.
   // `expected`: of the one call's request, by a caller who could ask early.
   [[nodiscard]] bool Submit(std::span<Call> calls, storage::Completion* done, const HashedSubject& expected = {});
-  [[nodiscard]] bool Submit(std::span<Throttle> throttles, storage::Completion* done);
   // The same for a caller that may wait: returns when complete.
   void Run(std::span<Call> calls, const HashedSubject& expected = {});
 

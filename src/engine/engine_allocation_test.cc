@@ -137,14 +137,15 @@ TEST_F(AllocationTest, NoneForThrottles) {
   limit.capacity = 10;
   limit.rate_count = 1;
   limit.rate_period = kSecond;
-  std::vector<Throttle> throttles(100);
-  for (Throttle& throttle : throttles) {
-    throttle.key = "k";
-    throttle.limit = algorithms::Sanitize(limit);
-  }
+  limit = algorithms::Sanitize(limit);
+  std::vector<Call> throttles(100);
+  for (Call& call : throttles) call = ThrottleOf("k", limit);
   for (int i = 0; i < 5; ++i) ASSERT_TRUE(engine_->Submit(throttles, nullptr));
   const std::uint64_t before = AllocationsOfThisThread();
-  for (int i = 0; i < 500; ++i) ASSERT_TRUE(engine_->Submit(throttles, nullptr));
+  for (int i = 0; i < 500; ++i) {
+    ASSERT_TRUE(engine_->Submit(throttles, nullptr));
+    ASSERT_TRUE(engine_->Submit({throttles.data(), 1}, nullptr));
+  }
   EXPECT_EQ(AllocationsOfThisThread() - before, 0U);
 }
 

@@ -77,17 +77,15 @@ TEST_F(EngineTest, AsyncThrottles) {
   limit.capacity = 3;
   limit.rate_count = 1;
   limit.rate_period = kSecond;
-  std::vector<Throttle> throttles(150);
-  for (Throttle& throttle : throttles) {
-    throttle.key = "k";
-    throttle.limit = algorithms::Sanitize(limit);
-  }
+  limit = algorithms::Sanitize(limit);
+  std::vector<Call> throttles(150);
+  for (Call& call : throttles) call = ThrottleOf("k", limit);
   Told told;
   ASSERT_FALSE(engine_->Submit(throttles, &told));
   EXPECT_EQ(store_->Release(), 3U);
   EXPECT_EQ(told.times, 1);
   for (std::size_t i = 0; i < throttles.size(); ++i) {
-    EXPECT_EQ(throttles[i].outcome.verdict == Verdict::kAllowed, i < 3) << i;
+    EXPECT_EQ(throttles[i].decision.allowed, i < 3) << i;
   }
 }
 

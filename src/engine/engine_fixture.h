@@ -24,6 +24,15 @@ inline EnterpriseRateLimitConfig ParseOrDie(std::string_view yaml) {
   return parsed.config;
 }
 
+// A check of one against `limit`, which must outlive it.
+inline Call ThrottleOf(std::string_view key, const algorithms::Limit& limit) {
+  Call call;
+  call.throttle = true;
+  call.throttle_key = key;
+  call.client_limit = &limit;
+  return call;
+}
+
 class EngineTest : public testing::Test {
  protected:
   struct Setup {

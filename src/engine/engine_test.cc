@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <string>
 #include <vector>
 
@@ -188,20 +189,59 @@ TEST_F(EngineTest, ThrottlesKeepTheirStateWhenTheirNumbersChange) {
   limit.capacity = 3;
   limit.rate_count = 1;
   limit.rate_period = kSecond;
-  std::vector<Throttle> throttles(100);
-  for (Throttle& throttle : throttles) {
-    throttle.key = "k";
-    throttle.limit = algorithms::Sanitize(limit);
-  }
+  limit = algorithms::Sanitize(limit);
+  std::vector<Call> throttles(100);
+  for (Call& call : throttles) call = ThrottleOf("k", limit);
   EXPECT_TRUE(engine_->Submit(throttles, nullptr));
   for (std::size_t i = 0; i < throttles.size(); ++i) {
-    EXPECT_EQ(throttles[i].outcome.verdict, i < 3 ? Verdict::kAllowed : Verdict::kLater) << i;
+    EXPECT_EQ(throttles[i].decision.allowed, i < 3) << i;
   }
   limit.capacity = 4;
-  Throttle more{.key = "k", .limit = algorithms::Sanitize(limit)};
+  limit = algorithms::Sanitize(limit);
+  Call more = ThrottleOf("k", limit);
   EXPECT_TRUE(engine_->Submit({&more, 1}, nullptr));
-  EXPECT_EQ(more.outcome.verdict, Verdict::kAllowed);
-  EXPECT_EQ(more.outcome.remaining, 0U);
+  EXPECT_TRUE(more.decision.allowed);
+  ASSERT_EQ(more.decision.rule_count, 1U);
+  EXPECT_EQ(more.decision.rules()[0].outcome.remaining, 0U);
+}
+
+// A throttle is decided, counted and told as any call is, alone and in a batch; a refund tells what is left.
+TEST_F(EngineTest, ThrottlesAreCountedUnderTheBuiltInRule) {
+  Start(kSimple);
+  algorithms::Limit limit;
+  limit.kind = algorithms::Kind::kTokenBucket;
+  limit.capacity = 2;
+  limit.rate_count = 1;
+  limit.rate_period = kSecond;
+  limit = algorithms::Sanitize(limit);
+  const auto ask = [&](CallKind kind, std::uint64_t cost, bool alone) {
+    std::vector<Call> calls(alone ? 1 : 2);
+    for (Call& call : calls) call = ThrottleOf("k", limit);
+    calls[0].kind = kind;
+    calls[0].request.cost = cost;
+    if (!alone) calls[1].kind = CallKind::kPeek;
+    EXPECT_TRUE(engine_->Submit(calls, nullptr));
+    return calls[0].decision;
+  };
+  for (const bool alone : {true, false}) {
+    EXPECT_TRUE(ask(CallKind::kCheck, 2, alone).allowed);
+    const Decision denied = ask(CallKind::kCheck, 1, alone);
+    EXPECT_FALSE(denied.allowed);
+    EXPECT_EQ(denied.reason, Reason::kOverLimit);
+    ASSERT_NE(denied.decider(), nullptr);
+    EXPECT_EQ(denied.decider()->rule, "throttle");
+    EXPECT_EQ(ask(CallKind::kCheck, 3, alone).reason, Reason::kNeverFits);
+    EXPECT_EQ(ask(CallKind::kPeek, 1, alone).rules()[0].outcome.remaining, 0U);
+    const Decision back = ask(CallKind::kRefund, 2, alone);
+    EXPECT_EQ(back.rules()[0].outcome.remaining, 2U);
+  }
+  const Engine::Counts counts = engine_->GetCounts();
+  EXPECT_EQ(counts.allowed, 2U);
+  EXPECT_EQ(counts.denied, 4U);
+  const auto rule = std::ranges::find(counts.rules, "throttle", &Engine::RuleCounts::rule);
+  ASSERT_NE(rule, counts.rules.end());
+  EXPECT_EQ(rule->allowed, 2U);
+  EXPECT_EQ(rule->denied, 4U);
 }
 
 TEST_F(EngineTest, ApplyRefusesAnotherStoreAndKeepsTheRest) {

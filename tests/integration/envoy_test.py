@@ -97,6 +97,9 @@ class Envoy(EnvoyCase):
         self.assertEqual(self.statuses(port, "/plan", 6, **{"X-Plan": "free-2"}), [200] * 4 + [429] * 2)
         self.assertEqual(self.statuses(port, "/plan", 1, **{"X-Plan": "free-3"}), [200])
         self.assertEqual(self.statuses(port, "/plan", 20, **{"X-Plan": "paid"}), [200] * 20)
+        # No value and no absence of it is without a limit.
+        for headers in ({}, {"X-Plan": ""}, {"X-Plan": "other"}, {"X-Plan": "x" * 9_000}, {"X-Plan": "caf\xe9\xff"}):
+            self.assertEqual(self.statuses(port, "/plan", 6, **headers)[-1], 429, headers)
 
     def test_weir_is_away(self):
         for deny, status in (("false", 200), ("true", 500)):
@@ -270,10 +273,11 @@ class Quotas(EnvoyCase):
         # The first request of a bucket passes on Envoy's own word and brings weir's; a free plan has four.
         wait_until(lambda: 429 in self.statuses(port, "/", 2, **free), "weir's word")
         self.assertEqual(self.ask(port, 10, **free), 0)
-        # Another bucket, one without a limit, and what is no bucket at all.
+        # Another bucket, one without a limit, and that of requests without a plan.
         self.assertEqual(self.ask(port, 1, **{"X-Plan": "free-2"}), 1)
         self.assertEqual(self.ask(port, 20, **{"X-Plan": "paid"}), 20)
-        self.assertEqual(self.ask(port, 20), 20)
+        wait_until(lambda: 429 in self.statuses(port, "/", 2), "weir's word")
+        self.assertEqual(self.ask(port, 10), 0)
 
     def test_what_passed_is_known_to_weir(self):
         weir, site = self.limiter(), self.site()

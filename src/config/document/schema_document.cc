@@ -181,9 +181,26 @@ Ref<AnalyticsConfig> AnalyticsType() {
       .With(
           "event_logging", &AnalyticsConfig::event_logging, Bool(),
           "Log each denial at level info: the rule, the reason and who asked. At most 100 lines a second; what is left "
-          "out is counted and logged too. Without the commands that bring their own limit (CL.THROTTLE, THROTTLE).")
+          "out is counted and logged too.")
       .With("insights_retention_days", &AnalyticsConfig::insights_retention_days, Count32({1, 3650}),
             "Days that insights are kept. No effect in this version, which keeps none.");
+  return record;
+}
+
+Ref<ForwardAuthConfig> ForwardAuthType() {
+  const auto name = [] { return Text({"^([!#$%&'*+.^_`|~0-9A-Za-z-]{1,256})?$", "the name of a header", "header"}); };
+  auto headers = std::make_shared<Record<IdentityHeaders>>(
+      "identity_headers",
+      "The request headers by which `/v1/auth` learns who a visitor is. None is believed that is not named here: the "
+      "proxy must overwrite or remove each of them, or visitors name themselves.");
+  headers->With("user", &IdentityHeaders::user, name(), "Names the user.", "none")
+      .With("tenant", &IdentityHeaders::tenant, name(), "Names the tenant.", "none")
+      .With("tier", &IdentityHeaders::tier, name(), "Names the tier.", "none")
+      .With("api_key", &IdentityHeaders::api_key, name(), "Holds the API key; of `Authorization` its bearer token.",
+            "none")
+      .With("country", &IdentityHeaders::country, name(), "Holds the country, ISO 3166-1 alpha-2.", "none");
+  auto record = std::make_shared<Record<ForwardAuthConfig>>("forward_auth", "What `/v1/auth` believes of a proxy.");
+  record->With("identity_headers", &ForwardAuthConfig::identity_headers, headers, "Who the visitor is.", "none");
   return record;
 }
 
@@ -215,6 +232,7 @@ Ref<ServerConfig> ServerType() {
             "Whether `/readyz` and gRPC's health ask for traffic while the store is down.",
             "`true`, unless a rule or `storage` says `on_store_failure: deny`")
       .With("resp_password", &ServerConfig::resp_password, Opt(Text(AnyText("text"))), "What AUTH must say.", "none")
+      .With("forward_auth", &ServerConfig::forward_auth, ForwardAuthType(), "What `/v1/auth` believes.")
       .With("log_level", &ServerConfig::log_level, Word({"debug", "info", "warn", "error"}),
             "Least level that is logged.")
       .With("log_format", &ServerConfig::log_format, Word({"text", "json"}), "Form of a log line.");

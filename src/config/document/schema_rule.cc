@@ -255,11 +255,13 @@ Ref<EnhancedIdentifier> IdentifierType() {
               "`strictest_limit`: each is counted by itself and both must pass.");
     auto custom = std::make_shared<Record<CustomIdentifier>>("custom", "A value found by an extractor.");
     custom
-        ->Requires("extractor", &CustomIdentifier::extractor,
-                   Text({"^[^\\x00]+$", "an extractor such as header:X-Tenant", "extractor"}),
-                   "`header:NAME`, `query:NAME`, `cookie:NAME`, `attribute:NAME`, `path:REGEX` (its first group), "
-                   "`jwt:CLAIM`, `lua:SCRIPT`, `basic:ip` (as the basic limiter keys addresses), or the name of a "
-                   "registered C++ function.")
+        ->Requires(
+            "extractor", &CustomIdentifier::extractor,
+            Text({"^[^\\x00]+$", "an extractor such as header:X-Tenant", "extractor"}),
+            "`header:NAME`, `query:NAME`, `cookie:NAME`, `attribute:NAME`, `path:REGEX` (its first group), "
+            "`jwt:CLAIM`, `lua:SCRIPT`, `basic:ip` (as the basic limiter keys addresses), or the name of a "
+            "registered C++ function. Of two different values (a repeated name) both are counted; requests with more "
+            "share one subject.")
         .With("cache_duration", &CustomIdentifier::cache_duration, Opt(SecondsFrom(0)),
               "Seconds that an extracted value is reused for the same input.");
     auto global = std::make_shared<Record<GlobalIdentifier>>("global_identifier", "One subject for all requests.");

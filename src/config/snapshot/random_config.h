@@ -345,6 +345,10 @@ class RandomConfig {
     server.max_connections = Seconds(1, 9999);
     server.max_request_bytes = Seconds(1024, 1 << 30);
     server.resp_password = Maybe([&] { return Name(); });
+    IdentityHeaders& identity = server.forward_auth.identity_headers;
+    for (std::string* name : {&identity.user, &identity.tenant, &identity.tier, &identity.api_key, &identity.country}) {
+      *name = Pick({"", "X-User-Id", "authorization", "#'$&*|~"});
+    }
     server.log_level = Pick({"debug", "info", "warn", "error"});
     server.log_format = Pick({"text", "json"});
     return server;

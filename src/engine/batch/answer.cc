@@ -20,7 +20,7 @@ void Batch::Answer(Question& question) {
   Call& call = *question.call;
   if (question.settled) return AnswerSettlement(question);
   if (question.plan == kNoPlan) return;
-  if (!IsDecision(call.kind)) return AnswerChange(question);
+  if (!IsDecision(call.kind) && !call.throttle) return AnswerChange(question);
 
   Plan& whole = plans_.plan(question.plan);
   const bool shared = whole.items.size() != question.items;

@@ -6,6 +6,7 @@
 #include "engine/batch/ask_rule.h"
 #include "engine/batch/batch.h"
 #include "engine/counters/count.h"
+#include "engine/decide/decide.h"
 #include "engine/decide/explain.h"
 #include "engine/identify/identify.h"
 
@@ -71,6 +72,7 @@ Batch::Question& Batch::Begin(Call& call) {
 
 void Batch::Ask(Call& call) {
   Question& question = Begin(call);
+  if (call.throttle) return AskThrottle(question);
   open_plan_ = kNoPlan;
   if (call.kind == CallKind::kCommit || call.kind == CallKind::kCancel) return AskSettlement(question);
   Resolved resolved;
@@ -78,6 +80,14 @@ void Batch::Ask(Call& call) {
   AskRules(question, resolved);
   if (question.plan != kNoPlan && !TakeReservations({&question, 1})) Refuse({&question, 1});
   LookAtLearned(question);
+}
+
+void Batch::AskThrottle(Question& question) {
+  ClearDecision(question.call->decision);
+  question.plan = plans_.Open(OpOf(question.call->kind));
+  plans_.Add(ThrottleItem(*rules_, *question.call));
+  contexts_.push_back({.use = &rules_->throttle()});
+  question.rules = question.items = 1;
 }
 
 // False: the call is decided already.

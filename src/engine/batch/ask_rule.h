@@ -46,4 +46,16 @@ inline storage::Item ItemOf(const RuleUse& use, const config::Rule& counted, con
           .shadow = use.shadow};
 }
 
+// The only item of a throttle's plan.
+inline storage::Item ThrottleItem(const Ruleset& rules, const Call& call) {
+  const config::Rule& rule = *rules.throttle().rule;
+  storage::Item item;
+  item.limit = call.client_limit;
+  item.key = HashKey(rule.seed, call.throttle_key);
+  item.rule = rule.generation;
+  item.subject = call.throttle_key;
+  item.cost = call.request.cost;
+  return item;
+}
+
 }  // namespace weir::engine

@@ -32,6 +32,8 @@ namespace weir::engine {
 class Batch final : public AsyncTask {
  public:
   static constexpr std::size_t kMostCalls = 16;
+  // Of a batch that begins with one: each is one item, and resolves nothing.
+  static constexpr std::size_t kMostThrottles = 64;
 
   // What a Submit shares between its batches, on its stack.
   struct Trip {
@@ -77,6 +79,7 @@ class Batch final : public AsyncTask {
   // ask.cc
   Question& Begin(Call& call);
   bool Resolve(Call& call, Resolved& to, bool domain_counted);
+  void AskThrottle(Question& question);
   void AskRules(Question& question, const Resolved& resolved);
   void AskSettlement(Question& question);
   void SettleLocally(std::vector<Charge>& charges, std::uint64_t id, std::uint64_t actual);

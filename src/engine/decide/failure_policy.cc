@@ -102,23 +102,6 @@ bool FailurePolicy::Change(Plan& plan, std::span<const ItemContext> contexts, Na
   return all_local && plan.op != Op::kReset;
 }
 
-bool FailurePolicy::DecideThrottle(Plan& plan, StoreFailurePolicy policy, std::uint32_t instances, Nanos now) {
-  if (policy == StoreFailurePolicy::kDeny) return false;
-  plan.outcomes[0] = PassedBy(plan.items[0]);
-  plan.admitted = true;
-  if (policy == StoreFailurePolicy::kAllow || local_ == nullptr) return true;
-  PlanSet set;
-  set.Open(plan.op);
-  Item& item = set.Add(plan.items[0]);
-  item.limit = set.Own(ShareOf(*item.limit, instances));
-  set.Seal();
-  if (ApplyLocal(set.plans(), now) && set.plan(0).status == PlanStatus::kOk) {
-    plan.outcomes[0] = set.outcome(0);
-    plan.admitted = set.plan(0).admitted;
-  }
-  return true;
-}
-
 void FailurePolicy::Note(std::span<const Plan> plans, std::span<const ItemContext> contexts, Nanos now) {
   if (local_ == nullptr) return;
   PlanSet set;
@@ -132,22 +115,6 @@ void FailurePolicy::Note(std::span<const Plan> plans, std::span<const ItemContex
           contexts[i].ban ? plan.outcomes[i].used : ShareOfUsed(plan.outcomes[i].used, contexts[i].use->instances);
     }
     contexts = contexts.subspan(plan.items.size());
-  }
-  if (set.empty()) return;
-  set.Seal();
-  (void)ApplyLocal(set.plans(), now);
-}
-
-void FailurePolicy::NoteThrottles(std::span<const Plan> plans, StoreFailurePolicy policy, std::uint32_t instances,
-                                  Nanos now) {
-  if (local_ == nullptr || policy != StoreFailurePolicy::kLocal) return;
-  PlanSet set;
-  for (const Plan& plan : plans) {
-    if (plan.status != PlanStatus::kOk || plan.op == Op::kPeek) continue;
-    set.Open(Op::kAssign);
-    Item& item = set.Add(plan.items[0]);
-    item.limit = set.Own(ShareOf(*item.limit, instances));
-    item.cost = ShareOfUsed(plan.outcomes[0].used, instances);
   }
   if (set.empty()) return;
   set.Seal();

@@ -31,7 +31,7 @@ class FailurePolicy {
   FailurePolicy(std::unique_ptr<storage::Store> local, std::string_view store_name)
       : local_(std::move(local)), store_name_(store_name) {}
 
-  // Answers a kCheck, kPeek or kCharge plan that came back kUnavailable: fills in outcomes and `admitted`. The reason
+  // Answers a kCheck, kPeek or kCharge plan, or a throttle's kRefund, that came back kUnavailable: fills in outcomes and `admitted`. The reason
   // is one of kStoreLocal, kStoreAllowed, kStoreDenied.
   Reason Decide(storage::Plan& plan, std::span<const ItemContext> contexts, Nanos now);
 
@@ -39,14 +39,9 @@ class FailurePolicy {
   // for now. False: the caller must be told to try again (a rule is not local; a reset must reach the store).
   bool Change(storage::Plan& plan, std::span<const ItemContext> contexts, Nanos now);
 
-  // For a limit that no rule wrote (Throttle): `policy` is the document's. True: plan.outcomes[0] is the answer.
-  bool DecideThrottle(storage::Plan& plan, StoreFailurePolicy policy, std::uint32_t instances, Nanos now);
-
   // After answers of the store: what they said was used is noted, so that local decisions can go on from there. Costs
   // nothing without a local store. `contexts`: those of all the plans' items in a row.
   void Note(std::span<const storage::Plan> plans, std::span<const ItemContext> contexts, Nanos now);
-  void NoteThrottles(std::span<const storage::Plan> plans, StoreFailurePolicy policy, std::uint32_t instances,
-                     Nanos now);
 
   // Runs plans that concern states of the local store only; false when there is none.
   bool ApplyLocal(std::span<storage::Plan> plans, Nanos now);

@@ -154,27 +154,42 @@ TEST_F(EngineTest, FailureOfThrottlesFollowsTheDocument) {
   limit.rate_count = 1;
   limit.rate_period = kSecond;
   limit = algorithms::Sanitize(limit);
+  int asked = 0;
   const auto throttle = [&] {
-    Throttle one{.key = "k", .limit = limit};
-    EXPECT_TRUE(engine_->Submit({&one, 1}, nullptr));
-    return one;
+    // Alone and in a batch, in turns.
+    std::vector<Call> calls(static_cast<std::size_t>(1 + asked++ % 2));
+    for (Call& call : calls) {
+      call = ThrottleOf("k", limit);
+      call.kind = CallKind::kPeek;
+    }
+    calls[0].kind = CallKind::kCheck;
+    EXPECT_TRUE(engine_->Submit(calls, nullptr));
+    return calls[0].decision;
   };
   const auto document = [](std::string_view policy) {
     return "global: {free_tier: generous}\nstorage: {memory: {}, on_store_failure: " + std::string(policy) + "}\n";
   };
   Start(document("deny"));
   store_->Cut(true);
-  EXPECT_EQ(throttle().status, storage::PlanStatus::kUnavailable);
+  for (int i = 0; i < 2; ++i) EXPECT_EQ(throttle().reason, Reason::kStoreDenied);
+  EXPECT_EQ(engine_->GetCounts().store_failures_deny, 2U);
   Start(document("allow"));
   store_->Cut(true);
-  for (int i = 0; i < 20; ++i) EXPECT_EQ(throttle().outcome.verdict, Verdict::kAllowed);
+  for (int i = 0; i < 20; ++i) {
+    const Decision decision = throttle();
+    EXPECT_TRUE(decision.allowed);
+    EXPECT_EQ(decision.reason, Reason::kStoreAllowed);
+  }
+  EXPECT_EQ(engine_->GetCounts().store_failures_allow, 20U);
   Start(document("local"));
   for (int i = 0; i < 8; ++i) throttle();
   store_->Cut(true);
-  EXPECT_EQ(throttle().outcome.verdict, Verdict::kAllowed);
-  EXPECT_EQ(throttle().outcome.remaining, 0U);
-  EXPECT_EQ(throttle().outcome.verdict, Verdict::kLater);
-  EXPECT_EQ(throttle().status, storage::PlanStatus::kOk);
+  EXPECT_TRUE(throttle().allowed);
+  EXPECT_EQ(throttle().rules()[0].outcome.remaining, 0U);
+  const Decision denied = throttle();
+  EXPECT_FALSE(denied.allowed);
+  EXPECT_EQ(denied.reason, Reason::kStoreLocal);
+  EXPECT_EQ(engine_->GetCounts().store_failures_local, 3U);
 }
 
 }  // namespace

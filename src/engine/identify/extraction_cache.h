@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string_view>
 
 #include "base/clock.h"
@@ -12,9 +13,11 @@
 namespace weir::engine {
 
 struct Extracted {
-  enum class Kind : std::uint8_t { kSubject, kNone, kFailed };
+  // kFailed: a script could not say. kAmbiguous: servers disagree about what the request says, in too many ways.
+  enum class Kind : std::uint8_t { kSubject, kNone, kFailed, kAmbiguous };
   Kind kind = Kind::kNone;
   std::string_view text;
+  std::optional<std::string_view> other = std::nullopt;  // kSubject: counted too; not remembered here
 };
 
 struct CacheKey {

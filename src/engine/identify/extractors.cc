@@ -7,9 +7,11 @@
 #include <array>
 #include <atomic>
 #include <cstring>
+#include <functional>
 #include <optional>
 
 #include "base/log.h"
+#include "base/path.h"
 #include "engine/identify/lua_script.h"
 #include "engine/identify/request_fields.h"
 
@@ -80,6 +82,11 @@ std::string_view Serialize(const Request& request, Arena& arena) {
   return {start, size};
 }
 
+bool SendsTwoTokens(const Request& request) {
+  const Values values = FindHeaderValues(request, "authorization");
+  return values.count > 1;
+}
+
 std::uint64_t NextId() {
   static std::atomic<std::uint64_t> next{1};
   return next.fetch_add(1, std::memory_order_relaxed);
@@ -88,6 +95,33 @@ std::uint64_t NextId() {
 Extracted FromOptional(std::optional<std::string_view> value) {
   if (!value) return {};
   return {.kind = Extracted::Kind::kSubject, .text = *value};
+}
+
+Extracted FromValues(const Values& values) {
+  if (values.ambiguous) return {.kind = Extracted::Kind::kAmbiguous, .text = {}};
+  if (values.count == 0) return {};
+  Extracted found{.kind = Extracted::Kind::kSubject, .text = values.texts[0]};
+  if (values.count > 1) found.other = values.texts[1];
+  return found;
+}
+
+// What the expression finds in the path, in each reading of it.
+Extracted FindInPath(const RE2& regex, std::string_view target, Arena& arena) {
+  const PathReadings paths(target);
+  Values values;
+  for (const std::string_view path : paths.all()) {
+    std::array<re2::StringPiece, 2> match;
+    const int groups = std::min(regex.NumberOfCapturingGroups(), 1);
+    if (!regex.Match(path, 0, path.size(), RE2::UNANCHORED, match.data(), 1 + groups)) continue;
+    const re2::StringPiece& found = match[static_cast<std::size_t>(groups)];
+    if (found.data() == nullptr) continue;  // an alternative without the group matched
+    // A path that is normal already is the request's own text; another one goes with `paths`.
+    const std::string_view text(found.data(), found.size());
+    const bool borrowed = std::less_equal<>()(target.data(), text.data()) &&
+                          std::less_equal<>()(text.data() + text.size(), target.data() + target.size());
+    values.Add(borrowed ? text : arena.Copy(text));
+  }
+  return FromValues(values);
 }
 
 }  // namespace
@@ -160,25 +194,19 @@ Result<Extractors> Extractors::Create(std::span<const std::string> specs, const 
 Extracted Extractors::Run(const One& one, const Request& request, Nanos now, Arena& arena, Nanos& until) const {
   switch (one.source) {
     case Source::kHeader:
-      return FromOptional(FindHeader(request, one.name));
+      return FromValues(FindHeaderValues(request, one.name));
     case Source::kQuery:
-      return FromOptional(FindQuery(request, one.name, arena));
+      return FromValues(FindQueryValues(request, one.name, arena));
     case Source::kCookie:
-      return FromOptional(FindCookie(request, one.name));
+      return FromValues(FindCookieValues(request, one.name, arena));
     case Source::kAttribute:
       return FromOptional(FindAttribute(request, one.name));
     case Source::kBasicAddress:
       return {.kind = Extracted::Kind::kSubject, .text = BasicAddress(request)};
-    case Source::kPath: {
-      const std::string_view path = PathOf(request.path);
-      std::array<re2::StringPiece, 2> match;
-      const int groups = std::min(one.regex->NumberOfCapturingGroups(), 1);
-      if (!one.regex->Match(path, 0, path.size(), RE2::UNANCHORED, match.data(), 1 + groups)) return {};
-      const re2::StringPiece& found = match[static_cast<std::size_t>(groups)];
-      if (found.data() == nullptr) return {};  // an alternative without the group matched
-      return {.kind = Extracted::Kind::kSubject, .text = {found.data(), found.size()}};
-    }
+    case Source::kPath:
+      return FindInPath(*one.regex, request.path, arena);
     case Source::kJwt: {
+      if (SendsTwoTokens(request)) return {.kind = Extracted::Kind::kAmbiguous, .text = {}};
       const auto token = FindBearerToken(request);
       if (!token) return {};
       const auto claim = jwt_.Read(*token, one.name, now, arena);
@@ -213,8 +241,9 @@ Extracted Extractors::Extract(std::uint32_t index, const Request& request, Nanos
 
   CacheKey key{.extractor = one.id, .input = {}};
   if (one.source == Source::kPath) {
-    key.input = PathOf(request.path);
+    key.input = request.path.substr(0, request.path.find('?'));
   } else if (one.source == Source::kJwt) {
+    if (SendsTwoTokens(request)) return Run(one, request, now, arena, until);
     key.input = FindBearerToken(request).value_or(std::string_view());
   } else {
     key.input = Serialize(request, arena);
@@ -223,7 +252,7 @@ Extracted Extractors::Extract(std::uint32_t index, const Request& request, Nanos
   if (const Extracted* known = Recall(key, now)) return {.kind = known->kind, .text = arena.Copy(known->text)};
   const Extracted answer = Run(one, request, now, arena, until);
   const Nanos kept = now > INT64_MAX - cache_duration ? INT64_MAX : now + cache_duration;
-  Remember(key, answer, now, std::min(kept, until));
+  if (!answer.other) Remember(key, answer, now, std::min(kept, until));
   return answer;
 }
 

@@ -14,9 +14,14 @@ namespace {
 using Kind = config::Identifier::Kind;
 
 constexpr std::string_view kFailedSubject = "!failed";
+constexpr std::string_view kAmbiguousSubject = "!ambiguous";
 
 void Append(Subjects& to, std::string_view text) {
-  if (to.count < kMostSubjects) to.texts[to.count++] = text;
+  if (to.count < kMostSubjects) {
+    to.texts[to.count++] = text;
+  } else {
+    to.too_many = true;
+  }
 }
 
 // What tells the states of two limits apart, whatever their kind. A window's capacity does not: a client that brings
@@ -65,6 +70,11 @@ char* PutText(char* at, std::string_view text) {
 Subjects Identify::Find(const config::Identifier& identifier) {
   Subjects found;
   Add(identifier, found);
+  // Only what a client sends twice makes so many.
+  if (found.too_many) {
+    found.texts[0] = kAmbiguousSubject;
+    found.count = 1;
+  }
   for (std::uint32_t i = 0; i < found.count; ++i) found.texts[i] = BoundSubject(found.texts[i], arena_);
   return found;
 }
@@ -123,7 +133,9 @@ void Identify::AddExtracted(const config::Identifier& identifier, Subjects& to) 
   const Extracted found =
       extractors_.Extract(identifier.extractor_index, request_, facts_.now, identifier.cache_duration, arena_);
   if (found.kind == Extracted::Kind::kSubject) Append(to, found.text);
+  if (found.other) Append(to, *found.other);
   if (found.kind == Extracted::Kind::kFailed) Append(to, kFailedSubject);
+  if (found.kind == Extracted::Kind::kAmbiguous) Append(to, kAmbiguousSubject);
 }
 
 void Identify::AddDescriptor(Subjects& to) {
@@ -158,6 +170,7 @@ void Identify::AddCombined(const config::Identifier& identifier, Subjects& to) {
     const std::string_view length(digits.data(), static_cast<std::size_t>(end - digits.data()));
     for (const std::string_view b : second.all()) Append(to, arena_.Join({length, ":", a, "|", b}));
   }
+  to.too_many |= first.too_many || second.too_many;
   if (first.quota) to.quota = first.quota;
   if (second.quota) to.quota = second.quota;
 }
@@ -166,6 +179,7 @@ bool Identify::AddTagged(std::string_view tag, const config::Identifier& identif
   Subjects found;
   Add(identifier, found);
   for (const std::string_view text : found.all()) Append(to, arena_.Join({tag, text}));
+  to.too_many |= found.too_many;
   if (found.quota) to.quota = found.quota;
   return found.count > 0;
 }
@@ -203,17 +217,30 @@ bool IsSimple(const config::Identifier& identifier) {
   }
 }
 
-std::size_t MostSubjects(const config::Identifier& identifier) {
+namespace {
+
+// `extractor`: how many subjects each extractor is taken for.
+std::size_t SubjectsOf(const config::Identifier& identifier, std::size_t extractor) {
   switch (identifier.kind) {
     case Kind::kCombine:
-      return MostSubjects(*identifier.primary) * MostSubjects(*identifier.secondary);
+      return SubjectsOf(*identifier.primary, extractor) * SubjectsOf(*identifier.secondary, extractor);
     case Kind::kFirstAvailable:
-      return std::max(MostSubjects(*identifier.primary), MostSubjects(*identifier.secondary));
+      return std::max(SubjectsOf(*identifier.primary, extractor), SubjectsOf(*identifier.secondary, extractor));
     case Kind::kStrictest:
-      return MostSubjects(*identifier.primary) + MostSubjects(*identifier.secondary);
+      return SubjectsOf(*identifier.primary, extractor) + SubjectsOf(*identifier.secondary, extractor);
+    case Kind::kExtractor:
+      return extractor;
     default:
       return 1;
   }
+}
+
+}  // namespace
+
+std::size_t NamedSubjects(const config::Identifier& identifier) { return SubjectsOf(identifier, 1); }
+
+std::size_t MostSubjects(const config::Identifier& identifier) {
+  return std::min(SubjectsOf(identifier, Values::kMost), kMostSubjects);
 }
 
 }  // namespace weir::engine

@@ -24,6 +24,7 @@ inline constexpr std::size_t kMostSubjects = 4;
 struct Subjects {
   std::array<std::string_view, kMostSubjects> texts;
   std::uint32_t count = 0;
+  bool too_many = false;               // than fit
   std::optional<std::uint64_t> quota;  // replaces the rule's limit for this request
 
   std::span<const std::string_view> all() const { return {texts.data(), count}; }
@@ -41,7 +42,8 @@ struct Subjects {
 //                number, becomes the limit; attributes come from the gateway that asks, never from its client
 //   tenant_id    the tenant that resolve found
 //   global       "*"
-//   custom       what the extractor finds. When its script fails: "!failed", one subject for all such requests
+//   custom       what the extractor finds, both when it finds two (extractors.h). When its script fails: "!failed", and
+//                when it finds too many: "!ambiguous", one subject for all such requests
 //   combine      "LENGTH:PRIMARY|SECONDARY", LENGTH that of the primary: no two pairs give the same text
 //   first_available   "1:..." or "2:...", by which one was there
 //   descriptor   "LENGTH:KEY=LENGTH:VALUE" for each entry of the request, joined by ','; a pattern that shares its
@@ -121,7 +123,10 @@ class Identify {
 // Whether Identify::FindSimple does for it: a part of the request as it is.
 bool IsSimple(const config::Identifier& identifier);
 
-// The most subjects that the identifier can give; Find must not be asked for more than kMostSubjects.
+// The subjects that the identifier names in a request that says everything once. Find must not be asked for more than
+// kMostSubjects.
+std::size_t NamedSubjects(const config::Identifier& identifier);
+// The most subjects that Find gives of it, whatever the request.
 std::size_t MostSubjects(const config::Identifier& identifier);
 
 }  // namespace weir::engine

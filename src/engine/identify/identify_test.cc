@@ -165,6 +165,43 @@ TEST_F(IdentifyTest, ExtractorsFindWhatTheyName) {
   EXPECT_EQ(rules_->extractors().failures(), 1U);
 }
 
+// A client that could choose which of two values is counted would be somebody else with each request.
+TEST_F(IdentifyTest, WhatIsSaidTwiceIsCountedTwice) {
+  const auto with = [this](std::vector<Attribute> headers, std::string_view path = "/") {
+    return Subjects({.user = "u", .path = path, .headers = headers});
+  };
+  Use(Custom("header:x"));
+  EXPECT_EQ(with({{"x", "a"}, {"X", " b"}}), "a & b");
+  EXPECT_EQ(with({{"x", "a"}, {"X", "b"}, {"x", "c"}}), "!ambiguous");
+  Use(Custom("cookie:sid"));
+  EXPECT_EQ(with({{"cookie", "sid = a; sid=b"}}), "a & b");
+  EXPECT_EQ(with({{"cookie", "sid=\"a"}}), "!ambiguous");
+  Use(Custom("query:q"));
+  EXPECT_EQ(with({}, "/?q=a&q=b"), "a & b");
+  Use(Custom("path:^/users/([^/]+)"));
+  EXPECT_EQ(with({}, "/users/42/x"), "42");
+  EXPECT_EQ(with({}, "https://site.example//users/./%34%32/x?y"), "42") << "one path, however it is spelt";
+  EXPECT_EQ(with({}, "/users/42;a/x"), "42;a & 42");
+  EXPECT_EQ(with({}, "/x#/../users/42"), "42") << "in the one reading that has it";
+  Use(Custom("path:^/users/([^/]+)", 10));
+  EXPECT_EQ(with({}, "/users/42;a/x"), "42;a & 42");
+  EXPECT_EQ(with({}, "/users/42;a/x"), "42;a & 42") << "nor is half of it remembered";
+  Use(Custom("jwt:sub"));
+  EXPECT_EQ(with({{"Authorization", "Bearer a"}, {"authorization", "Bearer b"}}), "!ambiguous");
+  Use(Custom("jwt:sub", 10));
+  EXPECT_EQ(with({{"Authorization", "Bearer a"}, {"authorization", "Bearer b"}}), "!ambiguous");
+  EXPECT_EQ(with({{"Authorization", "Bearer a"}}), "none") << "is what it would be alone";
+  const std::vector<Attribute> twice = {{"x", "a"}, {"x", "b"}, {"y", "c"}, {"y", "d"}};
+  Use(Of(Custom("header:x"), kUser, CompositeStrategy::kCombine));
+  EXPECT_EQ(with(twice), "1:a|u & 1:b|u");
+  Use(Of(Custom("header:x"), Custom("header:y"), CompositeStrategy::kCombine));
+  EXPECT_EQ(with(twice), "1:a|c & 1:a|d & 1:b|c & 1:b|d");
+  Use(Of(Of(Custom("header:x"), Custom("header:y"), CompositeStrategy::kStrictestLimit), kUser,
+         CompositeStrategy::kStrictestLimit));
+  EXPECT_EQ(with(twice), "!ambiguous") << "more than a rule counts";
+  EXPECT_EQ(with({{"x", "a"}, {"y", "c"}}), "1:1:a & 1:2:c & 2:u");
+}
+
 TEST_F(IdentifyTest, CachedAnswersAreReusedForTheSameInputAndTime) {
   Use(Custom("function", 10));
   EXPECT_EQ(Subjects({.path = "/a"}, 0), "/a");

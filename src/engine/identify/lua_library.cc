@@ -6,6 +6,7 @@
 #include <array>
 #include <lua.hpp>
 
+#include "base/path.h"
 #include "engine/identify/lua_sandbox.h"
 #include "engine/identify/request_fields.h"
 
@@ -115,8 +116,8 @@ int RequestField(lua_State* lua) {
     lua_pushinteger(lua, static_cast<lua_Integer>(std::min<std::uint64_t>(request.cost, INT64_MAX)));
     return 1;
   }
-  if (name == "path") return PushText(lua, PathOf(request.path));
-  if (name == "query") return PushText(lua, QueryOf(request.path));
+  if (name == "path") return PushText(lua, PathOfTarget(request.path));
+  if (name == "query") return PushText(lua, QueryOfTarget(request.path));
   if (name == "domain") return PushText(lua, request.domain);
   if (name == "ip") return PushText(lua, request.peer_ip);
   if (name == "user") return PushText(lua, request.user);

@@ -21,12 +21,6 @@ using config::Snapshot;
 using config::TenantEntry;
 using config::UserEntry;
 
-// Both readings of the path; the same one twice unless it is ambiguous (base/path.h).
-struct Paths {
-  std::string_view strict, lenient;
-  bool two_readings = false;
-};
-
 // Whether a limit that a client brings goes on with the rule's count: the windows are the same, and so are the
 // subjects. As with the reference server, whose counters are named by the entries and the window, and not by the limit.
 // Only where the rule's count can be held up to that limit.
@@ -59,11 +53,11 @@ class Resolver {
   bool FindDomain();
   void AddDomainRules();
   void RunHierarchy();
-  bool IsExempt(const Paths& paths);
+  bool IsExempt(const PathReadings& paths);
   bool Exempt(std::string_view by, std::string_view what);
   void FindIpRules();
   bool IsBlocked();
-  void AddEndpointsAndBase(const Paths& paths);
+  void AddEndpointsAndBase(const PathReadings& paths);
   bool AddEndpoints(std::string_view path);
   void AddBase();
   enum class Next : std::uint8_t { kStop, kLessSpecific };
@@ -91,14 +85,7 @@ class Resolver {
 };
 
 void Resolver::RunHierarchy() {
-  PathBuffer strict_room;
-  PathBuffer lenient_room;
-  const NormalPath normal = NormalizePath(facts_.path, strict_room);
-  Paths paths{.strict = normal.path, .lenient = normal.path, .two_readings = false};
-  if (normal.ambiguous) {
-    paths.lenient = NormalizePathLeniently(facts_.path, lenient_room);
-    paths.two_readings = paths.lenient != paths.strict;
-  }
+  const PathReadings paths(facts_.path);
   if (IsExempt(paths)) return;
   FindIpRules();
   if (IsBlocked()) return;
@@ -176,11 +163,14 @@ bool Resolver::Exempt(std::string_view by, std::string_view what) {
   return true;
 }
 
-bool Resolver::IsExempt(const Paths& paths) {
-  if (snapshot_.ExemptPath(paths.strict)) {
-    if (!paths.two_readings || snapshot_.ExemptPath(paths.lenient)) return Exempt("path", paths.strict);
-    Trace("exemptions", "path '{}' would be exempt, but some servers read it as '{}', which is not", paths.strict,
-          paths.lenient);
+bool Resolver::IsExempt(const PathReadings& paths) {
+  if (snapshot_.ExemptPath(paths.first())) {
+    const std::span<const std::string_view> others = paths.others();
+    const auto other =
+        std::ranges::find_if_not(others, [this](std::string_view path) { return snapshot_.ExemptPath(path); });
+    if (other == others.end()) return Exempt("path", paths.first());
+    Trace("exemptions", "path '{}' would be exempt, but some servers read it as '{}', which is not", paths.first(),
+          *other);
   }
   if (facts_.client && snapshot_.ExemptAddress(*facts_.client)) {
     std::array<char, 46> buffer;
@@ -233,13 +223,13 @@ void Resolver::Add(const Rule& rule) {
   if (std::ranges::find(result_.rules, &rule) == result_.rules.end()) result_.rules.push_back(&rule);
 }
 
-void Resolver::AddEndpointsAndBase(const Paths& paths) {
-  bool replaced = AddEndpoints(paths.strict);
-  if (paths.two_readings) {
-    Trace("endpoint", "some servers read this path as '{}', so the request is held to both readings", paths.lenient);
+void Resolver::AddEndpointsAndBase(const PathReadings& paths) {
+  bool replaced = AddEndpoints(paths.first());
+  for (const std::string_view other : paths.others()) {
+    Trace("endpoint", "some servers read this path as '{}', so the request is held to each reading", other);
     // One reading that leaves the base rule in place is enough to keep it.
-    const bool lenient_replaced = AddEndpoints(paths.lenient);
-    replaced = replaced && lenient_replaced;
+    const bool other_replaced = AddEndpoints(other);
+    replaced = replaced && other_replaced;
   }
   if (!replaced) AddBase();
 }

@@ -16,9 +16,8 @@
 //  - A rule in shadow mode takes nothing away: it is listed, and the next less specific one holds as if it were not
 //  there.
 //  - An unlimited rule replaces what it would replace, and is not listed itself.
-//  - A path that servers may read in two ways (base/path.h) is held to both readings: exempt only if both are, and
-//  under
-//    the endpoints of both.
+//  - A path that servers may read in several ways (base/path.h) is held to each reading: exempt only if all are, and
+//    under the endpoints of all.
 #pragma once
 
 #include <absl/container/inlined_vector.h>

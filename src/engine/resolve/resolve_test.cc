@@ -172,16 +172,17 @@ TEST(Resolve, SpellingsOfAPathAreOnePath) {
   document.endpoints["/login"].rule = Numbers(3);
   const auto snapshot = Compiled(document);
   for (const char* path : {"/login", "/login/", "//login", "/./login", "/x/../login", "/%6cogin", "/login?next=/",
-                           "/x/%2e%2e/login", "/login#"}) {
+                           "/x/%2e%2e/login", "https://site.example//login?x"}) {
     EXPECT_EQ(RulesOf(Resolve(*snapshot, Request(path), nullptr)), Paths{"endpoints./login.rule"}) << path;
   }
-  for (const char* path : {"/login;a=b", "/x/..%2flogin", "/x/..;/login", "/x\\..\\login", "/login%5c"}) {
+  for (const char* path : {"/login;a=b", "/x/..%2flogin", "/x/..;/login", "/x\\..\\login", "/login%5c", "/login#",
+                           "/login#/../x", "/x#/../login", "/x#/..;/login"}) {
     EXPECT_EQ(RulesOf(Resolve(*snapshot, Request(path), nullptr)), (Paths{"endpoints./login.rule", "global.free_tier"}))
         << path;
   }
 }
 
-TEST(Resolve, APathReadInTwoWaysIsExemptOnlyInBoth) {
+TEST(Resolve, APathReadInSeveralWaysIsExemptOnlyInAll) {
   auto document = Document();
   document.exemptions.paths = {"/public/*"};
   document.endpoints["/login"].rule = Numbers(3);
@@ -189,8 +190,12 @@ TEST(Resolve, APathReadInTwoWaysIsExemptOnlyInBoth) {
   const auto kind = [&](std::string_view path) { return Resolve(*snapshot, Request(path), nullptr).kind; };
   EXPECT_EQ(kind("/public/x"), Resolution::Kind::kExempt);
   EXPECT_EQ(kind("/public/a%2fb"), Resolution::Kind::kExempt);
-  for (const char* path : {"/public/../login", "/public/%2e%2e/login", "/public/..%2flogin", "/public/..;/login",
-                           "/public/..%5clogin", "/PUBLIC/x", ""}) {
+  EXPECT_EQ(kind("/public/a#b"), Resolution::Kind::kExempt);
+  EXPECT_EQ(kind("https://site.example/public/a?://"), Resolution::Kind::kExempt);
+  for (const char* path :
+       {"/public/../login", "/public/%2e%2e/login", "/public/..%2flogin", "/public/..;/login", "/public/..%5clogin",
+        "/public/a#/../../login", "/login#/../public/a", "/public/a#/../../login/x%2f..%2f..%2f..%2fpublic%2fb",
+        "https://x#/public/a", "login?://x/public/a", "/PUBLIC/x", ""}) {
     EXPECT_EQ(kind(path), Resolution::Kind::kRules) << path;
   }
 }

@@ -6,6 +6,7 @@
 #include <numeric>
 
 #include "algorithms/word.h"
+#include "base/hash.h"
 #include "engine/counters/detail.h"
 #include "engine/identify/client_address.h"
 #include "engine/identify/identify.h"
@@ -109,9 +110,9 @@ Result<std::shared_ptr<const Ruleset>> Ruleset::Create(std::shared_ptr<const con
   if (!extractors) return std::unexpected(extractors.error());
   std::shared_ptr<Ruleset> made(new Ruleset(std::move(snapshot), std::move(*extractors)));
   made->instances_ = std::max<std::uint32_t>(1, document.storage.instances);
-  made->on_store_failure_ = document.storage.on_store_failure;
+  made->AddThrottle(document.storage.on_store_failure, counters);
   for (const config::Rule& rule : made->snapshot_->rules()) {
-    if (MostSubjects(rule.identifier) > kMostSubjects) {
+    if (NamedSubjects(rule.identifier) > kMostSubjects) {
       return Fail(ErrorCode::kInvalidArgument,
                   fmt::format("{}.identifier: counts more than {} subjects a request", rule.path, kMostSubjects));
     }
@@ -138,6 +139,18 @@ Result<std::shared_ptr<const Ruleset>> Ruleset::Create(std::shared_ptr<const con
   const config::Rule& base = *made->snapshot_->FindTier({});
   if (!base.unlimited && IsSimple(base.identifier)) made->likely_ = base.identifier.kind;
   return made;
+}
+
+void Ruleset::AddThrottle(StoreFailurePolicy on_store_failure, Counters& counters) {
+  constexpr std::string_view kName = "throttle";
+  throttle_rule_.path = throttle_rule_.policy = throttle_rule_.generation = kName;
+  throttle_rule_.seed = Hash64(kName);
+  throttle_rule_.on_store_failure = on_store_failure;
+  throttle_ = {.rule = &throttle_rule_,
+               .headers = PlanHeaders(throttle_rule_.headers),
+               .counter = counters.PlaceOf(kName, throttle_rule_.level),
+               .instances = instances_,
+               .share = {}};
 }
 
 const RuleUse* Ruleset::FindCounting(std::string_view generation) const {

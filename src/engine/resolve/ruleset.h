@@ -74,7 +74,10 @@ class Ruleset {
   // place of a list. nullptr when there is none.
   const RuleUse* FindCounting(std::string_view generation) const;
   std::uint32_t instances() const { return instances_; }
-  StoreFailurePolicy on_store_failure() const { return on_store_failure_; }
+  // The built-in rule for limits that clients bring without a domain (Call::throttle): "throttle", of level global. Its
+  // on_store_failure is the document's. Its seed leaves the numbers out: a key whose limit changes keeps what it has
+  // used, as redis-cell does.
+  const RuleUse& throttle() const { return throttle_; }
 
   // What resolve needs to know: the client's address and the tier. The tier is the request's own, else what the first
   // tier_field of the configuration names that holds a known tier: an attribute, or a claim of a token whose signature
@@ -85,6 +88,7 @@ class Ruleset {
   Ruleset(std::shared_ptr<const config::Snapshot> snapshot, Extractors extractors)
       : snapshot_(std::move(snapshot)), extractors_(std::move(extractors)) {}
   std::string_view FindTier(const Request& request, Nanos now, Arena& arena) const;
+  void AddThrottle(StoreFailurePolicy on_store_failure, Counters& counters);
 
   std::shared_ptr<const config::Snapshot> snapshot_;
   Extractors extractors_;
@@ -95,7 +99,8 @@ class Ruleset {
   config::Identifier::Kind likely_ = config::Identifier::Kind::kGlobal;
   bool keeps_words_ = false;
   std::uint32_t instances_ = 1;
-  StoreFailurePolicy on_store_failure_ = StoreFailurePolicy::kLocal;
+  config::Rule throttle_rule_;
+  RuleUse throttle_;
 };
 
 }  // namespace weir::engine

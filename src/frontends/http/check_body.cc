@@ -6,6 +6,7 @@
 #include <span>
 
 #include "base/address.h"
+#include "base/ascii.h"
 #include "config/validate/country_code.h"
 #include "http/json_reader.h"
 
@@ -104,18 +105,20 @@ bool AddPair(JsonReader& reader, std::vector<Attribute>* pairs, PairRange* range
 }
 
 // {"name": "value"}; a header may also be {"name": ["value", "value"]}.
-bool ReadPairs(JsonReader& reader, std::vector<Attribute>* pairs, PairRange* range, bool lists) {
+bool ReadPairs(JsonReader& reader, std::vector<Attribute>* pairs, PairRange* range, bool headers) {
   range->begin = static_cast<std::uint32_t>(pairs->size());
   std::string_view name, value;
   for (bool more = reader.EnterObject(&name); more; more = reader.NextMember(&name)) {
     for (std::size_t i = range->begin; i < pairs->size(); ++i) {
-      if ((*pairs)[i].name == name) return reader.Fail("appears twice", Got::kOmit);
+      // Names of headers have no case: of "a" and "A" one would be counted and the other one read.
+      const std::string_view known = (*pairs)[i].name;
+      if (headers ? EqualsIgnoreCase(known, name) : known == name) return reader.Fail("appears twice", Got::kOmit);
     }
-    if (lists && reader.Peek() == Kind::kArray) {
+    if (headers && reader.Peek() == Kind::kArray) {
       for (bool element = reader.EnterArray(); element; element = reader.NextElement()) {
         if (!reader.ReadString(&value) || !AddPair(reader, pairs, range, {name, value})) return false;
       }
-    } else if (!(lists ? reader.ReadString(&value) : reader.ReadScalar(&value)) ||
+    } else if (!(headers ? reader.ReadString(&value) : reader.ReadScalar(&value)) ||
                !AddPair(reader, pairs, range, {name, value})) {
       return false;
     }

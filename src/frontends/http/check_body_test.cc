@@ -107,6 +107,8 @@ TEST(CheckBody, NamesThePathOfEachFault) {
   EXPECT_EQ(ErrorOf(R"({"headers":{"a":1}})"), "$.headers.a: must be a string, got 1");
   EXPECT_EQ(ErrorOf(R"({"headers":{"a":["x",{}]}})"), "$.headers.a[1]: must be a string, got an object");
   EXPECT_EQ(ErrorOf(R"({"headers":{"a":"x","b":"y","a":"z"}})"), "$.headers.a: appears twice");
+  EXPECT_EQ(ErrorOf(R"({"headers":{"x-key":"x","b":"y","X-Key":["z"]}})"), "$.headers.X-Key: appears twice");
+  EXPECT_EQ(ErrorOf(R"({"attributes":{"a":"x","A":"z"}})"), "") << "names of attributes have a case";
   EXPECT_EQ(ErrorOf(R"({"attributes":{"a":null}})"),
             "$.attributes.a: must be a string, a number or a boolean, got null");
   EXPECT_EQ(ErrorOf(R"({"user":"a","user":"a"})"), "$.user: appears twice");

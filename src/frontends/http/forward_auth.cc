@@ -1,6 +1,9 @@
 #include "frontends/http/forward_auth.h"
 
+#include <algorithm>
+#include <array>
 #include <optional>
+#include <utility>
 
 #include "base/ascii.h"
 #include "engine/identify/request_fields.h"
@@ -9,64 +12,79 @@
 namespace weir::http {
 namespace {
 
-// Names of headers, as the query chose them; an empty one is not looked for.
+// Names of headers; an empty one is not looked for.
 struct Names {
   std::string_view uri, method;
-  std::string_view user = "X-User-Id", tenant = "X-Tenant-Id", api_key = "X-Api-Key";
-  std::string_view tier, country;
-  bool bearer = false;
+  std::string_view user, tenant, tier, api_key, country;
 };
 
-bool ReadQuery(std::string_view query, Arena& arena, Names* names, AuthQuestion* question, std::string* error) {
-  std::string name, value;
+constexpr std::string_view kAuthorization = "Authorization";
+
+bool ReadParameter(std::string_view name, std::string_view value, Names* names, AuthQuestion* question,
+                   std::string* error) {
   Request& request = question->request;
+  if (name == "deny") {
+    if (value != "401" && value != "403" && value != "429" && value != "200") {
+      *error = "query parameter 'deny' must be 429, 403, 401 or 200";
+      return false;
+    }
+    question->deny_status = static_cast<int>(*engine::ParseCount(value));
+  } else if (name == "uri_header") {
+    names->uri = value;
+  } else if (name == "method_header") {
+    names->method = value;
+  } else if (name == "user_header") {
+    names->user = value;
+  } else if (name == "tenant_header") {
+    names->tenant = value;
+  } else if (name == "tier_header") {
+    names->tier = value;
+  } else if (name == "api_key_header") {
+    names->api_key = value;
+  } else if (name == "country_header") {
+    names->country = value;
+  } else if (name == "api_key") {
+    if (value != "bearer") {
+      *error = "query parameter 'api_key' must be 'bearer'";
+      return false;
+    }
+    names->api_key = kAuthorization;
+  } else if (name == "domain") {
+    request.domain = value;
+  } else if (name == "tenant") {
+    request.tenant = value;
+  } else if (name == "tier") {
+    request.tier = value;
+  } else {
+    const std::optional<std::uint64_t> cost = engine::ParseCount(value);
+    if (!cost) {
+      *error = "query parameter 'cost' must be an integer >= 0";
+      return false;
+    }
+    request.cost = *cost;
+  }
+  return true;
+}
+
+bool ReadQuery(std::string_view query, Arena& arena, Names* names, AuthQuestion* question, std::string* error) {
+  static constexpr std::array<std::string_view, 13> kKnown = {
+      "deny",           "uri_header", "method_header", "user_header", "tenant_header", "tier_header", "api_key_header",
+      "country_header", "api_key",    "domain",        "tenant",      "tier",          "cost"};
+  std::array<bool, kKnown.size()> seen{};
+  std::string name, value;
   while (NextParameter(&query, &name, &value)) {
-    const std::string_view kept = arena.Copy(value);
-    if (name == "deny") {
-      if (value != "401" && value != "403" && value != "429" && value != "200") {
-        *error = "query parameter 'deny' must be 429, 403, 401 or 200";
-        return false;
-      }
-      question->deny_status = static_cast<int>(*engine::ParseCount(value));
-    } else if (name == "uri_header") {
-      names->uri = kept;
-    } else if (name == "method_header") {
-      names->method = kept;
-    } else if (name == "user_header") {
-      names->user = kept;
-    } else if (name == "tenant_header") {
-      names->tenant = kept;
-    } else if (name == "tier_header") {
-      names->tier = kept;
-    } else if (name == "api_key_header") {
-      names->api_key = kept;
-    } else if (name == "country_header") {
-      names->country = kept;
-    } else if (name == "api_key") {
-      if (value != "bearer") {
-        *error = "query parameter 'api_key' must be 'bearer'";
-        return false;
-      }
-      names->bearer = true;
-    } else if (name == "domain") {
-      request.domain = kept;
-    } else if (name == "tenant") {
-      request.tenant = kept;
-    } else if (name == "tier") {
-      request.tier = kept;
-    } else if (name == "cost") {
-      const std::optional<std::uint64_t> cost = engine::ParseCount(value);
-      if (!cost) {
-        *error = "query parameter 'cost' must be an integer >= 0";
-        return false;
-      }
-      request.cost = *cost;
-    } else {
+    const auto known = static_cast<std::size_t>(std::ranges::find(kKnown, name) - kKnown.begin());
+    if (known == kKnown.size()) {
       *error = "unknown query parameter '" + name.substr(0, 64) +
                "'; known are deny, uri_header, method_header, user_header, tenant_header, tier_header, api_key_header, "
                "country_header, api_key, domain, tenant, tier and cost";
       return false;
     }
+    if (std::exchange(seen[known], true)) {
+      *error = "query parameter '" + name + "' appears twice";
+      return false;
+    }
+    if (!ReadParameter(name, arena.Copy(value), names, question, error)) return false;
   }
   return true;
 }
@@ -84,14 +102,6 @@ bool FindOnly(const AuthInput& input, std::string_view name, const Attribute** f
     *found = &header;
   }
   return true;
-}
-
-// "https://example.org/a?b" is "/a?b" too.
-std::string_view WithoutOrigin(std::string_view uri) {
-  const std::size_t scheme = uri.find("://");
-  if (uri.starts_with('/') || scheme == std::string_view::npos) return uri;
-  const std::size_t path = uri.find_first_of("/?", scheme + 3);
-  return path == std::string_view::npos ? "/" : uri.substr(path);
 }
 
 bool ReadOriginal(const AuthInput& input, const Names& names, Request* request, std::string* error) {
@@ -120,7 +130,7 @@ bool ReadOriginal(const AuthInput& input, const Names& names, Request* request, 
       method = forwarded_method;
     }
   }
-  if (uri != nullptr) request->path = WithoutOrigin(uri->value);
+  if (uri != nullptr) request->path = uri->value;
   request->method = method != nullptr ? method->value : input.method;
   return true;
 }
@@ -138,9 +148,11 @@ bool ReadClient(const AuthInput& input, const Names& names, Request* request, st
   if (request->tier.empty() && !ReadHeaderInto(input, names.tier, &request->tier, error)) return false;
   if (!ReadHeaderInto(input, names.user, &request->user, error)) return false;
   if (!ReadHeaderInto(input, names.country, &request->country, error)) return false;
-  if (!names.bearer) return ReadHeaderInto(input, names.api_key, &request->api_key, error);
+  if (!EqualsIgnoreCase(names.api_key, kAuthorization)) {
+    return ReadHeaderInto(input, names.api_key, &request->api_key, error);
+  }
   std::string_view authorization;
-  if (!ReadHeaderInto(input, "Authorization", &authorization, error)) return false;
+  if (!ReadHeaderInto(input, kAuthorization, &authorization, error)) return false;
   Request headers;
   headers.headers = input.headers;
   request->api_key = engine::FindBearerToken(headers).value_or(std::string_view{});
@@ -150,7 +162,14 @@ bool ReadClient(const AuthInput& input, const Names& names, Request* request, st
 }  // namespace
 
 AuthReading ReadAuthQuestion(const AuthInput& input, Arena& arena, AuthQuestion* question, std::string* error) {
-  Names names;
+  const IdentityHeaders& identity = input.identity;
+  Names names{.uri = {},
+              .method = {},
+              .user = identity.user,
+              .tenant = identity.tenant,
+              .tier = identity.tier,
+              .api_key = identity.api_key,
+              .country = identity.country};
   if (!ReadQuery(TargetQuery(input.target), arena, &names, question, error)) return AuthReading::kBadQuery;
   if (!ReadOriginal(input, names, &question->request, error) || !ReadClient(input, names, &question->request, error)) {
     return AuthReading::kForged;

@@ -2,14 +2,17 @@
 // HAProxy. What the original request was is told by headers; how to read them and how to answer, by the query.
 //
 //   deny=429|403|401|200   the status of a denial (429). nginx knows only 401 and 403 as denials and turns 429 into
-//   500.
-//                          200: the proxy looks at X-Weir-Allowed.
+//                          500. 200: the proxy looks at X-Weir-Allowed.
 //   uri_header, method_header            default: X-Original-URI and X-Original-Method (nginx, HAProxy), or
 //                                        X-Forwarded-Uri and X-Forwarded-Method (Traefik, Caddy)
-//   user_header, tenant_header, api_key_header   default: X-User-Id, X-Tenant-Id, X-Api-Key
-//   tier_header, country_header          default: none; a client could write them
+//   user_header, tenant_header, tier_header, api_key_header, country_header   which header names the user, ...; empty:
+//                                        none. Default: what the document says (server.forward_auth.identity_headers)
 //   api_key=bearer                       the token of `Authorization: Bearer` is the api key
 //   domain, tenant, tier, cost           fixed values
+//
+// A parameter that is unknown or comes twice is an error: of two, one may be the visitor's.
+//
+// The URI is taken as it is; base/path.h says how it is read.
 //
 // A client may send any header. A proxy overwrites those of its own family, but lets the other family's through: when
 // both are present and the query names neither, one of them is the client's, and so it is when one appears twice. That
@@ -22,6 +25,7 @@
 #include <string_view>
 
 #include "base/arena.h"
+#include "weir/config.h"
 #include "weir/request.h"
 
 namespace weir::http {
@@ -30,6 +34,7 @@ namespace weir::http {
 struct AuthInput {
   std::string_view method, target;
   std::span<const Attribute> headers;
+  const IdentityHeaders& identity;
 };
 
 struct AuthQuestion {

@@ -27,7 +27,7 @@ constexpr std::string_view kRootText =
     "\n"
     "  curl -d '{\"user\":\"alice\",\"method\":\"GET\",\"path\":\"/\"}' http://ADDRESS/v1/check\n"
     "  curl -d '{\"user\":\"alice\",\"explain\":true}' http://ADDRESS/v1/peek\n"
-    "  curl -i -H 'X-Original-URI: /' -H 'X-User-Id: alice' http://ADDRESS/v1/auth\n"
+    "  curl -i -H 'X-Original-URI: /' http://ADDRESS/v1/auth\n"
     "\n"
     "POST /v1/check /v1/check/batch /v1/peek /v1/reserve /v1/commit /v1/cancel /v1/refund /v1/reset\n"
     "     /v1/feedback\n"
@@ -77,6 +77,12 @@ class HttpSession final : public net::Session, private BatchOwner {
   net::Connection& connection_;
   const HttpOptions& options_;
   RequestParser parser_;
+  // Whom /v1/auth believes, of the document of that version: asked for again only when there is another one.
+  struct Identity {
+    std::uint64_t version = 0;
+    IdentityHeaders headers;
+  };
+  std::unique_ptr<Identity> identity_;
   std::shared_ptr<Batch> batch_;  // null: nothing is asked
   bool waiting_ = false;          // batch_ is in flight
   bool closing_ = false;          // the last answer is written or on its way
@@ -237,9 +243,9 @@ std::optional<Plain> HttpSession::Handle(Pending pending) {
 // "status=200"; the only parameter that the API knows.
 bool HttpSession::ReadDenialStatus(std::string_view query, AnswerOptions* answer, std::string* error) {
   std::string name, value;
-  while (NextParameter(&query, &name, &value)) {
-    if (name != "status" || (value != "200" && value != "429")) {
-      *error = "the only query parameter here is status=200 or status=429";
+  for (bool seen = false; NextParameter(&query, &name, &value); seen = true) {
+    if (seen || name != "status" || (value != "200" && value != "429")) {
+      *error = "the only query parameter here is status=200 or status=429, once";
       return false;
     }
     answer->deny_as_200 = value == "200";
@@ -354,9 +360,14 @@ std::optional<Plain> HttpSession::HandleAuth(Pending pending) {
 
   AuthQuestion question;
   std::string error;
+  if (const std::uint64_t version = options_.engine->version(); identity_ == nullptr || identity_->version != version) {
+    identity_ = std::make_unique<Identity>(
+        version, options_.engine->snapshot()->document().server.forward_auth.identity_headers);
+  }
   const AuthInput input{.method = keep(head.method),
                         .target = keep(head.target),
-                        .headers = {pairs.data() + parsed.headers.begin, parsed.headers.count}};
+                        .headers = {pairs.data() + parsed.headers.begin, parsed.headers.count},
+                        .identity = identity_->headers};
   switch (ReadAuthQuestion(input, batch().arena(), &question, &error)) {
     case AuthReading::kRead:
       break;

@@ -43,7 +43,8 @@ EnterpriseRateLimitConfig Config() {
   by_address.rule.identifier = EnhancedIdentifier{IpAddress{}};
   by_address.rule.name = "by address";
   config.endpoints["/by-address"] = by_address;
-  config.exemptions.paths = {"/free"};
+  config.exemptions.paths = {"/free", "/free/*"};
+  config.server.forward_auth.identity_headers.user = "X-User-Id";
   EndpointLimits learned;
   learned.rule.max_requests = 100;
   learned.rule.window_seconds = 60;
@@ -532,6 +533,80 @@ TEST(HttpSession, ForwardAuthTakesTheAddressFromATrustedProxy) {
   Fixture stranger(Fixture::StoreKind::kInline, Config(), "198.51.100.7");
   EXPECT_EQ(stranger.Get("/v1/auth", "X-Original-URI: /by-address\r\nX-Forwarded-For: 198.51.100.1\r\n").status, 200);
   EXPECT_EQ(stranger.Get("/v1/auth", "X-Original-URI: /by-address\r\nX-Forwarded-For: 198.51.100.2\r\n").status, 429);
+}
+
+TEST(HttpSession, ForwardAuthBelievesOnlyWhatIsConfigured) {
+  EnterpriseRateLimitConfig config = Config();
+  config.global.free_tier.identifier = EnhancedIdentifier{GlobalIdentifier{}};
+  config.users["admin"].exempt = true;
+  config.server.forward_auth = {};
+  Fixture f(Fixture::StoreKind::kInline, config);
+  std::vector<int> statuses;
+  for (int i = 0; i < 3; ++i) statuses.push_back(f.Get("/v1/auth", "X-User-Id: admin\r\n").status);
+  EXPECT_EQ(statuses, std::vector<int>({200, 200, 429}));
+  // The document may change while the connection is open.
+  config.server.forward_auth.identity_headers.user = "X-User-Id";
+  ASSERT_TRUE(f.engine->Apply(config));
+  EXPECT_EQ(f.Get("/v1/auth", "X-User-Id: admin\r\n").status, 200);
+  EXPECT_EQ(f.Get("/v1/auth?user_header=", "X-User-Id: admin\r\n").status, 429);
+  config.server.forward_auth = {};
+  ASSERT_TRUE(f.engine->Apply(config));
+  EXPECT_EQ(f.Get("/v1/auth", "X-User-Id: admin\r\n").status, 429);
+  EXPECT_EQ(f.Get("/v1/auth?user_header=X-User-Id", "X-User-Id: admin\r\n").status, 200);
+}
+
+TEST(HttpSession, AParameterThatComesTwiceIsAnError) {
+  Fixture f;
+  EXPECT_EQ(f.Get("/v1/auth?cost=1&cost=0").status, 400);
+  EXPECT_EQ(f.Get("/v1/auth?deny=403&deny=403").status, 400);
+  EXPECT_EQ(f.Post("/v1/check?status=200&status=429", kAlice).status, 400);
+  EXPECT_EQ(f.Left(), 2);
+}
+
+// One reading of a target for all who are given one.
+TEST(HttpSession, ATargetIsReadAlikeByEveryQuestion) {
+  EnterpriseRateLimitConfig config = Config();
+  config.global.free_tier.identifier = EnhancedIdentifier{GlobalIdentifier{}};
+  config.global.free_tier.max_requests = 1'000;
+  EndpointLimits secret;
+  secret.rule = config.global.free_tier;
+  secret.rule.name = "secret";
+  secret.rule.max_requests = 500;  // always the nearer of the two to denying
+  config.endpoints["/secret"] = secret;
+  Fixture f(Fixture::StoreKind::kInline, config);
+  const std::vector<std::pair<std::string, std::string>> cases = {
+      {"/secret", "endpoints./secret.rule"},
+      {"https://site.example/secret?x", "endpoints./secret.rule"},
+      {"HTTPS://site.example:1/a/../secret", "endpoints./secret.rule"},
+      {"https://site.example", "global.free_tier"},
+      {"https://site.example?/secret", "global.free_tier"},
+      {"https://site.example/free", "exempt"},
+      {"secret?u=://x/free/a", "endpoints./secret.rule"},
+      {"/secret?u=https://x/free/a", "endpoints./secret.rule"},
+      {"/free/a", "exempt"},
+      {"/free/a#b", "exempt"},
+      {"/free/a?#/../../secret", "exempt"},
+      {"/free/a#/../../secret", "endpoints./secret.rule"},
+      {"/free/a#/../../other", "global.free_tier"},
+      {"/secret#/../free/a", "endpoints./secret.rule"},
+      {"https://site.example/free/a#/../../secret", "endpoints./secret.rule"},
+      {"https://site.example#/free/a", "global.free_tier"},
+      {"https://site.example\\\\secret/../free", "exempt"},
+  };
+  const auto told = [](const Answer& answer) {
+    const boost::json::value body = answer.Json();
+    return std::string(body.at("rule").is_null() ? body.at("reason").as_string() : body.at("rule").as_string());
+  };
+  for (const auto& [target, expected] : cases) {
+    const std::string body = R"({"method":"GET","path":")" + target + R"("})";
+    const Answer check = f.Post("/v1/check", body);
+    EXPECT_EQ(told(check), expected) << target;
+    EXPECT_EQ(told(f.Post("/v1/peek", body)), told(check)) << target;
+    const std::string sent = target.find("\\\\") == std::string::npos ? target : "https://site.example\\secret/../free";
+    const Answer auth = f.Get("/v1/auth", "X-Original-URI: " + sent + "\r\n");
+    EXPECT_EQ(auth.Header("RateLimit-Policy"), check.Header("RateLimit-Policy")) << target;
+    EXPECT_EQ(auth.status, check.status) << target;
+  }
 }
 
 TEST(HttpSession, ForwardAuthThroughAUnixSocket) {

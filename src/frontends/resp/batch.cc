@@ -7,9 +7,10 @@
 namespace weir::resp {
 namespace {
 
-// Bounds of one batch; what is beyond them is asked in the next. A throttle takes about 200 bytes, a call about 1,500.
-constexpr std::size_t kMostThrottles = 256;
-constexpr std::size_t kMostCalls = 64;
+// Bounds of one batch; what is beyond them is asked in the next: 256 throttles, or 64 calls that consult rules.
+constexpr std::size_t kMostWeight = 256;
+constexpr std::size_t kThrottleWeight = 1;
+constexpr std::size_t kCallWeight = 4;
 constexpr std::size_t kMostReplies = 1'024;
 constexpr std::size_t kMostText = 64 << 10;
 // A pooled batch keeps no more text room than this.
@@ -43,21 +44,17 @@ void Batch::Clear() {
   text_.clear();
   if (text_.capacity() > kKeptText) std::string().swap(text_);
   replies_.clear();
-  runs_.clear();
-  throttle_count_ = 0;
   pairs_.clear();
-  call_count_ = 0;
+  call_count_ = limit_count_ = weight_ = 0;
   headers_.clear();
   attributes_.clear();
   traces_.clear();
-  next_run_ = 0;
   owner_ = nullptr;
   connection_.reset();
 }
 
 bool Batch::HasRoom() const {
-  return throttle_count_ < kMostThrottles && call_count_ < kMostCalls && replies_.size() < kMostReplies &&
-         text_.size() < kMostText;
+  return weight_ < kMostWeight && replies_.size() < kMostReplies && text_.size() < kMostText;
 }
 
 std::string& Batch::AddText() {
@@ -68,26 +65,40 @@ std::string& Batch::AddText() {
 }
 
 void Batch::AddThrottle(ThrottleForm form, const ThrottleAsk& ask, std::string_view key) {
-  AddRun(Kind::kThrottle, throttle_count_);
+  engine::Call& call = NextCall();
   replies_.push_back(
-      {Kind::kThrottle, form, {}, Protocol::kResp2, static_cast<std::uint32_t>(throttle_count_), ask.reported_limit});
-  if (throttle_count_ == throttles_.size()) throttles_.emplace_back();
-  engine::Throttle& throttle = throttles_[throttle_count_++];
-  throttle.key = arena_.Copy(key);
-  throttle.limit = *ask.limit;
-  throttle.op = ask.op;
-  throttle.cost = ask.cost;
-  throttle.status = storage::PlanStatus::kOk;
+      {Kind::kThrottle, form, {}, Protocol::kResp2, static_cast<std::uint32_t>(call_count_ - 1), ask.reported_limit});
+  weight_ += kThrottleWeight;
+  if (limit_count_ == 0 || !ask.same_limit) {
+    if (limit_count_ == limits_.size()) limits_.emplace_back();
+    limits_[limit_count_++] = *ask.limit;
+  }
+  call.kind = ask.kind;
+  call.throttle = true;
+  call.throttle_key = arena_.Copy(key);
+  call.client_limit = &limits_[limit_count_ - 1];
+  call.request.cost = ask.cost;
 }
 
 engine::Call& Batch::AddCall(engine::CallKind kind, CallForm form, Protocol protocol) {
-  AddRun(Kind::kCall, call_count_);
-  replies_.push_back({Kind::kCall, {}, form, protocol, static_cast<std::uint32_t>(call_count_), 0});
+  engine::Call& call = NextCall();
+  replies_.push_back({Kind::kCall, {}, form, protocol, static_cast<std::uint32_t>(call_count_ - 1), 0});
+  weight_ += kCallWeight;
+  call.kind = kind;
+  return call;
+}
+
+engine::Call& Batch::NextCall() {
+  if (!replies_.empty() && replies_.back().kind == Kind::kText) {
+    replies_.back().limit = static_cast<std::int64_t>(text_.size());
+  }
   if (call_count_ == calls_.size()) calls_.emplace_back();
   pairs_.emplace_back();
   engine::Call& call = calls_[call_count_++];
-  call.kind = kind;
   call.request = {};
+  call.throttle = false;
+  call.throttle_key = {};
+  call.client_limit = nullptr;
   call.reservation = call.actual_cost = 0;
   call.life = 0;
   call.trace = nullptr;
@@ -109,39 +120,18 @@ void Batch::BindPairs(std::size_t first_header, std::size_t first_attribute) {
 
 void Batch::TraceCall() { calls_[call_count_ - 1].trace = &traces_.emplace_back(); }
 
-void Batch::AddRun(Kind kind, std::size_t index) {
-  if (!replies_.empty() && replies_.back().kind == Kind::kText) {
-    replies_.back().limit = static_cast<std::int64_t>(text_.size());
-  }
-  if (runs_.empty() || runs_.back().kind != kind) {
-    runs_.push_back({kind, static_cast<std::uint32_t>(index), 0});
-  }
-  ++runs_.back().count;
-}
-
 bool Batch::Submit(engine::Engine& engine, net::Connection& connection, BatchOwner* owner) {
-  if (runs_.empty()) return true;
+  if (call_count_ == 0) return true;
   for (std::size_t i = 0; i < call_count_; ++i) {
     calls_[i].request.headers = {headers_.data() + pairs_[i].first_header, pairs_[i].headers};
     calls_[i].request.attributes = {attributes_.data() + pairs_[i].first_attribute, pairs_[i].attributes};
   }
-  engine_ = &engine;
   owner_ = owner;
   connection_ = connection.Share();
-  return SubmitRest();
-}
-
-bool Batch::SubmitRest() {
-  while (next_run_ < runs_.size()) {
-    const Run run = runs_[next_run_++];
-    self_ = shared_from_this();
-    const bool complete = run.kind == Kind::kThrottle
-                              ? engine_->Submit(std::span(throttles_).subspan(run.begin, run.count), this)
-                              : engine_->Submit(std::span(calls_).subspan(run.begin, run.count), this);
-    // Not complete: Done() may be at work on another thread already.
-    if (!complete) return false;
-    self_.reset();
-  }
+  self_ = shared_from_this();
+  // Not complete: Done() may be at work on another thread already.
+  if (!engine.Submit(std::span(calls_).first(call_count_), this)) return false;
+  self_.reset();
   connection_.reset();
   return true;
 }
@@ -151,7 +141,7 @@ void Batch::Done() noexcept {
   // A copy: the loop owns the batch as soon as it is posted.
   const std::shared_ptr<net::Connection> connection = connection_;
   connection->Post([self = std::move(self)] {
-    if (self->owner_ != nullptr && self->SubmitRest()) self->owner_->OnCompleted();
+    if (self->owner_ != nullptr) self->owner_->OnCompleted();
   });
 }
 
@@ -160,7 +150,7 @@ void Batch::Render(std::string* out) const {
     const Reply& reply = replies_[i];
     switch (reply.kind) {
       case Kind::kThrottle:
-        AppendThrottleReply(throttles_[reply.begin], reply.throttle_form, reply.limit, out);
+        AppendThrottleReply(calls_[reply.begin], reply.throttle_form, reply.limit, out);
         break;
       case Kind::kCall: {
         ReplyWriter writer(*out, reply.protocol);

@@ -71,39 +71,30 @@ class Batch final : public storage::Completion, public std::enable_shared_from_t
     ThrottleForm throttle_form;
     CallForm call_form;
     Protocol protocol;
-    std::uint32_t begin;  // in text_; or index of the throttle or call
+    std::uint32_t begin;  // in text_; or index of the call
     std::int64_t limit;   // throttle: to report; text: end in text_, once something follows it
-  };
-  // Consecutive questions of one kind.
-  struct Run {
-    Kind kind;
-    std::uint32_t begin;
-    std::uint32_t count;
   };
   struct Pairs {
     std::uint32_t first_header = 0, headers = 0, first_attribute = 0, attributes = 0;
   };
 
-  // A question follows: what was written so far comes before it.
-  void AddRun(Kind kind, std::size_t index);
-  bool SubmitRest();
+  // A call that is as new, for a question that follows what was written so far.
+  engine::Call& NextCall();
   void Clear();
 
   Arena arena_;
   std::string text_;
   std::vector<Reply> replies_;
-  std::vector<Run> runs_;
-  // Both reused: so many of them are in use.
-  std::vector<engine::Throttle> throttles_;
-  std::size_t throttle_count_ = 0;
+  // Reused: so many of them are in use.
   std::vector<engine::Call> calls_;
-  std::vector<Pairs> pairs_;
   std::size_t call_count_ = 0;
+  std::vector<Pairs> pairs_;                // beside the calls
+  std::deque<algorithms::Limit> limits_;  // of throttles; they stay where they are. Reused: so many are in use
+  std::size_t limit_count_ = 0;
+  std::size_t weight_ = 0;  // of all calls
   std::vector<Attribute> headers_, attributes_;
   std::deque<std::vector<ExplainStep>> traces_;
 
-  std::size_t next_run_ = 0;
-  engine::Engine* engine_ = nullptr;
   BatchOwner* owner_ = nullptr;
   std::shared_ptr<net::Connection> connection_;
   std::shared_ptr<Batch> self_;  // while the engine holds it

@@ -84,12 +84,12 @@ std::int64_t CeilSeconds(std::int64_t nanoseconds) {
 }
 
 // Its server counts from a bucket that was last full an interval ago, and adds the whole burst's time to what is left.
-std::int64_t CrabReset(const engine::Throttle& throttle, std::int64_t burst) {
-  if (throttle.limit.rate_count == 0) return 0;
-  const Nanos interval = throttle.limit.rate_period / static_cast<Nanos>(throttle.limit.rate_count);
+std::int64_t CrabReset(const algorithms::Limit& limit, const Outcome& outcome, std::int64_t burst) {
+  if (limit.rate_count == 0) return 0;
+  const Nanos interval = limit.rate_period / static_cast<Nanos>(limit.rate_count);
   Nanos more = 0, all = 0;
   if (__builtin_mul_overflow(interval, burst - 2, &more) ||
-      __builtin_add_overflow(throttle.outcome.reset_after_ns, more, &all)) {
+      __builtin_add_overflow(outcome.reset_after_ns, more, &all)) {
     return kMost / kSecond;
   }
   return std::max<Nanos>(all, 0) / kSecond;
@@ -116,32 +116,34 @@ bool ThrottleReader::Read(std::span<const std::string_view> arguments, ThrottleF
   ask->reported_limit = is_cell && burst < kMost ? burst + 1 : burst;
 
   const Numbers wanted{ask->reported_limit, count, period};
-  if (wanted != numbers_) {
+  ask->same_limit = wanted == numbers_;
+  if (!ask->same_limit) {
     numbers_ = wanted;
     limit_ = MakeLimit(wanted.capacity, count, period);
   }
   ask->limit = &limit_;
   if (quantity < 0) {
-    ask->op = storage::Op::kRefund;
+    ask->kind = engine::CallKind::kRefund;
     ask->cost = std::uint64_t{0} - static_cast<std::uint64_t>(quantity);
   } else {
-    ask->op = storage::Op::kCheck;
+    ask->kind = engine::CallKind::kCheck;
     ask->cost = static_cast<std::uint64_t>(quantity);
   }
   return true;
 }
 
-void AppendThrottleReply(const engine::Throttle& throttle, ThrottleForm form, std::int64_t reported_limit,
+void AppendThrottleReply(const engine::Call& throttle, ThrottleForm form, std::int64_t reported_limit,
                          std::string* out) {
-  if (throttle.status == storage::PlanStatus::kUnavailable) {
+  const Decision& decision = throttle.decision;
+  if (decision.reason == Reason::kStoreDenied) {
     *out += "-UNAVAILABLE the store does not answer\r\n";
     return;
   }
-  if (throttle.status == storage::PlanStatus::kFull) {
+  if (decision.reason == Reason::kStoreFull) {
     *out += "-OOM the store is full of live subjects\r\n";
     return;
   }
-  const Outcome& outcome = throttle.outcome;
+  const Outcome& outcome = decision.rules()[0].outcome;
   const bool allowed = outcome.verdict == Verdict::kAllowed;
   const auto remaining = static_cast<std::int64_t>(std::min<std::uint64_t>(outcome.remaining, kMost));
   // Five integers of at most 20 characters each.
@@ -157,7 +159,7 @@ void AppendThrottleReply(const engine::Throttle& throttle, ThrottleForm form, st
     at = AppendInteger(at, allowed ? 1 : 0);
     at = AppendInteger(at, reported_limit);
     at = AppendInteger(at, remaining);
-    at = AppendInteger(at, CrabReset(throttle, reported_limit));
+    at = AppendInteger(at, CrabReset(*throttle.client_limit, outcome, reported_limit));
     at = AppendInteger(at, outcome.verdict == Verdict::kLater ? CeilSeconds(outcome.retry_after_ns) : 0);
   }
   out->append(line.data(), static_cast<std::size_t>(at - line.data()));

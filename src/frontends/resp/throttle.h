@@ -18,7 +18,8 @@ enum class ThrottleForm : std::uint8_t {
 // What a command asks, but for its key, which is its first argument.
 struct ThrottleAsk {
   const algorithms::Limit* limit = nullptr;  // until the next Read
-  storage::Op op = storage::Op::kCheck;
+  bool same_limit = false;                   // as the command before had
+  engine::CallKind kind = engine::CallKind::kCheck;  // or kRefund
   std::uint64_t cost = 1;
   std::int64_t reported_limit = 0;
 };
@@ -42,7 +43,7 @@ class ThrottleReader {
 // does it. Of throttlecrab's, reset_after is what its server tells (time until the bucket is full, and `burst` - 2
 // intervals, fractions cut off); retry_after is rounded up, for who waits no longer than that server tells is denied
 // again.
-void AppendThrottleReply(const engine::Throttle& throttle, ThrottleForm form, std::int64_t reported_limit,
+void AppendThrottleReply(const engine::Call& throttle, ThrottleForm form, std::int64_t reported_limit,
                          std::string* out);
 
 }  // namespace weir::resp

@@ -137,13 +137,28 @@ TEST_F(ThrottleTest, ErrorsAreThrottlecrabs) {
 }
 
 TEST_F(ThrottleTest, AStoreThatFailsIsToldApartFromADenial) {
-  engine::Throttle throttle;
+  engine::Call throttle;
   std::string out;
-  throttle.status = storage::PlanStatus::kUnavailable;
+  throttle.decision.reason = Reason::kStoreDenied;
   AppendThrottleReply(throttle, ThrottleForm::kCell, 1, &out);
-  throttle.status = storage::PlanStatus::kFull;
+  throttle.decision.reason = Reason::kStoreFull;
   AppendThrottleReply(throttle, ThrottleForm::kCrab, 1, &out);
   EXPECT_EQ(out, "-UNAVAILABLE the store does not answer\r\n-OOM the store is full of live subjects\r\n");
+}
+
+TEST_F(ThrottleTest, IsCountedAsOtherDecisionsAre) {
+  Say("CL.THROTTLE k 1 1 60");
+  Say("THROTTLE k 2 1 60 2");
+  Say("CL.THROTTLE k 1 1 60 0");
+  Say("CL.THROTTLE k 1 1 60 -1");
+  engine::Engine::Counts counts = engine_.engine->GetCounts();
+  EXPECT_EQ(counts.allowed, 1U);
+  EXPECT_EQ(counts.denied, 1U);
+  engine_.store->down = true;
+  EXPECT_TRUE(Say("CL.THROTTLE k 1 1 60").starts_with("*5\r\n:0\r\n")) << "let through, and told";
+  counts = engine_.engine->GetCounts();
+  EXPECT_EQ(counts.store_failures_allow, 1U);
+  EXPECT_EQ(counts.allowed, 2U);
 }
 
 TEST_F(ThrottleTest, NoNumbersBreakIt) {
