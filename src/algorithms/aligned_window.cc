@@ -9,27 +9,7 @@
 namespace weir::algorithms::aligned_window {
 namespace {
 
-// The window in force at `now`; end 0 when none is open.
-struct Window {
-  Nanos end = 0;
-  std::uint64_t count = 0;
-};
-
-Window At(const Limit& limit, Word word, Nanos now) {
-  if (word <= now) return {};
-  const Nanos count = word % Grid(limit);
-  if (word - count <= now) return {};
-  return {word - count, std::min(kMaxCount, static_cast<std::uint64_t>(count))};
-}
-
-// The word of `count` units in `window`, or, when none is open, in the one that opens now.
-Word WordOf(const Limit& limit, const Window& window, std::uint64_t count, Nanos now) {
-  if (count == 0) return 0;
-  const Nanos end = window.end != 0 ? window.end : CalendarBounds(limit, now).end;
-  return SaturatingAdd(end, static_cast<Nanos>(std::min(count, MostCount(limit))));
-}
-
-std::uint64_t CapacityOf(const Limit& limit) { return std::min(limit.capacity, MostCount(limit)); }
+Nanos RoundedUp(Nanos instant, Nanos grid) { return (instant + grid - 1) / grid * grid; }
 
 Word Charged(const Limit& limit, Word word, Nanos now, std::uint64_t cost) {
   const Window window = At(limit, word, now);
@@ -50,22 +30,14 @@ Outcome Admit(const Limit& limit, std::uint64_t cost, Nanos now, Word& word) {
 
 }  // namespace
 
-bool Try(const Limit& limit, std::uint64_t cost, Nanos now, Word& word) {
-  const Window window = At(limit, word, now);
-  const std::uint64_t capacity = CapacityOf(limit);
-  if (cost > capacity || window.count > capacity - cost) return false;
-  word = WordOf(limit, window, window.count + cost, now);
-  return true;
+Nanos EndOfNew(const Limit& limit, Nanos now) {
+  if (limit.kind != Kind::kAnchoredWindow) return CalendarBounds(limit, now).end;
+  return RoundedUp(now + limit.window, Grid(limit));
 }
 
-Outcome Describe(const Limit& limit, Word word, Nanos now) {
-  const Window window = At(limit, word, now);
-  Outcome outcome;
-  outcome.limit = CapacityOf(limit);
-  outcome.used = window.count;
-  outcome.remaining = window.count < outcome.limit ? outcome.limit - window.count : 0;
-  outcome.reset_after_ns = window.count > 0 ? window.end - now : 0;
-  return outcome;
+Nanos StartOfNew(const Limit& limit, Nanos now) {
+  if (limit.kind != Kind::kAnchoredWindow) return CalendarBounds(limit, now).start;
+  return EndOfNew(limit, now) - limit.window;
 }
 
 void Deny(const Limit& limit, std::uint64_t cost, Outcome& outcome) {
@@ -83,7 +55,8 @@ Word Withdrawn(const Limit& limit, Word word, Word charged, std::uint64_t cost) 
 
 Word Joined(const Limit& limit, Word word, Nanos now, std::uint64_t count, Nanos end) {
   Window window = At(limit, word, now);
-  // As of all counts that are joined, the window in which more was used is kept.
+  // As of all counts that are joined, the window in which more was used is kept. `end` lies on this grid: limits that
+  // are alike have one (CarriesOver).
   if (end > now && count > window.count) window.end = end;
   return WordOf(limit, window, window.count + std::min(count, kMaxCount), now);
 }
@@ -113,13 +86,11 @@ Outcome Apply(const Limit& limit, const Ask& ask, Word& word) {
   return Describe(limit, word, now);
 }
 
-std::uint64_t Used(const Limit& limit, Word word, Nanos now) { return At(limit, word, ClampNow(now)).count; }
-
-Nanos Expires(const Limit& limit, Word word) { return word <= 0 ? kMinNanos : word - word % Grid(limit); }
-
 Word FromStartAndCount(const Limit& limit, Nanos start, Word count) {
   if (count <= 0) return 0;
-  const Nanos end = anchored_window::WindowEnd(limit, ClampInstant(start));
+  Nanos end = anchored_window::WindowEnd(limit, ClampInstant(start));
+  // One that was written before ends were rounded, or for another grid.
+  if (limit.kind == Kind::kAnchoredWindow) end = RoundedUp(end, Grid(limit));
   return WordOf(limit, {.end = end, .count = 0}, static_cast<std::uint64_t>(count), 0);
 }
 

@@ -3,7 +3,9 @@
 #include <gtest/gtest.h>
 
 #include <string>
+#include <vector>
 
+#include "algorithms/oracle.h"
 #include "algorithms/testing.h"
 #include "algorithms/time_zone.h"
 #include "algorithms/word.h"
@@ -168,12 +170,183 @@ TEST(AlignedWindow, ReadsWhatAStoreOfStartAndCountKeeps) {
   EXPECT_EQ(aligned_window::FromStartAndCount(limit, kStart, INT64_MAX) % 1000, 999);
 }
 
+// ---- anchored -------------------------------------------------------------------------------------------------------
+
+Limit Anchored(std::uint64_t capacity, Nanos window = kMinute) {
+  Limit limit;
+  limit.kind = Kind::kSlidingWindow;
+  limit.capacity = capacity;
+  limit.window = limit.precision = window;
+  return Sanitize(limit);
+}
+
+Limit RandomAnchored(Random& random) {
+  const std::int64_t capacity = random.In(0, random.OneIn(3) ? 40'000 : 12);
+  return Anchored(static_cast<std::uint64_t>(capacity), random.In(3, 100) * kMillisecond + random.In(0, 999'999));
+}
+
+TEST(AnchoredWindow, IsChosenWhereTheCountFitsBesideTheEnd) {
+  EXPECT_EQ(Anchored(100).kind, Kind::kAnchoredWindow);
+  EXPECT_EQ(Anchored(0).kind, Kind::kAnchoredWindow);
+  EXPECT_EQ(Anchored(1'000'000'000).kind, Kind::kAnchoredWindow);
+  EXPECT_EQ(Anchored(4'000'000'000).kind, Kind::kSlidingWindow) << "its end would be late by seconds";
+  EXPECT_EQ(Anchored(4'000'000'000, kHour).kind, Kind::kAnchoredWindow);
+  EXPECT_EQ(Anchored(std::uint64_t{1} << 33, 24 * kHour).kind, Kind::kSlidingWindow) << "would live on for seconds";
+  EXPECT_EQ(Anchored(10, 31 * kMicrosecond).kind, Kind::kSlidingWindow);
+  EXPECT_EQ(Anchored(10, 0).kind, Kind::kSlidingWindow);
+  Limit counts = Anchored(10);
+  counts.count_denied = true;
+  EXPECT_EQ(Sanitize(counts).kind, Kind::kSlidingWindow) << "a denial would write a word";
+  Limit finer = Anchored(10);
+  finer.precision = kSecond;
+  EXPECT_EQ(Sanitize(finer).kind, Kind::kSlidingWindow) << "that is more than one window";
+}
+
+TEST(AnchoredWindow, TheGridIsFinerThanTheTimeThatItsCapacityTakes) {
+  EXPECT_EQ(aligned_window::Grid(Anchored(999)), kMicrosecond);
+  EXPECT_EQ(aligned_window::Grid(Anchored(1000)), 2 * kMicrosecond);
+  EXPECT_EQ(aligned_window::Grid(Anchored(100'000'000)), 131'072 * kMicrosecond);
+  for (std::uint64_t seed = 0; seed < 5000; ++seed) {
+    Random random(seed);
+    const auto capacity = static_cast<std::uint64_t>(random.Magnitude(8'000'000'000));
+    const Limit limit = Anchored(capacity, 300 * kDay);
+    ASSERT_EQ(limit.kind, Kind::kAnchoredWindow);
+    const Nanos grid = aligned_window::Grid(limit);
+    ASSERT_GT(grid, static_cast<Nanos>(capacity));
+    ASSERT_LE(grid, std::max<Nanos>(kMicrosecond, 2 * static_cast<Nanos>(capacity)));
+    const Word word = random.In(0, INT64_MAX);
+    ASSERT_EQ(aligned_window::CountIn(limit, word), word % grid) << Describe(limit);
+  }
+}
+
+// At instants that lie on the grid nothing is rounded: the list form is the oracle.
+TEST(AnchoredWindow, AnswersWhatTheListFormAnswers) {
+  for (std::uint64_t seed = 0; seed < 1000; ++seed) {
+    Random random(seed);
+    Limit limit = RandomAnchored(random);
+    const Nanos grid = aligned_window::Grid(limit);
+    limit.window -= limit.window % grid;
+    limit = Sanitize(limit);
+    ASSERT_EQ(limit.kind, Kind::kAnchoredWindow);
+    SCOPED_TRACE("seed " + std::to_string(seed) + ": " + Describe(limit));
+    Limit as_list = limit;
+    as_list.kind = Kind::kSlidingWindow;
+    Counter word(limit);
+    Counter list(as_list);
+    Nanos now = kStart + random.In(0, 400 * kDay);
+    for (int step = 0; step < 100; ++step) {
+      now += random.OneIn(3) ? 0 : random.In(random.OneIn(5) ? -Scale(limit) : 0, Scale(limit) / 4);
+      now -= now % grid;
+      const Op op = random.OneIn(2) ? Op::kCheck : static_cast<Op>(random.In(0, 5));
+      const auto cost = static_cast<std::uint64_t>(random.In(0, random.OneIn(4) ? 60 : 3));
+      ASSERT_EQ(word.Do(op, cost, now), list.Do(op, cost, now)) << "step " << step;
+      ASSERT_EQ(word.Used(now), list.Used(now)) << "step " << step;
+      if (list.Expires() <= now) list.words.clear();
+      if (word.Expires() <= now) word.word = 0;
+      ASSERT_EQ(word.Expires(), list.Expires()) << "step " << step;
+    }
+  }
+}
+
+// The window by its definition, at any instant: open for the rule's length from the first request and at most a grid
+// longer, its limit never exceeded, and never more than twice the limit less one in any trailing window.
+TEST(AnchoredWindow, IsOpenForTheRulesLengthAndNeverShorter) {
+  for (std::uint64_t seed = 0; seed < 500; ++seed) {
+    Random random(seed);
+    const Limit limit = RandomAnchored(random);
+    if (limit.capacity == 0) continue;
+    SCOPED_TRACE("seed " + std::to_string(seed) + ": " + Describe(limit));
+    const Nanos grid = aligned_window::Grid(limit);
+    Counter counter(limit);
+    std::vector<Event> admitted;
+    Nanos now = kStart + random.In(0, kHour), opened = 0, end = 0;
+    std::uint64_t count = 0;
+    for (int step = 0; step < 150; ++step) {
+      now += random.OneIn(3) ? 0 : random.In(0, limit.window / 5);
+      if (now >= end) {
+        count = 0;
+        end = now;
+      }
+      const std::int64_t most = random.OneIn(3) ? static_cast<std::int64_t>(limit.capacity) : 2;
+      const auto cost = static_cast<std::uint64_t>(random.In(1, most));
+      const Outcome outcome = counter.Check(cost, now);
+      ASSERT_EQ(outcome.verdict == Verdict::kAllowed, count + cost <= limit.capacity) << "step " << step;
+      if (outcome.verdict == Verdict::kAllowed) {
+        if (count == 0) {
+          opened = now;
+          end = now + outcome.reset_after_ns;
+        }
+        count += cost;
+        admitted.push_back({now, static_cast<std::int64_t>(cost)});
+      }
+      ASSERT_EQ(now + outcome.reset_after_ns, end);
+      if (count == 0) continue;
+      ASSERT_GE(end - opened, limit.window);
+      ASSERT_LT(end - opened, limit.window + grid);
+    }
+    ASSERT_LE(MostInAnyWindow(admitted, limit.window), static_cast<std::int64_t>(2 * limit.capacity - 1));
+  }
+}
+
+TEST(AnchoredWindow, WhoUsesItUpByRequestsOfCostOneWaitsNoLongerThanTheWindow) {
+  for (const std::uint64_t capacity : {1U, 10U, 999U, 1000U, 65'536U}) {
+    const Limit limit = Anchored(capacity);
+    Counter counter(limit);
+    Nanos now = kStart + 1;
+    // Two nanoseconds each, which is less than any of them takes.
+    for (std::uint64_t i = 0; i < capacity; ++i, now += 2) ASSERT_EQ(counter.Check(1, now).verdict, Verdict::kAllowed);
+    now = std::max(now, kStart + 1 + kMicrosecond);
+    const Outcome denied = counter.Check(1, now);
+    EXPECT_EQ(denied.verdict, Verdict::kLater);
+    EXPECT_LE(denied.retry_after_ns, kMinute) << capacity;
+  }
+}
+
+TEST(AnchoredWindow, CountsUpToWhatFitsAndNoFurther) {
+  const Limit limit = Anchored(7);
+  Counter counter(limit);
+  EXPECT_EQ(counter.Do(Op::kCharge, UINT64_MAX, kStart).used, 999U);
+  EXPECT_EQ(counter.Expires(), kStart + kMinute);
+  EXPECT_EQ(counter.Do(Op::kRefund, 1, kStart).used, 998U);
+  EXPECT_EQ(counter.Check(1, kStart + kMinute - 1).retry_after_ns, 1);
+  EXPECT_EQ(counter.Check(1, kStart + kMinute).used, 1U);
+  // What Sanitize() would not leave so.
+  Limit wide = limit;
+  wide.capacity = UINT64_MAX;
+  Counter few(wide);
+  EXPECT_EQ(few.Check(1000, kStart).verdict, Verdict::kNever);
+  EXPECT_EQ(few.Check(999, kStart).verdict, Verdict::kAllowed);
+  wide.grid_shift = UINT8_MAX;
+  Counter most(wide);
+  EXPECT_EQ(most.Check(UINT64_MAX, kStart).verdict, Verdict::kNever);
+  EXPECT_EQ(most.Check(8'000'000'000, kStart).verdict, Verdict::kAllowed);
+  EXPECT_EQ(most.Check(1'000'000'000, kStart).verdict, Verdict::kLater);
+}
+
+TEST(AnchoredWindow, ReadsWhatAStoreOfStartAndCountKeeps) {
+  for (std::uint64_t seed = 0; seed < 300; ++seed) {
+    Random random(seed);
+    const Limit limit = RandomAnchored(random);
+    const Nanos now = kStart + random.In(0, 400 * kDay);
+    const auto count = static_cast<Word>(random.In(1, 900));
+    Counter opened(limit), read(limit);
+    opened.Do(Op::kCharge, static_cast<std::uint64_t>(count), now);
+    read.word = aligned_window::FromStartAndCount(limit, aligned_window::StartOfNew(limit, now), count);
+    EXPECT_EQ(read.word, opened.word) << Describe(limit);
+    // As it was written before ends were rounded.
+    read.word = aligned_window::FromStartAndCount(limit, now, count);
+    EXPECT_EQ(read.word, opened.word) << Describe(limit);
+  }
+}
+
 // word.h: what the memory store's plans of words do step by step is what the algorithm does at once.
 TEST(WordAlgorithms, TryAndDescribeAreApply) {
-  for (const Kind kind : {Kind::kTokenBucket, Kind::kLeakyBucket, Kind::kFixedWindow}) {
+  for (const Kind kind : {Kind::kTokenBucket, Kind::kLeakyBucket, Kind::kFixedWindow, Kind::kAnchoredWindow}) {
     for (std::uint64_t seed = 0; seed < 500; ++seed) {
       Random random(seed);
-      const Limit limit = kind == Kind::kFixedWindow ? RandomAligned(random) : RandomLimit(kind, random);
+      const Limit limit = kind == Kind::kFixedWindow      ? RandomAligned(random)
+                          : kind == Kind::kAnchoredWindow ? RandomAnchored(random)
+                                                          : RandomLimit(kind, random);
       ASSERT_EQ(ShapeOf(limit.kind), Shape::kWord);
       SCOPED_TRACE("seed " + std::to_string(seed) + ": " + Describe(limit));
       Word stepwise = 0;

@@ -101,6 +101,15 @@ TEST(Conversion, OnlyStatesThatMeanTheSameAreCopied) {
   Limit anchored = sliding;
   anchored.precision = kHour;
   EXPECT_FALSE(CarriesOver(sliding, anchored));
+  anchored.capacity = 10;
+  const Limit word = Sanitize(anchored);
+  anchored.capacity = 500;
+  EXPECT_TRUE(CarriesOver(word, Sanitize(anchored)));
+  anchored.capacity = 5000;
+  EXPECT_FALSE(CarriesOver(word, Sanitize(anchored))) << "of another grid";
+  anchored.capacity = 10;
+  anchored.window = anchored.precision = kMinute;
+  EXPECT_FALSE(CarriesOver(word, Sanitize(anchored))) << "of another length";
   Limit daily;
   daily.kind = Kind::kFixedWindow;
   daily.calendar = Calendar::kDay;

@@ -45,10 +45,17 @@ void SanitizeBucket(Limit& limit) {
 void SanitizeSlidingWindow(Limit& limit) {
   limit.window = std::clamp<Nanos>(limit.window, 0, kLongestWindow);
   limit.precision = std::clamp<Nanos>(limit.precision, 0, kLongestWindow);
-  if (limit.precision >= limit.window) return;
-  const Nanos least = (limit.window - 1) / kMostSubWindows + 1;
-  limit.precision = std::max({limit.precision, least, kMillisecond});
-  if (limit.precision < limit.window) limit.capacity = std::min(limit.capacity, kMaxCount / 2);
+  if (limit.precision < limit.window) {
+    const Nanos least = (limit.window - 1) / kMostSubWindows + 1;
+    limit.precision = std::max({limit.precision, least, kMillisecond});
+  }
+  const bool anchored = sliding_window::IsAnchored(limit);
+  if (!anchored) limit.capacity = std::min(limit.capacity, kMaxCount / 2);
+  limit.grid_shift = aligned_window::GridShiftFor(limit.capacity);
+  limit.kind = Kind::kAnchoredWindow;
+  if (anchored && !limit.count_denied && aligned_window::Holds(limit)) return;
+  limit.kind = Kind::kSlidingWindow;
+  limit.grid_shift = 0;
 }
 
 void SanitizeAdaptive(Limit& limit) {
@@ -79,13 +86,14 @@ void SanitizeFixedWindow(Limit& limit) {
   limit.window = std::clamp<Nanos>(limit.window, 0, kLongestWindow);
   if (limit.window == 0 && limit.calendar == Calendar::kEpoch) limit.calendar = Calendar::kNone;
   const bool aligned = limit.calendar != Calendar::kNone && !limit.count_denied;
-  limit.kind = aligned && aligned_window::Holds(limit) ? Kind::kAlignedWindow : Kind::kFixedWindow;
+  limit.kind = aligned ? Kind::kAlignedWindow : Kind::kFixedWindow;
+  if (aligned && !aligned_window::Holds(limit)) limit.kind = Kind::kFixedWindow;
 }
 
 }  // namespace
 
 Limit Sanitize(Limit limit) {
-  if (limit.kind > Kind::kAlignedWindow) limit.kind = Kind::kUnlimited;
+  if (limit.kind > Kind::kAnchoredWindow) limit.kind = Kind::kUnlimited;
   if (limit.calendar > Calendar::kEpoch) limit.calendar = Calendar::kNone;
   limit.capacity = std::min(limit.capacity, kMaxCount);
   switch (limit.kind) {
@@ -96,6 +104,7 @@ Limit Sanitize(Limit limit) {
       SanitizeBucket(limit);
       break;
     case Kind::kSlidingWindow:
+    case Kind::kAnchoredWindow:
       SanitizeSlidingWindow(limit);
       break;
     case Kind::kSlidingWindowLog:

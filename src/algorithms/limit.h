@@ -17,14 +17,19 @@ enum class Kind : std::uint8_t {
   kFixedWindow,
   kConcurrency,
   kAdaptive,
-  kPenalty,        // the ban box behind progressive penalties; not a rule's algorithm
-  kAlignedWindow,  // the one-word form of kFixedWindow; Sanitize() chooses between the two
+  kPenalty,  // the ban box behind progressive penalties; not a rule's algorithm
+  // One-word forms, which Sanitize() chooses where they fit (aligned_window.h):
+  kAlignedWindow,   // of kFixedWindow
+  kAnchoredWindow,  // of kSlidingWindow with one window
 };
 
 // kEpoch is no unit of a calendar: windows of Limit::window, the first of which began at 1970-01-01T00:00:00Z.
 enum class Calendar : std::uint8_t { kNone, kMinute, kHour, kDay, kWeek, kMonth, kYear, kEpoch };
 
 constexpr bool IsFixedWindow(Kind kind) { return kind == Kind::kFixedWindow || kind == Kind::kAlignedWindow; }
+constexpr bool IsSlidingWindow(Kind kind) { return kind == Kind::kSlidingWindow || kind == Kind::kAnchoredWindow; }
+// A window, start and count, that is one word.
+constexpr bool IsWordWindow(Kind kind) { return kind == Kind::kAlignedWindow || kind == Kind::kAnchoredWindow; }
 
 // A field that an algorithm does not use is 0. Ranges are enforced by Sanitize(); a Limit that went through it is safe
 // for every algorithm: nothing overflows, divides by zero or loops without bound.
@@ -34,6 +39,7 @@ struct Limit {
   bool shape = false;                   // leaky_bucket: admit with a delay instead of metering
   bool count_denied = false;            // fixed/sliding window: denied requests count too (the basic limiter's way)
   std::uint16_t zone = 0;               // index into the process's time zone table (time_zone.h); 0 = UTC
+  std::uint8_t grid_shift = 0;          // kAnchoredWindow: what ends lie on (aligned_window.h); Sanitize() sets it
   std::uint64_t capacity = 0;           // burst capacity, max_requests, max_in_flight: the reported limit
   std::uint64_t rate_count = 0;         // buckets: `rate_count` units are restored every `rate_period` ns
   Nanos rate_period = 0;
@@ -66,6 +72,8 @@ struct Limit {
 //               and calendar kEpoch becomes kNone), others 1 ns..10 years
 //   fixed_window  aligned, without count_denied and when aligned_window::Holds() it: kAlignedWindow, else
 //               kFixedWindow
+//   sliding_window  with one window, without count_denied and when aligned_window::Holds() it: kAnchoredWindow,
+//               with its grid_shift, else kSlidingWindow and 0
 //   precision   sliding_window, when below window: at least 1 ms, and raised until there are at most 3,600 sub-windows;
 //               if it is still below window, capacity is at most 2^52 (the oldest sub-window is held in full, beside
 //               it)

@@ -88,7 +88,7 @@ TEST(RatePerSecond, AnswersNonsense) {
 }
 
 TEST(Registry, KnowsEveryKindByItsIndex) {
-  EXPECT_EQ(All().size(), 10U);
+  EXPECT_EQ(All().size(), 11U);
   for (const Algorithm& algorithm : All()) {
     EXPECT_EQ(&Of(algorithm.kind), &algorithm);
     EXPECT_FALSE(algorithm.name.empty());

@@ -50,6 +50,7 @@ constinit const std::array kTable = {
     OnList(Kind::kAdaptive, "adaptive", adaptive::Apply, adaptive::Used, adaptive::Expires),
     OnList(Kind::kPenalty, "penalty", penalty::Apply, penalty::Used, penalty::Expires),
     OnWord(Kind::kAlignedWindow, "fixed_window", aligned_window::Apply, aligned_window::Used, aligned_window::Expires),
+    OnWord(Kind::kAnchoredWindow, "sliding_window", aligned_window::Apply, aligned_window::Used, aligned_window::Expires),
 };
 // clang-format on
 
@@ -98,6 +99,8 @@ bool CarriesOver(const Limit& from, const Limit& to) {
     case Kind::kSlidingWindow:
       return sliding_window::IsAnchored(from) == sliding_window::IsAnchored(to) &&
              (sliding_window::IsAnchored(from) || from.precision == to.precision);
+    case Kind::kAnchoredWindow:
+      return from.window == to.window && aligned_window::Grid(from) == aligned_window::Grid(to);
     case Kind::kFixedWindow:
     case Kind::kAlignedWindow:
       if (from.calendar != to.calendar || from.calendar == Calendar::kNone) return from.calendar == to.calendar;

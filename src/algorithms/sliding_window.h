@@ -6,8 +6,9 @@
 // adversary who sends a burst at the very end of a sub-window does reach nearly twice the limit: sliding_window_log or
 // a small bucket have no such gap.
 //
-// When precision >= window there is one window that opens with the subject's first request: anchored_window.h (state
-// [start, count]). Everything below is the other form. Uses capacity, window, precision, count_denied.
+// When precision >= window there is one window that opens with the subject's first request: aligned_window.h, or, where
+// Sanitize() finds that one word cannot hold it, anchored_window.h (state [start, count]). Everything below is the
+// other form. Uses capacity, window, precision, count_denied.
 //
 // Terms (p = precision, q = 2^20; all by Locate() from limit and now, in the caller's process):
 //   current = floor(now / p)             index of the sub-window that contains now

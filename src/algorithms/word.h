@@ -18,6 +18,7 @@ constexpr Shape ShapeOf(Kind kind) {
     case Kind::kTokenBucket:
     case Kind::kLeakyBucket:
     case Kind::kAlignedWindow:
+    case Kind::kAnchoredWindow:
       return Shape::kWord;
     case Kind::kUnlimited:
       return Shape::kNone;
@@ -28,7 +29,7 @@ constexpr Shape ShapeOf(Kind kind) {
 
 namespace words {
 
-inline bool IsWindow(const Limit& limit) { return limit.kind == Kind::kAlignedWindow; }
+inline bool IsWindow(const Limit& limit) { return IsWordWindow(limit.kind); }
 
 // As Algorithm::apply_word.
 inline Outcome Apply(const Limit& limit, const Ask& ask, Word& word) {

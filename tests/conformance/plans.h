@@ -53,6 +53,15 @@ inline Limit EpochWindowOf(std::uint64_t capacity, Nanos window = kMinute) {
   return algorithms::Sanitize(limit);
 }
 
+// One window that opens with the first request, on one word: what a rule that names no algorithm gets.
+inline Limit DefaultOf(std::uint64_t capacity, Nanos window = kMinute) {
+  Limit limit;
+  limit.kind = algorithms::Kind::kSlidingWindow;
+  limit.capacity = capacity;
+  limit.window = limit.precision = window;
+  return algorithms::Sanitize(limit);
+}
+
 inline Limit LogOf(std::uint64_t capacity, Nanos window = kMinute) {
   Limit limit;
   limit.kind = algorithms::Kind::kSlidingWindowLog;

@@ -181,7 +181,10 @@ void RuleCompiler::SetLimit(Rule& rule, const RateLimitRule& complete) {
   }
   rule.limit = *limit;
   // One state, whatever number a request brings: the form that holds all of them.
-  if (rule.limit.kind == Kind::kAlignedWindow && rule.identifier.reads_quota()) rule.limit.kind = Kind::kFixedWindow;
+  if (rule.identifier.reads_quota()) {
+    if (rule.limit.kind == Kind::kAlignedWindow) rule.limit.kind = Kind::kFixedWindow;
+    if (rule.limit.kind == Kind::kAnchoredWindow) rule.limit.kind = Kind::kSlidingWindow;
+  }
   rule.unlimited = rule.limit.kind == Kind::kUnlimited;
   rule.window_seconds = HeaderWindowSeconds(rule.limit);
 }
@@ -342,6 +345,7 @@ Nanos StateLifetime(const Limit& limit) {
       return Saturated(static_cast<Int128>(limit.rate_period) * 2 * limit.capacity / limit.rate_count + kSecond);
     }
     case Kind::kSlidingWindow:
+    case Kind::kAnchoredWindow:
     case Kind::kSlidingWindowLog:
       return Saturated(static_cast<Int128>(limit.window) * 2);
     case Kind::kFixedWindow:
@@ -364,7 +368,9 @@ void AppendGeneration(std::string_view path, const Limit& limit, std::uint64_t i
   Fingerprint print;
   // The order of these is part of the names of stored states: change it and all counts start anew.
   // One algorithm, however its state is held.
-  const Kind kind = algorithms::IsFixedWindow(limit.kind) ? Kind::kFixedWindow : limit.kind;
+  const Kind kind = algorithms::IsFixedWindow(limit.kind)     ? Kind::kFixedWindow
+                    : algorithms::IsSlidingWindow(limit.kind) ? Kind::kSlidingWindow
+                                                              : limit.kind;
   print.Add(1).Add(number(kind)).Add(number(limit.calendar)).Add(limit.shape ? 1 : 0);
   print.Add(limit.count_denied ? 1 : 0).Add(limit.calendar == Calendar::kNone ? "" : algorithms::ZoneName(limit.zone));
   print.Add(limit.capacity).Add(limit.rate_count).Add(number(limit.rate_period)).Add(number(limit.window));

@@ -188,6 +188,7 @@ std::uint64_t HeaderWindowSeconds(const Limit& limit) {
       return static_cast<std::uint64_t>(std::min<Wide>(seconds, std::numeric_limits<std::uint32_t>::max()));
     }
     case Kind::kSlidingWindow:
+    case Kind::kAnchoredWindow:
     case Kind::kSlidingWindowLog:
     case Kind::kAdaptive:
       return rounded_up(limit.window);

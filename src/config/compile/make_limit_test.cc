@@ -49,6 +49,10 @@ TEST(MakeLimit, Windows) {
   EXPECT_EQ(sliding.precision, 10 * kSecond);
   EXPECT_TRUE(sliding.count_denied);
   EXPECT_EQ(HeaderWindowSeconds(sliding), 300U);
+  const Limit minute = Made(100'000'000, 60, SlidingWindow{});
+  EXPECT_EQ(minute.kind, Kind::kAnchoredWindow) << "the default, on one word";
+  EXPECT_EQ(HeaderWindowSeconds(minute), 60U);
+  EXPECT_EQ(Made(10, 3600, SlidingWindow{}).kind, Kind::kSlidingWindow);
   EXPECT_EQ(Made(10, 300, SlidingWindowLog{}).kind, Kind::kSlidingWindowLog);
 
   const Limit monthly = Made(10, 0, FixedWindow{WindowAlignment::kMonth, "Europe/Berlin", false});
@@ -93,7 +97,7 @@ TEST(MakeLimit, ConcurrencyAndAdaptive) {
 
 TEST(MakeLimit, ZeroesMeanWhatTheBasicLimiterMeantByThem) {
   EXPECT_EQ(Made(0, 60, SlidingWindow{}).capacity, 0U);
-  EXPECT_EQ(Made(0, 60, SlidingWindow{}).kind, Kind::kSlidingWindow);
+  EXPECT_EQ(Made(0, 60, SlidingWindow{}).kind, Kind::kAnchoredWindow);
   for (const RateLimitAlgorithm& algorithm :
        {RateLimitAlgorithm(SlidingWindow{}), RateLimitAlgorithm(SlidingWindowLog{}), RateLimitAlgorithm(TokenBucket{}),
         RateLimitAlgorithm(LeakyBucket{}), RateLimitAlgorithm(FixedWindow{}), RateLimitAlgorithm(Adaptive{})}) {

@@ -31,7 +31,9 @@ std::string_view NumbersOf(const algorithms::Limit& limit, Arena& arena) {
   // But where it takes another form of state (aligned_window.h), it is another state.
   const bool wide = is_window && limit.kind == algorithms::Kind::kFixedWindow &&
                     limit.calendar != algorithms::Calendar::kNone && !limit.count_denied;
-  const algorithms::Kind kind = is_window ? algorithms::Kind::kFixedWindow : limit.kind;
+  const algorithms::Kind kind = is_window                                 ? algorithms::Kind::kFixedWindow
+                                : algorithms::IsSlidingWindow(limit.kind) ? algorithms::Kind::kSlidingWindow
+                                                                          : limit.kind;
   const auto unless_window = [is_window](std::uint64_t number) { return is_window ? 0 : number; };
   const std::array<std::uint64_t, 12> numbers = {
       static_cast<std::uint64_t>(wide) << 40 | static_cast<std::uint64_t>(kind) << 32 |

@@ -294,5 +294,18 @@ TEST(Quota, IsCountedWhereTheRuleCountsWhateverTheNumber) {
   }
 }
 
+TEST(Quota, OfAShareTheWindowIsReadAsTheRuleWroteIt) {
+  algorithms::Limit limit;
+  limit.kind = algorithms::Kind::kSlidingWindow;
+  limit.capacity = 5000;
+  limit.window = limit.precision = kMinute;
+  limit = algorithms::Sanitize(limit);
+  ASSERT_EQ(limit.kind, algorithms::Kind::kAnchoredWindow);
+  const algorithms::Limit share = ShareOf(limit, 50);
+  EXPECT_EQ(share.capacity, 100U);
+  EXPECT_EQ(share.kind, limit.kind);
+  EXPECT_EQ(share.grid_shift, limit.grid_shift);
+}
+
 }  // namespace
 }  // namespace weir::engine

@@ -22,9 +22,10 @@ std::uint64_t PartOf(std::uint64_t count, std::uint32_t instances) {
 }
 
 // Whatever the number has become, the count is found where the rule's own would be.
-algorithms::Limit SameForm(algorithms::Kind kind, const algorithms::Limit& limit) {
+algorithms::Limit SameForm(const algorithms::Limit& rules, const algorithms::Limit& limit) {
   algorithms::Limit sane = algorithms::Sanitize(limit);
-  sane.kind = kind;
+  sane.kind = rules.kind;
+  sane.grid_shift = rules.grid_shift;
   return sane;
 }
 
@@ -54,7 +55,7 @@ algorithms::Limit ShareOf(algorithms::Limit limit, std::uint32_t instances) {
   } else {
     limit.rate_count = PartOf(limit.rate_count, instances);
   }
-  return SameForm(limit.kind, limit);
+  return SameForm(limit, limit);
 }
 
 algorithms::Limit WithQuota(algorithms::Limit limit, std::uint64_t quota) {
@@ -72,7 +73,7 @@ algorithms::Limit WithQuota(algorithms::Limit limit, std::uint64_t quota) {
     limit.rate_period = std::max<Nanos>(1, static_cast<Nanos>(period / shrink));
   }
   limit.capacity = quota;
-  return SameForm(limit.kind, limit);
+  return SameForm(limit, limit);
 }
 
 HeaderPlan PlanHeaders(const HeaderConfig& headers) {

@@ -555,6 +555,44 @@ TEST(HttpSession, ForwardAuthBelievesOnlyWhatIsConfigured) {
   EXPECT_EQ(f.Get("/v1/auth?user_header=X-User-Id", "X-User-Id: admin\r\n").status, 200);
 }
 
+// What is spent stays spent, however it is spelt.
+TEST(HttpSession, ASpentIdentifierHasNoOtherSpelling) {
+  EnterpriseRateLimitConfig config = Config();
+  for (const char* extractor : {"cookie:sid", "query:key", "header:x-key", "path:^/users/([^/]+)"}) {
+    EndpointLimits& endpoint = config.endpoints[extractor[0] == 'p' ? "/users/**" : "/" + std::string(extractor, 5)];
+    endpoint.rule = config.global.free_tier;
+    endpoint.rule.max_requests = 1;
+    endpoint.rule.identifier = EnhancedIdentifier{CustomIdentifier{.extractor = extractor, .cache_duration = {}}};
+  }
+  Fixture f(Fixture::StoreKind::kInline, config);
+  const auto ask = [&f](std::string_view target, std::string_view headers) {
+    return f.Get("/v1/auth", "X-Original-URI: " + std::string(target) + "\r\n" + std::string(headers)).status;
+  };
+  EXPECT_EQ(ask("/cooki", "Cookie: sid=spent\r\n"), 200);
+  for (const char* cookie :
+       {"sid=spent", "sid =spent", "sid= spent", " sid = spent ", "sid\t=\tspent", "sid=\"spent\"", "sid=sp%65nt",
+        "sid=spent; sid=fresh1", "sid=fresh2; sid=spent", "a=b; sid=spent", "sid=spent;",
+        "sid=fresh3\r\nCookie: sid=spent", "sid=\"sp\\145nt\"", "sid=spent\xa0", "a=\"b; sid=spent"}) {
+    EXPECT_EQ(ask("/cooki", "Cookie: " + std::string(cookie) + "\r\n"), 429) << cookie;
+  }
+  EXPECT_EQ(ask("/cooki", "Cookie: sid=other\r\n"), 200);
+  EXPECT_EQ(ask("/query?key=spent", ""), 200);
+  for (const char* query : {"key=spent", "k%65y=%73pent", "key=fresh1&key=spent", "key=spent&key=fresh2", "key=spent;1",
+                            "a;key=spent", "key=spent#1", "key=fresh3#&key=spent", "+key=spent"}) {
+    EXPECT_EQ(ask("/query?" + std::string(query), ""), 429) << query;
+  }
+  EXPECT_EQ(ask("/heade", "X-Key: spent\r\n"), 200);
+  for (const char* header :
+       {"x-key: spent", "X-Key:   spent\t", "X-Key: fresh1\r\nX-KEY: spent", "X-Key: spent\r\nX-KEY: "}) {
+    EXPECT_EQ(ask("/heade", std::string(header) + "\r\n"), 429) << header;
+  }
+  EXPECT_EQ(ask("/users/42/a", ""), 200);
+  for (const char* path : {"/users/42/b", "//users/./42", "/users/%34%32", "https://site.example/users/42?x",
+                           "/users/42;x/a", "/users/42%2fa", "/x/../users/42", "/users/42#x", "/x#/../users/42"}) {
+    EXPECT_EQ(ask(path, ""), 429) << path;
+  }
+}
+
 TEST(HttpSession, AParameterThatComesTwiceIsAnError) {
   Fixture f;
   EXPECT_EQ(f.Get("/v1/auth?cost=1&cost=0").status, 400);

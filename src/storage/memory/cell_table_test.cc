@@ -245,7 +245,8 @@ TEST(CellTable, EveryWordIsATimeAtWhichItHasExpired) {
       limit.capacity = random() % 1000;
       limit.rate_count = 1 + random() % 100;
       limit.rate_period = static_cast<Nanos>(1 + random() % 10'000'000'000);
-      limit.window = static_cast<Nanos>(1001 + random() % kHour);
+      const Nanos least = algorithm.kind == Kind::kAnchoredWindow ? kMillisecond : 1001;
+      limit.window = limit.precision = least + static_cast<Nanos>(random() % kHour);
       limit.calendar = static_cast<algorithms::Calendar>(1 + random() % 7);
       limit = algorithms::Sanitize(limit);
       ASSERT_EQ(limit.kind, algorithm.kind);

@@ -17,6 +17,7 @@ namespace weir::storage::memory {
 namespace {
 
 using conformance::BucketOf;
+using conformance::DefaultOf;
 using conformance::Do;
 using conformance::EpochWindowOf;
 using conformance::ItemOf;
@@ -161,6 +162,10 @@ TEST(Concurrency, PlansOfBucketsAndEpochWindowsAreAllOrNothing) {
   HoldsAllOrNothing({EpochWindowOf(3), BucketOf(3), EpochWindowOf(4)}, true);
 }
 
+TEST(Concurrency, PlansOfDefaultRulesAreAllOrNothing) {
+  HoldsAllOrNothing({DefaultOf(3), BucketOf(3), DefaultOf(4)}, true);
+}
+
 TEST(Concurrency, PlansOfBucketsAndWindowsAreAllOrNothing) {
   HoldsAllOrNothing({BucketOf(3), WindowOf(3), BucketOf(4)}, false);
 }
@@ -270,6 +275,9 @@ TEST(Concurrency, WhatMovesIsCountedAtEveryMoment) {
   AdmitsOnlyWhatIsLeft(BucketOf(10), EpochWindowOf(13));
   AdmitsOnlyWhatIsLeft(EpochWindowOf(10), EpochWindowOf(13, kHour));
   AdmitsOnlyWhatIsLeft(EpochWindowOf(10), WindowOf(13));
+  AdmitsOnlyWhatIsLeft(DefaultOf(10), DefaultOf(13));
+  AdmitsOnlyWhatIsLeft(DefaultOf(990), DefaultOf(1003));  // of another grid
+  AdmitsOnlyWhatIsLeft(BucketOf(10), DefaultOf(13));
   AdmitsOnlyWhatIsLeft(WindowOf(10), BucketOf(13));
   AdmitsOnlyWhatIsLeft(WindowOf(10), conformance::LogOf(13));
 }
@@ -287,6 +295,32 @@ TEST(Concurrency, AWindowThatChangesLosesAndDoublesNothing) {
   LosesNothingWhileRulesChange(WindowOf(100'000), WindowOf(200'000, kHour), true);
   LosesNothingWhileRulesChange(EpochWindowOf(100'000), EpochWindowOf(200'000, kHour), true);
   LosesNothingWhileRulesChange(EpochWindowOf(100'000), WindowOf(200'000), true);
+  LosesNothingWhileRulesChange(DefaultOf(100'000), DefaultOf(120'000), true);
+  LosesNothingWhileRulesChange(DefaultOf(100'000), DefaultOf(200'000, kHour), true);
+}
+
+// Windows open, fill up and end while all threads ask: never is more admitted in one than its limit.
+TEST(Concurrency, WindowsThatOpenAndEndUnderAllThreadsAdmitExactlyTheirLimit) {
+  const Limit limit = DefaultOf(40, kMillisecond);
+  std::uint64_t collisions = 0;
+  for (int attempt = 0; attempt < kMostAttempts && (collisions == 0 || attempt < 3); ++attempt) {
+    const auto store = Make();
+    constexpr int kWindows = 50;
+    const auto begin_of = [](int window) { return kNow + window * 2 * kMillisecond; };
+    std::atomic<int> admitted = 0;
+    Race([&](int) {
+      Asker asker(*store, {ItemOf(limit, "default", "hot")});
+      for (int window = 0; window < kWindows; ++window) {
+        // All threads ask by the same times, but not at the same time: those who come late ask in the past, and are
+        // counted in the window that is open.
+        for (int i = 0; i < 20; ++i) admitted += asker.Ask(Op::kCheck, begin_of(window)) ? 1 : 0;
+      }
+    });
+    ASSERT_LE(admitted, 40 * kWindows);
+    ASSERT_EQ(UsedNow(*store, ItemOf(limit, "default", "hot"), begin_of(kWindows - 1)), 40u);
+    collisions += store->Stats().collisions;
+  }
+  EXPECT_GT(collisions, 0u);
 }
 
 // Cells change hands all the time: more subjects than places, states that expire as time goes on. What a subject is

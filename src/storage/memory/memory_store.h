@@ -1,8 +1,9 @@
 // The store in this process's memory: every plan is decided inline.
 //
-// Buckets (word states) live in 16-byte cells, take no lock and are charged by compare-and-swap; a denied bucket is
-// only read. List states live in shards of their own. Neither ever forgets a state that could change a decision without
-// counting it (StoreStats); what has expired is reclaimed a few at a time by those who come next, never in one go.
+// Buckets and windows of one word (among them the default algorithm's) live in 16-byte cells, take no lock and are
+// charged by compare-and-swap; what is denied is only read. List states live in shards of their own. Neither ever
+// forgets a state that could change a decision without counting it (StoreStats); what has expired is reclaimed a few at
+// a time by those who come next, never in one go.
 #pragma once
 
 #include <atomic>

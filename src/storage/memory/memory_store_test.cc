@@ -12,6 +12,7 @@ namespace weir::storage::memory {
 namespace {
 
 using conformance::BucketOf;
+using conformance::DefaultOf;
 using conformance::Do;
 using conformance::EpochWindowOf;
 using conformance::ItemOf;
@@ -36,6 +37,23 @@ TEST(MemoryStore, RefusesImpossibleOptions) {
 TEST(MemoryStore, AHundredMillionSubjectsFitInFourGigabytes) {
   EXPECT_LT(MemoryStore::BytesFor(100'000'000), std::uint64_t{4'000'000'000});
   EXPECT_LE(MemoryStore::BytesFor(1'000'000), std::uint64_t{32} * 1'000'000);
+}
+
+// What a rule that names no algorithm counts by takes no list, and so no lock and not a byte more than a bucket.
+TEST(MemoryStore, ADefaultRuleIsKeptAsABucketIs) {
+  const auto store = Make({.max_entries = 1000});
+  const std::uint64_t empty = store->Stats().bytes;
+  EXPECT_LE(empty, 40u * 1000);
+  for (const Limit& limit : {DefaultOf(100), DefaultOf(100'000'000)}) {
+    for (int i = 0; i < 300; ++i) {
+      const std::string subject = "s" + std::to_string(i), rule = std::to_string(limit.capacity);
+      EXPECT_TRUE(Do(*store, Op::kCheck, {ItemOf(limit, rule, subject)}, kNow + i).admitted);
+      EXPECT_EQ(UsedNow(*store, ItemOf(limit, rule, subject), kNow + i), 1u);
+    }
+  }
+  EXPECT_EQ(store->Stats().entries, 600u);
+  EXPECT_EQ(store->lists().budget().states(), 0u);
+  EXPECT_EQ(store->Stats().bytes, empty);
 }
 
 TEST(MemoryStore, KeepsToItsMemoryLimit) {

@@ -50,6 +50,7 @@ char Letter(const Limit& limit) {
       return 'l';
     case Kind::kFixedWindow:
     case Kind::kAlignedWindow:
+    case Kind::kAnchoredWindow:
       return 'w';
     case Kind::kConcurrency:
       return 'c';
@@ -107,7 +108,7 @@ void AddRate(const Limit& limit, Command& command) {
 
 // So that a window that a store of words keeps saturates where it does there.
 std::uint64_t MostCounted(const Limit& limit) {
-  return limit.kind == Kind::kAlignedWindow ? algorithms::aligned_window::MostCount(limit) : algorithms::kMaxCount;
+  return algorithms::IsWordWindow(limit.kind) ? algorithms::aligned_window::MostCount(limit) : algorithms::kMaxCount;
 }
 
 void AddAnchoredWindow(const Limit& limit, std::uint64_t cost, Nanos now, Command& command) {
@@ -118,7 +119,7 @@ void AddAnchoredWindow(const Limit& limit, std::uint64_t cost, Nanos now, Comman
     AddInstant(command, LongestUnit(limit));
   } else {
     AddInstant(command, algorithms::anchored_window::LiveFrom(limit, now));
-    AddInstant(command, now);
+    AddInstant(command, limit.kind == Kind::kAnchoredWindow ? algorithms::aligned_window::StartOfNew(limit, now) : now);
     AddInstant(command, limit.window);
   }
   const std::uint64_t most = MostCounted(limit);
@@ -199,7 +200,7 @@ void AddLimit(const Limit& limit, Op op, std::uint64_t cost, std::uint64_t token
 char Fit(const Item& item) {
   if (item.cost == 0) return '0';
   std::uint64_t most = item.limit->kind == Kind::kAdaptive ? item.limit->max_capacity : item.limit->capacity;
-  if (item.limit->kind == Kind::kAlignedWindow) most = std::min(most, MostCounted(*item.limit));
+  if (algorithms::IsWordWindow(item.limit->kind)) most = std::min(most, MostCounted(*item.limit));
   return item.cost > most ? '2' : '1';
 }
 
@@ -261,7 +262,7 @@ std::optional<Outcome> Redecide(const Item& item, const Ask& ask, std::string_vi
     return outcome;
   }
   Word word = 0;
-  if (item.limit->kind == Kind::kAlignedWindow) {
+  if (algorithms::IsWordWindow(item.limit->kind)) {
     if (!words->empty() && words->size() != 2) return std::nullopt;
     if (!words->empty()) word = algorithms::aligned_window::FromStartAndCount(*item.limit, (*words)[0], (*words)[1]);
   } else {

@@ -53,6 +53,7 @@ Budget BudgetOf(const config::Rule* rule) {
     case algorithms::Kind::kSlidingWindowLog:
     case algorithms::Kind::kFixedWindow:
     case algorithms::Kind::kAlignedWindow:
+    case algorithms::Kind::kAnchoredWindow:
     case algorithms::Kind::kAdaptive:
       period = static_cast<Nanos>(std::max<std::uint64_t>(rule->window_seconds, 1)) * kSecond;
       break;
