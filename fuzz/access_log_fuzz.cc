@@ -9,6 +9,8 @@
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   const std::string_view line(reinterpret_cast<const char*>(data), size);
+  weir::cli::AccessLogReader reader;
+  (void)reader.Read(line);
   const auto entry = weir::cli::ParseAccessLogLine(line);
   if (!entry) return 0;
   for (const std::string_view field :

@@ -557,10 +557,11 @@ struct Fault {
   Severity severity = Severity::kError;
   std::string path = {};     // "endpoints./api/*.rule.max_requests"
   std::uint32_t line = 0;    // 1-based; 0 = unknown (a built document)
+  std::uint32_t column = 0;  // 1-based, in bytes; 0 = unknown
   std::string message = {};  // "must be at least 1"
   std::string hint = {};     // "did you mean 'max_requests'?"; may be empty
 };
-// "config.yaml:12: endpoints./api/*.rule: unknown field 'max_request' (did you mean 'max_requests'?)"
+// "config.yaml:12:5: endpoints./api/*.rule: unknown field 'max_request' (did you mean 'max_requests'?)"
 std::string Describe(const Fault& fault, std::string_view file = {});
 
 enum class DocumentFormat : std::uint8_t { kAuto, kYaml, kJson };  // kAuto: JSON when it starts with '{'

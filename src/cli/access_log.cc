@@ -7,13 +7,16 @@
 #include <chrono>
 #include <optional>
 
+#include "base/address.h"
+#include "cli/access_log_time.h"
+
 namespace weir::cli {
 namespace {
 
 // Walks a line from the left; remembers what it wanted when it could not go on.
 class Cursor {
  public:
-  explicit Cursor(std::string_view line) : line_(line) {}
+  Cursor(std::string_view line, std::size_t from) : line_(line), at_(from) {}
 
   std::optional<std::string_view> Until(char end, std::string_view what) {
     const std::size_t found = line_.find(end, at_);
@@ -73,45 +76,43 @@ bool ReadNumber(std::string_view text, Number& number) {
   return error == std::errc{} && end == text.data() + text.size();
 }
 
-// "10/Oct/2026:13:55:36 -0700"
-std::optional<Nanos> ParseTime(std::string_view text) {
-  static constexpr std::array<std::string_view, 12> kMonths = {"Jan", "Feb", "Mar", "Apr", "May", "Jun",
-                                                               "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
-  if (text.size() != 26 || text[2] != '/' || text[6] != '/' || text[11] != ':' || text[14] != ':' || text[17] != ':' ||
-      text[20] != ' ' || (text[21] != '+' && text[21] != '-')) {
-    return std::nullopt;
-  }
-  unsigned month = 0;
-  while (month < kMonths.size() && kMonths[month] != text.substr(3, 3)) ++month;
-  unsigned day = 0, hour = 0, minute = 0, second = 0, zone_hours = 0, zone_minutes = 0;
-  int year = 0;
-  if (month == kMonths.size() || !ReadNumber(text.substr(0, 2), day) || !ReadNumber(text.substr(7, 4), year) ||
-      !ReadNumber(text.substr(12, 2), hour) || !ReadNumber(text.substr(15, 2), minute) ||
-      !ReadNumber(text.substr(18, 2), second) || !ReadNumber(text.substr(22, 2), zone_hours) ||
-      !ReadNumber(text.substr(24, 2), zone_minutes)) {
-    return std::nullopt;
-  }
-  const std::chrono::year_month_day date{std::chrono::year(year), std::chrono::month(month + 1), std::chrono::day(day)};
-  // Later years would not fit into 64 bits of nanoseconds.
-  if (!date.ok() || year < 1970 || year > 2261 || hour > 23 || minute > 59 || second > 60 || zone_hours > 14 ||
-      zone_minutes > 59) {
-    return std::nullopt;
-  }
-  const Nanos zone = static_cast<Nanos>(zone_hours) * kHour + static_cast<Nanos>(zone_minutes) * kMinute;
-  const Nanos local = static_cast<Nanos>(std::chrono::sys_days(date).time_since_epoch().count()) * kDay +
-                      static_cast<Nanos>(hour) * kHour + static_cast<Nanos>(minute) * kMinute +
-                      static_cast<Nanos>(second) * kSecond;
-  return text[21] == '-' ? local + zone : local - zone;
+std::string_view DashIsEmpty(std::string_view field) { return field == "-" ? std::string_view() : field; }
+
+std::string_view WithoutPort(std::string_view host) {
+  const std::size_t colon = host.rfind(':');
+  return colon == std::string_view::npos || host.find(']', colon) != std::string_view::npos ? host
+                                                                                            : host.substr(0, colon);
 }
 
-std::string_view DashIsEmpty(std::string_view field) { return field == "-" ? std::string_view() : field; }
+// The length of a virtual host in front of the address; 0: there is none. A host is no address, and an address follows
+// it (a log of host names has the identity field there, which is none).
+std::size_t HostEnd(std::string_view line) {
+  const std::size_t first = line.find(' ');
+  if (first == std::string_view::npos || first == 0) return 0;
+  const std::size_t second = line.find(' ', first + 1);
+  if (second == std::string_view::npos || !ParseAddress(line.substr(first + 1, second - first - 1))) return 0;
+  const std::string_view identity = line.substr(second + 1);
+  // "192.0.2.1 203.0.113.9 - [": an identity that looks like an address. A user and a time follow two fields of it.
+  const bool is_address = ParseAddress(line.substr(0, first)).has_value();
+  const std::size_t time = identity.find('[');
+  if (!is_address) return first;
+  const std::size_t blank = identity.find(' ');
+  return blank != std::string_view::npos && time != std::string_view::npos && blank + 1 < time &&
+                 identity.find(' ', blank + 1) < time
+             ? first
+             : 0;
+}
 
 }  // namespace
 
 Result<AccessLogEntry> ParseAccessLogLine(std::string_view line) {
   while (!line.empty() && (line.back() == '\r' || line.back() == '\n')) line.remove_suffix(1);
-  Cursor cursor(line);
   AccessLogEntry entry;
+  const std::size_t host_end = HostEnd(line);
+  if (host_end > 0) {
+    entry.host = WithoutPort(line.substr(0, host_end));
+  }
+  Cursor cursor(line, host_end > 0 ? host_end + 1 : 0);
   const auto address = cursor.Until(' ', "an address and a space");
   if (!address || address->empty()) return cursor.Failure();
   if (!cursor.Until(' ', "the identity field ('-')")) return cursor.Failure();
@@ -120,7 +121,7 @@ Result<AccessLogEntry> ParseAccessLogLine(std::string_view line) {
   if (!user || user->empty()) return cursor.Failure();
   const auto time_text = cursor.Until(']', "a ']' behind the time");
   if (!time_text) return cursor.Failure();
-  const auto time = ParseTime(*time_text);
+  const auto time = ParseLogTime(*time_text);
   if (!time) {
     cursor.Missing("a time like 10/Oct/2026:13:55:36 +0000 before this");
     return cursor.Failure();
@@ -134,7 +135,8 @@ Result<AccessLogEntry> ParseAccessLogLine(std::string_view line) {
   }
   entry.address = *address;
   entry.user = DashIsEmpty(user->substr(0, user->size() - 1));
-  entry.time = *time;
+  entry.time = time->time;
+  entry.zone = time->zone;
   // A request that was never understood is logged as "-" or as raw bytes: it has no method, but it did arrive.
   const std::size_t method_end = request->find(' ');
   if (method_end != std::string_view::npos) {

@@ -2,10 +2,13 @@
 
 #include <boost/json/array.hpp>
 #include <boost/json/object.hpp>
-#include <boost/json/parse.hpp>
 #include <boost/json/serialize.hpp>
 #include <cstdio>
+#include <memory>
+#include <utility>
+#include <vector>
 
+#include "base/utf8.h"
 #include "cli/commands.h"
 #include "cli/request_flags.h"
 #include "cli/terminal.h"
@@ -30,68 +33,86 @@ Result<Prepared> Prepare(const RequestOptions& options) {
   return Prepared{std::move(*limiter), std::move(*flagged)};
 }
 
+struct Answer {
+  Decision decision;
+  std::vector<std::string> subjects;
+};
+
 // As RateLimiter::Check and Explain, which know no descriptors. The error is that of an unknown domain.
-Result<Decision> Ask(Prepared& prepared, engine::CallKind kind, std::vector<ExplainStep>* trace) {
+Result<Answer> Ask(Prepared& prepared, engine::CallKind kind, std::vector<ExplainStep>* trace) {
+  Answer answer;
   engine::Call call;
   call.kind = kind;
   call.request = prepared.flagged.request();
   call.descriptor = prepared.flagged.is_descriptor();
   call.trace = trace;
+  call.subjects = &answer.subjects;
   prepared.limiter->engine().Run({&call, 1});
   if (!call.status) return std::unexpected(call.status.error());
-  return call.decision;
+  answer.decision = std::move(call.decision);
+  return answer;
+}
+
+int Complain(const Error& error) {
+  fmt::print(stderr, "weir: {}\n", error.message);
+  return 2;
 }
 
 }  // namespace
 
 int RunCheck(const RequestOptions& options) {
   auto prepared = Prepare(options);
-  if (!prepared) {
-    fmt::print(stderr, "weir: {}\n", prepared.error().message);
-    return 2;
-  }
-  Decision decision;
-  std::uint32_t allowed = 0;
+  if (!prepared) return Complain(prepared.error());
+  Answer last;
+  std::uint32_t allowed = 0, first_denied = 0;
+  const bool several = options.count > 1;
+  // Many answers are written as they come: a million of them need no memory.
+  if (options.json && several) fmt::print("{{\"decisions\":[");
   for (std::uint32_t i = 0; i < options.count; ++i) {
-    const auto answer = Ask(*prepared, engine::CallKind::kCheck, nullptr);
-    if (!answer) {
-      fmt::print(stderr, "weir: {}\n", answer.error().message);
-      return 2;
+    auto answer = Ask(*prepared, engine::CallKind::kCheck, nullptr);
+    if (!answer) return Complain(answer.error());
+    last = std::move(*answer);
+    if (last.decision.allowed) {
+      ++allowed;
+    } else if (first_denied == 0) {
+      first_denied = i + 1;
     }
-    decision = *answer;
-    if (decision.allowed) ++allowed;
+    if (!options.json) continue;
+    fmt::print("{}{}", i > 0 ? "," : "", boost::json::serialize(DecisionJson(last.decision, last.subjects)));
   }
-  fmt::print("{}", options.json ? DecisionJson(decision) : DecisionText(decision));
-  if (options.count > 1 && !options.json) fmt::print("{} of {} were allowed\n", Count(allowed), Count(options.count));
-  return decision.allowed ? 0 : 1;
+  const std::uint32_t denied = options.count - allowed;
+  if (options.json) {
+    if (several) fmt::print("],\"asked\":{},\"allowed\":{},\"denied\":{}}}", options.count, allowed, denied);
+    fmt::print("\n");
+  } else {
+    fmt::print("{}", DecisionText(last.decision, last.subjects));
+    if (several) {
+      fmt::print("{} of {} were allowed{}\n", Count(allowed), Count(options.count),
+                 first_denied == 0 ? "" : fmt::format("; number {} was the first to be denied", Count(first_denied)));
+    }
+  }
+  return last.decision.allowed ? 0 : 1;
 }
 
 int RunExplain(const RequestOptions& options) {
   auto prepared = Prepare(options);
-  if (!prepared) {
-    fmt::print(stderr, "weir: {}\n", prepared.error().message);
-    return 2;
-  }
-  Explanation explanation;
-  const auto answer = Ask(*prepared, engine::CallKind::kPeek, &explanation.steps);
-  if (!answer) {
-    fmt::print(stderr, "weir: {}\n", answer.error().message);
-    return 2;
-  }
-  explanation.decision = *answer;
+  if (!prepared) return Complain(prepared.error());
+  std::vector<ExplainStep> steps;
+  const auto answer = Ask(*prepared, engine::CallKind::kPeek, &steps);
+  if (!answer) return Complain(answer.error());
   if (options.json) {
-    boost::json::array steps;
-    for (const ExplainStep& step : explanation.steps) {
-      steps.push_back(boost::json::object{{"stage", step.stage}, {"detail", step.detail}});
+    boost::json::array explain;
+    for (const ExplainStep& step : steps) {
+      explain.push_back(boost::json::object{{"stage", step.stage}, {"detail", ReplaceInvalidUtf8(step.detail)}});
     }
-    boost::json::object root = boost::json::parse(DecisionJson(explanation.decision)).as_object();
-    root["steps"] = std::move(steps);
+    boost::json::object root = DecisionJson(answer->decision, answer->subjects);
+    root["explain"] = std::move(explain);
     fmt::print("{}\n", boost::json::serialize(root));
   } else {
-    for (const ExplainStep& step : explanation.steps) fmt::print("{:<11} {}\n", step.stage, Printable(step.detail));
-    fmt::print("\n{}", DecisionText(explanation.decision));
+    for (const ExplainStep& step : steps) fmt::print("{:<11} {}\n", step.stage, Printable(step.detail));
+    fmt::print("\n{}", DecisionText(answer->decision, answer->subjects));
   }
-  return explanation.decision.allowed ? 0 : 1;
+  return answer->decision.allowed ? 0 : 1;
 }
 
 }  // namespace weir::cli

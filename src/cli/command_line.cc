@@ -1,12 +1,18 @@
+#include <fmt/format.h>
+
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <charconv>
 #include <cstdint>
 #include <exception>
 #include <functional>
 #include <string>
 #include <system_error>
+#include <vector>
 
 #include "cli/commands.h"
+#include "cli/terminal.h"
+#include "config/document/reader.h"
 
 namespace weir::cli {
 namespace {
@@ -43,11 +49,46 @@ void AddRequestFlags(CLI::App& command, RequestOptions& options) {
   command.add_flag("--json", options.json, "print JSON");
 }
 
+std::vector<std::string> FlagsOf(const CLI::App& command) {
+  std::vector<std::string> flags;
+  for (const CLI::Option* option : command.get_options()) {
+    for (const std::string& name : option->get_lnames()) flags.push_back("--" + name);
+  }
+  return flags;
+}
+
+// "weir: there is no command 'serv': did you mean 'serve'?". Empty: the fault is another one.
+std::string Suggestion(const CLI::App& app, const std::vector<std::string>& words, const CLI::ParseError& error) {
+  const bool extra = dynamic_cast<const CLI::ExtrasError*>(&error) != nullptr;
+  const bool missing = dynamic_cast<const CLI::RequiredError*>(&error) != nullptr;
+  if (!extra && !missing) return {};
+  const auto told = [](std::string_view kind, const std::string& word, const std::vector<std::string>& known) {
+    const std::string meant = config::DidYouMean(word, {known.begin(), known.end()});
+    return fmt::format("weir: there is no {} '{}'{}", kind, Printable(word), meant.empty() ? "" : ": " + meant);
+  };
+  std::vector<std::string> commands;
+  for (const CLI::App* one : app.get_subcommands([](const CLI::App*) { return true; }))
+    commands.push_back(one->get_name());
+  const std::string& first = words.front();
+  const bool known = std::ranges::find(commands, first) != commands.end();
+  if (!known && !first.starts_with('-')) return told("command", first, commands);
+  if (!extra) return {};
+  const CLI::App& command = known ? *app.get_subcommand(first) : app;
+  std::vector<std::string> flags = FlagsOf(command);
+  for (const std::string& word : words) {
+    const std::string name = word.substr(0, word.find('='));
+    if (!name.starts_with("--") || name.size() == 2) continue;
+    if (std::ranges::find(flags, name) == flags.end()) return told("flag", name, flags);
+  }
+  return {};
+}
+
 }  // namespace
 
 int Main(int argc, const char* const* argv) try {
   CLI::App app("weir decides whether a request may pass.", "weir");
   app.require_subcommand(1);
+  app.set_version_flag("-V,--version", VersionText());
   app.footer(
       "Exit codes: 0 done (check: allowed), 1 a negative answer (denied, invalid), 2 wrong usage or failure.\n"
       "Manual: man weir. Start with: weir serve");
@@ -127,7 +168,10 @@ int Main(int argc, const char* const* argv) try {
       "simulate", "replay an access log against a configuration: who would be denied, when, by which rule");
   command->add_option("-c,--config", simulate.config_file, "configuration to try; default: the built-in sample");
   command
-      ->add_option("LOG", simulate.log_file, "nginx or Apache log, common or combined format; - reads standard input")
+      ->add_option(
+          "LOG", simulate.logs,
+          "access logs in any order, plain or gzipped: common or combined format, also with the virtual host in "
+          "front, or one JSON object a line; - reads standard input")
       ->required();
   command->add_option("--top", simulate.top, "how many clients to list")
       ->check(CLI::Range(1, 1000))
@@ -149,9 +193,25 @@ int Main(int argc, const char* const* argv) try {
   command->add_option("SHELL", shell, "bash, zsh or fish")->required()->check(CLI::IsMember({"bash", "zsh", "fish"}));
   command->callback([&] { run = [&] { return RunCompletion(shell); }; });
 
+  if (argc == 1) {
+    fmt::print("{}", app.help());
+    return 2;
+  }
+  std::vector<std::string> words(argv + 1, argv + argc);
+  // `weir help serve` is `weir serve --help`.
+  if (words.front() == "help") {
+    words.erase(words.begin());
+    words.emplace_back("--help");
+  }
+  std::ranges::reverse(words);  // as CLI11 takes them
   try {
-    app.parse(argc, argv);
+    app.parse(words);
   } catch (const CLI::ParseError& error) {
+    std::ranges::reverse(words);
+    if (const std::string meant = Suggestion(app, {argv + 1, argv + argc}, error); !meant.empty()) {
+      fmt::print(stderr, "{}\nRun with --help for more information.\n", meant);
+      return 2;
+    }
     return app.exit(error) == 0 ? 0 : 2;
   }
   return run();

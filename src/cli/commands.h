@@ -68,8 +68,8 @@ int RunBench(const BenchOptions& options);
 
 struct SimulateOptions {
   std::string config_file;
-  std::string log_file;    // "-" = standard input
-  std::uint32_t top = 10;  // how many subjects to list
+  std::vector<std::string> logs;  // "-" = standard input
+  std::uint32_t top = 10;         // how many subjects to list
   bool json = false;
   bool progress = true;
 };
@@ -79,6 +79,8 @@ struct VersionOptions {
   bool json = false;
 };
 int RunVersion(const VersionOptions& options);
+// "weir 0.1.0 (compiler 12.2.0)"
+std::string VersionText();
 
 // Prints a completion script for "bash", "zsh" or "fish".
 int RunCompletion(const std::string& shell);

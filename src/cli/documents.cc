@@ -80,21 +80,28 @@ std::vector<config::FileFault> AllFaults(const std::string& text, const std::str
 
 boost::json::object FaultJson(const config::FileFault& one) {
   const Fault& fault = one.fault;
-  return {{"file", one.file},         {"severity", fault.severity == Severity::kError ? "error" : "warning"},
-          {"path", fault.path},       {"line", fault.line},
-          {"message", fault.message}, {"hint", fault.hint}};
+  return {{"file", one.file},       {"severity", fault.severity == Severity::kError ? "error" : "warning"},
+          {"path", fault.path},     {"line", fault.line},
+          {"column", fault.column}, {"message", fault.message},
+          {"hint", fault.hint}};
 }
 
 }  // namespace
 
 int RunValidate(const ValidateOptions& options) {
-  bool valid = true;
+  bool valid = true, readable = true;
   boost::json::array all;
   for (const std::string& file : options.files) {
     const auto text = ReadAll(file);
+    // The others are looked at all the same.
     if (!text) {
-      fmt::print(stderr, "weir: {}\n", text.error().message);
-      return 2;
+      readable = false;
+      if (options.json) {
+        all.push_back(FaultJson({file, {.message = text.error().message}}));
+      } else {
+        fmt::print(stderr, "weir: {}\n", text.error().message);
+      }
+      continue;
     }
     std::size_t errors = 0, warnings = 0;
     for (const config::FileFault& one : AllFaults(*text, file)) {
@@ -107,13 +114,17 @@ int RunValidate(const ValidateOptions& options) {
     }
     valid = valid && errors == 0;
     if (!options.json) {
-      fmt::print("{}: {}{}\n", file, errors == 0 ? "valid" : fmt::format("{} error{}", errors, errors == 1 ? "" : "s"),
+      fmt::print("{}: {}{}\n", file,
+                 errors == 0 ? Coloured("valid", Colour::kGreen)
+                             : Coloured(fmt::format("{} error{}", errors, errors == 1 ? "" : "s"), Colour::kRed),
                  warnings == 0 ? "" : fmt::format(", {} warning{}", warnings, warnings == 1 ? "" : "s"));
     }
   }
   if (options.json) {
-    fmt::print("{}\n", boost::json::serialize(boost::json::object{{"valid", valid}, {"faults", std::move(all)}}));
+    fmt::print("{}\n",
+               boost::json::serialize(boost::json::object{{"valid", valid && readable}, {"faults", std::move(all)}}));
   }
+  if (!readable) return 2;
   return valid ? 0 : 1;
 }
 
@@ -211,16 +222,18 @@ int RunTemplate(const TemplateOptions& options) {
   }
   std::vector<std::vector<std::string>> rows = {{"template", "for"}};
   for (const ConfigTemplate& one : ConfigTemplates()) rows.push_back({std::string(one.name), std::string(one.summary)});
-  fmt::print("{}", Table(rows));
+  fmt::print("{}", Table(rows, TerminalWidth()));
   return 0;
 }
+
+std::string VersionText() { return fmt::format("weir {} (compiler {})", WEIR_VERSION, __VERSION__); }
 
 int RunVersion(const VersionOptions& options) {
   if (options.json) {
     fmt::print("{}\n", boost::json::serialize(boost::json::object{
                            {"name", "weir"}, {"version", WEIR_VERSION}, {"compiler", __VERSION__}}));
   } else {
-    fmt::print("weir {} (g++ {})\n", WEIR_VERSION, __VERSION__);
+    fmt::print("{}\n", VersionText());
   }
   return 0;
 }

@@ -4,10 +4,11 @@
 
 #include <boost/json/array.hpp>
 #include <boost/json/object.hpp>
-#include <boost/json/serialize.hpp>
+#include <boost/json/value.hpp>
 #include <cstdio>
 
 #include "base/address.h"
+#include "base/utf8.h"
 #include "cli/terminal.h"
 #include "config/validate/country_code.h"
 
@@ -26,7 +27,7 @@ Result<Attribute> Split(std::string_view text, char separator, std::string_view 
   return Attribute{text.substr(0, at), value};
 }
 
-std::string_view Answer(const RuleOutcome& rule) {
+std::string_view VerdictName(const RuleOutcome& rule) {
   switch (rule.outcome.verdict) {
     case Verdict::kAllowed:
       return "allowed";
@@ -36,6 +37,11 @@ std::string_view Answer(const RuleOutcome& rule) {
       return "never";
   }
   return "?";
+}
+
+// No limit is null, as over HTTP.
+boost::json::value Limited(std::uint64_t count) {
+  return count == UINT64_MAX ? boost::json::value(nullptr) : boost::json::value(count);
 }
 
 std::int64_t Millis(std::int64_t nanos) { return nanos / kMillisecond + (nanos % kMillisecond > 0 ? 1 : 0); }
@@ -88,17 +94,26 @@ Request FlaggedRequest::request() const {
           .cost = options_->cost};
 }
 
-std::string DecisionText(const Decision& decision) {
-  std::vector<std::vector<std::string>> rows = {{"rule", "level", "answer", "remaining", "limit", "reset", "retry"}};
+std::string DecisionText(const Decision& decision, const std::vector<std::string>& subjects) {
+  const auto delayed = [&] {
+    for (std::uint32_t i = 0; i < decision.rule_count; ++i) {
+      if (decision.rules()[i].outcome.delay_ns > 0) return true;
+    }
+    return false;
+  }();
+  std::vector<std::vector<std::string>> rows = {
+      {"rule", "level", "subject", "verdict", "remaining", "limit", "reset", "retry"}};
+  if (delayed) rows[0].emplace_back("delay");
   for (std::uint32_t i = 0; i < decision.rule_count; ++i) {
     const RuleOutcome& rule = decision.rules()[i];
     rows.push_back({std::string(rule.rule) + (rule.shadow ? " (shadow)" : ""), std::string(ToString(rule.level)),
-                    std::string(Answer(rule)), Count(rule.outcome.remaining), Count(rule.outcome.limit),
-                    Duration(rule.outcome.reset_after_ns),
+                    i < subjects.size() ? subjects[i] : "", std::string(VerdictName(rule)),
+                    Count(rule.outcome.remaining), Count(rule.outcome.limit), Duration(rule.outcome.reset_after_ns),
                     rule.outcome.verdict == Verdict::kLater ? Duration(rule.outcome.retry_after_ns) : "-"});
+    if (delayed) rows.back().push_back(rule.outcome.delay_ns > 0 ? Duration(rule.outcome.delay_ns) : "-");
   }
-  std::string text = decision.rule_count > 0 ? Table(rows) + "\n" : "";
-  text += decision.allowed ? "allowed" : "denied";
+  std::string text = decision.rule_count > 0 ? Table(rows, TerminalWidth()) + "\n" : "";
+  text += decision.allowed ? Coloured("allowed", Colour::kGreen) : Coloured("denied", Colour::kRed);
   text += fmt::format(" ({})", ToString(decision.reason));
   if (const RuleOutcome* decider = decision.decider(); decider != nullptr && !decision.allowed) {
     text += fmt::format(" by {}", decider->rule);
@@ -109,7 +124,7 @@ std::string DecisionText(const Decision& decision) {
   return text + "\n";
 }
 
-std::string DecisionJson(const Decision& decision) {
+boost::json::object DecisionJson(const Decision& decision, const std::vector<std::string>& subjects) {
   boost::json::object root;
   root["allowed"] = decision.allowed;
   root["reason"] = std::string(ToString(decision.reason));
@@ -118,12 +133,15 @@ std::string DecisionJson(const Decision& decision) {
     const RuleOutcome& rule = decision.rules()[i];
     boost::json::object one;
     one["rule"] = std::string(rule.rule);
+    one["policy"] = std::string(rule.policy);
     one["level"] = std::string(ToString(rule.level));
+    if (i < subjects.size()) one["subject"] = ReplaceInvalidUtf8(subjects[i]);
     one["shadow"] = rule.shadow;
-    one["answer"] = std::string(Answer(rule));
-    one["limit"] = rule.outcome.limit;
-    one["remaining"] = rule.outcome.remaining;
+    one["verdict"] = std::string(VerdictName(rule));
+    one["limit"] = Limited(rule.outcome.limit);
+    one["remaining"] = Limited(rule.outcome.remaining);
     one["used"] = rule.outcome.used;
+    one["window_seconds"] = rule.window_seconds;
     one["reset_after_ms"] = Millis(rule.outcome.reset_after_ns);
     one["retry_after_ms"] = Millis(rule.outcome.retry_after_ns);
     one["delay_ms"] = Millis(rule.outcome.delay_ns);
@@ -131,7 +149,7 @@ std::string DecisionJson(const Decision& decision) {
   }
   if (const RuleOutcome* decider = decision.decider()) root["rule"] = std::string(decider->rule);
   root["rules"] = std::move(rules);
-  return boost::json::serialize(root) + "\n";
+  return root;
 }
 
 Result<EnterpriseRateLimitConfig> LoadOrSample(const std::string& file) {

@@ -1,6 +1,7 @@
 // From flags to a request: what check and explain share.
 #pragma once
 
+#include <boost/json/object.hpp>
 #include <string>
 #include <vector>
 
@@ -31,8 +32,9 @@ class FlaggedRequest {
 // The document of `file`, or the built-in sample when it is empty. Warnings go to standard error.
 Result<EnterpriseRateLimitConfig> LoadOrSample(const std::string& file);
 
-// A decision as a table with a closing sentence, or as one JSON object.
-std::string DecisionText(const Decision& decision);
-std::string DecisionJson(const Decision& decision);
+// A decision as a table with a closing sentence, or as one JSON object in the words of POST /v1/check. `subjects`: whom
+// each of its rules counts (engine::Call::subjects).
+std::string DecisionText(const Decision& decision, const std::vector<std::string>& subjects);
+boost::json::object DecisionJson(const Decision& decision, const std::vector<std::string>& subjects);
 
 }  // namespace weir::cli

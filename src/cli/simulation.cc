@@ -2,59 +2,24 @@
 
 #include <algorithm>
 #include <array>
+#include <string_view>
+#include <unordered_map>
 #include <unordered_set>
+#include <utility>
 
 #include "base/address.h"
+#include "base/manual_clock.h"
 #include "cli/access_log.h"
 #include "engine/engine.h"
+#include "weir/rate_limiter.h"
 
 namespace weir::cli {
 namespace {
 
-constexpr std::size_t kMaxLine = 64 << 10;
 constexpr std::size_t kMaxClients = 1'000'000;
+constexpr std::size_t kMaxPaths = 100'000;
+constexpr std::size_t kLongestPath = 1024;
 constexpr std::size_t kSlices = 24;
-
-// Counts by second while the log's length is unknown; folded to fewer, longer slices whenever there are too many.
-class Timeline {
- public:
-  void Add(Nanos time, bool allowed) {
-    const Nanos start = time - ((time % length_) + length_) % length_;
-    auto& slice = slices_[start];
-    ++(allowed ? slice.allowed : slice.denied);
-    if (slices_.size() > kMost) Fold();
-  }
-
-  std::vector<SimulationReport::Slice> Into(std::size_t count) const {
-    if (slices_.empty()) return {};
-    const Nanos first = slices_.begin()->first;
-    const Nanos span = slices_.rbegin()->first - first + length_;
-    const Nanos each = std::max<Nanos>((span + static_cast<Nanos>(count) - 1) / static_cast<Nanos>(count), length_);
-    std::vector<SimulationReport::Slice> out(static_cast<std::size_t>((span + each - 1) / each));
-    for (std::size_t i = 0; i < out.size(); ++i) out[i].start = first + static_cast<Nanos>(i) * each;
-    for (const auto& [start, counted] : slices_) {
-      auto& slice = out[static_cast<std::size_t>((start - first) / each)];
-      slice.allowed += counted.allowed;
-      slice.denied += counted.denied;
-    }
-    return out;
-  }
-
- private:
-  static constexpr std::size_t kMost = 4096;
-  void Fold() {
-    length_ *= 2;
-    std::map<Nanos, SimulationReport::Slice> folded;
-    for (const auto& [start, counted] : slices_) {
-      auto& slice = folded[start - ((start % length_) + length_) % length_];
-      slice.allowed += counted.allowed;
-      slice.denied += counted.denied;
-    }
-    slices_ = std::move(folded);
-  }
-  Nanos length_ = kSecond;
-  std::map<Nanos, SimulationReport::Slice> slices_;
-};
 
 struct ClientCount {
   std::uint64_t requests = 0, denied = 0;
@@ -62,13 +27,29 @@ struct ClientCount {
   std::string rule;
 };
 
+struct PathCount {
+  std::uint64_t requests = 0, denied = 0;
+};
+
+std::string_view WithoutQuery(std::string_view target) {
+  return target.substr(0, std::min(target.find('?'), kLongestPath));
+}
+
 class Replay {
  public:
-  Replay(RateLimiter& limiter, ManualClock& clock) : limiter_(limiter), clock_(clock) {}
+  Replay(RateLimiter& limiter, ManualClock& clock) : limiter_(limiter), clock_(clock) {
+    const auto snapshot = limiter.engine().snapshot();
+    v4_bits_ = snapshot->ipv4_prefix();
+    v6_bits_ = snapshot->ipv6_prefix();
+  }
 
   void Line(std::string_view line) {
     ++report_.lines;
-    const auto entry = ParseAccessLogLine(line);
+    if (line.find_first_not_of(" \t\r") == std::string_view::npos) {
+      ++report_.blank;
+      return;
+    }
+    const auto entry = reader_.Read(line);
     if (!entry) {
       if (report_.unreadable++ == 0) {
         report_.first_unreadable_line = report_.lines;
@@ -76,42 +57,75 @@ class Replay {
       }
       return;
     }
-    if (!ParseAddress(entry->address) && report_.not_addresses++ == 0) {
+    const auto address = ParseAddress(entry->address);
+    if (!address && report_.not_addresses++ == 0) {
       report_.first_not_address_line = report_.lines;
       report_.first_not_address = entry->address;
     }
-    if (report_.first == 0) report_.first = entry->time;
+    if (report_.allowed + report_.denied == 0) {
+      report_.first = entry->time;
+      report_.zone = entry->zone;
+      timeline_.SetZone(entry->zone);
+    }
+    report_.first = std::min(report_.first, entry->time);
     report_.last = std::max(report_.last, entry->time);
     clock_.Set(report_.last);
-    const std::array<Attribute, 2> headers = {{{"user-agent", entry->user_agent}, {"referer", entry->referer}}};
-    Request request{.peer_ip = entry->address, .user = entry->user, .method = entry->method, .path = entry->target};
-    request.headers = headers;
-    Count(*entry, limiter_.Check(request));
+    const std::array<Attribute, 3> headers = {
+        {{"user-agent", entry->user_agent}, {"referer", entry->referer}, {"host", entry->host}}};
+    engine::Call call;
+    call.request = {.peer_ip = entry->address,
+                    .user = entry->user,
+                    .method = entry->method,
+                    .path = entry->target,
+                    .headers = headers};
+    call.subjects = &subjects_;
+    limiter_.engine().Run({&call, 1});
+    Count(*entry, ClientOf(*entry, address), call.decision);
   }
 
   SimulationReport Finish(std::uint32_t top) {
-    report_.slices = timeline_.Into(kSlices);
+    report_.slices = timeline_.Slices(kSlices);
+    report_.slice_length = timeline_.SliceLength(kSlices);
+    report_.peak_second = timeline_.peak_second();
+    report_.peak_minute = timeline_.peak_minute();
     const auto counts = limiter_.engine().GetCounts();
     report_.unidentified = counts.unidentified + counts.counted_by_address + counts.denied_unidentified;
     report_.clients = clients_.size();
-    for (const auto& [address, count] : clients_) {
+    for (const auto& [subject, count] : clients_) {
       if (count.denied == 0) continue;
       report_.top_denied.push_back(
-          {address, count.requests, count.denied, count.first_denied, count.last_denied, std::string(count.rule)});
+          {subject, count.requests, count.denied, count.first_denied, count.last_denied, std::string(count.rule)});
     }
     const auto more = [](const auto& a, const auto& b) {
-      return a.denied != b.denied ? a.denied > b.denied : a.address < b.address;
+      return a.denied != b.denied ? a.denied > b.denied : a.subject < b.subject;
     };
-    std::sort(report_.top_denied.begin(), report_.top_denied.end(), more);
+    std::ranges::sort(report_.top_denied, more);
     if (report_.top_denied.size() > top) report_.top_denied.resize(top);
-    for (const auto& [rule, denied] : denied_clients_) report_.by_rule[std::string(rule)].clients = denied.size();
+    for (const auto& [path, count] : paths_) report_.top_paths.push_back({path, count.requests, count.denied});
+    std::ranges::sort(report_.top_paths, [](const auto& a, const auto& b) {
+      return std::tuple(b.denied, b.requests, std::string_view(a.path)) <
+             std::tuple(a.denied, a.requests, std::string_view(b.path));
+    });
+    if (report_.top_paths.size() > top) report_.top_paths.resize(top);
+    for (const auto& [rule, denied] : denied_clients_) report_.by_rule[rule].clients = denied.size();
     return std::move(report_);
   }
 
  private:
-  void Count(const AccessLogEntry& entry, const Decision& decision) {
+  // Whom the first of the request's rules counts; else the address as rules would cut it.
+  std::string ClientOf(const AccessLogEntry& entry, const std::optional<Address>& address) const {
+    for (const std::string& subject : subjects_) {
+      if (!subject.empty()) return subject;
+    }
+    if (!address) return std::string(entry.address);
+    std::array<char, 46> text;
+    return std::string(FormatAddress(Truncate(*address, v4_bits_, v6_bits_), text));
+  }
+
+  void Count(const AccessLogEntry& entry, std::string client_name, const Decision& decision) {
     ++(decision.allowed ? report_.allowed : report_.denied);
     timeline_.Add(report_.last, decision.allowed);
+    CountPath(WithoutQuery(entry.target), decision.allowed);
     bool shadow_denied = false;
     for (std::uint32_t i = 0; i < decision.rule_count; ++i) {
       const RuleOutcome& rule = decision.rules()[i];
@@ -122,9 +136,10 @@ class Replay {
     }
     if (shadow_denied) ++report_.shadow_denied;
 
-    std::string address(entry.address);
-    auto found = clients_.find(address);
-    if (found == clients_.end() && clients_.size() < kMaxClients) found = clients_.try_emplace(address).first;
+    auto found = clients_.find(client_name);
+    if (found == clients_.end() && clients_.size() < kMaxClients) {
+      found = clients_.try_emplace(std::move(client_name)).first;
+    }
     if (found == clients_.end()) ++report_.clients_untracked;
     if (found != clients_.end()) ++found->second.requests;
     if (decision.allowed) return;
@@ -132,13 +147,25 @@ class Replay {
     const std::string_view rule = decider != nullptr ? decider->rule : ToString(decision.reason);
     ++Rule(rule).denied;
     if (found == clients_.end()) return;
-    denied_clients_[rule].insert(&found->first);
+    denied_clients_[std::string(rule)].insert(&found->first);
     ClientCount& client = found->second;
     if (client.denied++ == 0) {
       client.first_denied = report_.last;
       client.rule = rule;
     }
     client.last_denied = report_.last;
+  }
+
+  void CountPath(std::string_view path, bool allowed) {
+    std::string name(path);
+    auto found = paths_.find(name);
+    if (found == paths_.end() && paths_.size() < kMaxPaths) found = paths_.try_emplace(std::move(name)).first;
+    if (found == paths_.end()) {
+      ++report_.paths_untracked;
+      return;
+    }
+    ++found->second.requests;
+    if (!allowed) ++found->second.denied;
   }
 
   SimulationReport::ByRule& Rule(std::string_view name) {
@@ -148,28 +175,19 @@ class Replay {
 
   RateLimiter& limiter_;
   ManualClock& clock_;
+  unsigned v4_bits_ = 32, v6_bits_ = 64;
+  AccessLogReader reader_;
+  std::vector<std::string> subjects_;
   SimulationReport report_;
   Timeline timeline_;
   std::unordered_map<std::string, ClientCount> clients_;
-  std::map<std::string_view, std::unordered_set<const std::string*>> denied_clients_;
+  std::unordered_map<std::string, PathCount> paths_;
+  std::map<std::string, std::unordered_set<const std::string*>, std::less<>> denied_clients_;
 };
-
-// getline with a bound: a longer line is read to its end and given cut.
-bool ReadLine(std::istream& in, std::string& line) {
-  line.clear();
-  std::streambuf& buffer = *in.rdbuf();
-  bool any = false;
-  for (int c = buffer.sbumpc(); c != std::streambuf::traits_type::eof(); c = buffer.sbumpc()) {
-    any = true;
-    if (c == '\n') return true;
-    if (line.size() < kMaxLine) line.push_back(static_cast<char>(c));
-  }
-  return any;
-}
 
 }  // namespace
 
-Result<SimulationReport> Simulate(EnterpriseRateLimitConfig config, std::istream& log,
+Result<SimulationReport> Simulate(EnterpriseRateLimitConfig config, const NextLine& next,
                                   const SimulationOptions& options) {
   MemoryStorage memory;
   if (const auto* written = std::get_if<MemoryStorage>(&config.storage.kind)) memory.max_entries = written->max_entries;
@@ -180,11 +198,10 @@ Result<SimulationReport> Simulate(EnterpriseRateLimitConfig config, std::istream
   auto limiter = RateLimiter::Create(config, {.clock = &clock, .extractors = {}});
   if (!limiter) return std::unexpected(limiter.error());
   Replay replay(**limiter, clock);
-  std::uint64_t bytes = 0, lines = 0;
-  for (std::string line; ReadLine(log, line);) {
+  std::uint64_t lines = 0;
+  for (std::string line; next(&line);) {
     replay.Line(line);
-    bytes += line.size() + 1;
-    if (++lines % 65'536 == 0 && options.progress) options.progress(bytes, lines);
+    if (++lines % 65'536 == 0 && options.progress) options.progress(lines);
   }
   return replay.Finish(options.top);
 }

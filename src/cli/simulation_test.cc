@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <sstream>
+#include <string>
 
 namespace weir::cli {
 namespace {
@@ -23,18 +24,22 @@ std::string Line(const std::string& ip, int second) {
                      second / 60, second % 60);
 }
 
+NextLine LinesOf(std::istream& log) {
+  return [&log](std::string* line) { return static_cast<bool>(std::getline(log, *line)); };
+}
+
 TEST(Simulation, UsesTheLogsOwnTimesAndNamesWhoIsDenied) {
   std::stringstream log;
   for (int i = 0; i < 30; ++i) log << Line("192.0.2.1", i);       // 10 allowed, 20 denied
   for (int i = 0; i < 5; ++i) log << Line("192.0.2.2", 30 + i);   // all allowed
   for (int i = 0; i < 10; ++i) log << Line("192.0.2.1", 60 + i);  // a new window
-  const auto report = Simulate(TenPerMinute(), log, {});
+  const auto report = Simulate(TenPerMinute(), LinesOf(log), {});
   ASSERT_TRUE(report) << report.error().message;
   EXPECT_EQ(report->allowed, 25u);
   EXPECT_EQ(report->denied, 20u);
   EXPECT_EQ(report->clients, 2u);
   ASSERT_EQ(report->top_denied.size(), 1u);
-  EXPECT_EQ(report->top_denied[0].address, "192.0.2.1");
+  EXPECT_EQ(report->top_denied[0].subject, "192.0.2.1");
   EXPECT_EQ(report->top_denied[0].denied, 20u);
   EXPECT_EQ(report->top_denied[0].requests, 40u);
   EXPECT_EQ(report->top_denied[0].last_denied - report->top_denied[0].first_denied, 19 * kSecond);
@@ -48,7 +53,7 @@ TEST(Simulation, UsesTheLogsOwnTimesAndNamesWhoIsDenied) {
 TEST(Simulation, ShadowRulesDenyNobodyAndAreCounted) {
   std::stringstream log;
   for (int i = 0; i < 30; ++i) log << Line("192.0.2.1", i);
-  const auto report = Simulate(TenPerMinute(RuleMode::kShadow), log, {});
+  const auto report = Simulate(TenPerMinute(RuleMode::kShadow), LinesOf(log), {});
   ASSERT_TRUE(report);
   EXPECT_EQ(report->denied, 0u);
   EXPECT_EQ(report->shadow_denied, 20u);
@@ -60,7 +65,7 @@ TEST(Simulation, WritesNoEventLog) {
   std::stringstream log;
   for (int i = 0; i < 30; ++i) log << Line("192.0.2.1", i);
   testing::internal::CaptureStderr();
-  const auto report = Simulate(config, log, {});
+  const auto report = Simulate(config, LinesOf(log), {});
   EXPECT_EQ(testing::internal::GetCapturedStderr(), "");
   ASSERT_TRUE(report);
   EXPECT_EQ(report->denied, 20u);
@@ -69,7 +74,7 @@ TEST(Simulation, WritesNoEventLog) {
 TEST(Simulation, CountsWhatItCannotReadAndGoesOn) {
   std::stringstream log;
   log << "hello\n" << Line("192.0.2.1", 0) << std::string(200'000, 'x') << "\n" << Line("192.0.2.1", 1);
-  const auto report = Simulate(TenPerMinute(), log, {});
+  const auto report = Simulate(TenPerMinute(), LinesOf(log), {});
   ASSERT_TRUE(report);
   EXPECT_EQ(report->lines, 4u);
   EXPECT_EQ(report->unreadable, 2u);
@@ -81,7 +86,7 @@ TEST(Simulation, LinesWithoutAnAddressAreCountedTogetherAndToldOf) {
   std::stringstream log;
   log << Line("192.0.2.1", 0);
   for (int i = 1; i < 30; ++i) log << Line("client.example", i);
-  const auto report = Simulate(TenPerMinute(), log, {});
+  const auto report = Simulate(TenPerMinute(), LinesOf(log), {});
   ASSERT_TRUE(report);
   EXPECT_EQ(report->denied, 19u) << "ten a minute for all of them together";
   EXPECT_EQ(report->unidentified, 29u);
@@ -100,11 +105,67 @@ TEST(Simulation, ALongLogIsFoldedIntoAFewSlices) {
       }
     }
   }
-  const auto report = Simulate(TenPerMinute(), log, {});
+  const auto report = Simulate(TenPerMinute(), LinesOf(log), {});
   ASSERT_TRUE(report);
   EXPECT_EQ(report->allowed, 28u * 24 * 12);
   EXPECT_LE(report->slices.size(), 25u);
   EXPECT_GE(report->slices.size(), 20u);
+}
+
+TEST(Simulation, ClientsAreWhomTheRuleCounts) {
+  // A /64 is one client, and so is a user wherever it comes from.
+  std::stringstream log;
+  for (int i = 0; i < 20; ++i) log << Line(fmt::format("2001:db8:1:2::{:x}", i + 1), i);
+  const auto report = Simulate(TenPerMinute(), LinesOf(log), {});
+  ASSERT_TRUE(report);
+  EXPECT_EQ(report->clients, 1U);
+  ASSERT_EQ(report->top_denied.size(), 1U);
+  EXPECT_EQ(report->top_denied[0].subject, "2001:db8:1:2::");
+  EXPECT_EQ(report->top_denied[0].denied, 10U);
+
+  EnterpriseRateLimitConfig by_user = TenPerMinute();
+  by_user.global.free_tier->identifier = EnhancedIdentifier{UserId{}};
+  std::stringstream users;
+  for (int i = 0; i < 20; ++i) {
+    users << fmt::format("192.0.2.{} - alice [10/Oct/2026:13:00:{:02} +0000] \"GET /a?x={} HTTP/1.1\" 200 1\n", i, i,
+                         i);
+  }
+  const auto by_users = Simulate(by_user, LinesOf(users), {});
+  ASSERT_TRUE(by_users);
+  ASSERT_EQ(by_users->top_denied.size(), 1U);
+  EXPECT_EQ(by_users->top_denied[0].subject, "alice");
+  ASSERT_EQ(by_users->top_paths.size(), 1U);
+  EXPECT_EQ(by_users->top_paths[0].path, "/a");
+  EXPECT_EQ(by_users->top_paths[0].requests, 20U);
+  EXPECT_EQ(by_users->top_paths[0].denied, 10U);
+}
+
+TEST(Simulation, TheTimelineIsOfFullMinutesInTheLogsZone) {
+  std::stringstream log;
+  log << "192.0.2.1 - - [10/Oct/2026:23:59:59 +0530] \"GET /a HTTP/1.1\" 200 1\n";
+  for (int i = 0; i < 3; ++i) log << "192.0.2.1 - - [11/Oct/2026:00:01:07 +0530] \"GET /a HTTP/1.1\" 200 1\n";
+  const auto report = Simulate(TenPerMinute(), LinesOf(log), {});
+  ASSERT_TRUE(report);
+  EXPECT_EQ(report->zone, 5 * kHour + 30 * kMinute);
+  EXPECT_EQ(report->slice_length, kMinute);
+  ASSERT_EQ(report->slices.size(), 3U);
+  EXPECT_EQ(report->slices[0].allowed, 1U);
+  EXPECT_EQ(report->slices[1].allowed, 0U);
+  EXPECT_EQ(report->slices[2].allowed, 3U);
+  EXPECT_EQ((report->slices[0].start + report->zone) % kMinute, 0);
+  EXPECT_EQ(report->peak_second.requests, 3U);
+  EXPECT_EQ(report->peak_minute.requests, 3U);
+  EXPECT_EQ(report->peak_second.start, report->last);
+}
+
+TEST(Simulation, BlankLinesAreNoFault) {
+  std::stringstream log;
+  log << "\n" << Line("192.0.2.1", 0) << "  \n";
+  const auto report = Simulate(TenPerMinute(), LinesOf(log), {});
+  ASSERT_TRUE(report);
+  EXPECT_EQ(report->unreadable, 0U);
+  EXPECT_EQ(report->blank, 2U);
+  EXPECT_EQ(report->allowed, 1U);
 }
 
 }  // namespace

@@ -1,9 +1,12 @@
 #include "cli/terminal.h"
 
 #include <fmt/format.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cstdint>
+#include <cstdlib>
 #include <ctime>
 
 #include "base/utf8.h"
@@ -22,27 +25,100 @@ std::string Printable(std::string_view text) {
   return out;
 }
 
-std::string Table(const std::vector<std::vector<std::string>>& raw) {
+std::size_t TerminalWidth() {
+  winsize size{};
+  if (isatty(STDOUT_FILENO) != 1 || ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) != 0) return 0;
+  return size.ws_col;
+}
+
+bool ShowsColours() {
+  static const bool shows = [] {
+    const char* no_colour = std::getenv("NO_COLOR");
+    const char* term = std::getenv("TERM");
+    if (no_colour != nullptr && *no_colour != '\0') return false;
+    return isatty(STDOUT_FILENO) == 1 && term != nullptr && std::string_view(term) != "dumb";
+  }();
+  return shows;
+}
+
+std::string Coloured(std::string_view text, Colour colour) {
+  if (!ShowsColours()) return std::string(text);
+  int code = 0;
+  switch (colour) {
+    case Colour::kGreen:
+      code = 32;
+      break;
+    case Colour::kRed:
+      code = 31;
+      break;
+    case Colour::kYellow:
+      code = 33;
+      break;
+    case Colour::kBold:
+      code = 1;
+      break;
+    case Colour::kDim:
+      code = 2;
+      break;
+  }
+  return fmt::format("\x1b[{}m{}\x1b[0m", code, text);
+}
+
+namespace {
+
+constexpr std::size_t kNarrowest = 8;
+
+// Characters, as far as each takes one cell: what is not the first byte of one is part of it.
+std::size_t WidthOf(std::string_view text) {
+  return static_cast<std::size_t>(
+      std::ranges::count_if(text, [](char c) { return (static_cast<unsigned char>(c) & 0xC0) != 0x80; }));
+}
+
+// Cut to `width` characters, the last of which then is "…".
+std::string Fitted(std::string_view text, std::size_t width) {
+  const std::size_t has = WidthOf(text);
+  if (has <= width) return std::string(text) + std::string(width - has, ' ');
+  std::size_t end = 0;
+  for (std::size_t kept = 0; end < text.size(); ++end) {
+    if ((static_cast<unsigned char>(text[end]) & 0xC0) != 0x80 && kept++ + 1 == width) break;
+  }
+  return std::string(text.substr(0, end)) + "…";
+}
+
+// Takes from the widest until all fit.
+void Narrow(std::vector<std::size_t>& widths, std::size_t width) {
+  const auto taken = [&] {
+    std::size_t sum = 0;
+    for (const std::size_t one : widths) sum += one + 2;
+    return sum < 2 ? 0 : sum - 2;
+  };
+  while (width > 0 && taken() > width) {
+    const auto widest = std::ranges::max_element(widths);
+    if (widest == widths.end() || *widest <= kNarrowest) return;
+    --*widest;
+  }
+}
+
+}  // namespace
+
+std::string Table(const std::vector<std::vector<std::string>>& raw, std::size_t width) {
   std::vector<std::vector<std::string>> rows = raw;
+  std::vector<std::size_t> widths;
   for (auto& row : rows) {
     for (std::string& cell : row) cell = Printable(cell);
-  }
-  std::vector<std::size_t> widths;
-  for (const auto& row : rows) {
     widths.resize(std::max(widths.size(), row.size()));
-    for (std::size_t i = 0; i < row.size(); ++i) widths[i] = std::max(widths[i], row[i].size());
+    for (std::size_t i = 0; i < row.size(); ++i) widths[i] = std::max(widths[i], WidthOf(row[i]));
   }
+  Narrow(widths, width);
   std::string out;
   for (std::size_t r = 0; r < rows.size(); ++r) {
     std::string line;
-    for (std::size_t i = 0; i < rows[r].size(); ++i) {
-      line += fmt::format("{:<{}}  ", rows[r][i], widths[i]);
-    }
+    for (std::size_t i = 0; i < rows[r].size(); ++i) line += Fitted(rows[r][i], widths[i]) + "  ";
     line.erase(line.find_last_not_of(' ') + 1);
     out += line + '\n';
     if (r == 0) {
       std::string rule;
-      for (const std::size_t width : widths) rule += std::string(width, '-') + "  ";
+      for (const std::size_t one : widths) rule += std::string(one, '-') + "  ";
       rule.erase(rule.find_last_not_of(' ') + 1);
       out += rule + '\n';
     }
@@ -70,12 +146,31 @@ std::string Count(std::uint64_t count) {
   return digits;
 }
 
-std::string Timestamp(Nanos time) {
-  const std::time_t seconds = time / kSecond;
+std::string Timestamp(Nanos time, Nanos zone) {
+  const std::time_t seconds = (time + zone) / kSecond;
   std::tm utc{};
   gmtime_r(&seconds, &utc);
   return fmt::format("{:04}-{:02}-{:02} {:02}:{:02}:{:02}", utc.tm_year + 1900, utc.tm_mon + 1, utc.tm_mday,
                      utc.tm_hour, utc.tm_min, utc.tm_sec);
+}
+
+namespace {
+
+// "+02:00"; empty in UTC.
+std::string Offset(Nanos zone) {
+  if (zone == 0) return "";
+  const Nanos minutes = (zone < 0 ? -zone : zone) / kMinute;
+  return fmt::format("{}{:02}:{:02}", zone < 0 ? '-' : '+', minutes / 60, minutes % 60);
+}
+
+}  // namespace
+
+std::string ZoneName(Nanos zone) { return "UTC" + Offset(zone); }
+
+std::string IsoTimestamp(Nanos time, Nanos zone) {
+  std::string text = Timestamp(time, zone);
+  text[10] = 'T';
+  return text + (zone == 0 ? "Z" : Offset(zone));
 }
 
 std::string StackedBars(std::span<const Bar> bars, std::size_t width) {

@@ -78,6 +78,8 @@ struct Call {
   // descriptor: a limit that the client brings, instead of the domain's; throttle: the limit. Sanitized.
   const algorithms::Limit* client_limit = nullptr;
   std::vector<ExplainStep>* trace = nullptr;  // set: every step is written down (allocates)
+  // Set: whom each rule of the decision counts, in the order of its rules; emptied when there are none (allocates).
+  std::vector<std::string>* subjects = nullptr;
 
   Decision decision;  // kCheck, kPeek, kReserve, kCharge
   // The others: done, or why not (kNotFound: no such reservation). Those above: why there is no true decision

@@ -141,6 +141,22 @@ std::uint32_t MostOutput(std::uint32_t max_request_bytes) {
   return static_cast<std::uint32_t>(std::min<std::uint64_t>(most, UINT32_MAX));
 }
 
+// A port that is taken: which flag chooses another one.
+Error WithAdvice(Error error, const ServerConfig& config) {
+  if (error.message.find("Address already in use") == std::string::npos) return error;
+  const std::pair<const char*, const ListenerConfig&> listeners[] = {
+      {"http", config.http}, {"resp", config.resp}, {"grpc", config.grpc}, {"admin", config.admin}};
+  for (const auto& [name, listener] : listeners) {
+    if (listener.address.empty() || error.message.find(" " + listener.address + ":") == std::string::npos) continue;
+    error.message += fmt::format(
+        " (is another weir running? choose another address with --{0} ADDRESS:PORT or "
+        "server.{0}.address, or --{0} off)",
+        name);
+    break;
+  }
+  return error;
+}
+
 // The settings that only a restart changes, as far as they differ.
 std::vector<std::string> NeedRestart(const ServerConfig& now, const ServerConfig& then) {
   std::vector<std::string> names;
@@ -314,7 +330,7 @@ Result<std::unique_ptr<Daemon>> Daemon::Start(DaemonOptions options) {
                                     .max_buffered_bytes = parts->server_config.max_buffered_bytes,
                                     .idle_timeout_ms = parts->server_config.idle_timeout_ms},
                                    std::move(*listeners));
-  if (!server) return std::unexpected(server.error());
+  if (!server) return std::unexpected(WithAdvice(server.error(), parts->server_config));
   parts->server = std::move(*server);
   parts->serving.store(parts->server.get(), std::memory_order_release);
   return std::unique_ptr<Daemon>(new Daemon(std::move(parts)));

@@ -39,7 +39,7 @@ ONLY_IN = {
     r"<systemd": {"server"},
     r"<nghttp2": {"frontends/rls"},
     r"<protozero": {"frontends/rls"},
-    r"<zlib": {"frontends/rls"},
+    r"<zlib": {"frontends/rls", "cli"},
 }
 IS_TEST = re.compile(r"(_(test|redistest|fuzz|benchmark)\.cc|/(test|fake|fault)[^/]*|/[^/]*_(fixture|process)\.h)$")
 

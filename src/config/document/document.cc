@@ -17,6 +17,7 @@ std::string Describe(const Fault& fault, std::string_view file) {
   if (!file.empty()) {
     text += std::string(file) + ':';
     if (fault.line > 0) text += std::to_string(fault.line) + ':';
+    if (fault.line > 0 && fault.column > 0) text += std::to_string(fault.column) + ':';
     text += ' ';
   } else if (fault.line > 0) {
     text += "line " + std::to_string(fault.line) + ": ";

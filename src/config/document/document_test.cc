@@ -259,11 +259,11 @@ TEST(Document, FilesAreLoadedOrExplained) {
   const auto broken = LoadConfigFile(path.string());
   ASSERT_FALSE(broken.has_value());
   EXPECT_EQ(broken.error().code, ErrorCode::kInvalidArgument);
-  EXPECT_EQ(
-      broken.error().message,
-      path.string() + ":2: global.free_tier: unknown field 'max_request' (did you mean 'max_requests'?)\n" +
-          path.string() +
-          ":3: global: unknown field 'pro' (known are free_tier, pro_tier, enterprise_tier, tiers, burst, penalties)");
+  EXPECT_EQ(broken.error().message,
+            path.string() + ":2:15: global.free_tier: unknown field 'max_request' (did you mean 'max_requests'?)\n" +
+                path.string() +
+                ":3:3: global: unknown field 'pro' (known are free_tier, pro_tier, enterprise_tier, tiers, burst, "
+                "penalties)");
   {
     std::ofstream(path) << "global: {free_tier: strict}\n";
   }

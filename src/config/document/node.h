@@ -31,6 +31,7 @@ struct Node {
   std::uint32_t line = 0;
   std::uint32_t column = 0;
   std::uint32_t key_line = 0;
+  std::uint32_t key_column = 0;
   std::string key;
   std::string text;
   std::vector<Node> children;

@@ -39,6 +39,7 @@ class TreeBuilder {
     pending_.append(part.data(), part.size());
     Skip();
     key_line_ = line_;
+    key_column_ = static_cast<std::uint32_t>(cursor_ - line_start_) + 1;
     key_ = std::move(pending_);
     pending_.clear();
     PassString();
@@ -113,6 +114,7 @@ class TreeBuilder {
     Advance(1);
     node.key = std::move(key_);
     node.key_line = key_line_;
+    node.key_column = key_column_;
     key_.clear();
     open_.push_back(std::move(node));
     return Bounded(ec);
@@ -131,6 +133,7 @@ class TreeBuilder {
     } else {
       node.key = std::move(key_);
       node.key_line = key_line_;
+      node.key_column = key_column_;
       key_.clear();
       open_.back().children.push_back(std::move(node));
     }
@@ -146,7 +149,7 @@ class TreeBuilder {
   std::size_t cursor_ = 0;
   std::size_t line_start_ = 0;
   std::uint32_t line_ = 1;
-  std::uint32_t key_line_ = 0;
+  std::uint32_t key_line_ = 0, key_column_ = 0;
   std::string key_;
   std::string pending_;
   Node root_;
@@ -158,9 +161,10 @@ class TreeBuilder {
 
 ParsedTree ParseJsonTree(std::string_view text) {
   ParsedTree parsed;
-  const auto refuse = [&](std::uint32_t line, std::string message) {
+  const auto refuse = [&](std::uint32_t line, std::string message, std::uint32_t column = 0) {
     Fault fault;
     fault.line = line;
+    fault.column = column;
     fault.message = std::move(message);
     parsed.faults.push_back(std::move(fault));
   };
@@ -179,13 +183,15 @@ ParsedTree ParseJsonTree(std::string_view text) {
     if (ec) {
       const auto end = text.begin() + static_cast<std::ptrdiff_t>(std::min(used, text.size()));
       const auto line = static_cast<std::uint32_t>(std::count(text.begin(), end, '\n')) + 1;
+      const std::size_t line_start = text.substr(0, std::min(used, text.size())).rfind('\n') + 1;  // npos + 1 is 0
+      const auto column = static_cast<std::uint32_t>(std::min(used, text.size()) - line_start) + 1;
       const bool too_deep = ec == json::make_error_code(json::error::too_deep);
       if (parser.handler().too_many()) {
-        refuse(line, "too many values (more than " + std::to_string(kMaxDocumentNodes) + ")");
+        refuse(line, "too many values (more than " + std::to_string(kMaxDocumentNodes) + ")", column);
       } else if (too_deep) {
-        refuse(line, "nested deeper than " + std::to_string(kMaxDocumentDepth) + " levels");
+        refuse(line, "nested deeper than " + std::to_string(kMaxDocumentDepth) + " levels", column);
       } else {
-        refuse(line, "not JSON: " + ec.message());
+        refuse(line, "not JSON: " + ec.message(), column);
       }
       return parsed;
     }

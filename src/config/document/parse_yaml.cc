@@ -86,7 +86,7 @@ class TreeBuilder final : public YAML::EventHandler {
     bool has_key = false;
     bool key_merges = false;
     std::string key;
-    std::uint32_t key_line = 0;
+    std::uint32_t key_line = 0, key_column = 0;
     std::vector<Node> merges;
     std::size_t nodes_before = 0, bytes_before = 0;
     std::size_t depth = 1;  // levels from here down
@@ -170,6 +170,7 @@ class TreeBuilder final : public YAML::EventHandler {
       map.key_merges = node.kind == Node::Kind::kPlain && node.text == "<<";  // quoted, it is a key like any other
       map.key = std::move(node.text);
       map.key_line = node.line;
+      map.key_column = node.column;
       return;
     }
     Attach(std::move(node));
@@ -189,6 +190,7 @@ class TreeBuilder final : public YAML::EventHandler {
     if (parent.key_merges) return AddMerge(parent, std::move(node));
     node.key = std::move(parent.key);
     node.key_line = parent.key_line;
+    node.key_column = parent.key_column;
     parent.node.children.push_back(std::move(node));
   }
 
@@ -216,15 +218,42 @@ std::uint32_t LineAt(std::string_view text, std::size_t offset) {
          1;
 }
 
-Fault SyntaxFault(std::uint32_t line, std::string message) {
+Fault SyntaxFault(std::uint32_t line, std::string message, std::uint32_t column = 0) {
   Fault fault;
   fault.line = line;
+  fault.column = column;
   fault.message = std::move(message);
   return fault;
 }
 
 // Of what the library says only its own words: the rest, as the name of an anchor that is not there, is the document's.
 std::string OwnWords(const std::string& message) { return message.substr(0, message.find(':')); }
+
+// The line of that number, without its end; empty when there is none.
+std::string_view LineNumbered(std::string_view text, std::uint32_t number) {
+  for (std::uint32_t line = 1; line < number; ++line) {
+    const std::size_t end = text.find('\n');
+    if (end == std::string_view::npos) return {};
+    text.remove_prefix(end + 1);
+  }
+  return text.substr(0, text.find('\n'));
+}
+
+// What yaml-cpp says of a line indented by a tab is about the mapping that then does not fit: the tab is told instead.
+// It may be on the line where the parser gave up, or on the one before.
+Fault NotYaml(std::string_view text, const YAML::Mark& mark, const std::string& message) {
+  const std::uint32_t line = LineOf(mark);
+  for (std::uint32_t at = line; at > 0 && at + 1 >= line; --at) {
+    const std::string_view shown = LineNumbered(text, at);
+    const std::size_t indentation = std::min(shown.find_first_not_of(" \t"), shown.size());
+    const std::size_t tab = shown.substr(0, indentation).find('\t');
+    if (tab == std::string_view::npos) continue;
+    Fault fault = SyntaxFault(at, "not YAML: a tab is used for indentation", static_cast<std::uint32_t>(tab) + 1);
+    fault.hint = "indent with spaces";
+    return fault;
+  }
+  return SyntaxFault(line, "not YAML: " + OwnWords(message), mark.column < 0 ? 0 : static_cast<std::uint32_t>(mark.column) + 1);
+}
 
 ParsedTree ParseYaml(std::string_view text, bool several) {
   ParsedTree parsed;
@@ -254,7 +283,7 @@ ParsedTree ParseYaml(std::string_view text, bool several) {
   } catch (const Refused& refused) {
     parsed.faults.push_back(SyntaxFault(refused.line, refused.message));
   } catch (const YAML::Exception& error) {
-    parsed.faults.push_back(SyntaxFault(LineOf(error.mark), "not YAML: " + OwnWords(error.msg)));
+    parsed.faults.push_back(NotYaml(text, error.mark, error.msg));
   } catch (const std::exception& error) {
     parsed.faults.push_back(SyntaxFault(0, std::string("not YAML: ") + error.what()));
   }

@@ -60,23 +60,24 @@ Reader::Scope::Scope(Reader& reader, std::string_view segment) : reader_(reader)
   if (shown.size() < segment.size()) reader.path_ += "...";
 }
 
-void Reader::Add(std::uint32_t line, std::string message, std::string hint) {
+void Reader::Add(TextPlace place, std::string message, std::string hint) {
   if (faults_.size() > kMaxFaults) return;
   Fault fault;
   if (faults_.size() == kMaxFaults) {
     fault.message = "there are more faults; the first " + std::to_string(kMaxFaults) + " are shown";
   } else {
     fault.path = path_;
-    fault.line = line;
+    fault.line = place.line;
+    fault.column = place.column;
     fault.message = std::move(message);
     fault.hint = std::move(hint);
   }
   faults_.push_back(std::move(fault));
 }
 
-std::uint32_t LineOf(const Node& node) {
+TextPlace PlaceOf(const Node& node) {
   const bool on_line = node.IsScalar() && node.kind != Node::Kind::kNull;
-  return on_line || node.key_line == 0 ? node.line : node.key_line;
+  return on_line || node.key_line == 0 ? TextPlace{node.line, node.column} : TextPlace{node.key_line, node.key_column};
 }
 
 std::string Quoted(std::string_view whole) {

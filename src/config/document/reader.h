@@ -13,8 +13,13 @@ namespace weir::config {
 // More faults than this are counted, not kept: a hostile document cannot make the report grow without bound.
 inline constexpr std::size_t kMaxFaults = 1000;
 
+struct TextPlace {
+  std::uint32_t line = 0;  // 1-based; 0 = unknown
+  std::uint32_t column = 0;
+};
 // Where a fault of this value is told.
-std::uint32_t LineOf(const Node& node);
+TextPlace PlaceOf(const Node& node);
+inline std::uint32_t LineOf(const Node& node) { return PlaceOf(node).line; }
 
 class Reader {
  public:
@@ -37,18 +42,18 @@ class Reader {
 
   // Told at the line of the value; of its key, when the value is a block of its own or missing.
   void Error(const Node& at, std::string message, std::string hint = {}) {
-    Add(LineOf(at), std::move(message), std::move(hint));
+    Add(PlaceOf(at), std::move(message), std::move(hint));
   }
   // Nothing more is kept: a hint need not be looked for.
   bool full() const { return faults_.size() > kMaxFaults; }
   std::size_t fault_count() const { return faults_.size(); }
   // About the key of a map's child, and told at the map's path.
   void ErrorAtKey(const Node& child, std::string message, std::string hint = {}) {
-    Add(child.key_line, std::move(message), std::move(hint));
+    Add({child.key_line, child.key_column}, std::move(message), std::move(hint));
   }
 
  private:
-  void Add(std::uint32_t line, std::string message, std::string hint);
+  void Add(TextPlace place, std::string message, std::string hint);
 
   std::vector<Fault>& faults_;
   std::string path_;

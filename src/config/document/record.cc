@@ -52,8 +52,33 @@ std::vector<std::string_view> VariantBase::Names() const {
   return names;
 }
 
+// A mapping of several keys where one alternative is expected.
+void VariantBase::RefuseSeveral(const Node& node, Reader& reader) const {
+  std::vector<const Node*> known;
+  const Node* other = nullptr;
+  for (const Node& child : node.children) {
+    if (Find(child.key) != nullptr) {
+      known.push_back(&child);
+    } else {
+      other = &child;
+    }
+  }
+  if (known.size() > 1) {
+    return reader.ErrorAtKey(
+        *known[1],
+        "two were given, " + Quoted(known[0]->key) + " and " + Quoted(known[1]->key) + ", and only one may be",
+        "keep one of them");
+  }
+  if (known.size() == 1) {
+    return reader.ErrorAtKey(*other, "unknown " + Quoted(other->key) + " beside " + Quoted(known[0]->key),
+                             "its fields are written below it: {" + known[0]->key + ": {...}}");
+  }
+  reader.Error(node, "must name exactly one of " + Joined(Names()) + ", not " + Found(node));
+}
+
 void VariantBase::LoadVariant(const Node& node, void* variant, Reader& reader) const {
   const bool tagged = node.kind == Node::Kind::kMap && node.children.size() == 1;
+  if (node.kind == Node::Kind::kMap && node.children.size() > 1) return RefuseSeveral(node, reader);
   if (!tagged && !node.IsText()) {
     const std::string found = AnySecret() ? KindOf(node) : Found(node);
     return reader.Error(node, "must name exactly one of " + Joined(Names()) + ", not " + found);

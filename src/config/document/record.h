@@ -65,6 +65,7 @@ class VariantBase : public Section {
 
  protected:
   void LoadVariant(const Node& node, void* variant, Reader& reader) const;
+  void RefuseSeveral(const Node& node, Reader& reader) const;
   Node SaveVariant(const void* variant) const;
   Node SchemaOfVariant(SchemaBuilder& builder) const;
 

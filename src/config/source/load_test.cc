@@ -68,7 +68,7 @@ TEST_F(LoadTest, EveryFaultOfEveryFileIsTold) {
   EXPECT_EQ(config.error().code, ErrorCode::kInvalidArgument);
   const std::string& why = config.error().message;
   for (const std::string& part :
-       {file + ":2: unknown field 'serve'", bad + ":3: descriptors.0.rate_limit: invalid rate limit unit 'x'",
+       {file + ":2:1: unknown field 'serve'", bad + ":3: descriptors.0.rate_limit: invalid rate limit unit 'x'",
         "there is no file '" + (directory_ / "none.yaml").string() + "'",
         std::string("the domain 'own' is in `domains` and in a file of `envoy.files`")}) {
     EXPECT_NE(why.find(part), std::string::npos) << part << "\nin: " << why;
@@ -131,7 +131,7 @@ TEST_F(LoadTest, TheErrorTellsErrorsOnly) {
   const LoadedDocument loaded = LoadDocument("global: {free_tier: unlimited}\nendpoints: []\n", "weir.yaml");
   ASSERT_GT(loaded.faults.size(), 1U);
   const std::string message = loaded.ToError().message;
-  EXPECT_NE(message.find("weir.yaml:2: endpoints"), std::string::npos) << message;
+  EXPECT_NE(message.find("weir.yaml:2:1: endpoints"), std::string::npos) << message;
   EXPECT_EQ(message.find("warning"), std::string::npos) << message;
 }
 

@@ -117,7 +117,11 @@ TEST(Faults, Choices) {
       {"algorithm: tokenbucket\n",
        {"line 2: algorithm: must be one of " + all + ", not 'tokenbucket' (did you mean 'token_bucket'?)"}},
       {"algorithm: {token_bucket: {}, leaky_bucket: {}}\n",
-       {"line 2: algorithm: must name exactly one of " + all + ", not a mapping"}},
+       {"line 2: algorithm: two were given, 'token_bucket' and 'leaky_bucket', and only one may be (keep one of "
+        "them)"}},
+      {"algorithm: {token_bucket: {}, burst: 5}\n",
+       {"line 2: algorithm: unknown 'burst' beside 'token_bucket' (its fields are written below it: {token_bucket: "
+        "{...}})"}},
       {"algorithm: [token_bucket]\n", {"line 2: algorithm: must name exactly one of " + all + ", not a list"}},
       {"algorithm: {sliding_window: {precision: hour}}\n",
        {"line 2: algorithm.sliding_window.precision: must be second, ten_second or minute, not 'hour'"}},

@@ -24,14 +24,16 @@ void ValidationFaults::Add(Severity severity, const Place& place, std::string me
   Fault fault;
   fault.severity = severity;
   fault.path = place.Path();
-  fault.line = LineOfPlace(place);
+  const TextPlace at = TextOf(place);
+  fault.line = at.line;
+  fault.column = at.column;
   fault.message = std::move(message);
   fault.hint = std::move(hint);
   faults_.push_back(std::move(fault));
 }
 
 // Of the deepest part of the path that is written.
-std::uint32_t ValidationFaults::LineOfPlace(const Place& place) const {
+TextPlace ValidationFaults::TextOf(const Place& place) const {
   std::vector<std::string_view> segments;
   for (const Place* one = &place; one != nullptr; one = one->above) segments.push_back(one->segment);
   const Node* node = &root_;
@@ -48,7 +50,7 @@ std::uint32_t ValidationFaults::LineOfPlace(const Place& place) const {
     if (next == nullptr) break;
     node = next;
   }
-  return LineOf(*node);
+  return PlaceOf(*node);
 }
 
 namespace {

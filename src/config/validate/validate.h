@@ -39,7 +39,7 @@ class ValidationFaults {
 
  private:
   void Add(Severity severity, const Place& place, std::string message, std::string hint);
-  std::uint32_t LineOfPlace(const Place& place) const;
+  TextPlace TextOf(const Place& place) const;
 
   const Node& root_;
   std::vector<Fault> faults_;

@@ -28,6 +28,9 @@ void Batch::Answer(Question& question) {
   Plan plan = shared ? StretchOf(question, whole) : whole;
   question.admitted = question.charges && (!shared || whole.admitted);
   DescribeRules(plan.items.first(question.rules), ContextsOf(question), core_->subject_secret, call.decision);
+  if (call.subjects != nullptr) {
+    for (const storage::Item& item : plan.items.first(question.rules)) call.subjects->emplace_back(item.subject);
+  }
   Decide(plan, ContextsOf(question), question.rules, question.failed, call.decision);
   if (question.unidentified) [[unlikely]]
     DenyUnidentified(call.decision);

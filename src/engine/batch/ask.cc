@@ -105,6 +105,7 @@ Batch::Question& Batch::Begin(Call& call) {
   question.first_item = plans_.item_count();
   call.status = {};
   call.rules_updated = 0;
+  if (call.subjects != nullptr) call.subjects->clear();
   return question;
 }
 
