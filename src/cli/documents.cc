@@ -62,10 +62,12 @@ void AddAbsentFiles(std::string_view text, const std::string& file, config::Load
       // Not opened: a key is nobody's business here, and a pipe would wait for its writer.
       if (path.empty() || access(path.c_str(), R_OK) == 0) continue;
       const std::string why = std::generic_category().message(errno);
-      loaded.faults.push_back(
-          {file,
-           {Severity::kWarning, fmt::format("server.{}.tls.{}", name, key), config::LineWith(text, path),
-            fmt::format("cannot read '{}': {}", path, why), "weir serve needs it to start"}});
+      loaded.faults.push_back({file,
+                               {.severity = Severity::kWarning,
+                                .path = fmt::format("server.{}.tls.{}", name, key),
+                                .line = config::LineWith(text, path),
+                                .message = fmt::format("cannot read '{}': {}", path, why),
+                                .hint = "weir serve needs it to start"}});
     }
   }
 }

@@ -124,7 +124,7 @@ TEST(Simulation, ClientsAreWhomTheRuleCounts) {
   EXPECT_EQ(report->top_denied[0].denied, 10U);
 
   EnterpriseRateLimitConfig by_user = TenPerMinute();
-  by_user.global.free_tier->identifier = EnhancedIdentifier{UserId{}};
+  by_user.global.free_tier.identifier = EnhancedIdentifier{UserId{}};
   std::stringstream users;
   for (int i = 0; i < 20; ++i) {
     users << fmt::format("192.0.2.{} - alice [10/Oct/2026:13:00:{:02} +0000] \"GET /a?x={} HTTP/1.1\" 200 1\n", i, i,

@@ -10,7 +10,8 @@ namespace weir::engine {
 void AddCompileFaults(std::string_view text, const std::string& file, config::LoadedDocument& loaded) {
   if (!loaded.ok()) return;
   const auto add = [&](const char* path, std::uint32_t line, const Error& error) {
-    loaded.faults.push_back({file, {Severity::kError, path, line, error.message, ""}});
+    loaded.faults.push_back(
+        {file, {.severity = Severity::kError, .path = path, .line = line, .message = error.message}});
   };
   const auto compiled = config::Snapshot::Compile(loaded.config, nullptr, 0);
   if (!compiled) return add("", 0, compiled.error());

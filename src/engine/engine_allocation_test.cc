@@ -43,8 +43,9 @@ ip_rules:
 class AllocationTest : public EngineTest {
  protected:
   void StartOnMemory(std::string_view yaml) {
-    auto engine = Engine::Create(ParseOrDie(yaml), storage::memory::MemoryStore::Create({}).value(),
-                                 {.clock = &clock_, .extractors = {}, .observers = {}, .local = nullptr, .follows = nullptr});
+    auto engine =
+        Engine::Create(ParseOrDie(yaml), storage::memory::MemoryStore::Create({}).value(),
+                       {.clock = &clock_, .extractors = {}, .observers = {}, .local = nullptr, .follows = nullptr});
     ASSERT_TRUE(engine) << engine.error().message;
     engine_ = std::move(*engine);
   }
@@ -86,7 +87,7 @@ TEST_F(AllocationTest, NoneForOneCallAlone) {
 }
 
 TEST_F(AllocationTest, NoneForConditionsFurtherLimitsAndMissingIdentifiers) {
-  StartOnMemory(R"(
+  StartOnMemory(R"yaml(
 global:
   free_tier:
     max_requests: 100
@@ -109,7 +110,7 @@ endpoints:
         headers['x-plan'].lowerAscii() in ['gold', 'silver'] && (query.page == '1' || int(attributes.bytes) > 5)
         && (cookies.session != 'x' ? has(request.user) == false : facts.country == 'DE')
       limits: []
-)");
+)yaml");
   const std::vector<Attribute> headers = {{"X-Plan", "Gold"}, {"Cookie", "session=abc"}};
   const Attribute bytes{.name = "bytes", .value = "17"};
   Call call;

@@ -119,8 +119,8 @@ TEST_F(FeedbackTest, IsNoDecisionAndNothingIsCounted) {
 
 TEST_F(FeedbackTest, DoesNothingWhereNoAdaptiveRuleHolds) {
   Start(kAdaptive);
-  for (const Request& request : {Request{.peer_ip = "192.0.2.1", .path = "/free"},
-                                 Request{.peer_ip = "192.0.2.1", .path = "/bucket"}}) {
+  for (const Request& request :
+       {Request{.peer_ip = "192.0.2.1", .path = "/free"}, Request{.peer_ip = "192.0.2.1", .path = "/bucket"}}) {
     const Call call = Report(kMillisecond, true, request);
     EXPECT_TRUE(call.status) << request.path;
     EXPECT_EQ(call.rules_updated, 0U) << request.path;

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "engine/engine_fixture.h"
+#include "engine/resolve/resolve.h"
 
 namespace weir::engine {
 namespace {

@@ -23,7 +23,8 @@ using LabelTexts = std::vector<std::pair<std::string, std::string>>;
 // Collects families in the order in which they are first named.
 class Page final : public MetricSink {
  public:
-  void Add(MetricType type, const std::string& name, const std::string& help, double value, const LabelTexts& labels = {}) {
+  void Add(MetricType type, const std::string& name, const std::string& help, double value,
+           const LabelTexts& labels = {}) {
     const auto [known, is_new] = index_.try_emplace(name, families_.size());
     if (is_new) families_.push_back({name, help, type, {}});
     ClientMetric metric;

@@ -127,9 +127,9 @@ inline Limit OtherNumbers(const Limit& limit, Dice& dice) {
 }
 
 inline Op RandomOp(Dice& dice) {
-  static constexpr std::array<Op, 15> kOps = {Op::kCheck,  Op::kCheck, Op::kCheck,  Op::kCheck, Op::kCheck,
+  static constexpr std::array<Op, 15> kOps = {Op::kCheck,  Op::kCheck, Op::kCheck,  Op::kCheck,  Op::kCheck,
                                               Op::kCheck,  Op::kPeek,  Op::kPeek,   Op::kCharge, Op::kRefund,
-                                              Op::kRefund, Op::kReset, Op::kAssign, Op::kTake,  Op::kTake};
+                                              Op::kRefund, Op::kReset, Op::kAssign, Op::kTake,   Op::kTake};
   return dice.Of(kOps);
 }
 

@@ -295,7 +295,8 @@ void EntityCompiler::CompileClass(std::string_view name, EntityClass<UserLimits>
   to.own_rule = limits.rule.has_value();
   to.quotas = static_cast<std::uint32_t>(limits.quotas.size());
   to.rules.reserve(limits.quotas.size() + 1);
-  if (limits.rule) AddClassRule(path + ".rule", 0, to.tier_rule, AsBase(Inherit(*limits.rule, UserBase(limits))), to.rules);
+  if (limits.rule)
+    AddClassRule(path + ".rule", 0, to.tier_rule, AsBase(Inherit(*limits.rule, UserBase(limits))), to.rules);
   for (std::size_t i = 0; i < limits.quotas.size(); ++i) {
     AddClassRule(fmt::format("{}.quotas.{}", path, i), 1, to.tier_rule, QuotaRule(limits.quotas[i], {UserId{}}),
                  to.rules);

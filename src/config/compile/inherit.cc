@@ -156,7 +156,9 @@ RateLimitRule FurtherRule(const RateLimitRule& rule, std::size_t i) {
   if (limit.counts) result.counts = limit.counts;
   // Without a name it has its path's, as every rule.
   const bool named = rule.name && !rule.name->empty();
-  result.name = limit.name ? limit.name : named ? std::optional(*rule.name + ".limits." + std::to_string(i)) : std::nullopt;
+  result.name = limit.name ? limit.name
+                : named    ? std::optional(*rule.name + ".limits." + std::to_string(i))
+                           : std::nullopt;
   return result;
 }
 

@@ -252,7 +252,8 @@ Fault NotYaml(std::string_view text, const YAML::Mark& mark, const std::string& 
     fault.hint = "indent with spaces";
     return fault;
   }
-  return SyntaxFault(line, "not YAML: " + OwnWords(message), mark.column < 0 ? 0 : static_cast<std::uint32_t>(mark.column) + 1);
+  return SyntaxFault(line, "not YAML: " + OwnWords(message),
+                     mark.column < 0 ? 0 : static_cast<std::uint32_t>(mark.column) + 1);
 }
 
 ParsedTree ParseYaml(std::string_view text, bool several) {

@@ -184,7 +184,7 @@ struct Rule {
   HeaderPlan header_plan;
   const HeaderFieldNames* header_names = nullptr;  // interned; nullptr = the usual ones
   const Condition* when = nullptr;                 // nullptr = always. Also of what is unlimited
-  const algorithms::Limit* penalty = nullptr;  // kind kPenalty; nullptr = none
+  const algorithms::Limit* penalty = nullptr;      // kind kPenalty; nullptr = none
   std::uint64_t penalty_seed = 0;
   Name penalty_generation;
   std::shared_ptr<const PreviousRule> penalty_previous;  // of its penalty; nullptr = none

@@ -30,13 +30,18 @@ void Expect(const std::vector<Case>& cases) {
 }
 
 TEST(Faults, DescribeNamesFileLinePathAndHint) {
-  const Fault fault{Severity::kError, "endpoints./api/*.rule", 12, "unknown field 'max_request'",
-                    "did you mean 'max_requests'?"};
+  Fault fault{.path = "endpoints./api/*.rule",
+              .line = 12,
+              .message = "unknown field 'max_request'",
+              .hint = "did you mean 'max_requests'?"};
   EXPECT_EQ(Describe(fault, "config.yaml"),
             "config.yaml:12: endpoints./api/*.rule: unknown field 'max_request' (did you mean 'max_requests'?)");
   EXPECT_EQ(Describe(fault),
             "line 12: endpoints./api/*.rule: unknown field 'max_request' (did you mean 'max_requests'?)");
-  EXPECT_EQ(Describe({Severity::kWarning, "a.b", 0, "odd", ""}, "f"), "f: warning: a.b: odd");
+  fault.column = 5;
+  EXPECT_EQ(Describe(fault, "config.yaml"),
+            "config.yaml:12:5: endpoints./api/*.rule: unknown field 'max_request' (did you mean 'max_requests'?)");
+  EXPECT_EQ(Describe({.severity = Severity::kWarning, .path = "a.b", .message = "odd"}, "f"), "f: warning: a.b: odd");
 }
 
 TEST(Faults, Fields) {

@@ -14,8 +14,8 @@ using storage::Op;
 using storage::Plan;
 using storage::PlanStatus;
 
-// A slot is held already; it is not a budget of which there could be more. Nor is a count of requests or of an attribute:
-// an extension is more cost of the same request.
+// A slot is held already; it is not a budget of which there could be more. Nor is a count of requests or of an
+// attribute: an extension is more cost of the same request.
 bool CanGrow(const Charge& charge) {
   return charge.last && !IsConcurrency(charge.limit) && charge.counts == CountedUnit::Kind::kCost;
 }

@@ -143,7 +143,7 @@ const RuleUse* Ruleset::FindCounting(std::string_view generation) const {
 Facts Ruleset::FactsOf(const Request& request, Nanos now, Arena& arena) const {
   Facts facts;
   facts.request = &request;
-  facts.extractors = &extractors_;
+  facts.extractors = extractors_.get();
   facts.arena = &arena;
   facts.client_text = FindClient(*snapshot_, request, facts.client);
   facts.user = request.user;
