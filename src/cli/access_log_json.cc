@@ -94,10 +94,9 @@ Result<AccessLogEntry> AccessLogReader::Read(std::string_view line) try {
 
   std::string address = TextOf(root, kAddress);
   // Envoy and Traefik write the port too.
-  if (!ParseAddress(address)) {
-    const std::size_t colon = address.rfind(':');
-    if (colon != std::string::npos && ParseAddress(address.substr(0, colon))) address.resize(colon);
-  }
+  const std::size_t colon = address.find(':');
+  if (colon != std::string::npos && colon == address.rfind(':')) address.resize(colon);
+  if (address.starts_with('[')) address = address.substr(1, address.find(']') - 1);
   if (address.empty()) return NotUnderstood("client address (remote_addr, client_ip, ...)");
   const auto time = ReadTime(TextOf(root, kTime));
   if (!time) return NotUnderstood("time that can be read (time_iso8601, ts, @timestamp, ...)");

@@ -66,8 +66,9 @@ storage: {redis: {url: 'unix:///nonexistent/redis.sock'}}
   const std::string page = Render(*limiter);
   EXPECT_EQ(LineOf(page, "weir_store_up{store=\"redis\"}"), "weir_store_up{store=\"redis\"} 0");
   EXPECT_EQ(LineOf(page, "weir_store_up{store=\"local\"}"), "weir_store_up{store=\"local\"} 1");
-  const std::string lists = "weir_store_entries{store=\"local\",table=\"lists\"}";
-  EXPECT_EQ(LineOf(page, lists), lists + " 1");
+  // A rule that names no algorithm counts in one word.
+  const std::string words = "weir_store_entries{store=\"local\",table=\"buckets\"}";
+  EXPECT_EQ(LineOf(page, words), words + " 1");
   EXPECT_EQ(LineOf(page, "weir_redis_breaker"), "weir_redis_breaker 1");
   EXPECT_EQ(LineOf(page, "weir_redis_connections"), "weir_redis_connections 0");
   EXPECT_EQ(LineOf(page, "weir_redis_in_flight"), "weir_redis_in_flight 0");

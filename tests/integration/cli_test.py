@@ -1,4 +1,5 @@
 """Every subcommand of `weir` as a user types it."""
+import gzip
 import itertools
 import json
 import os
@@ -36,7 +37,11 @@ class CommandLine(Case):
         out = self.run_weir("check", "-c", self.config, "--ip", "192.0.2.1", "-n", 4, code=1)
         self.assertIn("3 of 4 were allowed", out)
         answer = json.loads(self.run_weir("check", "-c", self.config, "--ip", "192.0.2.1", "-n", 4, "--json", code=1))
-        self.assertEqual((answer["allowed"], answer["reason"], answer["rules"][0]["limit"]), (False, "over_limit", 3))
+        self.assertEqual((answer["asked"], answer["allowed"], answer["denied"]), (4, 3, 1))
+        last = answer["decisions"][-1]
+        self.assertEqual((last["allowed"], last["reason"], last["rules"][0]["limit"]), (False, "over_limit", 3))
+        self.assertEqual((last["rules"][0]["verdict"], last["rules"][0]["subject"]), ("later", "192.0.2.1"))
+        self.assertEqual([one["allowed"] for one in answer["decisions"]], [True, True, True, False])
         self.assertIn("Name: value", self.run_weir("check", "-c", self.config, "-H", "nonsense", code=2))
         self.run_weir("check", "--no-such-flag", code=2)
         # Neither is taken for something that limits nobody.
@@ -51,7 +56,7 @@ class CommandLine(Case):
     def test_explain(self):
         out = self.run_weir("explain", "-c", self.config, "--ip", "192.0.2.1", "--tier", "pro_tier")
         self.assertIn("pro_tier", out)
-        steps = json.loads(self.run_weir("explain", "-c", self.config, "--ip", "192.0.2.1", "--json"))["steps"]
+        steps = json.loads(self.run_weir("explain", "-c", self.config, "--ip", "192.0.2.1", "--json"))["explain"]
         self.assertGreater(len(steps), 2)
         self.assertTrue(all(step["detail"] for step in steps))
 
@@ -305,15 +310,16 @@ descriptors:
         # Whom nobody can count is told, and what is not UTF-8 does not make the report so.
         hosts = self.directory / "hosts.log"
         hosts.write_bytes(b"".join(b'caf\xe9.example - bob\xff [10/Oct/2026:13:55:%02d +0000] "GET / HTTP/1.1" 200 5\n' % i for i in range(20)))
-        out = self.run_weir("simulate", "-c", self.config, hosts)
-        self.assertIn("20 times a rule found nobody to count in a line", out)
+        # They share one count (on_missing: ip).
+        out = self.run_weir("simulate", "-c", self.config, hosts, code=1)
+        self.assertIn("20 times a rule did not find whom to count in a line", out)
         self.assertIn("20 lines do not begin with an IP address, as rules by address need; the first is line 1: caf\ufffd.example", out)
-        report = json.loads(self.run_weir("simulate", "-c", self.config, "--json", hosts))
-        self.assertEqual((report["unidentified"], report["not_addresses"], report["denied"]), (20, 20, 0))
+        report = json.loads(self.run_weir("simulate", "-c", self.config, "--json", hosts, code=1))
+        self.assertEqual((report["unidentified"], report["not_addresses"], report["denied"]), (20, 20, 17))
         by_user = self.directory / "by_user.yaml"
         by_user.write_text("global: {free_tier: {max_requests: 1, window_seconds: 60, identifier: user_id}}\n")
         report = json.loads(self.run_weir("simulate", "-c", by_user, "--json", hosts, code=1))
-        self.assertEqual([client["ip"] for client in report["top_denied"]], ["caf\ufffd.example"])
+        self.assertEqual([client["subject"] for client in report["top_denied"]], ["bob\ufffd"])
         self.assertIn("no access log line", self.run_weir("simulate", "-", code=2, text_in="hello\n"))
 
     def test_simulate_shows_its_progress_on_a_terminal_only(self):
@@ -337,15 +343,47 @@ descriptors:
                     seen += part
                 report = done.communicate(timeout=PATIENCE)[0]
                 self.assertEqual(done.returncode, 1)
-                self.assertIn("140,000 requests of 1 clients", report)
+                self.assertIn("140,000 requests of 1 client,", report)
                 return seen.decode()
             finally:
                 os.close(master)
 
-        self.assertEqual(shown(), "\r65,536 lines 46.81% \r131,072 lines 93.62% \r\x1b[K")
+        self.assertRegex(shown(), r"^\r65,536 lines \d+\.\d\d% \r131,072 lines \d+\.\d\d% \r\x1b\[K$")
         self.assertEqual(shown("--quiet"), "")
         done = subprocess.run([WEIR, "simulate", "-c", self.config, log], capture_output=True, text=True, timeout=PATIENCE)
         self.assertEqual(done.stderr, "")
+
+    def test_simulate_takes_rotated_logs_in_any_order(self):
+        line = '192.0.2.1 - - [10/Oct/2026:13:{:02}:00 +0200] "GET /a HTTP/1.1" 200 5 "-" "curl"\n'
+        new = self.write("access.log", "".join(line.format(minute) for minute in range(30, 40)))
+        old = self.directory / "access.log.1.gz"
+        old.write_bytes(gzip.compress("".join("shop.example:443 " + line.format(minute) for minute in range(10)).encode()))
+        report = json.loads(self.run_weir("simulate", "-c", self.config, "--json", new, old, code=None))
+        self.assertEqual((report["lines"], report["unreadable"], report["allowed"] + report["denied"]), (20, 0, 20))
+        self.assertEqual((report["first"], report["last"]), ("2026-10-10T13:00:00+02:00", "2026-10-10T13:39:00+02:00"))
+        self.assertEqual(sum(one["allowed"] + one["denied"] for one in report["timeline"]), 20)
+        self.assertEqual(report["top_paths"][0]["path"], "/a")
+        self.assertIn("is empty", self.run_weir("simulate", "-c", self.config, self.write("empty.log", ""), code=2))
+        self.assertIn("no access log", self.run_weir("simulate", "-c", self.config, self.write("foreign.log", "a,b\n1,2\n"), code=2))
+        self.assertIn("is a directory", self.run_weir("simulate", "-c", self.config, self.directory, code=2))
+        self.assertIn("no-such", self.run_weir("simulate", "-c", self.config, self.directory / "no-such", code=2))
+
+    def test_suggestions_help_and_version(self):
+        self.assertIn("did you mean 'serve'?", self.run_weir("serv", code=2))
+        self.assertIn("did you mean '--config'?", self.run_weir("check", "--confg", "x", code=2))
+        self.assertIn("weir ", self.run_weir("--version"))
+        self.assertEqual(self.run_weir("help", "check"), self.run_weir("check", "--help"))
+        self.assertEqual(self.run_weir("help"), self.run_weir("--help"))
+
+    def test_validate_tells_columns_and_looks_at_every_file(self):
+        one = self.write("one.yaml", "global:\n\tfree_tier: strict\n")
+        two = self.write("two.yaml", "global: {free_tier: strict}\nendpoints:\n  /a: {rule: {algorithm: {token_bucket: {}, leaky_bucket: {}}}}\n")
+        out = self.run_weir("validate", one, two, code=1)
+        self.assertIn(f"{one}:2:1: not YAML: a tab is used for indentation", out)
+        self.assertRegex(out, f"{two}:3:\\d+: .*two were given, 'token_bucket' and 'leaky_bucket'")
+        faults = json.loads(self.run_weir("validate", "--json", self.directory / "none.yaml", two, code=None))["faults"]
+        self.assertEqual([fault["line"] > 0 and fault["column"] > 0 for fault in faults if fault["file"] == str(two)], [True])
+        self.assertIn("none.yaml", {fault["file"].rpartition("/")[2] for fault in faults})
 
     def test_bench(self):
         result = json.loads(self.run_weir("bench", "--subjects", 1000, "--seconds", 1, "--json"))

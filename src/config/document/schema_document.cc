@@ -134,7 +134,7 @@ Ref<ListenerConfig> ListenerType(const std::string& name, const std::string& abo
   }();
   auto record = std::make_shared<Record<ListenerConfig>>(name, about);
   record
-      ->With("address", &ListenerConfig::address, Text({"^[^\\x00-\\x1f\\x7f]+$", "an address", "text"}),
+      ->With("address", &ListenerConfig::address, Text({"^[^\\x00-\\x1f\\x7f]+$", "an address", "text", false, true}),
              "`127.0.0.1:8080`, `[::1]:0` (port 0 picks a free one), `unix:/run/weir.sock`, or `off`.",
              "see [server](#server)")
       .OrAsText()

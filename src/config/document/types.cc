@@ -165,7 +165,7 @@ class TextType final : public TypeOf<std::string> {
     return schema;
   }
   std::string Words() const override { return rule_.words; }
-  bool MayHoldSecret() const override { return rule_.secret; }
+  bool MayHoldSecret() const override { return rule_.secret || rule_.near_secret; }
   bool IsSecret() const override { return rule_.secret; }
 
  protected:
@@ -176,7 +176,7 @@ class TextType final : public TypeOf<std::string> {
     }
     if (FindInvalidUtf8(node.text) != std::string_view::npos) return reader.Error(node, "must be UTF-8 text");
     if (!Matches(pattern_, node.text))
-      return reader.Error(node, "must be " + rule_.shape + (rule_.secret ? "" : ", not " + Quoted(node.text)));
+      return reader.Error(node, "must be " + rule_.shape + (MayHoldSecret() ? "" : ", not " + Quoted(node.text)));
     value = node.text;
   }
   Node Save(const std::string& value) const override { return Node::String(value); }

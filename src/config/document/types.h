@@ -107,6 +107,8 @@ struct TextRule {
   std::string words = "text";
   // A password, a key or what holds one: no fault repeats it, and the JSON Schema says `writeOnly`.
   bool secret = false;
+  // No secret itself, but one may be written here by mistake: not repeated either.
+  bool near_secret = false;
 };
 Ref<std::string> Text(TextRule rule = {});
 // Any mapping, held as the text of a JSON object; an empty one as "".

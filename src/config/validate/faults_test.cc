@@ -380,7 +380,7 @@ TEST(Faults, AllAreToldAtOnceInDocumentOrder) {
   EXPECT_EQ(
       FaultsOf(kDocument),
       (std::vector<std::string>{
-          "line 2: server.http: 'nonsense' is not an address to listen on (write it as 127.0.0.1:8080, [::1]:8080, "
+          "line 2: server.http: what is written here is not an address to listen on (write it as 127.0.0.1:8080, [::1]:8080, "
           "unix:/path or off)",
           "line 4: exemptions.cidrs.0: '10.0.0.1/8' has bits set beyond its prefix (did you mean 10.0.0.0/8?)",
           "line 6: users.bob.tier: there is no tier 'gold'",

@@ -12,6 +12,13 @@
 namespace weir::config {
 namespace {
 
+// A listener may hold tokens, and a token may have been written where the address belongs: only what looks like an
+// address is repeated.
+std::string Shown(const std::string& address) {
+  const bool looks_like_one = address.find_first_not_of("0123456789abcdefABCDEF.:[]") == std::string::npos;
+  return looks_like_one ? Quoted(address) : "what is written here";
+}
+
 // A network, or why not. `everything`: it holds all addresses of its family.
 void CheckNetwork(const Place& place, const std::string& text, ValidationFaults& faults,
                   std::string_view if_everything) {
@@ -216,7 +223,7 @@ void CheckServer(const Place& place, const ServerConfig& server, ValidationFault
     if (address.starts_with("unix:")) {
       if (address.size() == 5) faults.Error(here, "'unix:' says no path");
     } else if (!IsTcpAddress(address)) {
-      faults.Error(here, Quoted(address) + " is not an address to listen on",
+      faults.Error(here, Shown(address) + " is not an address to listen on",
                    "write it as 127.0.0.1:8080, [::1]:8080, unix:/path or off");
       continue;
     }
