@@ -377,17 +377,17 @@ TEST(Faults, AllAreToldAtOnceInDocumentOrder) {
       "global:\n"
       "  free_tier: {max_requests: many, window_seconds: 1}\n"
       "  oops: 1\n";
-  EXPECT_EQ(
-      FaultsOf(kDocument),
-      (std::vector<std::string>{
-          "line 2: server.http: what is written here is not an address to listen on (write it as 127.0.0.1:8080, [::1]:8080, "
-          "unix:/path or off)",
-          "line 4: exemptions.cidrs.0: '10.0.0.1/8' has bits set beyond its prefix (did you mean 10.0.0.0/8?)",
-          "line 6: users.bob.tier: there is no tier 'gold'",
-          "line 8: global.free_tier.max_requests: must be a whole number, not 'many'",
-          "line 9: global: unknown field 'oops' (known are free_tier, pro_tier, enterprise_tier, tiers, burst, "
-          "penalties)",
-      }));
+  EXPECT_EQ(FaultsOf(kDocument),
+            (std::vector<std::string>{
+                "line 2: server.http: what is written here is not an address to listen on (write it as 127.0.0.1:8080, "
+                "[::1]:8080, "
+                "unix:/path or off)",
+                "line 4: exemptions.cidrs.0: '10.0.0.1/8' has bits set beyond its prefix (did you mean 10.0.0.0/8?)",
+                "line 6: users.bob.tier: there is no tier 'gold'",
+                "line 8: global.free_tier.max_requests: must be a whole number, not 'many'",
+                "line 9: global: unknown field 'oops' (known are free_tier, pro_tier, enterprise_tier, tiers, burst, "
+                "penalties)",
+            }));
 }
 
 TEST(Faults, JsonHasLinesToo) {
