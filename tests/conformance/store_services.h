@@ -74,7 +74,8 @@ TEST_P(StoreConformance, ATakeOfSeveralRulesGrantsEachByItself) {
 TEST_P(StoreConformance, ManyThreadsTakeNoMoreThanTheLimitTogether) {
   const auto store = Make();
   for (const Limit& limit : {BucketOf(1000), WindowOf(1000), EpochWindowOf(1000, kDay)}) {
-    const Item item = ItemOf(limit, "many", std::to_string(limit.window), 7);
+    const std::string subject = std::to_string(limit.window);
+    const Item item = ItemOf(limit, "many", subject, 7);
     std::atomic<std::uint64_t> granted = 0;
     std::vector<std::thread> threads;
     for (int thread = 0; thread < 4; ++thread) {
