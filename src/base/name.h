@@ -62,9 +62,8 @@ class Name {
   struct Text;
   explicit Name(std::uintptr_t bits) noexcept : bits_(bits) {}
   // The lowest bit is a mark.
-  Text* text() const noexcept {
-    return reinterpret_cast<Text*>(bits_ & ~std::uintptr_t{1});
-  }  // NOLINT(performance-no-int-to-ptr)
+  // NOLINTNEXTLINE(performance-no-int-to-ptr)
+  Text* text() const noexcept { return reinterpret_cast<Text*>(bits_ & ~std::uintptr_t{1}); }
   void Drop() noexcept;
 
   std::uintptr_t bits_ = 0;  // a Text*; its lowest bit: only the head is meant

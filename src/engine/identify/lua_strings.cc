@@ -95,7 +95,8 @@ int FindOrMatch(lua_State* lua, bool find) {
     if (at == std::string_view::npos && steps == 0) return luaL_error(lua, kTooMuch);
     if (at == std::string_view::npos) return lua_pushnil(lua), 1;
     lua_pushinteger(lua, static_cast<lua_Integer>(at) + 1);
-    lua_pushinteger(lua, static_cast<lua_Integer>(at + pattern.size()));
+    const auto end = static_cast<lua_Integer>(at) + static_cast<lua_Integer>(pattern.size());
+    lua_pushinteger(lua, end);
     return 2;
   }
   const bool anchored = TakeAnchor(pattern);
