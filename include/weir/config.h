@@ -48,8 +48,9 @@ struct SlidingWindow {
   friend bool operator==(const SlidingWindow&, const SlidingWindow&) = default;
 };
 struct SlidingWindowLog {
-  std::uint32_t log_retention = 0;     // seconds an entry is kept; 0 = window_seconds, which it is never below
-  std::uint32_t cleanup_interval = 0;  // seconds between clean-ups of a log; 0 = on every access
+  // Neither has an effect in this version: an entry is kept for the window, and a log is cleaned on every access.
+  std::uint32_t log_retention = 0;     // seconds
+  std::uint32_t cleanup_interval = 0;  // seconds
   friend bool operator==(const SlidingWindowLog&, const SlidingWindowLog&) = default;
 };
 // GCC takes scoped enumerators to shadow weir::kMinute and its kin (base/clock.h); they do not.
