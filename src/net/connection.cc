@@ -129,9 +129,11 @@ void SocketConnection::OnDeadline(std::int64_t now_ms) {
     log::Info("connection closed: its peer does not take what was answered", {{"peer", peer_}});
     return Close();
   }
-  if (past(last_activity_ms_)) {
+  // While something is unsent that rule alone holds: an answer that took long to make is younger than the last
+  // activity.
+  if (unsent_since_ms_ == 0 && past(last_activity_ms_)) {
     bool goes_on = false;
-    if (state_ == State::kOpen && unsent() == 0) {
+    if (state_ == State::kOpen) {
       Enter([&] { goes_on = session_->OnIdle(); });
     }
     if (!goes_on) return CloseIdle();
@@ -141,9 +143,8 @@ void SocketConnection::OnDeadline(std::int64_t now_ms) {
     if (state_ == State::kClosed) return;
   }
   if (idle_ms == 0) return;
-  std::int64_t next_ms = last_activity_ms_ + idle_ms;
-  if (unsent_since_ms_ != 0) next_ms = std::min(next_ms, unsent_since_ms_ + idle_ms);
-  loop_.wheel().Schedule(*this, next_ms);
+  const std::int64_t since_ms = unsent_since_ms_ != 0 ? unsent_since_ms_ : last_activity_ms_;
+  loop_.wheel().Schedule(*this, since_ms + idle_ms);
 }
 
 void SocketConnection::OnAlarm() {

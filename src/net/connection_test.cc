@@ -90,6 +90,15 @@ TEST_F(ConnectionTest, ClosesAReaderThatTakesItsAnswersInDrops) {
   EXPECT_EQ(server_->Stats().idle_closed, 0U);
 }
 
+TEST_F(ConnectionTest, AnAnswerThatTookLongToMakeIsNotIdle) {
+  options_.idle_timeout_ms = 100;
+  Start("unix:" + Path("s.sock"));
+  TestClient client = Client();
+  client.Send("late\n");
+  client.Receive(5 + 1'000'000);
+  EXPECT_EQ(server_->Stats().idle_closed, 0U);
+}
+
 TEST_F(ConnectionTest, LeavesAReaderAloneThatIsAlwaysBehindButSteady) {
   options_.idle_timeout_ms = 500;
   Start("unix:" + Path("s.sock"));

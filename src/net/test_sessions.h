@@ -1,6 +1,8 @@
 // Sessions for tests of the server. Tests only.
 #pragma once
 
+#include <poll.h>
+
 #include <atomic>
 #include <chrono>
 #include <condition_variable>
@@ -109,6 +111,10 @@ class LineSession final : public Session {
       out.append(std::strtoul(std::string(line.substr(4)).c_str(), nullptr, 10), 'x');
     } else {
       out.append(line).append("\n");
+    }
+    if (line == "late") {  // longer than the idle timeout of the tests that ask for it
+      poll(nullptr, 0, 150);
+      out.append(1'000'000, 'x');
     }
     if (line == "close") {
       stopped_ = true;
