@@ -112,7 +112,7 @@ class LineSession final : public Session {
     } else {
       out.append(line).append("\n");
     }
-    if (line == "late") {  // longer than the idle timeout of the tests that ask for it
+    if (line == "take long") {  // longer than the idle timeout of the tests that ask for it
       poll(nullptr, 0, 150);
       out.append(1'000'000, 'x');
     }

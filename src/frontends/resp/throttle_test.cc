@@ -148,6 +148,7 @@ TEST_F(ThrottleTest, AStoreThatFailsIsToldApartFromADenial) {
   // allow_new: it passes, uncounted.
   throttle.decision.allowed = true;
   throttle.decision.rule_count = 1;
+  throttle.decision.inline_rules[0] = RuleOutcome{};
   out.clear();
   AppendThrottleReply(throttle, ThrottleForm::kCell, 1, &out);
   EXPECT_TRUE(out.starts_with("*5\r\n:0\r\n")) << out;
