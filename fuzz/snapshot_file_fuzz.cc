@@ -59,7 +59,7 @@ void MendChecksums(std::string& bytes) {
 // Every op on every list state that came in.
 void UseAll(memory::MemoryStore& store) {
   std::vector<std::pair<Key, algorithms::Kind>> states;
-  for (std::size_t i = 0; i < memory::ListTable::kShards; ++i) {
+  for (std::size_t i = 0; i < store.lists().shards(); ++i) {
     memory::ListShard& shard = store.lists().ShardAt(i);
     for (std::size_t k = 0; k < shard.size(); ++k) states.emplace_back(shard.at(k).key, shard.at(k).kind);
   }

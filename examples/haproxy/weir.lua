@@ -22,6 +22,7 @@ core.register_action("weir", { "http-req" }, function(txn)
     local values = reply.headers[header]
     if values then txn:set_var(variable, values[0] or values[1]) end
   end
+  copy("x-weir-allowed", "txn.weir_allowed")
   copy("ratelimit", "txn.weir_ratelimit")
   copy("ratelimit-policy", "txn.weir_policy")
   copy("retry-after", "txn.weir_retry_after")

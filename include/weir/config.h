@@ -11,9 +11,11 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <variant>
 #include <vector>
 
+#include "weir/outcome.h"
 #include "weir/result.h"
 
 namespace weir {
@@ -48,12 +50,15 @@ struct SlidingWindow {
   friend bool operator==(const SlidingWindow&, const SlidingWindow&) = default;
 };
 struct SlidingWindowLog {
-  // Neither has an effect in this version: an entry is kept for the window, and a log is cleaned on every access.
-  std::uint32_t log_retention = 0;     // seconds
-  std::uint32_t cleanup_interval = 0;  // seconds
+  // Seconds an entry is kept, at least the window (0: the window). One that the window has left does not count; it
+  // counts again when the rule's window is made longer.
+  std::uint32_t log_retention = 0;
+  // Seconds that an entry may stay beyond that in a log that is used, before the log is cleaned; 0: until such entries
+  // are most of it.
+  std::uint32_t cleanup_interval = 0;
   friend bool operator==(const SlidingWindowLog&, const SlidingWindowLog&) = default;
 };
-// GCC takes scoped enumerators to shadow weir::kMinute and its kin (base/clock.h); they do not.
+// GCC takes scoped enumerators to shadow weir::kMinute and its kin (weir/clock.h); they do not.
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wshadow"
 // kEpoch: windows of window_seconds, the first of which began at 1970-01-01T00:00:00Z.
@@ -169,6 +174,15 @@ struct HeaderConfig {
 enum class RuleMode : std::uint8_t { kEnforce, kShadow };
 enum class StoreFailurePolicy : std::uint8_t { kLocal, kAllow, kDeny };
 
+// What a response says when a rule is exceeded, beside the rate limit headers.
+struct DenialConfig {
+  std::optional<std::uint32_t> status = {};  // 400 to 599, or 200; default: deny 429, challenge 403, charge 402
+  DenialBody body = DenialBody::kProblem;
+  std::optional<std::string> message = {};          // default: says which limit, and when to try again
+  std::map<std::string, std::string> headers = {};  // added to the response
+  friend bool operator==(const DenialConfig&, const DenialConfig&) = default;
+};
+
 struct PenaltyConfig {
   bool enabled = false;
   std::uint32_t threshold = 10;       // denials ...
@@ -226,9 +240,15 @@ struct RateLimitRule {
   std::optional<OnMissing> on_missing = {};                 // default: ip; of rules that stack: skip
   std::optional<CountedUnit> counts = {};                   // default: cost
   std::optional<std::vector<FurtherLimit>> limits = {};     // default: none. All must pass
-  std::optional<std::string> when = {};                     // a condition (docs/conditions.md); default: always
-  std::optional<bool> unlimited = {};                       // default: false
-  std::optional<std::string> name = {};                     // policy name in headers and logs; default: the rule's path
+  // What becomes of a request that exceeds the rule: kDeny, kWait, kChallenge, kCharge. Default: kDeny. kWait needs
+  // algorithm token_bucket or leaky_bucket: what exceeds the bucket passes with a delay of at most max_wait_ms, in
+  // which the bucket makes room for it; where that does not do, it is denied.
+  std::optional<Action> on_exceeded = {};
+  std::optional<std::uint32_t> max_wait_ms = {};  // of kWait; 1 to 3,600,000; default: 1000
+  std::optional<DenialConfig> denial = {};        // default: the document's `denial`
+  std::optional<std::string> when = {};           // a condition (docs/conditions.md); default: always
+  std::optional<bool> unlimited = {};             // default: false
+  std::optional<std::string> name = {};           // policy name in headers and logs; default: the rule's path
   std::optional<std::string> from_template = {};  // `template: NAME`: what this rule does not write, it takes there
 
   static RateLimitRule Unlimited();
@@ -277,6 +297,15 @@ struct UserLimits {
   bool exempt = false;
   friend bool operator==(const UserLimits&, const UserLimits&) = default;
 };
+// What is known of an API key. A request that brings the key has this plan, tenant and user where it names none itself.
+struct ApiKeyLimits {
+  std::optional<std::string> plan = {};  // a tier
+  std::optional<std::string> tenant = {};
+  std::optional<std::string> user = {};
+  std::vector<Quota> quotas = {};        // of this key
+  std::vector<std::string> scopes = {};  // for conditions: "write" in scopes
+  friend bool operator==(const ApiKeyLimits&, const ApiKeyLimits&) = default;
+};
 enum class Combine : std::uint8_t { kReplace, kStack };
 struct EndpointLimits {
   std::vector<std::string> methods = {};  // upper case; empty = all. GET is also HEAD
@@ -291,10 +320,12 @@ struct IpRule {
   std::string name = {};                    // unique
   std::vector<std::string> cidrs = {};      // "10.0.0.0/8", "2001:db8::/32", single addresses
   std::vector<std::string> countries = {};  // ISO 3166-1 alpha-2, matched against the request's `country`
-  enum class Action : std::uint8_t { kLimit, kAllow, kBlock, kThrottle } action = Action::kLimit;
+  enum class Action : std::uint8_t { kLimit, kAllow, kBlock, kThrottle, kChallenge } action = Action::kLimit;
   // kLimit, kThrottle: `rule` holds beside the others (always stacks). kBlock: denied, never; goes before all. kAllow:
   // `rule` takes the place of the base rule and of a replacing endpoint's; without a rule nothing is counted. Of
-  // several that match, the one with the most specific network.
+  // several that match, the one with the most specific network. kChallenge: as kLimit, with on_exceeded kChallenge
+  // unless `rule` says otherwise; without a rule each request is challenged, but for those that a kAllow with a more
+  // specific network lets through.
   std::optional<RateLimitRule> rule = {};
   friend bool operator==(const IpRule&, const IpRule&) = default;
 };
@@ -398,7 +429,10 @@ struct RedisStorage {
   std::uint32_t max_in_flight = 4096;  // plans waiting at once; more are answered kUnavailable
   friend bool operator==(const RedisStorage&, const RedisStorage&) = default;
 };
+using RedisConfig = RedisStorage;
 struct StorageConfig {
+  using Memory = MemoryStorage;
+  using Redis = RedisStorage;
   std::variant<MemoryStorage, RedisStorage> kind;
   StoreFailurePolicy on_store_failure = StoreFailurePolicy::kLocal;
   std::uint32_t instances = 1;  // how many weirs share the store: the fair share of `local` is 1/instances
@@ -441,6 +475,9 @@ struct ListenerConfig {
   // Data listeners only. With tokens, a client has to present one of them.
   std::vector<std::string> tokens = {};
   std::optional<std::vector<Served>> serve = {};  // not written: all but kReset
+  // The management listener only.
+  bool allow_plaintext = false;         // also on an address that other machines reach, without TLS
+  std::vector<std::string> hosts = {};  // names by which browsers may reach it, beside localhost and addresses
   friend bool operator==(const ListenerConfig&, const ListenerConfig&) = default;
 };
 // The headers by which /v1/auth learns who the visitor is; empty: none. Whoever can write such a header is whoever it
@@ -458,11 +495,20 @@ struct ForwardAuthConfig {
   IdentityHeaders identity_headers = {};
   friend bool operator==(const ForwardAuthConfig&, const ForwardAuthConfig&) = default;
 };
+// Answers that are remembered for asks with a Request::request_id.
+struct RequestIdsConfig {
+  std::uint32_t ttl_seconds = 600;      // for how long
+  std::uint32_t max_entries = 100'000;  // how many in this process; beyond that the oldest are forgotten, and counted
+  friend bool operator==(const RequestIdsConfig&, const RequestIdsConfig&) = default;
+};
 struct ServerConfig {
   ListenerConfig http{"127.0.0.1:8080", {}};
   ListenerConfig resp{"127.0.0.1:6380", {}};
   ListenerConfig grpc{"127.0.0.1:8081", {}};
   ListenerConfig admin{"127.0.0.1:8089", {}};
+  // Where revisions, tokens, the audit log and counts are kept. Not written: $STATE_DIRECTORY, else
+  // $XDG_STATE_HOME/weir, else ~/.local/state/weir. Empty: nowhere, and there is no management.
+  std::optional<std::string> state_dir = {};
   std::uint32_t threads = 0;  // event loops; 0 = one a core
   std::uint32_t max_connections = 10'000;
   std::uint32_t max_request_bytes = 1 << 20;
@@ -475,6 +521,9 @@ struct ServerConfig {
   // (on_store_failure: deny).
   std::optional<bool> ready_when_degraded = {};
   std::optional<std::string> resp_password = {};
+  // The header that holds the request_id of a question over HTTP (/v1/check, /v1/reserve, /v1/auth); empty: none.
+  // Whoever writes it can pass uncounted by repeating it, so the proxy must overwrite or remove what visitors send.
+  std::string request_id_header = {};
   ForwardAuthConfig forward_auth = {};
   std::string log_level = "info";   // debug, info, warn, error
   std::string log_format = "text";  // text, json
@@ -494,11 +543,16 @@ struct EnterpriseRateLimitConfig {
   GlobalLimits global;
   std::map<std::string, TenantLimits> tenants = {};
   std::map<std::string, UserLimits> users = {};
+  // By the key as requests bring it, or, so that the document does not hold it, by "sha256:" and the SHA-256 of it in
+  // hex (64 digits, or the first 32). No key is shown again: paths and Snapshot::Written() have the digest.
+  std::map<std::string, ApiKeyLimits> api_keys = {};
   std::map<std::string, EndpointLimits> endpoints = {};  // keyed by pattern
   IpRules ip_rules;
   Exemptions exemptions;
   std::optional<RateLimitAlgorithm> algorithm = {};  // what rules that write none use
+  std::optional<DenialConfig> denial = {};           // of rules that write none, and of what is denied without a rule
   StorageConfig storage;
+  RequestIdsConfig request_ids = {};
   AnalyticsConfig analytics;
   std::map<std::string, DomainLimits> domains = {};
   EnvoyConfig envoy;
@@ -509,9 +563,10 @@ struct EnterpriseRateLimitConfig {
   static ConfigBuilder Builder();
   // Keeps the basic limiter's behaviour exactly (decisions, headers, bodies); infallible.
   static EnterpriseRateLimitConfig FromBasic(const BasicRateLimitConfig& basic);
-  EnterpriseRateLimitConfig&& EnableRedisStorage(std::string url = "redis://127.0.0.1:6379") &&;
-  EnterpriseRateLimitConfig&& EnableAnalytics() &&;
-  EnterpriseRateLimitConfig&& EnableManagementApi(std::string address = "127.0.0.1:8089") &&;
+  // By value, so that `config = std::move(config).EnableAnalytics()` is not a move to itself.
+  EnterpriseRateLimitConfig EnableRedisStorage(std::string url = "redis://127.0.0.1:6379") &&;
+  EnterpriseRateLimitConfig EnableAnalytics() &&;
+  EnterpriseRateLimitConfig EnableManagementApi(std::string address = "127.0.0.1:8089") &&;
   friend bool operator==(const EnterpriseRateLimitConfig&, const EnterpriseRateLimitConfig&) = default;
 };
 
@@ -532,9 +587,11 @@ struct BasicRateLimitConfig {
 
 class ConfigBuilder {
  public:
-  ConfigBuilder& Global(GlobalLimits limits);
+  ConfigBuilder& Global(weir::GlobalLimits limits);
+  ConfigBuilder& GlobalLimits(weir::GlobalLimits limits) { return Global(std::move(limits)); }
   ConfigBuilder& Tenant(std::string name, TenantLimits limits);
   ConfigBuilder& User(std::string name, UserLimits limits);
+  ConfigBuilder& Key(std::string key, ApiKeyLimits limits);
   ConfigBuilder& Endpoint(std::string pattern, EndpointLimits limits);
   ConfigBuilder& Ip(IpRules rules);
   ConfigBuilder& Exempt(Exemptions exemptions);

@@ -1,8 +1,14 @@
 // The limiter as a library. Thread-safe: every method may be called from any thread.
 //
+// One limit for each key:
+//   auto limiter = weir::RateLimiter::PerKey({100, 60s}).value();
+//   if (!limiter.Check("alice").allowed) { ... }
+//
+// Everything that a document can say:
 //   auto limiter = weir::RateLimiter::Create(config).value();
 //   weir::Decision d = limiter->Check({.peer_ip = "192.0.2.1", .method = "GET", .path = "/"});
 //   if (!d.allowed) { ... 429, retry after d.decider()->outcome.retry_after_ns ... }
+// Decision::action says more, where rules wait, challenge or charge.
 //
 // With the memory store no call blocks, and Check allocates nothing for up to 8 rules. With a remote store the calling
 // thread waits for the answer, at most the store's command timeout.
@@ -12,19 +18,23 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "weir/clock.h"
 #include "weir/config.h"
 #include "weir/decision.h"
 #include "weir/request.h"
 #include "weir/result.h"
+#include "weir/stats.h"
 
 namespace weir {
 
-class Clock;
+class KeyedLimiter;
+class StoreFaults;
 namespace engine {
 class Engine;
 }
@@ -38,9 +48,20 @@ struct Internals;
 using Extractor = std::function<std::string_view(const Request&)>;
 
 struct RateLimiterOptions {
-  const Clock* clock = nullptr;                               // nullptr: the system's; tests pass their own
-  std::vector<std::pair<std::string, Extractor>> extractors;  // names usable as custom identifiers
+  const Clock* clock = nullptr;  // nullptr: its own (weir/clock.h); outlives the limiter
+  std::vector<std::pair<std::string, Extractor>> extractors = {};  // names usable as custom identifiers
+  StoreFaults* store_faults = nullptr;                             // for tests (weir/testing.h)
 };
+
+// For PerKey: so many requests in a window of whole seconds.
+struct Limit {
+  std::uint64_t max_requests = 0;
+  std::chrono::seconds window{0};                    // 1 s to 10 years
+  std::optional<RateLimitAlgorithm> algorithm = {};  // default: as a rule that names none
+};
+
+// Told the answer of a CheckAsync.
+using DecisionCallback = std::move_only_function<void(Decision)>;
 
 struct Explanation {
   Decision decision;
@@ -52,9 +73,22 @@ class RateLimiter {
   // kInvalidArgument with every fault of the document; kUnavailable when its store cannot be set up.
   static Result<std::unique_ptr<RateLimiter>> Create(const EnterpriseRateLimitConfig& config,
                                                      RateLimiterOptions options = {});
+  // A limiter in memory with one limit, which holds for each key by itself. kInvalidArgument: the limit is out of
+  // range.
+  static Result<KeyedLimiter> PerKey(Limit limit, RateLimiterOptions options = {});
+  // Other calls have returned by then. What CheckAsync has not answered yet is answered now, by the rules' failure
+  // policies; no callback is running any more when this returns.
   ~RateLimiter();
 
   Decision Check(const Request& request);
+  // Decides as Check does, without waiting for a remote store: `callback` is called exactly once, also when the store
+  // fails. With a memory store that is before the return, on this thread. Otherwise it may be later, on a thread of the
+  // store, which serves all other requests too: the callback must be quick. It may call CheckAsync, but nothing that
+  // waits for the store or for callbacks: no other method that asks the store, no Apply, not the destructor. It must
+  // not throw. The request is copied if need be: nothing of it has to outlive the call. Bounded as a Check is: what the
+  // store does not answer in its command timeout, and what exceeds its max_in_flight, is answered by the rules' failure
+  // policies.
+  void CheckAsync(const Request& request, DecisionCallback callback);
   // decisions.size() == requests.size(). Prefetched as one batch.
   void CheckBatch(std::span<const Request> requests, std::span<Decision> decisions);
   Decision Peek(const Request& request);  // what Check would answer; counts nothing
@@ -99,6 +133,10 @@ class RateLimiter {
   // restart and is refused with kFailedPrecondition.
   Result<> Apply(const EnterpriseRateLimitConfig& config);
 
+  // Cheap enough to ask every second: it reads some counters of each thread, and takes no lock that a decision takes.
+  // Never asks a remote store.
+  Stats GetStats() const;
+
   // For front ends and metrics inside this repository.
   engine::Engine& engine();
   library::Internals internals() const;
@@ -108,5 +146,30 @@ class RateLimiter {
   explicit RateLimiter(std::unique_ptr<Parts> parts);
   std::unique_ptr<Parts> parts_;
 };
+
+// One limit for each key, in memory. Made by RateLimiter::PerKey. Thread-safe; can be moved while nobody uses it.
+class KeyedLimiter {
+ public:
+  // `cost` 0 only looks. An empty key is a key like others.
+  Decision Check(std::string_view key, std::uint64_t cost = 1) { return limiter_->Check(RequestOf(key, cost)); }
+  Decision Peek(std::string_view key, std::uint64_t cost = 1) { return limiter_->Peek(RequestOf(key, cost)); }
+  // Gives `cost` back.
+  Result<> Refund(std::string_view key, std::uint64_t cost = 1) { return limiter_->Refund(RequestOf(key, cost)); }
+  // Forgets what the key has used.
+  Result<> Reset(std::string_view key) { return limiter_->Reset(RequestOf(key, 1)); }
+
+  // For everything else, with the key as Request::user.
+  RateLimiter& limiter() { return *limiter_; }
+
+ private:
+  friend class RateLimiter;
+  explicit KeyedLimiter(std::unique_ptr<RateLimiter> limiter) : limiter_(std::move(limiter)) {}
+  static Request RequestOf(std::string_view key, std::uint64_t cost) { return {.user = key, .cost = cost}; }
+
+  std::unique_ptr<RateLimiter> limiter_;
+};
+
+// The name that the specification gives it.
+using EnterpriseRateLimit = RateLimiter;
 
 }  // namespace weir

@@ -28,6 +28,12 @@ struct Request {
   std::span<const Attribute> headers{};     // names compare without case; repeated names in order
   std::span<const Attribute> attributes{};  // free descriptors
   std::uint64_t cost = 1;                   // 0 peeks
+  // Names this check or reservation, so that it can be asked for again when its answer was lost: an ask with the same
+  // id, counted by the same rules for the same subjects at the same cost, gets the answer of the first one that was
+  // allowed (Decision::repeated) and charges nothing, for request_ids.ttl_seconds. A denial charges nothing and is not
+  // remembered: asked again, it is decided again. Any bytes. The caller chooses it, never the client that is limited:
+  // one that repeats an id is not counted. Empty: none.
+  std::string_view request_id{};
 };
 
 }  // namespace weir

@@ -26,8 +26,15 @@ struct Error {
   std::string message;  // one sentence, lower case, no full stop
 };
 
+// std::expected, and a warning where a caller drops it: an error that nobody looks at is lost. Where that is meant,
+// cast to void and say why. Converts to and from the std::expected that it is.
 template <typename T = void>
-using Result = std::expected<T, Error>;
+class [[nodiscard]] Result : public std::expected<T, Error> {
+ public:
+  using std::expected<T, Error>::expected;
+  Result(std::expected<T, Error> other)  // NOLINT(google-explicit-constructor): it is the same thing
+      : std::expected<T, Error>(std::move(other)) {}
+};
 
 inline std::unexpected<Error> Fail(ErrorCode code, std::string message) {
   return std::unexpected(Error{code, std::move(message)});

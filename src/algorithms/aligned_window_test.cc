@@ -359,7 +359,7 @@ TEST(WordAlgorithms, TryAndDescribeAreApply) {
         const bool allowed = words::Try(limit, cost, now, stepwise);
         Outcome told = words::Describe(limit, stepwise, now);
         if (!allowed) words::Deny(limit, cost, told);
-        if (allowed && limit.shape) told.delay_ns = words::Delay(limit, before, now);
+        if (allowed && limit.shape) told.delay_ns = words::Delay(limit, before, stepwise, now);
         ASSERT_EQ(told, whole.Check(cost, now)) << "step " << step;
         ASSERT_EQ(stepwise, whole.word) << "step " << step;
       }

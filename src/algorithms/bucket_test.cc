@@ -93,6 +93,62 @@ TEST(LeakyBucket, ShaperLetsHeldRequestsOutAtTheRate) {
   EXPECT_GT(full, 10);
 }
 
+// Up to the burst nothing waits; then each waits until the bucket has room for it, and nobody longer than max_wait.
+TEST(Buckets, WhatExceedsTheBurstWaitsForItsTurn) {
+  for (const Kind kind : {Kind::kTokenBucket, Kind::kLeakyBucket}) {
+    Limit limit = Bucket(3, 2, kSecond, kind);
+    limit.max_wait = kSecond;
+    limit = Sanitize(limit);
+    Counter counter(limit);
+    for (int i = 0; i < 3; ++i) ASSERT_EQ(counter.Check(1, kStart).delay_ns, 0);
+    EXPECT_EQ(counter.Peek(1, kStart).delay_ns, 500 * kMillisecond);
+    const Outcome first = counter.Check(1, kStart);
+    EXPECT_EQ(first.verdict, Verdict::kAllowed);
+    EXPECT_EQ(first.delay_ns, 500 * kMillisecond);
+    EXPECT_EQ(first.remaining, 0U);
+    EXPECT_EQ(first.used, 4U);
+    EXPECT_EQ(first.limit, 3U);
+    EXPECT_EQ(counter.Check(1, kStart).delay_ns, kSecond);
+    const Outcome denied = counter.Check(1, kStart);
+    EXPECT_EQ(denied.verdict, Verdict::kLater);
+    EXPECT_EQ(denied.retry_after_ns, 500 * kMillisecond);  // until it may wait, not until it need not
+    EXPECT_EQ(denied.delay_ns, 0);
+    EXPECT_EQ(counter.Check(1, kStart + 500 * kMillisecond).delay_ns, kSecond);
+    EXPECT_EQ(counter.Check(4, kStart + 10 * kSecond).verdict, Verdict::kNever);
+    // Given back, it makes room for others at once.
+    Counter again(limit);
+    for (int i = 0; i < 5; ++i) (void)again.Check(1, kStart);
+    EXPECT_EQ(again.Do(Op::kRefund, 2, kStart).used, 3U);
+    EXPECT_EQ(again.Check(1, kStart).delay_ns, 500 * kMillisecond);
+  }
+}
+
+// What is held as told is let out as a bucket without waiting would have admitted it.
+TEST(Buckets, HeldRequestsComeOutWithinTheLimit) {
+  for (std::uint64_t seed = 0; seed < 200; ++seed) {
+    Random random(seed);
+    Limit limit = RandomLimit(Kind::kTokenBucket, random);
+    if (limit.rate_count != 1 || limit.capacity == 0) continue;
+    const Limit plain = limit;
+    limit.max_wait = random.In(1, 5 * gcra::Increment(plain, limit.capacity) + 1);
+    limit = Sanitize(limit);
+    Counter counter(limit);
+    std::vector<std::pair<Nanos, std::uint64_t>> out;
+    Nanos now = kStart;
+    for (int i = 0; i < 300; ++i) {
+      now += random.OneIn(2) ? 0 : random.In(0, Scale(limit));
+      const auto cost = static_cast<std::uint64_t>(random.In(1, static_cast<std::int64_t>(limit.capacity)));
+      const Outcome outcome = counter.Check(cost, now);
+      if (outcome.verdict != Verdict::kAllowed) continue;
+      ASSERT_LE(outcome.delay_ns, limit.max_wait);
+      out.emplace_back(now + outcome.delay_ns, cost);
+    }
+    ASSERT_TRUE(std::ranges::is_sorted(out, {}, &std::pair<Nanos, std::uint64_t>::first));
+    Counter bucket(plain);
+    for (const auto& [at, cost] : out) ASSERT_EQ(bucket.Check(cost, at).verdict, Verdict::kAllowed);
+  }
+}
+
 class BucketOracle : public ::testing::TestWithParam<Kind> {};
 
 TEST_P(BucketOracle, AgreesWithAVesselOfRealNumbers) {

@@ -7,6 +7,7 @@
 #include "algorithms/gcra.h"
 #include "algorithms/instant.h"
 #include "algorithms/penalty.h"
+#include "algorithms/sliding_window_log.h"
 #include "algorithms/word.h"
 
 namespace weir::algorithms {
@@ -69,7 +70,14 @@ void CarryOver(const Limit& to, const Previous& previous, Nanos now, Word& state
 
 void CarryOver(const Limit& to, const Previous& previous, Nanos now, std::uint64_t token, Words& state) {
   now = ClampNow(now);
-  if (CarriesOver(previous.limit, to)) return CarryAlike(to, *previous.words, now, token, state);
+  if (CarriesOver(previous.limit, to)) {
+    if (to.kind == Kind::kSlidingWindowLog && previous.limit.retention > previous.limit.window) {
+      Words there = *previous.words;
+      sliding_window_log::Widen(previous.limit, to, now, there);
+      return CarryAlike(to, there, now, token, state);
+    }
+    return CarryAlike(to, *previous.words, now, token, state);
+  }
   const std::uint64_t used = UsedOf(previous, now);
   if (used == 0) return;
   if (Of(to.kind).expires_list(to, state) > now) return Charge(to, used, now, token, state);

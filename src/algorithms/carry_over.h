@@ -11,7 +11,8 @@
 //                    added to it; banned: no strikes, else the live strikes of both, which may earn a ban now
 //     adaptive       what has learned from more samples (here when equal); what is used in the other's window is
 //                    charged to it (kCharge)
-//     windows, logs  the one of which more is used (here when equal); what is used of the other is charged to it
+//     logs           as windows; what is kept there beyond a window that was shorter counts again
+//     windows        the one of which more is used (here when equal); what is used of the other is charged to it
 //   Not alike, with `used` = what counts as used there: 0: nothing changes. Here absent: kAssign of it on a fresh
 //   state. Else kCharge of it.
 // Nothing used is lost, and adding what is not there changes nothing. Pure; thread-safe.

@@ -8,6 +8,7 @@
 
 #include "algorithms/adaptive.h"
 #include "algorithms/penalty.h"
+#include "algorithms/sliding_window_log.h"
 #include "algorithms/testing.h"
 
 namespace weir::algorithms::testing {
@@ -63,13 +64,22 @@ class CarriedOver : public ::testing::TestWithParam<std::tuple<Kind, Kind>> {
   Kind from_kind_{}, to_kind_{};
 };
 
+// The state of one limit under another that is alike.
+Counter Moved(const Counter& from, const Limit& to, Nanos now) {
+  Counter moved(to);
+  moved.word = from.word;
+  moved.words = from.words;
+  if (to.kind == Kind::kSlidingWindowLog && from.limit().kind == to.kind) {
+    sliding_window_log::Widen(from.limit(), to, now, moved.words);
+  }
+  return moved;
+}
+
 TEST_P(CarriedOver, WhatWasUsedThereIsAddedHere) {
   ForRandomPairs([](const Counter& from, Counter to, Nanos now) {
     // A shorter window looks back less far: alike, it is the history that moves.
     const bool alike = CarriesOver(from.limit(), to.limit());
-    Counter moved(to.limit());
-    moved.word = from.word;
-    moved.words = from.words;
+    const Counter moved = Moved(from, to.limit(), now);
     const std::uint64_t there = alike ? moved.Used(now) : from.Used(now), here = to.Used(now);
     Add(to, from, now);
     const std::uint64_t grain = Grain(from.limit()) + 2 * Grain(to.limit()) + (alike ? 1 : 0);
@@ -85,8 +95,7 @@ TEST_P(CarriedOver, ToAFreshStateItIsAsConversionDoes) {
     Counter fresh(to.limit()), expected(to.limit());
     Add(fresh, from, now);
     if (CarriesOver(from.limit(), to.limit())) {
-      expected.word = from.word;
-      expected.words = from.words;
+      expected = Moved(from, to.limit(), now);
     } else {
       expected.Do(Op::kAssign, from.Used(now), now, kToken);
     }

@@ -10,6 +10,9 @@
 //   cost > capacity                    -> kNever
 //   spent + increment(cost) <= burst   -> kAllowed, TAT' = max(TAT, now) + increment(cost)
 //   else                               -> kLater, retry_after = spent + increment(cost) - burst; TAT unchanged
+// With Limit::max_wait that much more is admitted (burst + max_wait stands for burst in these three lines, and nowhere
+// else), and delay = max(0, spent' - burst): when that has passed, what is spent is within the burst again. While
+// requests wait the bucket is in debt.
 //   remaining = min(capacity, floor((burst - spent') * rate_count / rate_period)), 0 in debt; used = capacity -
 //   remaining, in debt min(2^53, capacity + ceil((spent' - burst) * rate_count / rate_period)); reset_after = spent'
 // (spent' = spent after the decision; with rate_count 1, used is simply ceil(spent' / rate_period).) kCharge adds the
@@ -28,6 +31,8 @@
 // (the bucket was busy) is given back less than it still occupies, by at most (now - at) * rate units, which is what
 // the bucket has drained meanwhile. What is not given back drains like everything else. Where long reservations are to
 // be given back in full, use a window or a log. (A reset in between is not known here: reset is for what went wrong.)
+// bucket_settling_test.cc goes through every history of a small bucket: of equal words, the one in which the charge
+// occupies least leaves exactly this much of it, so no more is safe and no less is needed.
 //
 // Sanitize() makes rate_count 1 for every rate up to 1,000,000 units a second, by rounding rate_period up to whole
 // nanoseconds: then increments add up exactly, a full bucket admits exactly `capacity` however the costs are split, and
@@ -73,11 +78,12 @@ inline Nanos Burst(const Limit& limit) { return Increment(limit, limit.capacity)
 // Everything about (limit, cost) that deciding needs: compute once, use for many asks.
 struct Terms {
   Nanos increment = 0;
-  Nanos burst = 0;
+  Nanos burst = 0;         // with Limit::max_wait
   bool fits_ever = false;  // cost <= capacity; then increment <= burst
 };
 inline Terms MakeTerms(const Limit& limit, std::uint64_t cost) {
-  return {.increment = Increment(limit, cost), .burst = Burst(limit), .fits_ever = cost <= limit.capacity};
+  return {
+      .increment = Increment(limit, cost), .burst = Burst(limit) + limit.max_wait, .fits_ever = cost <= limit.capacity};
 }
 
 // `now` clamped, here and below.
@@ -138,14 +144,19 @@ inline Outcome DescribeDenied(const Limit& limit, const Terms& terms, Word tat, 
   return outcome;
 }
 
+// Of a limit with `shape`: how long what was admitted is held, by the states before and after it.
+inline Nanos Delay(const Limit& limit, Word before, Word after, Nanos now) {
+  return limit.max_wait == 0 ? Spent(before, now) : std::max<Nanos>(0, Spent(after, now) - Burst(limit));
+}
+
 // kCheck and kPeek: the outcome, and in `tat` the state after it.
 inline Outcome Admit(const Limit& limit, const Terms& terms, std::uint64_t cost, Nanos now, Word& tat) {
   if (cost == 0) return Describe(limit, tat, now);
   if (!terms.fits_ever || !Fits(terms, tat, now)) return DescribeDenied(limit, terms, tat, now);
-  const Nanos waiting = Spent(tat, now);
+  const Word before = tat;
   tat = Charged(tat, now, terms.increment);
   Outcome outcome = Describe(limit, tat, now);
-  if (limit.shape) outcome.delay_ns = waiting;
+  if (limit.shape) outcome.delay_ns = Delay(limit, before, tat, now);
   return outcome;
 }
 

@@ -4,7 +4,8 @@
 //  - as a shaper (limit.shape true): a queue. The same requests are admitted, and the outcome carries `delay_ns`: what
 //    was `spent` before this request (gcra.h), the time in which all that came earlier will have leaked. A caller who
 //    holds each request that long lets them out exactly at the rate; a request denied with kLater found the queue full.
-// State and arithmetic: gcra.h. Uses capacity, rate_count, rate_period, shape. Peek answers the delay too.
+// State and arithmetic: gcra.h. Uses capacity, rate_count, rate_period, shape, max_wait. Peek answers the
+// delay too.
 #pragma once
 
 #include "algorithms/algorithm.h"

@@ -40,6 +40,8 @@ void SanitizeBucket(Limit& limit) {
   const Uint128 most =
       static_cast<Uint128>(gcra::kLongestBurst) * limit.rate_count / static_cast<std::uint64_t>(limit.rate_period);
   if (limit.capacity > most) limit.capacity = static_cast<std::uint64_t>(most);
+  limit.max_wait = std::clamp<Nanos>(limit.max_wait, 0, kLongestWindow);
+  limit.shape |= limit.max_wait > 0;
 }
 
 void SanitizeSlidingWindow(Limit& limit) {
@@ -109,6 +111,8 @@ Limit Sanitize(Limit limit) {
       break;
     case Kind::kSlidingWindowLog:
       limit.window = std::clamp<Nanos>(limit.window, 1, kLongestWindow);
+      limit.retention = std::clamp(limit.retention, limit.window, kLongestWindow);
+      limit.cleanup = std::clamp<Nanos>(limit.cleanup, 0, kLongestWindow);
       break;
     case Kind::kFixedWindow:
     case Kind::kAlignedWindow:

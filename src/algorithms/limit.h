@@ -36,14 +36,16 @@ constexpr bool IsWordWindow(Kind kind) { return kind == Kind::kAlignedWindow || 
 struct Limit {
   Kind kind = Kind::kUnlimited;
   Calendar calendar = Calendar::kNone;  // fixed_window: aligned to this unit in `zone`; kNone = rolling
-  bool shape = false;                   // leaky_bucket: admit with a delay instead of metering
+  bool shape = false;                   // buckets: outcomes tell a delay; without max_wait that of a queue
   bool count_denied = false;            // fixed/sliding window: denied requests count too (the basic limiter's way)
   std::uint16_t zone = 0;               // index into the process's time zone table (time_zone.h); 0 = UTC
   std::uint8_t grid_shift = 0;          // kAnchoredWindow: what ends lie on (aligned_window.h); Sanitize() sets it
   std::uint64_t capacity = 0;           // burst capacity, max_requests, max_in_flight: the reported limit
   std::uint64_t rate_count = 0;         // buckets: `rate_count` units are restored every `rate_period` ns
   Nanos rate_period = 0;
-  Nanos window = 0;                  // windows, logs, adaptive, penalty: length of the window
+  Nanos max_wait =
+      0;             // buckets: what exceeds the burst is admitted with a delay of at most this; then shape is set too
+  Nanos window = 0;  // windows, logs, adaptive, penalty: length of the window
   Nanos precision = 0;               // sliding_window: length of a sub-window; >= window means one anchored window
   Nanos lease = 0;                   // concurrency: how long an acquired slot lives without release
   Nanos learning_window = 0;         // adaptive
@@ -57,6 +59,9 @@ struct Limit {
   Nanos first_ban = 0;
   Nanos longest_ban = 0;
   Nanos decay = 0;
+  // sliding_window_log: how long an entry is kept, and how long one may stay beyond that before the log is cleaned.
+  Nanos retention = 0;
+  Nanos cleanup = 0;
 
   friend bool operator==(const Limit&, const Limit&) = default;
 };
@@ -67,7 +72,8 @@ struct Limit {
 //               which both stores are exact
 //   buckets     rate_count 1..2^53, rate_period 1 ns..10 years (a rate of 0 becomes 1 per 10 years); the fraction is
 //               reduced; up to 1,000,000 units a second it becomes 1 / whole nanoseconds, rounded up (gcra.h says why);
-//               capacity is lowered until the bucket fills within 2^60 ns (36 years)
+//               capacity is lowered until the bucket fills within 2^60 ns (36 years); max_wait 0..10 years, and shape
+//               with it
 //   windows     0..10 years (0, only for fixed_window and the anchored sliding_window: each request opens a new one,
 //               and calendar kEpoch becomes kNone), others 1 ns..10 years
 //   fixed_window  aligned, without count_denied and when aligned_window::Holds() it: kAlignedWindow, else
@@ -77,6 +83,7 @@ struct Limit {
 //   precision   sliding_window, when below window: at least 1 ms, and raised until there are at most 3,600 sub-windows;
 //               if it is still below window, capacity is at most 2^52 (the oldest sub-window is held in full, beside
 //               it)
+//   log         retention window..10 years (0 becomes window), cleanup 0..10 years
 //   lease       1 ns..10 years
 //   adaptive    learning_window 1 ns..10 years; adjustment_ppm 0..16,000,000; max_capacity 0 becomes capacity;
 //               min_capacity <= max_capacity; capacity between them
@@ -84,6 +91,13 @@ struct Limit {
 //               longest_ban; ban_factor_pct 100..10,000; decay 1 ms..10 years
 //   enums       an unknown kind becomes kUnlimited, an unknown calendar kNone
 Limit Sanitize(Limit limit);
+
+// The same limit for an ask that cannot be held.
+constexpr Limit WithoutWaiting(Limit limit) {
+  limit.shape = limit.shape && limit.max_wait == 0;
+  limit.max_wait = 0;
+  return limit;
+}
 
 inline constexpr std::uint64_t kMaxCount = std::uint64_t{1} << 53;
 

@@ -55,24 +55,47 @@ Nanos FitsAt(const Limit& limit, const Entries& entries, const View& view, std::
   return 0;
 }
 
-// Moves the head to the first live entry, and removes what is before it once that is most of the state: each removal
-// moves fewer words than were dropped since the one before.
-void DropExpired(const View& view, Words& state) {
-  const std::size_t size = Entries(state).size();
-  std::size_t head = view.first;
-  if (head > size - head) {
-    state.erase(state.begin() + kHeader, state.begin() + static_cast<std::ptrdiff_t>(kHeader + 2 * head));
-    head = 0;
+// Of the first `most` entries those at or before an instant. By halves: entries ascend.
+std::size_t CountUntil(const Entries& entries, std::size_t most, Nanos instant) {
+  std::size_t low = 0;
+  while (low < most) {
+    const std::size_t middle = low + (most - low) / 2;
+    if (entries.at(middle) <= instant) {
+      low = middle + 1;
+    } else {
+      most = middle;
+    }
   }
+  return low;
+}
+
+// How many of the `dropped` entries at the front are to be removed now.
+std::size_t ToRemove(const Limit& limit, const Entries& entries, std::size_t dropped, Nanos now) {
+  const std::size_t size = entries.size();
+  const std::size_t too_many = std::min(dropped, size - std::min(size, kMostEntries));
+  if (dropped == 0 || entries.at(0) > now - limit.retention - limit.cleanup) return too_many;
+  const std::size_t outdated =
+      limit.retention <= limit.window ? dropped : CountUntil(entries, dropped, now - limit.retention);
+  // Each removal moves fewer words than were dropped since the one before.
+  const bool worth_it = limit.cleanup > 0 || outdated > size - outdated;
+  return worth_it ? std::max(outdated, too_many) : too_many;
+}
+
+// Moves the head to the first live entry, and removes what need not be kept any more.
+void DropExpired(const Limit& limit, const View& view, Nanos now, Words& state) {
+  const std::size_t removed = ToRemove(limit, Entries(state), view.first, now);
+  state.erase(state.begin() + kHeader, state.begin() + static_cast<std::ptrdiff_t>(kHeader + 2 * removed));
   state[0] = view.used;
-  state[1] = static_cast<Word>(head);
+  state[1] = static_cast<Word>(view.first - removed);
 }
 
 void Add(const Limit& limit, const View& view, std::uint64_t cost, Nanos now, Words& state) {
   if (Entries(state).size() == 0) {
     state.assign(kHeader, 0);
   } else {
-    DropExpired(view, state);
+    DropExpired(limit, view, now, state);
+    // Nothing is live, but the clock was set back behind what is kept: entries ascend.
+    if (view.used == 0 && state.size() > kHeader && state[state.size() - 2] > now) state.assign(kHeader, 0);
   }
   const auto added = static_cast<std::int64_t>(std::min(cost, static_cast<std::uint64_t>(kMostCount - view.used)));
   if (added == 0) return;
@@ -117,8 +140,8 @@ std::size_t PlaceOf(Nanos at, std::size_t from, const Words& state) {
   return low < state.size() && state[low] == at ? low : 0;
 }
 
-void TakeBack(const View& view, const Ask& ask, Words& state) {
-  DropExpired(view, state);
+void TakeBack(const Limit& limit, const View& view, const Ask& ask, Words& state) {
+  DropExpired(limit, view, ClampNow(ask.now), state);
   auto left = static_cast<std::int64_t>(std::min(RefundOf(ask), kMaxCount));
   const std::size_t end = kHeader + 2 * Entries(state).head();
   if (ask.charge != nullptr) {
@@ -127,7 +150,7 @@ void TakeBack(const View& view, const Ask& ask, Words& state) {
     left = 0;
   }
   while (left > 0 && state.size() > end) left -= TakeFrom(state.size() - 2, left, state);
-  if (state.size() <= end) state.clear();
+  if (state.size() <= end && (end == kHeader || limit.retention <= limit.window)) state.clear();
 }
 
 Outcome Describe(const Limit& limit, std::uint64_t used, Nanos last, Nanos now) {
@@ -178,7 +201,8 @@ Outcome Apply(const Limit& limit, const Ask& ask, Words& state) {
       if (ask.cost > 0) Add(limit, ViewAt(limit, Entries(state), now), ask.cost, now, state);
       break;
     case Op::kRefund:
-      if (RefundOf(ask) > 0 && Entries(state).size() > 0) TakeBack(ViewAt(limit, Entries(state), now), ask, state);
+      if (RefundOf(ask) > 0 && Entries(state).size() > 0)
+        TakeBack(limit, ViewAt(limit, Entries(state), now), ask, state);
       break;
     case Op::kReset:
       state.clear();
@@ -197,8 +221,22 @@ std::uint64_t Used(const Limit& limit, const Words& state, Nanos now) {
 
 Nanos Expires(const Limit& limit, const Words& state) {
   const Entries entries(state);
-  if (entries.size() == 0 || entries.head() == entries.size()) return kMinNanos;
-  return entries.at(entries.size() - 1) + limit.window;
+  if (entries.size() == 0 || (entries.head() == entries.size() && limit.retention <= limit.window)) return kMinNanos;
+  return entries.at(entries.size() - 1) + limit.retention;
+}
+
+void Widen(const Limit& from, const Limit& to, Nanos now, Words& state) {
+  const Entries entries(state);
+  const Nanos span = std::min(to.window, from.retention);
+  if (entries.size() == 0 || span <= from.window) return;
+  std::size_t first = entries.head();
+  std::int64_t total = entries.total();
+  while (first > 0 && entries.at(first - 1) > ClampNow(now) - span) {
+    --first;
+    total = std::min(kMostCount, total + entries.cost(first));
+  }
+  state[0] = total;
+  state[1] = static_cast<Word>(first);
 }
 
 }  // namespace weir::algorithms::sliding_window_log

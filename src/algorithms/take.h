@@ -22,8 +22,12 @@
 namespace weir::algorithms {
 
 // `apply`: the algorithm's own.
+// What is taken cannot wait: a limit with max_wait is asked as if it had none.
 template <typename Apply, typename State>
 Outcome Take(const Apply& apply, const Limit& limit, const Ask& ask, State& state) {
+  if (limit.max_wait > 0) [[unlikely]] {
+    return Take(apply, WithoutWaiting(limit), ask, state);
+  }
   const auto with = [&](Op op, std::uint64_t cost) {
     return apply(limit, Ask{.op = op, .cost = cost, .now = ask.now, .token = ask.token}, state);
   };

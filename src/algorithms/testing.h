@@ -107,6 +107,8 @@ inline Limit RandomLimit(Kind kind, Random& random) {
   limit.first_ban = random.In(0, 20 * kSecond);
   limit.longest_ban = random.In(0, 200 * kSecond);
   limit.decay = random.In(0, 100 * kSecond);
+  limit.retention = random.OneIn(2) ? 0 : limit.window * random.In(1, 4);
+  limit.cleanup = random.OneIn(2) ? 0 : random.In(0, 20 * kSecond);
   return Sanitize(limit);
 }
 
@@ -120,11 +122,14 @@ inline Limit HostileLimit(Kind kind, Random& random) {
   limit.calendar = static_cast<Calendar>(random.In(0, 255));
   limit.zone = static_cast<std::uint16_t>(random.OneIn(2) ? 0 : random.Bits());
   limit.shape = random.OneIn(2);
+  limit.max_wait = any();
   limit.count_denied = random.OneIn(2);
   limit.capacity = static_cast<std::uint64_t>(any());
   limit.rate_count = static_cast<std::uint64_t>(any());
   limit.rate_period = any();
   limit.window = any();
+  limit.retention = any();
+  limit.cleanup = any();
   limit.precision = any();
   limit.lease = any();
   limit.learning_window = any();

@@ -1,6 +1,6 @@
 // token_bucket: starts full with `capacity` tokens and regains rate_count of them every rate_period. Allows bursts up
 // to capacity and the rate on average: in any t ns at most capacity + floor(t * rate) are admitted.
-// State and arithmetic: gcra.h. Uses capacity, rate_count, rate_period.
+// State and arithmetic: gcra.h. Uses capacity, rate_count, rate_period, and max_wait with shape.
 #pragma once
 
 #include "algorithms/algorithm.h"

@@ -60,9 +60,9 @@ inline void Deny(const Limit& limit, std::uint64_t cost, Outcome& outcome) {
   outcome.verdict = terms.fits_ever ? Verdict::kLater : Verdict::kNever;
   if (terms.fits_ever) outcome.retry_after_ns = outcome.reset_after_ns - (terms.burst - terms.increment);
 }
-// ... and, when Limit::shape is set, how long what was allowed in it is held: by the state before.
-inline Nanos Delay(const Limit& limit, Word before, Nanos now) {
-  return IsWindow(limit) ? 0 : gcra::Spent(before, now);
+// ... and, when Limit::shape is set, how long what was allowed is held: by the states before and after it.
+inline Nanos Delay(const Limit& limit, Word before, Word after, Nanos now) {
+  return IsWindow(limit) ? 0 : gcra::Delay(limit, before, after, now);
 }
 
 // The word to keep: 0 for one that has expired.

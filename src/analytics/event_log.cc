@@ -23,6 +23,7 @@ void WriteLine(const Denial& denial) {
   log::Info("denied", {{"reason", std::string(ToString(denial.reason))},
                        {"rule", std::string(denial.rule)},
                        {"level", denial.rule.empty() ? "" : std::string(ToString(denial.level))},
+                       {"action", std::string(ToString(denial.action))},
                        {"limit", std::to_string(denial.limit)},
                        {"cost", std::to_string(denial.cost)},
                        {"retry_after_ms", std::to_string((denial.retry_after + kMillisecond - 1) / kMillisecond)},
@@ -99,11 +100,12 @@ void EventLog::OnDecision(const engine::DecisionEvent& event) noexcept {
   Denial& denial = slot->denial;
   const Request& request = call.request;
   denial.at = now;
+  denial.action = call.decision.action;
   denial.reason = call.decision.reason;
   const RuleOutcome* const decider = call.decision.decider();
   denial.rule = decider != nullptr ? decider->rule : std::string_view();
   denial.level = decider != nullptr ? decider->level : Level::kGlobal;
-  denial.subject_hash = decider != nullptr ? decider->subject_hash : 0;
+  denial.subject_hash = event.SubjectHash(call.decision.deciding);
   denial.limit = decider != nullptr ? decider->outcome.limit : 0;
   denial.retry_after =
       decider != nullptr && call.decision.reason != Reason::kNeverFits ? decider->outcome.retry_after_ns : 0;

@@ -35,6 +35,7 @@ class ShortText {
 // What a line tells. No api keys and no queries: they may be secrets.
 struct Denial {
   Nanos at = 0;
+  Action action = Action::kDeny;
   Reason reason = Reason::kOverLimit;
   Level level = Level::kGlobal;    // of `rule`
   std::string_view rule;           // readable for Name::kLinger; empty: no rule denied (a block, an unknown domain)

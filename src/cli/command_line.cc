@@ -46,6 +46,7 @@ void AddRequestFlags(CLI::App& command, RequestOptions& options) {
   command.add_option("--cost", options.cost, "weight of the request; 0 only looks")
       ->check(WholeNumber())
       ->capture_default_str();
+  command.add_option("--request-id", options.request_id, "names the request: asked again, it is not charged again");
   command.add_flag("--json", options.json, "print JSON");
 }
 
@@ -96,7 +97,9 @@ int Main(int argc, const char* const* argv) try {
 
   ServeOptions serve;
   CLI::App* command = app.add_subcommand("serve", "run the daemon");
-  command->add_option("-c,--config", serve.config_file, "configuration (YAML or JSON); default: the built-in sample");
+  command->add_option(
+      "-c,--config", serve.config_file,
+      "configuration (YAML or JSON); default: what the state directory keeps, at first the built-in sample");
   command
       ->add_option(
           "--envoy-config", serve.envoy_files,
@@ -106,6 +109,9 @@ int Main(int argc, const char* const* argv) try {
   command->add_option("--resp", serve.resp, "RESP listener for Redis clients (default 127.0.0.1:6380)");
   command->add_option("--grpc", serve.grpc, "gRPC listener (default 127.0.0.1:8081)");
   command->add_option("--admin", serve.admin, "management listener (default 127.0.0.1:8089)");
+  command->add_option("--state-dir", serve.state_dir,
+                      "where revisions, tokens, the audit log and counts are kept (default $STATE_DIRECTORY, else "
+                      "$XDG_STATE_HOME/weir)");
   command->callback([&] { run = [&] { return RunServe(serve); }; });
 
   RequestOptions check;
@@ -182,6 +188,21 @@ int Main(int argc, const char* const* argv) try {
     simulate.progress = !quiet;
     run = [&] { return RunSimulate(simulate); };
   });
+
+  AuditVerifyOptions verify;
+  command = app.add_subcommand("audit", "look after the audit log");
+  command->require_subcommand(1);
+  command =
+      command->add_subcommand("verify", "find records that were edited, removed, put in another order or cut off");
+  command->add_option("--state-dir", verify.state_dir, "where the daemon keeps its state; the log is in audit/ there");
+  command->add_option("--public-key", verify.public_key_file,
+                      "the log's public key, kept elsewhere; default: signing.pub beside the log");
+  command
+      ->add_option("--checkpoint", verify.checkpoint_files,
+                   "checkpoints that were kept elsewhere, a line each: the log must have passed them; may be repeated")
+      ->allow_extra_args(false);
+  command->add_flag("--json", verify.json, "print JSON");
+  command->callback([&] { run = [&] { return RunAuditVerify(verify); }; });
 
   VersionOptions version;
   command = app.add_subcommand("version", "print the version");

@@ -11,16 +11,17 @@
 namespace weir::cli {
 
 struct ServeOptions {
-  std::string config_file;               // empty: the built-in sample
+  std::string config_file;               // empty: what the state directory keeps
   std::vector<std::string> envoy_files;  // envoyproxy/ratelimit's, or directories of them
   std::optional<std::string> http, resp, grpc, admin;
+  std::optional<std::string> state_dir;
 };
 int RunServe(const ServeOptions& options);
 
 // The attributes of one request, as flags.
 struct RequestOptions {
   std::string config_file;  // empty: the built-in sample
-  std::string domain, ip, user, tenant, tier, api_key, country, method = "GET", path = "/";
+  std::string domain, ip, user, tenant, tier, api_key, country, method = "GET", path = "/", request_id;
   std::vector<std::string> headers;     // "Name: value"
   std::vector<std::string> attributes;  // "name=value"
   std::vector<std::string> descriptor;  // "key=value": not empty: an entry each of one descriptor of `domain`
@@ -74,6 +75,15 @@ struct SimulateOptions {
   bool progress = true;
 };
 int RunSimulate(const SimulateOptions& options);
+
+struct AuditVerifyOptions {
+  std::string state_dir{};        // empty: $STATE_DIRECTORY, $XDG_STATE_HOME/weir or ~/.local/state/weir
+  std::string public_key_file{};  // empty: the one beside the log
+  std::vector<std::string> checkpoint_files{};
+  bool json = false;
+};
+// 0: the audit log is intact; 1: it is not, or there is none.
+int RunAuditVerify(const AuditVerifyOptions& options);
 
 struct VersionOptions {
   bool json = false;

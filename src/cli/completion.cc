@@ -15,6 +15,8 @@ constexpr const char* kBash = R"sh(_weir() {
     words="basic envoy-ratelimit limitador"
   elif [ "$previous" = completion ]; then
     words="bash zsh fish"
+  elif [ "$previous" = audit ]; then
+    words="verify"
   elif [[ $current == -* ]]; then
     words=$(weir "$command" --help 2>/dev/null | grep -oE -- '--[a-z-]+')
   else

@@ -11,6 +11,7 @@
 #include "base/utf8.h"
 #include "cli/terminal.h"
 #include "config/validate/country_code.h"
+#include "engine/request_id.h"
 
 namespace weir::cli {
 namespace {
@@ -58,6 +59,9 @@ Result<FlaggedRequest> FlaggedRequest::Create(const RequestOptions& options) {
     return Fail(ErrorCode::kInvalidArgument,
                 fmt::format("--country must be an ISO 3166-1 code of two letters, got '{}'", options.country));
   }
+  if (!options.request_id.empty() && !engine::IsRequestId(options.request_id)) {
+    return Fail(ErrorCode::kInvalidArgument, fmt::format("--request-id {}", engine::kRequestIdForm));
+  }
   for (const std::string& text : options.headers) {
     auto header = Split(text, ':', "Name: value");
     if (!header) return std::unexpected(header.error());
@@ -91,8 +95,29 @@ Request FlaggedRequest::request() const {
           .path = options_->path,
           .headers = headers_,
           .attributes = is_descriptor() ? entries_ : attributes_,
-          .cost = options_->cost};
+          .cost = options_->cost,
+          .request_id = options_->request_id};
 }
+
+namespace {
+
+std::string ActionText(const Decision& decision) {
+  switch (decision.action) {
+    case Action::kAllow:
+      return Coloured("allowed", Colour::kGreen);
+    case Action::kWait:
+      return Coloured(fmt::format("allowed after {}", Duration(decision.delay_ns())), Colour::kGreen);
+    case Action::kChallenge:
+      return Coloured("challenged", Colour::kRed);
+    case Action::kCharge:
+      return Coloured("to be paid for", Colour::kRed);
+    case Action::kDeny:
+      break;
+  }
+  return Coloured("denied", Colour::kRed);
+}
+
+}  // namespace
 
 std::string DecisionText(const Decision& decision, const std::vector<std::string>& subjects) {
   const auto delayed = [&] {
@@ -113,8 +138,8 @@ std::string DecisionText(const Decision& decision, const std::vector<std::string
     if (delayed) rows.back().push_back(rule.outcome.delay_ns > 0 ? Duration(rule.outcome.delay_ns) : "-");
   }
   std::string text = decision.rule_count > 0 ? Table(rows, TerminalWidth()) + "\n" : "";
-  text += decision.allowed ? Coloured("allowed", Colour::kGreen) : Coloured("denied", Colour::kRed);
-  text += fmt::format(" ({})", ToString(decision.reason));
+  text += ActionText(decision);
+  text += fmt::format(" ({}{})", ToString(decision.reason), decision.repeated ? ", repeated" : "");
   if (const RuleOutcome* decider = decision.decider(); decider != nullptr && !decision.allowed) {
     text += fmt::format(" by {}", decider->rule);
     if (decider->outcome.verdict == Verdict::kLater) {
@@ -127,7 +152,9 @@ std::string DecisionText(const Decision& decision, const std::vector<std::string
 boost::json::object DecisionJson(const Decision& decision, const std::vector<std::string>& subjects) {
   boost::json::object root;
   root["allowed"] = decision.allowed;
+  root["action"] = std::string(ToString(decision.action));
   root["reason"] = std::string(ToString(decision.reason));
+  if (decision.repeated) root["repeated"] = true;
   boost::json::array rules;
   for (std::uint32_t i = 0; i < decision.rule_count; ++i) {
     const RuleOutcome& rule = decision.rules()[i];

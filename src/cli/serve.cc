@@ -1,5 +1,5 @@
 #include "cli/commands.h"
-#include "server/daemon.h"
+#include "server/daemon/daemon.h"
 
 namespace weir::cli {
 
@@ -10,6 +10,7 @@ int RunServe(const ServeOptions& options) {
                             .resp = options.resp,
                             .grpc = options.grpc,
                             .admin = options.admin,
+                            .state_dir = options.state_dir,
                             .clock = nullptr});
 }
 

@@ -32,6 +32,9 @@ std::string ReportJson(const SimulationReport& report) {
                            {"not_addresses", report.not_addresses},
                            {"allowed", report.allowed},
                            {"denied", report.denied},
+                           {"waits", report.waits},
+                           {"challenged", report.challenged},
+                           {"charged", report.charged},
                            {"shadow_denied", report.shadow_denied},
                            {"clients", report.clients},
                            {"clients_untracked", report.clients_untracked},
@@ -112,6 +115,9 @@ std::string ReportText(const SimulationReport& report) {
   text += fmt::format("{} allowed, {} denied ({})", Count(report.allowed),
                       report.denied > 0 ? Coloured(Count(report.denied), Colour::kRed) : Count(report.denied),
                       Percent(report.denied, decided));
+  if (report.waits > 0) text += fmt::format(", {} of the allowed with a delay", Count(report.waits));
+  if (report.challenged > 0) text += fmt::format(", {} of the denied challenged", Count(report.challenged));
+  if (report.charged > 0) text += fmt::format(", {} of the denied to be paid for", Count(report.charged));
   if (report.shadow_denied > 0) {
     text += fmt::format(", {} would be denied by shadow rules", Count(report.shadow_denied));
   }

@@ -30,9 +30,11 @@ struct SimulationReport {
   std::string first_not_address;
   std::uint64_t allowed = 0;
   std::uint64_t denied = 0;
-  std::uint64_t shadow_denied = 0;  // a shadow rule would have denied
-  Nanos first = 0, last = 0;        // times of the log
-  Nanos zone = 0;                   // of the log's first line, east of UTC: in which times are shown
+  std::uint64_t waits = 0;                    // of those allowed: with a delay
+  std::uint64_t challenged = 0, charged = 0;  // of those denied: could have gone on after a challenge, or a payment
+  std::uint64_t shadow_denied = 0;            // a shadow rule would have denied
+  Nanos first = 0, last = 0;                  // times of the log
+  Nanos zone = 0;                             // of the log's first line, east of UTC: in which times are shown
   struct ByRule {
     std::uint64_t denied = 0;
     std::uint64_t shadow_denied = 0;

@@ -50,6 +50,24 @@ TEST(Simulation, UsesTheLogsOwnTimesAndNamesWhoIsDenied) {
   EXPECT_EQ(in_slices, 45u);
 }
 
+TEST(Simulation, OutcomesAreCounted) {
+  const auto simulate = [](Action action) {
+    EnterpriseRateLimitConfig config = TenPerMinute();
+    config.global.free_tier.algorithm = TokenBucket{};
+    config.global.free_tier.on_exceeded = action;
+    config.global.free_tier.max_wait_ms = 12'000;  // two of a bucket of ten a minute
+    config.global.pro_tier = config.global.enterprise_tier = config.global.free_tier;
+    std::stringstream log;
+    for (int i = 0; i < 15; ++i) log << Line("192.0.2.1", 0);
+    return Simulate(config, LinesOf(log), {}).value();
+  };
+  EXPECT_EQ(simulate(Action::kWait).allowed, 12u);
+  EXPECT_EQ(simulate(Action::kWait).waits, 2u);
+  EXPECT_EQ(simulate(Action::kChallenge).challenged, 5u);
+  EXPECT_EQ(simulate(Action::kChallenge).denied, 5u);
+  EXPECT_EQ(simulate(Action::kCharge).charged, 5u);
+}
+
 TEST(Simulation, ShadowRulesDenyNobodyAndAreCounted) {
   std::stringstream log;
   for (int i = 0; i < 30; ++i) log << Line("192.0.2.1", i);

@@ -10,6 +10,8 @@
 
 #include "algorithms/time_zone.h"
 #include "base/clock.h"
+#include "base/siphash.h"
+#include "engine/batch/request_ids.h"
 #include "engine/batch/reservations.h"
 #include "engine/counters/counters.h"
 #include "engine/counters/unknown_domains.h"
@@ -21,7 +23,7 @@
 namespace weir::engine {
 
 struct Core {
-  Core(const Clock& the_clock, std::span<Observer* const> the_observers, std::uint64_t secret,
+  Core(const Clock& the_clock, std::span<Observer* const> the_observers, const SipKey& secret,
        std::unique_ptr<storage::Store> local, std::unique_ptr<storage::Store> the_store, std::size_t most_reservations)
       : clock(the_clock),
         observers(the_observers),
@@ -53,9 +55,10 @@ struct Core {
 
   const Clock& clock;
   const Observers observers;
-  const std::uint64_t subject_secret;
+  const SipKey subject_secret;
   Counters counters;
   Reservations reservations;
+  RequestIds request_ids;
   UnknownDomains unknown_domains;
   FailurePolicy failure;
   const bool store_tries_inline;  // Store::TriesInline()

@@ -51,15 +51,17 @@ bool AskStore(Core& core, Nanos now, Plan& plan, std::span<const ItemContext> co
   return true;
 }
 
-void Tell(Core& core, const Ruleset& rules, Nanos now, std::span<const ItemContext> contexts, const Resolved* resolved,
-          const Call& call) {
+void Tell(Core& core, const Ruleset& rules, Nanos now, std::span<const Item> items,
+          std::span<const ItemContext> contexts, const Resolved* resolved, const Call& call) {
   if (Counts(call)) CountDecision(core.counters, rules, call, contexts, true);
   if (core.observers.any()) [[unlikely]] {
     const bool asked = resolved != nullptr;
     core.observers.Tell(InterestOf(call), {.call = call,
                                            .facts = asked ? &resolved->facts : nullptr,
                                            .resolution = asked ? &resolved->resolution : nullptr,
-                                           .now = now});
+                                           .now = now,
+                                           .items = items,
+                                           .subject_key = core.subject_secret});
   }
 }
 
@@ -73,7 +75,7 @@ bool DecideThrottle(Core& core, const Ruleset& rules, Nanos now, Call& call) {
   ClearDecision(call.decision);
   call.status = {};
   if (!AskStore(core, now, plan, {&context, 1}, call)) return false;
-  Tell(core, rules, now, {&context, 1}, nullptr, call);
+  Tell(core, rules, now, plan.items, {&context, 1}, nullptr, call);
   return true;
 }
 
@@ -126,7 +128,7 @@ bool DecideOne(Core& core, const Ruleset& rules, Nanos now, const HashedSubject&
       if (missing) [[unlikely]] {
         missed[missed_count++] = use.on_missing;
         if (use.on_missing != OnMissing::kDeny) continue;
-        DenyUnidentified(call.decision);
+        DenyUnidentified(*rule, call.decision);
         count = 0;
         break;
       }
@@ -138,7 +140,7 @@ bool DecideOne(Core& core, const Ruleset& rules, Nanos now, const HashedSubject&
     if (!AskStore(core, now, plan, all_contexts, call)) return false;
   }
   for (std::uint32_t i = 0; i < missed_count; ++i) core.counters.Add(TallyOf(missed[i]));
-  Tell(core, rules, now, all_contexts, &resolved, call);
+  Tell(core, rules, now, {items.at(0), count}, all_contexts, &resolved, call);
   return true;
 }
 

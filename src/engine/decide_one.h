@@ -12,7 +12,7 @@ namespace weir::engine {
 // Whether the call may be one for DecideOne; what its rules are is not known yet.
 inline bool MayDecideOne(const Core& core, const Call& call) {
   return core.store_tries_inline && (call.kind == CallKind::kCheck || call.kind == CallKind::kPeek) &&
-         call.trace == nullptr && call.subjects == nullptr;
+         call.trace == nullptr && call.subjects == nullptr && call.request.request_id.empty();
 }
 
 // `expected`: from Engine::Expect of this request. False: not such a call, or the store cannot decide it by itself;

@@ -1,12 +1,16 @@
 #include "engine/engine.h"
 
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <mutex>
+#include <string>
+#include <unordered_set>
 #include <utility>
 
 #include "base/anchored_clock.h"
 #include "base/publication.h"
+#include "config/snapshot/key_name.h"
 #include "engine/batch/batch.h"
 #include "engine/core.h"
 #include "engine/decide_one.h"
@@ -53,6 +57,7 @@ struct Engine::Parts {
   std::unique_ptr<Published<Ruleset>> rules;
 
   const FactSource* facts = nullptr;
+  decltype(EngineOptions::entities_changed) entities_changed;
 
   Result<std::shared_ptr<Ruleset>> Make(const config::Revision& revision,
                                         std::shared_ptr<const config::Snapshot> snapshot, const Ruleset* previous) {
@@ -81,8 +86,14 @@ struct Engine::Parts {
   std::shared_ptr<const Ruleset> Current() const { return rules->Read().Hold(); }
   // What is in force, once more, to be published with another candidate.
   std::shared_ptr<Ruleset> Again() const { return std::make_shared<Ruleset>(*Current()); }
+  // What is set by the document beside its rules.
+  void Settle(const Ruleset& next) const {
+    core->failure.SetInstances(next.instances());
+    const RequestIdsConfig& ids = next.snapshot().document().request_ids;
+    core->request_ids.SetBounds(ids.max_entries, ids.ttl_seconds * kSecond);
+  }
   void Publish(const std::shared_ptr<const Ruleset>& next) {
-    core->failure.SetInstances(next->instances());
+    Settle(*next);
     rules->Publish(next);
   }
   void TellRevision(const Ruleset& in_force) const { core->observers.Tell(*in_force.revision(), in_force.snapshot()); }
@@ -103,14 +114,15 @@ Result<std::unique_ptr<Engine>> Engine::Create(const EnterpriseRateLimitConfig& 
   auto parts = std::make_unique<Parts>();
   for (const auto& [name, function] : options.extractors) parts->registered_names.push_back(name);
   parts->registered = std::move(options.extractors);
-  parts->core =
-      std::make_unique<Core>(options.clock != nullptr ? *options.clock : DecisionClock(), options.observers, RandomId(),
-                             std::move(options.local), std::move(store), options.most_reservations);
+  parts->core = std::make_unique<Core>(options.clock != nullptr ? *options.clock : DecisionClock(), options.observers,
+                                       SipKey{RandomId(), RandomId()}, std::move(options.local), std::move(store),
+                                       options.most_reservations);
   parts->facts = options.facts;
+  parts->entities_changed = std::move(options.entities_changed);
   const Nanos since = options.since != 0 ? options.since : parts->core->clock.Now();
   auto rules = parts->CompileAfter({}, config, options.follows.get(), since, nullptr);
   if (!rules) return std::unexpected(rules.error());
-  parts->core->failure.SetInstances((*rules)->instances());
+  parts->Settle(**rules);
   parts->rules = std::make_unique<Published<Ruleset>>(std::move(*rules));
   return std::unique_ptr<Engine>(new Engine(std::move(parts)));
 }
@@ -218,6 +230,36 @@ Result<> Engine::Apply(const config::Revision& revision, EnterpriseRateLimitConf
 Result<> Engine::ApplyEntities(const config::Revision& revision, std::span<const config::EntityChange> changes) {
   if (auto outside = parts_->CheckOutside(); !outside) return outside;
   const std::lock_guard lock(parts_->applying);
+  return ChangeEntities(revision, changes);
+}
+
+Result<> Engine::ReplaceEntities(const config::Revision& revision, std::vector<config::EntityChange> all) {
+  using Kind = config::EntityChange::Kind;
+  if (auto outside = parts_->CheckOutside(); !outside) return outside;
+  const std::lock_guard lock(parts_->applying);
+  std::array<std::unordered_set<std::string>, 3> stay;
+  for (const config::EntityChange& one : all) {
+    auto& names = stay[static_cast<std::size_t>(one.kind)];
+    if (one.kind != Kind::kApiKey) {
+      names.insert(one.name);
+    } else if (auto digest = config::DigestOfKeyName(one.name)) {
+      names.insert(std::move(*digest));
+    }
+  }
+  const auto current = parts_->Current();
+  const auto remove = [&](Kind kind, const auto& entity) {
+    if (!entity.live || stay[static_cast<std::size_t>(kind)].contains(std::string(entity.name))) return;
+    all.push_back(config::EntityChange::Remove(
+        kind, kind == Kind::kApiKey ? config::KeyNameOfDigest(entity.name) : std::string(entity.name)));
+  };
+  const config::Snapshot& snapshot = current->snapshot();
+  snapshot.VisitTenants([&](const config::TenantEntry& one) { remove(Kind::kTenant, one); });
+  snapshot.VisitUsers([&](const config::UserEntry& one) { remove(Kind::kUser, one); });
+  snapshot.VisitApiKeys([&](const config::ApiKeyEntry& one) { remove(Kind::kApiKey, one); });
+  return ChangeEntities(revision, all);
+}
+
+Result<> Engine::ChangeEntities(const config::Revision& revision, std::span<const config::EntityChange> changes) {
   const auto current = parts_->Current();
   const Nanos now = parts_->core->clock.Now();
   const auto changed = [&](const Ruleset& rules) -> Result<std::shared_ptr<Ruleset>> {
@@ -234,6 +276,7 @@ Result<> Engine::ApplyEntities(const config::Revision& revision, std::span<const
     (*next)->SetCandidate(std::make_shared<const Ruleset::Candidate>(std::move(*next_candidate), candidate->share));
   }
   parts_->Publish(*next);
+  if (parts_->entities_changed) parts_->entities_changed(changes, (*next)->snapshot(), now);
   parts_->TellRevision(**next);
   return {};
 }
@@ -290,7 +333,7 @@ storage::Store& Engine::store() { return *parts_->core->store; }
 
 const Clock& Engine::clock() const { return parts_->core->clock; }
 
-Engine::Counts Engine::GetCounts() const {
+Engine::Counts Engine::GetTotals() const {
   const Core& core = *parts_->core;
   const Counters& counters = core.counters;
   Counts counts;
@@ -298,8 +341,12 @@ Engine::Counts Engine::GetCounts() const {
   counts.denied = counters.Sum(Tally::kDenied);
   counts.exempt = counters.Sum(Tally::kExempt);
   counts.no_limit = counters.Sum(Tally::kNoLimit);
+  counts.waits = counters.Sum(Tally::kWaits);
+  counts.challenges = counters.Sum(Tally::kChallenges);
+  counts.charges = counters.Sum(Tally::kCharges);
   counts.blocked = counters.Sum(Tally::kBlocked);
   counts.banned = counters.Sum(Tally::kBanned);
+  counts.shadow_denied = counters.Sum(Tally::kShadowDenied);
   counts.store_failures_local = counters.Sum(Tally::kStoreLocal);
   counts.store_failures_allow = counters.Sum(Tally::kStoreAllow);
   counts.store_failures_deny = counters.Sum(Tally::kStoreDeny);
@@ -311,9 +358,17 @@ Engine::Counts Engine::GetCounts() const {
   counts.slots_untracked = counters.Sum(Tally::kUntracked);
   counts.script_failures = parts_->rules->Read()->extractors().failures();
   counts.reservations_open = core.reservations.open();
-  for (Counters::RuleSum& sum : counters.SumRules()) {
+  counts.request_ids_repeated = counters.Sum(Tally::kRepeated);
+  counts.request_ids_remembered = core.request_ids.entries();
+  counts.request_ids_evicted = core.request_ids.evicted();
+  return counts;
+}
+
+Engine::Counts Engine::GetCounts() const {
+  Counts counts = GetTotals();
+  for (Counters::RuleSum& sum : parts_->core->counters.SumRules()) {
     // Most families are never asked.
-    const bool family = sum.level == Level::kUser || sum.level == Level::kTenant;
+    const bool family = sum.level == Level::kUser || sum.level == Level::kTenant || sum.level == Level::kApiKey;
     if (family && std::ranges::all_of(sum.counts, [](std::uint64_t count) { return count == 0; })) continue;
     counts.rules.push_back({.rule = std::move(sum.path),
                             .level = sum.level,

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
@@ -47,7 +48,8 @@ enum class CallKind : std::uint8_t {
 // joined are charged or none is; each still gets a decision of its own, by its own rules: `allowed` says that these had
 // room, also when another call of the group was denied and so nothing was charged. Joined in this way are kCheck,
 // kPeek, kReserve and kCharge, each only to its own kind (another kind before it: as kSameRequest); kCommit and kCancel
-// are never joined. Replaced rules are not counted; a call that has none left is allowed, kNoLimit.
+// are never joined. Replaced rules are not counted; a call that has none left is allowed, kNoLimit. Of calls that are
+// joined all-or-nothing the first one with a request_id names the ask.
 enum class Join : std::uint8_t { kNone, kSameRequest, kAllOrNothing };
 
 // One question and its answer, in memory of the caller, which must stay until the batch is complete.
@@ -64,6 +66,9 @@ struct Call {
   // something begins its hour (Reservations::kLife) anew.
   Nanos life = 0;
   bool partial = false;  // kExtend: less than request.cost will do
+  // kRefund: of what was charged at that time (`decided_at`), so that no more is given back than this charge still
+  // occupies. 0: names no charge; at most what is held is given back.
+  Nanos charged_at = 0;
   // The request is a descriptor of request.domain, its entries the request's attributes, in order: resolved by the
   // domain's tree, and by the hierarchy only if the domain says so. A domain that is not in the document is decided by
   // envoy.unknown_domain: kUnknownDomain in the decision, or (error) kNotFound in `status`.
@@ -88,6 +93,8 @@ struct Call {
   // kFeedback: how many rules were told, 0 when no adaptive rule holds for the request or the store has no room left
   // for what it would teach. While the store does not answer: those that go on with a local state.
   std::uint32_t rules_updated = 0;
+  // Of decisions that a store made: when, by its clock. Written for calls that are joined.
+  Nanos decided_at = 0;
   // kExtend: how much was added, and, when there was no room (0, and no fault), when the whole would fit; 0: never.
   std::uint64_t granted = 0;
   Nanos retry_after_ns = 0;
@@ -107,6 +114,9 @@ struct EngineOptions {
   // earlier process then follow their rules. nullptr: nothing.
   std::shared_ptr<const config::Snapshot> follows;
   Nanos since = 0;
+  // Told of each accepted ApplyEntities and ReplaceEntities: what was changed, what came of it, and when. Called while
+  // no other change can be applied, in their order; must not apply one itself.
+  std::function<void(std::span<const config::EntityChange>, const config::Snapshot&, Nanos)> entities_changed;
   // Open at once: a reservation more is refused (kResourceExhausted).
   std::size_t most_reservations = std::size_t{1} << 18;
 };
@@ -131,13 +141,16 @@ class Engine {
 
   // Swaps the configuration; readers never wait. An invalid one changes nothing. A change of `storage.kind` is refused
   // with kFailedPrecondition: it needs a restart. Must not be called by an observer. A candidate is dropped: it was
-  // made of what was in force. Users and tenants that ApplyEntities brought stay, and hold before those of the document
-  // that have their names.
+  // made of what was in force. Entities that ApplyEntities brought stay, and hold before those of the document that
+  // have their names.
   Result<> Apply(const config::Revision& revision, EnterpriseRateLimitConfig policy);
   Result<> Apply(const EnterpriseRateLimitConfig& config) { return Apply({}, config); }
-  // Changes some users and tenants (Snapshot::With), all of them or none, also in the candidate. Takes as long however
-  // many there are.
+  // Changes some users, tenants and API keys (Snapshot::With), all of them or none, also in the candidate. Takes as
+  // long however many there are.
   Result<> ApplyEntities(const config::Revision& revision, std::span<const config::EntityChange> changes);
+  // The same, and every entity that was applied before and is not among them is removed: for a store of entities that
+  // begins or was restored, so that what is in force is what it has. Looks at all entities.
+  Result<> ReplaceEntities(const config::Revision& revision, std::vector<config::EntityChange> all);
   // Of the latest change that is in force.
   std::shared_ptr<const config::Revision> revision() const;
 
@@ -178,7 +191,10 @@ class Engine {
   struct Counts {
     std::uint64_t allowed = 0,
                   denied = 0;  // every decision is one of the two; the others below tell some of them apart
+    std::uint64_t waits = 0;   // of those allowed: passed with a delay
+    std::uint64_t challenges = 0, charges = 0;  // of those denied
     std::uint64_t exempt = 0, no_limit = 0, blocked = 0, banned = 0;
+    std::uint64_t shadow_denied = 0;  // a rule that does not deny would have
     std::uint64_t store_failures_local = 0, store_failures_allow = 0, store_failures_deny = 0;
     std::uint64_t store_full = 0;
     std::uint64_t unknown_domain = 0;  // calls of a domain that the document does not have, however decided
@@ -186,15 +202,21 @@ class Engine {
     std::uint64_t unidentified = 0, counted_by_address = 0, denied_unidentified = 0;
     std::uint64_t script_failures = 0;  // identifiers whose script failed, under the configuration in force
     std::uint64_t reservations_open = 0;
-    std::uint64_t slots_untracked = 0;  // concurrency slots given without a reservation, as their table was full
+    std::uint64_t slots_untracked = 0;         // concurrency slots given without a reservation, as their table was full
+    std::uint64_t request_ids_repeated = 0;    // decisions that repeated an earlier answer; nowhere else counted
+    std::uint64_t request_ids_remembered = 0;  // in this process now, also those that ran out and are still there
+    std::uint64_t request_ids_evicted = 0;     // forgotten before their time: there were too many
     std::vector<RuleCounts> rules;
   };
   Counts GetCounts() const;
+  // The same without `rules`, which are what is slow. Takes no lock.
+  Counts GetTotals() const;
 
  private:
   struct Parts;
   bool SubmitAt(Nanos now, std::span<Call> calls, storage::Completion* done);
   void CancelEnded(Nanos now);
+  Result<> ChangeEntities(const config::Revision& revision, std::span<const config::EntityChange> changes);
   explicit Engine(std::unique_ptr<Parts> parts);
   std::unique_ptr<Parts> parts_;
 };

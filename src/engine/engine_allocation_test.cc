@@ -86,6 +86,18 @@ TEST_F(AllocationTest, NoneForOneCallAlone) {
   EXPECT_FALSE(call.decision.allowed) << "denials are no different";
 }
 
+TEST_F(AllocationTest, NoneForAnApiKey) {
+  StartOnMemory(R"(
+global: {free_tier: {max_requests: 100, window_seconds: 60, algorithm: token_bucket, identifier: user_id}}
+tenants: {acme: {quotas: [{max_requests: 1000, period: day}]}}
+api_keys: {a-key-longer-than-a-short-string: {tenant: acme, user: kim, quotas: [{max_requests: 50, period: hour}]}}
+)");
+  Call call;
+  call.request.api_key = "a-key-longer-than-a-short-string";
+  EXPECT_EQ(Allocations({&call, 1}), 0U);
+  EXPECT_EQ(call.decision.rule_count, 3U);
+}
+
 TEST_F(AllocationTest, NoneForConditionsFurtherLimitsAndMissingIdentifiers) {
   StartOnMemory(R"yaml(
 global:

@@ -429,5 +429,32 @@ ip_rules: {rules: [{name: bad, cidrs: ["64:ff9b::c633:6464"], action: block}]}
   EXPECT_EQ(Check({.peer_ip = "10.1.2.3"}).reason, Reason::kExempt);
 }
 
+// What the charge that is named no longer occupies is another's.
+TEST_F(EngineTest, ARefundThatNamesItsChargeGivesBackNoMoreThanThat) {
+  Start("global: {free_tier: {max_requests: 10, window_seconds: 60, algorithm: fixed_window}}");
+  std::vector<Call> calls(2);
+  for (Call& call : calls) {
+    call.request = {.peer_ip = "192.0.2.1", .cost = 4};
+    call.join = Join::kAllOrNothing;
+  }
+  calls[0].join = Join::kNone;
+  engine_->Run(calls);
+  ASSERT_TRUE(calls[0].decision.allowed);
+  EXPECT_EQ(calls[0].decided_at, clock_.Now());
+  const auto refund = [&] {
+    Call call;
+    call.kind = CallKind::kRefund;
+    call.request = calls[0].request;
+    call.charged_at = calls[0].decided_at;
+    engine_->Run({&call, 1});
+    EXPECT_TRUE(call.status);
+    return Peek({.peer_ip = "192.0.2.1"}).decider()->outcome.used;
+  };
+  EXPECT_EQ(refund(), 5U) << "4 of the 8, and the one that is looked at";
+  clock_.Advance(61 * kSecond);
+  EXPECT_TRUE(Check({.peer_ip = "192.0.2.1", .cost = 3}).allowed);
+  EXPECT_EQ(refund(), 4U) << "the window that counted it is over";
+}
+
 }  // namespace
 }  // namespace weir::engine

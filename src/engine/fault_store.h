@@ -83,6 +83,17 @@ class FaultStore final : public storage::Store {
       batch.done->Done();
     }
   }
+  // kHeld: answers the latest of those that wait.
+  void ReleaseNewest() {
+    Batch batch;
+    {
+      const std::lock_guard lock(mutex_);
+      batch = waiting_.back();
+      waiting_.pop_back();
+    }
+    Run(batch.plans, batch.now);
+    batch.done->Done();
+  }
   std::uint64_t plans_seen() const { return plans_seen_; }
   std::vector<storage::Op> TakeOps() {
     const std::lock_guard lock(mutex_);

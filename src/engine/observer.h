@@ -8,7 +8,9 @@
 #include <span>
 
 #include "base/clock.h"
+#include "base/siphash.h"
 #include "config/source/revision.h"
+#include "storage/store.h"
 
 namespace weir::config {
 class Snapshot;
@@ -19,6 +21,12 @@ namespace weir::engine {
 struct Call;
 struct Facts;
 struct Resolution;
+
+// A number for a subject under a rule, from which nobody without the key learns anything about it.
+inline std::uint64_t HideSubject(const SipKey& secret, const Key& key) noexcept {
+  const std::array<std::uint64_t, 2> words = {key.hi, key.lo};
+  return SipHash(secret, {reinterpret_cast<const char*>(words.data()), sizeof words});
+}
 
 // What an observer wants to hear, as bits.
 enum Interest : std::uint32_t {
@@ -39,6 +47,14 @@ struct DecisionEvent {
   const Facts* facts = nullptr;            // nullptr: none were looked up (a settlement)
   const Resolution* resolution = nullptr;  // nullptr: likewise
   Nanos now = 0;
+  std::span<const storage::Item> items = {};  // those of the decision's rules, in their order; none: it has none
+  SipKey subject_key = {};
+
+  // Names whom that rule of the decision counts, without telling; another number in every process. 0: nobody.
+  std::uint64_t SubjectHash(std::int32_t rule) const noexcept {
+    const auto at = static_cast<std::size_t>(rule);
+    return rule < 0 || at >= items.size() ? 0 : HideSubject(subject_key, items[at].key);
+  }
 };
 
 // Must not block, allocate or call the engine: it is told on the deciding thread. All observers together may take 30 ns

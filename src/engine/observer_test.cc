@@ -159,5 +159,52 @@ TEST_F(ObserverTest, FactsAreLookedUpWhenARuleAsksForThem) {
   EXPECT_EQ(countries.asked, asked) << "no rule asks any more";
 }
 
+class SubjectHashes final : public Observer {
+ public:
+  void OnDecision(const DecisionEvent& event) noexcept override {
+    hashes.push_back(event.SubjectHash(event.call.decision.deciding));
+    EXPECT_EQ(event.SubjectHash(-1), 0U);
+    EXPECT_EQ(event.SubjectHash(1), 0U) << "there is one rule";
+  }
+  std::vector<std::uint64_t> hashes;
+};
+
+// The one way through the engine and the other, with headers that tell the hash and with such that do not.
+TEST_F(ObserverTest, ASubjectHasOneHashThatNoOtherProcessShares) {
+  constexpr std::string_view kTelling = R"(
+global:
+  free_tier:
+    {max_requests: 100, window_seconds: 60, identifier: user_id, headers: {styles: [ietf], partition_key: true}}
+)";
+  SubjectHashes one, two, silent;
+  const auto ask = [this](const Request& request) {
+    std::vector<std::uint64_t> told = {Check(request).decider()->subject_hash};
+    std::vector<Call> calls(2);
+    for (Call& call : calls) call.request = request;
+    engine_->Run(calls);
+    for (const Call& call : calls) told.push_back(call.decision.decider()->subject_hash);
+    return told;
+  };
+  const auto begin = [this](std::string_view yaml, Observer& observer) {
+    Setup setup;
+    setup.options.observers = {&observer};
+    Start(yaml, std::move(setup));
+  };
+  begin(kTelling, one);
+  const std::vector<std::uint64_t> ann = ask({.user = "ann"}), bob = ask({.user = "bob"});
+  EXPECT_NE(ann[0], 0U);
+  EXPECT_NE(ann[0], bob[0]);
+  EXPECT_EQ(ann, std::vector<std::uint64_t>(3, ann[0]));
+  std::vector<std::uint64_t> all = ann;
+  all.insert(all.end(), bob.begin(), bob.end());
+  EXPECT_EQ(one.hashes, all);
+  begin(kTelling, two);
+  EXPECT_NE(ask({.user = "ann"})[0], ann[0]) << "another key";
+  begin("global: {free_tier: {max_requests: 100, window_seconds: 60, identifier: user_id}}", silent);
+  EXPECT_EQ(ask({.user = "ann"}), std::vector<std::uint64_t>(3, 0)) << "nobody asks for it";
+  EXPECT_NE(silent.hashes.at(0), 0U);
+  EXPECT_EQ(silent.hashes, std::vector<std::uint64_t>(3, silent.hashes[0]));
+}
+
 }  // namespace
 }  // namespace weir::engine

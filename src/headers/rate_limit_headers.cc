@@ -71,9 +71,9 @@ void WritePartitionKey(std::uint64_t hash, Text& out) {
 // What a field is called: as the rule says, else as usual.
 using Called = std::string_view HeaderFieldNames::*;
 std::string_view NameOf(const RuleOutcome& rule, Called field, std::string_view usual) {
-  if (rule.header_names == nullptr) [[likely]]
+  if (rule.style == nullptr) [[likely]]
     return usual;
-  const std::string_view own = rule.header_names->*field;
+  const std::string_view own = rule.style->names.*field;
   return own.empty() ? usual : own;
 }
 std::string_view PolicyName(const RuleOutcome& rule) {
@@ -142,10 +142,11 @@ void WriteRetryAfter(const RuleOutcome* rule, std::uint64_t seconds, Text& out) 
 std::size_t MostBytes(const RuleOutcome* rule) {
   if (rule == nullptr) return 1'000;
   std::size_t most = 1'000 + 6 * rule->policy.size();
-  if (const HeaderFieldNames* const names = rule->header_names; names != nullptr) {
-    most += names->policy.size() + names->ratelimit.size() + names->limit.size() + names->remaining.size() +
-            names->reset.size() + names->x_limit.size() + names->x_remaining.size() + names->x_reset.size() +
-            names->retry_after.size();
+  if (rule->style != nullptr) {
+    const HeaderFieldNames& names = rule->style->names;
+    most += names.policy.size() + names.ratelimit.size() + names.limit.size() + names.remaining.size() +
+            names.reset.size() + names.x_limit.size() + names.x_remaining.size() + names.x_reset.size() +
+            names.retry_after.size();
   }
   return most;
 }

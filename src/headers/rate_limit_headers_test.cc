@@ -225,17 +225,19 @@ TEST(RateLimitHeaders, AreVisitedAsPairs) {
 
 TEST(RateLimitHeaders, FieldsMayHaveOtherNames) {
   const std::string longest(100, 'n');
-  const HeaderFieldNames names{.policy = "X-Policy",
-                               .ratelimit = "X-State",
-                               .limit = "X-Six-Limit",
-                               .remaining = {},
-                               .reset = longest,
-                               .x_limit = "X-Limit",
-                               .x_remaining = "X-Left",
-                               .x_reset = "X-Reset",
-                               .retry_after = "X-Again"};
+  const ResponseStyle style{.names = {.policy = "X-Policy",
+                                      .ratelimit = "X-State",
+                                      .limit = "X-Six-Limit",
+                                      .remaining = {},
+                                      .reset = longest,
+                                      .x_limit = "X-Limit",
+                                      .x_remaining = "X-Left",
+                                      .x_reset = "X-Reset",
+                                      .retry_after = "X-Again"},
+                            .denial_message = {},
+                            .denial_headers = {}};
   Decision decision = Denied(Plan([](HeaderPlan& p) { p.ietf = p.draft06 = p.x_ratelimit = true; }));
-  decision.inline_rules[0].header_names = &names;
+  decision.inline_rules[0].style = &style;
   std::string out;
   AppendRateLimitHeaders(decision, kNow, &out);
   EXPECT_EQ(out,
@@ -244,7 +246,7 @@ TEST(RateLimitHeaders, FieldsMayHaveOtherNames) {
             "X-Six-Limit: 100\r\nRateLimit-Remaining: 0\r\n" +
                 longest + ": 30\r\nX-Limit: 100\r\nX-Left: 0\r\nX-Reset: 30\r\nX-Again: 1\r\n");
   Decision old = Allowed(kDraft07);
-  old.inline_rules[0].header_names = &names;
+  old.inline_rules[0].style = &style;
   out.clear();
   AppendRateLimitHeaders(old, kNow, &out);
   EXPECT_EQ(out, "X-State: limit=100, remaining=50, reset=30\r\nX-Policy: 100;w=60\r\n");

@@ -1,6 +1,8 @@
 #include "http/json_reader.h"
 
+#include <bit>
 #include <charconv>
+#include <cstdint>
 #include <cstring>
 
 namespace weir::http {
@@ -228,9 +230,30 @@ bool JsonReader::ReadString(std::string_view* value) {
   return ReadQuoted(value);
 }
 
+// Up to the first byte of a string that is not plain: most of a body is plain text, so eight at a time.
+void JsonReader::SkipPlain() {
+  constexpr std::uint64_t kOnes = 0x0101010101010101, kHigh = kOnes << 7;
+  while (end_ - at_ >= 8) {
+    std::uint64_t bytes = 0;
+    std::memcpy(&bytes, at_, sizeof bytes);
+    if constexpr (std::endian::native == std::endian::big) bytes = __builtin_bswap64(bytes);
+    // The high bit of each byte that is ill; above the first of them also of others.
+    const std::uint64_t quote = bytes ^ ('"' * kOnes), backslash = bytes ^ ('\\' * kOnes);
+    const std::uint64_t control = (bytes - 0x20 * kOnes) & ~bytes;
+    const std::uint64_t special =
+        (bytes | control | ((quote - kOnes) & ~quote) | ((backslash - kOnes) & ~backslash)) & kHigh;
+    if (special != 0) {
+      at_ += std::countr_zero(special) / 8;
+      return;
+    }
+    at_ += 8;
+  }
+  while (!kSpecial[static_cast<unsigned char>(*at_)]) ++at_;
+}
+
 bool JsonReader::ReadQuoted(std::string_view* value) {
   char* const start = ++at_;
-  while (!kSpecial[static_cast<unsigned char>(*at_)]) ++at_;
+  SkipPlain();
   char* out = at_;
   while (*at_ != '"') {
     const auto c = static_cast<unsigned char>(*at_);

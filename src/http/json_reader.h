@@ -66,6 +66,7 @@ class JsonReader {
   }
   bool Syntax(std::string_view expected);
   bool ReadKey(std::string_view* key);
+  void SkipPlain();
   bool ReadQuoted(std::string_view* value);
   bool ReadEscape(char*& out);
   bool ReadHex4(std::uint32_t* value);

@@ -140,6 +140,25 @@ TEST(JsonReader, UndoesEscapes) {
   EXPECT_EQ(ReadOneString("\"\\u0000\""), std::string(1, '\0'));
 }
 
+// Plain text is passed over several bytes at a time: what ends it is found wherever it stands.
+TEST(JsonReader, FindsEveryByteThatIsNotPlainAtEveryPlace) {
+  for (std::size_t before = 0; before < 20; ++before) {
+    for (std::size_t after = 0; after < 20; ++after) {
+      const std::string front(before, '~'), back(after, ' ');
+      for (int c = 0; c < 256; ++c) {
+        const char byte = static_cast<char>(c);
+        const bool plain = c >= 0x20 && c < 0x80 && byte != '"' && byte != '\\';
+        const std::string text = front + byte + back;
+        ASSERT_EQ(Accepts('"' + text + '"'), plain) << before << " " << after << " " << c;
+        if (plain) ASSERT_EQ(ReadOneString('"' + text + '"'), text);
+      }
+      ASSERT_EQ(ReadOneString('"' + front + R"(\n\")" + back + '"'), front + "\n\"" + back);
+      ASSERT_EQ(ReadOneString('"' + front + "\xc3\xa9" + back + '"'), front + "\xc3\xa9" + back);
+      ASSERT_FALSE(Accepts('"' + front + '"' + back + '"'));
+    }
+  }
+}
+
 TEST(JsonReader, ReadsUnsignedIntegersOnly) {
   EXPECT_EQ(ReadOneNumber("0"), "0");
   EXPECT_EQ(ReadOneNumber("18446744073709551615"), "18446744073709551615");

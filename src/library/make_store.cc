@@ -55,9 +55,7 @@ Result<Stores> Make(const RedisStorage& config) {
   options.max_in_flight = config.max_in_flight;
   auto store = RedisStore::Create(options);
   if (!store) return std::unexpected(std::move(store).error());
-  MemoryStoreOptions local_options;
-  local_options.max_entries = kLocalEntries;
-  auto local = MemoryStore::Create(local_options);
+  auto local = MakeLocalStore();
   if (!local) return std::unexpected(std::move(local).error());
   Stores stores;
   stores.main = std::move(*store);
@@ -66,6 +64,12 @@ Result<Stores> Make(const RedisStorage& config) {
 }
 
 }  // namespace
+
+Result<std::unique_ptr<storage::Store>> MakeLocalStore() {
+  MemoryStoreOptions options;
+  options.max_entries = kLocalEntries;
+  return MemoryStore::Create(options);
+}
 
 Result<Stores> MakeStores(const StorageConfig& config) {
   return std::visit([](const auto& kind) { return Make(kind); }, config.kind);

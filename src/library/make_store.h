@@ -23,4 +23,7 @@ struct Stores {
 // A remote server that does not answer is no error.
 Result<Stores> MakeStores(const StorageConfig& config);
 
+// As `local`, of whatever `main`.
+Result<std::unique_ptr<storage::Store>> MakeLocalStore();
+
 }  // namespace weir::library

@@ -8,10 +8,13 @@
 #include "analytics/event_log.h"
 #include "base/anchored_clock.h"
 #include "engine/engine.h"
+#include "library/fault_injection.h"
 #include "library/internals.h"
 #include "library/make_store.h"
+#include "library/owned_request.h"
 #include "library/rule_history.h"
 #include "storage/memory/persistence.h"
+#include "weir/testing.h"
 
 namespace weir {
 
@@ -25,6 +28,7 @@ struct RateLimiter::Parts {
   std::unique_ptr<storage::memory::Persistence> persistence;
   std::unique_ptr<library::RuleHistory> history;  // with persistence
   library::Internals internals;
+  const storage::Store* local = nullptr;  // the engine's; nullptr: there is none
 
   Call Run(CallKind kind, const Request& request) {
     const HashedSubject expected = engine->Expect(request);  // first of all, to have the longest head start
@@ -56,14 +60,87 @@ Result<std::unique_ptr<Persistence>> Persist(const StorageConfig& config, storag
   return Persistence::Start(*store, std::move(options));
 }
 
+// What `config` names or, where faults are injected, a store in memory behind them.
+Result<library::Stores> MakeStores(StorageConfig config, std::shared_ptr<library::FaultState> faults) {
+  if (faults == nullptr) return library::MakeStores(config);
+  if (!std::holds_alternative<MemoryStorage>(config.kind)) config.kind = MemoryStorage{};
+  auto stores = library::MakeStores(config);
+  if (!stores) return stores;
+  stores->main = std::make_unique<library::FaultInjectingStore>(std::move(stores->main), std::move(faults));
+  auto local = library::MakeLocalStore();
+  if (!local) return std::unexpected(std::move(local).error());
+  stores->local = std::move(*local);
+  return stores;
+}
+
+StoreState StateOf(storage::Health health) {
+  switch (health) {
+    case storage::Health::kUp:
+      return StoreState::kUp;
+    case storage::Health::kDegraded:
+      return StoreState::kDegraded;
+    case storage::Health::kDown:
+      break;
+  }
+  return StoreState::kDown;
+}
+
+Stats::Store FiguresOf(const storage::Store& store) {
+  const storage::StoreStats stats = store.Stats();
+  return {.name = store.Name(),
+          .state = StateOf(store.GetHealth()),
+          .entries = stats.entries,
+          .capacity = stats.capacity,
+          .memory_bytes = stats.bytes,
+          .reclaimed = stats.reclaimed,
+          .evicted_live = stats.evicted_live,
+          .refused_new = stats.refused_new,
+          .admitted_untracked = stats.admitted_untracked,
+          .failures = stats.failures,
+          .round_trips = stats.round_trips};
+}
+
+// A check whose caller does not wait. Frees itself when it is answered.
+class PendingCheck final : public storage::Completion {
+ public:
+  PendingCheck(const Request& request, DecisionCallback callback) : request_(request), callback_(std::move(callback)) {
+    call_.request = request_.request();
+  }
+  std::span<Call> calls() { return {&call_, 1}; }
+  void Done() noexcept override {
+    DecisionCallback callback = std::move(callback_);
+    Decision decision = std::move(call_.decision);
+    delete this;
+    callback(std::move(decision));
+  }
+
+ private:
+  ~PendingCheck() = default;
+  const library::OwnedRequest request_;
+  DecisionCallback callback_;
+  Call call_;
+};
+
 }  // namespace
+
+std::string_view ToString(StoreState state) {
+  switch (state) {
+    case StoreState::kUp:
+      return "up";
+    case StoreState::kDegraded:
+      return "degraded";
+    case StoreState::kDown:
+      break;
+  }
+  return "down";
+}
 
 RateLimiter::RateLimiter(std::unique_ptr<Parts> parts) : parts_(std::move(parts)) {}
 RateLimiter::~RateLimiter() = default;
 
 Result<std::unique_ptr<RateLimiter>> RateLimiter::Create(const EnterpriseRateLimitConfig& config,
                                                          RateLimiterOptions options) {
-  auto stores = library::MakeStores(config.storage);
+  auto stores = MakeStores(config.storage, options.store_faults == nullptr ? nullptr : options.store_faults->state_);
   if (!stores) return std::unexpected(std::move(stores).error());
   auto parts = std::make_unique<Parts>();
   const auto show = [&](const storage::Store& store, std::string_view as) {
@@ -71,6 +148,7 @@ Result<std::unique_ptr<RateLimiter>> RateLimiter::Create(const EnterpriseRateLim
   };
   show(*stores->main, stores->main->Name());
   if (stores->local != nullptr) show(*stores->local, "local");
+  parts->local = stores->local.get();
   const Clock& clock = options.clock != nullptr ? *options.clock : SystemClock();
   Nanos since = clock.Now();
   std::shared_ptr<const config::Snapshot> follows;
@@ -82,13 +160,20 @@ Result<std::unique_ptr<RateLimiter>> RateLimiter::Create(const EnterpriseRateLim
     for (const auto& [name, function] : options.extractors) extractors.push_back(name);
     follows = parts->history->Follow(config, extractors, since);
   }
+  decltype(engine::EngineOptions::entities_changed) entities_changed;
+  if (parts->history != nullptr) {
+    entities_changed = [history = parts->history.get()](std::span<const config::EntityChange> changes,
+                                                        const config::Snapshot& after,
+                                                        Nanos now) { history->AddEntities(changes, after, now); };
+  }
   auto engine = engine::Engine::Create(config, std::move(stores->main),
                                        {.clock = options.clock,
                                         .extractors = std::move(options.extractors),
                                         .observers = {&parts->events},
                                         .local = std::move(stores->local),
                                         .follows = std::move(follows),
-                                        .since = since});
+                                        .since = since,
+                                        .entities_changed = std::move(entities_changed)});
   if (!engine) return std::unexpected(std::move(engine).error());
   parts->engine = std::move(*engine);
   parts->events.Enable(config.analytics.event_logging);
@@ -104,6 +189,20 @@ Result<std::unique_ptr<RateLimiter>> RateLimiter::Create(const EnterpriseRateLim
 }
 
 Decision RateLimiter::Check(const Request& request) { return parts_->Run(CallKind::kCheck, request).decision; }
+
+void RateLimiter::CheckAsync(const Request& request, DecisionCallback callback) {
+  if (parts_->engine->store().CompletesInline()) {
+    callback(Check(request));
+    return;
+  }
+  auto* const pending = new PendingCheck(request, std::move(callback));
+  bool answered = false;
+  {
+    const library::AnswersMayComeLater later;
+    answered = parts_->engine->Submit(pending->calls(), pending);
+  }
+  if (answered) pending->Done();
+}
 
 void RateLimiter::CheckBatch(std::span<const Request> requests, std::span<Decision> decisions) {
   constexpr std::size_t kSome = 16;
@@ -197,6 +296,26 @@ Result<> RateLimiter::Apply(const EnterpriseRateLimitConfig& config) {
   }
   parts_->events.Enable(config.analytics.event_logging);
   return {};
+}
+
+Stats RateLimiter::GetStats() const {
+  const engine::Engine::Counts counts = parts_->engine->GetTotals();
+  Stats stats;
+  stats.allowed = counts.allowed;
+  stats.denied = counts.denied;
+  stats.shadow_denied = counts.shadow_denied;
+  stats.exempt = counts.exempt;
+  stats.no_limit = counts.no_limit;
+  stats.blocked = counts.blocked;
+  stats.banned = counts.banned;
+  stats.store_failures_local = counts.store_failures_local;
+  stats.store_failures_allow = counts.store_failures_allow;
+  stats.store_failures_deny = counts.store_failures_deny;
+  stats.store_full = counts.store_full;
+  stats.reservations_open = counts.reservations_open;
+  stats.store = FiguresOf(parts_->engine->store());
+  if (parts_->local != nullptr) stats.local = FiguresOf(*parts_->local);
+  return stats;
 }
 
 library::Internals RateLimiter::internals() const { return parts_->internals; }

@@ -50,6 +50,32 @@ class RateLimiterTest : public testing::Test {
   std::unique_ptr<RateLimiter> limiter_;
 };
 
+TEST_F(RateLimiterTest, DecisionsSayWhatToDo) {
+  EnterpriseRateLimitConfig config = Limits(1);
+  config.global.free_tier.on_exceeded = Action::kWait;
+  config.global.free_tier.max_wait_ms = 60'000;
+  config.global.pro_tier.on_exceeded = Action::kCharge;
+  config.global.pro_tier.denial = DenialConfig{.message = "Pay first.", .headers = {{"Location", "/pay"}}};
+  Start(config);
+  EXPECT_EQ(limiter_->Check({.peer_ip = "192.0.2.1"}).action, Action::kAllow);
+  const Decision waits = limiter_->Check({.peer_ip = "192.0.2.1"});
+  EXPECT_EQ(waits.action, Action::kWait);
+  EXPECT_EQ(waits.delay_ns(), 60 * kSecond);
+  const Request pro{.peer_ip = "192.0.2.1", .tier = "pro"};
+  EXPECT_EQ(limiter_->Check(pro).action, Action::kAllow);
+  const Decision charged = limiter_->Check(pro);
+  EXPECT_EQ(charged.action, Action::kCharge);
+  ASSERT_NE(charged.style(), nullptr);
+  EXPECT_EQ(charged.style()->denial_message, "Pay first.");
+  EXPECT_EQ(charged.style()->denial_headers, "Location: /pay\r\n");
+  const Decision copy = charged;
+  EXPECT_EQ(copy.action, Action::kCharge);
+  EXPECT_EQ(copy.style(), charged.style());
+
+  config.global.pro_tier.denial->headers["X-Bad"] = "1\r\nSet-Cookie: a=b";
+  EXPECT_EQ(limiter_->Apply(config).error().code, ErrorCode::kInvalidArgument);
+}
+
 TEST_F(RateLimiterTest, EveryMethodDoesWhatItSays) {
   Start(Limits(5));
   const Request request{.peer_ip = "192.0.2.1", .method = "GET", .path = "/"};

@@ -6,6 +6,7 @@
 #include <charconv>
 #include <cstdio>
 #include <optional>
+#include <unordered_map>
 #include <utility>
 
 #include "algorithms/instant.h"
@@ -13,6 +14,7 @@
 #include "base/hash.h"
 #include "base/log.h"
 #include "config/compile/compile_rules.h"
+#include "config/snapshot/key_name.h"
 
 namespace weir::library {
 namespace {
@@ -31,12 +33,18 @@ std::string TextOf(const EnterpriseRateLimitConfig& config) {
   copy.analytics = plain.analytics;
   // Whether there is a key decides whether a claim may identify; which it is does not.
   if (copy.jwt.hs256_secret) copy.jwt.hs256_secret = "left out";
+  copy.api_keys.clear();
+  for (const auto& [name, limits] : config.api_keys) {
+    if (const auto digest = config::DigestOfKeyName(name)) {
+      copy.api_keys.emplace(config::KeyNameOfDigest(*digest), limits);
+    }
+  }
   return ToJson(copy);
 }
 
-Nanos LongestState(const EnterpriseRateLimitConfig& config, const config::Snapshot& snapshot) {
+Nanos LongestState(const config::Snapshot& snapshot) {
   // Their rules are not looked at one by one: there may be millions.
-  if (!config.users.empty() || !config.tenants.empty()) return algorithms::kLongestWindow;
+  if (snapshot.user_count() + snapshot.tenant_count() + snapshot.api_key_count() > 0) return algorithms::kLongestWindow;
   Nanos longest = 0;
   for (const config::Rule& rule : snapshot.rules()) {
     if (!rule.unlimited) longest = std::max(longest, config::StateLifetime(rule.limit));
@@ -87,6 +95,7 @@ Result<> RuleHistory::Read() {
 
 void RuleHistory::Load() {
   const std::lock_guard lock(mutex_);
+  entities_ = journal_.Load();
   const Result<> read = Read();
   if (read || read.error().code == ErrorCode::kNotFound) return;
   if (read.error().code == ErrorCode::kDataLoss) (void)std::rename(path_.c_str(), (path_ + ".damaged").c_str());
@@ -94,28 +103,119 @@ void RuleHistory::Load() {
             {{"path", path_}, {"reason", read.error().message}});
 }
 
+// Makes one snapshot after the other, of documents and of what was applied to entities in between.
+class RuleHistory::Replay {
+ public:
+  Replay(const std::string& path, std::span<const std::string> extractors, std::span<const EntityRecord> entities)
+      : path_(path), extractors_(extractors), entities_(entities) {}
+
+  void Document(const Result<EnterpriseRateLimitConfig>& document, Nanos since) {
+    EntitiesUntil(since);
+    auto compiled = document ? config::Snapshot::Compile(*document, latest_.get(), since, extractors_)
+                             : std::unexpected(document.error());
+    if (compiled) {
+      latest_ = std::move(*compiled);
+    } else {
+      // Of another version of weir, or with extractors that are gone.
+      log::Warn("a former document is not followed",
+                {{"path", std::string(path_)}, {"reason", compiled.error().message}});
+    }
+  }
+
+  std::shared_ptr<const config::Snapshot> Finish() {
+    EntitiesUntil(INT64_MAX);
+    return std::move(latest_);
+  }
+
+ private:
+  // Those that came before a document. One form of every entity at a time: each waits only for what it follows, so that
+  // a million of them are a few changes. Tenants are what users inherit from, and are taken in their order.
+  void EntitiesUntil(Nanos until) {
+    if (latest_ == nullptr) return;
+    const auto end = std::ranges::find_if(entities_, [until](const EntityRecord& one) { return one.at >= until; });
+    std::span<const EntityRecord> some = entities_.first(static_cast<std::size_t>(end - entities_.begin()));
+    entities_ = entities_.subspan(some.size());
+    const auto is_tenant = [](const EntityRecord& one) {
+      return one.change.kind == config::EntityChange::Kind::kTenant;
+    };
+    while (!some.empty()) {
+      const auto tenant = std::ranges::find_if(some, is_tenant);
+      const auto others = static_cast<std::size_t>(tenant - some.begin());
+      InForms(some.first(others));
+      some = some.subspan(others);
+      // Those that come one after another.
+      const auto other = std::ranges::find_if_not(some, is_tenant);
+      const auto tenants = static_cast<std::size_t>(other - some.begin());
+      InForms(some.first(tenants));
+      some = some.subspan(tenants);
+    }
+  }
+
+  void InForms(std::span<const EntityRecord> records) {
+    std::unordered_map<std::string, std::size_t> forms;
+    std::vector<std::vector<const EntityRecord*>> rounds;
+    for (const EntityRecord& record : records) {
+      const std::size_t form = forms[fmt::format("{} {}", static_cast<int>(record.change.kind), record.change.name)]++;
+      if (form == rounds.size()) rounds.emplace_back();
+      rounds[form].push_back(&record);
+    }
+    for (const auto& round : rounds) Apply(round);
+  }
+
+  void Apply(std::span<const EntityRecord* const> records) {
+    std::vector<config::EntityChange> changes;
+    changes.reserve(records.size());
+    for (const EntityRecord* const record : records) changes.push_back(record->change);
+    const Nanos at = records.back()->at;
+    if (auto changed = latest_->With(changes, at, extractors_)) {
+      latest_ = std::move(*changed);
+      return;
+    }
+    // One of them does not go with the policy any more: the others do.
+    std::size_t refused = 0;
+    for (const config::EntityChange& change : changes) {
+      if (auto changed = latest_->With({&change, 1}, at, extractors_)) {
+        latest_ = std::move(*changed);
+      } else {
+        ++refused;
+      }
+    }
+    log::Warn("entities that were applied are not followed: the document does not allow them any more",
+              {{"path", std::string(path_)}, {"entities", std::to_string(refused)}});
+  }
+
+  const std::string& path_;
+  const std::span<const std::string> extractors_;
+  std::span<const EntityRecord> entities_;
+  std::shared_ptr<const config::Snapshot> latest_;
+};
+
 std::shared_ptr<const config::Snapshot> RuleHistory::Follow(const EnterpriseRateLimitConfig& config,
                                                             std::span<const std::string> extractors, Nanos& now) {
   const std::lock_guard lock(mutex_);
   Trim(now);
   // The same again begins when it began: what it followed is forgotten no later for a restart.
-  if (!revisions_.empty() && revisions_.back().document == TextOf(config)) {
+  const bool same = !revisions_.empty() && revisions_.back().document == TextOf(config);
+  if (same) {
     now = std::min(now, revisions_.back().since);
     revisions_.pop_back();
   }
-  std::shared_ptr<const config::Snapshot> latest;
+  const std::vector<EntityRecord> entities = std::exchange(entities_, {});
+  Replay replay(path_, extractors, entities);
   for (const Revision& revision : revisions_) {
     ParsedConfig parsed = ParseConfig(revision.document);
-    auto compiled = parsed.ok() ? config::Snapshot::Compile(parsed.config, latest.get(), revision.since, extractors)
-                                : Fail(ErrorCode::kInvalidArgument, "this version does not read it");
-    if (compiled) {
-      latest = std::move(*compiled);
-    } else {
-      // Of another version of weir, or with extractors that are gone.
-      log::Warn("a former document is not followed", {{"path", path_}, {"reason", compiled.error().message}});
-    }
+    replay.Document(parsed.ok() ? Result<EnterpriseRateLimitConfig>(std::move(parsed.config))
+                                : Fail(ErrorCode::kInvalidArgument, "this version does not read it"),
+                    revision.since);
   }
-  return latest;
+  // What was applied under the document itself goes on under it.
+  if (!entities.empty() && (same || revisions_.empty())) replay.Document(config, now);
+  return replay.Finish();
+}
+
+void RuleHistory::AddEntities(std::span<const config::EntityChange> changes, const config::Snapshot& after, Nanos now) {
+  const std::lock_guard lock(mutex_);
+  journal_.Append(changes, after, now);
 }
 
 void RuleHistory::Trim(Nanos now) {
@@ -148,7 +248,7 @@ void RuleHistory::Add(const EnterpriseRateLimitConfig& config, const config::Sna
   const std::lock_guard lock(mutex_);
   const bool same = !revisions_.empty() && revisions_.back().document == document;
   if (!same) {
-    revisions_.push_back({.document = std::move(document), .since = now, .longest = LongestState(config, snapshot)});
+    revisions_.push_back({.document = std::move(document), .since = now, .longest = LongestState(snapshot)});
   }
   Trim(now);
   if (const Result<> saved = ReplaceFile(path_, Text()); !saved) {

@@ -7,6 +7,10 @@
 //  3. Every outcome is filled in, also those of a denied plan (they then tell what was left, nothing consumed).
 //  4. Two stores given the same plans at the same times answer the same, to the nanosecond.
 //  5. A state that would change a decision is never forgotten silently: what is dropped live is counted.
+//  6. A store that remembers (Remembers) writes down a plan's Once together with what it charges, both or neither.
+//  While
+//     it lives, a plan with the same id is not decided: it is given the first one's verdicts and outcomes (Aged until
+//     now) and `decided_at`, and changes nothing. What was not admitted is not remembered.
 //
 // How a plan is decided, to the letter (tests/conformance/reference_store.h is this text as a program):
 //  a. A state is absent when there is none under its key, or when it has expired at `now`: the two are never told
@@ -90,6 +94,25 @@ struct StateCopy {
   friend bool operator==(const StateCopy&, const StateCopy&) = default;
 };
 
+// An outcome that is told a while after it was decided: the same moments, as durations from now.
+inline Outcome Aged(Outcome outcome, Nanos elapsed) {
+  for (std::int64_t* const time : {&outcome.reset_after_ns, &outcome.retry_after_ns, &outcome.delay_ns}) {
+    if (elapsed > 0) *time = *time > elapsed ? *time - elapsed : 0;
+  }
+  return outcome;
+}
+
+// A kCheck plan that is charged once, however often it is asked for (Plan::once; promise 6). What it points to lives
+// until the plan completes.
+struct Once {
+  Key id;          // of the ask: equal ids are asks of the same items, whose limits alone may have changed since
+  Nanos life = 0;  // for how long its answer is remembered, if it was admitted; at least a millisecond
+  // What each caller would call what it takes (its reservation; 0: nothing). Of a repeated answer: what the first one
+  // called it, as long as there are as many.
+  std::span<std::uint64_t> tokens;
+  bool repeated = false;  // written by the store: this is the answer to an earlier plan, and nothing was charged
+};
+
 struct Plan {
   Op op = Op::kCheck;
   std::span<const Item> items;
@@ -104,6 +127,8 @@ struct Plan {
   // Set by the store, never cleared: an enforced item needed a new state, there was no room, and the policy is to go on
   // without its count (allow_new). Everything else is as if the state were there.
   bool untracked = false;
+  // nullptr, or what makes two asks the same. Only for stores that remember (Store::Remembers); others do not read it.
+  Once* once = nullptr;
 };
 
 // Told once when a batch that did not complete inline has completed, on the store's own thread.
@@ -153,6 +178,9 @@ class Store {
   virtual bool TriesInline() const { return CompletesInline(); }
   // Whether Apply always returns true. Constant.
   virtual bool CompletesInline() const { return false; }
+
+  // Whether it heeds Plan::once. Constant. False: whoever asks remembers by itself.
+  virtual bool Remembers() const { return false; }
 
   // Ends what the store does by itself. What waits is completed first (kUnavailable, where no answer is there yet);
   // after the return no Done() is told any more and none is under way, and every Apply completes inline: in a store

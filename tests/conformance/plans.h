@@ -62,6 +62,16 @@ inline Limit DefaultOf(std::uint64_t capacity, Nanos window = kMinute) {
   return algorithms::Sanitize(limit);
 }
 
+// A sliding window of several sub-windows.
+inline Limit SubWindowsOf(std::uint64_t capacity, Nanos window = kHour, Nanos precision = kMinute) {
+  Limit limit;
+  limit.kind = algorithms::Kind::kSlidingWindow;
+  limit.capacity = capacity;
+  limit.window = window;
+  limit.precision = precision;
+  return algorithms::Sanitize(limit);
+}
+
 inline Limit LogOf(std::uint64_t capacity, Nanos window = kMinute) {
   Limit limit;
   limit.kind = algorithms::Kind::kSlidingWindowLog;

@@ -101,7 +101,11 @@ inline Limit RandomLimit(Kind kind, Dice& dice) {
   if (dice.OneIn(6)) limit.precision = 2 * limit.window;
   if (kind == Kind::kFixedWindow && dice.OneIn(2)) limit.calendar = static_cast<Calendar>(dice.Below(8));
   limit.shape = kind == Kind::kLeakyBucket && dice.OneIn(2);
+  const bool bucket = kind == Kind::kLeakyBucket || kind == Kind::kTokenBucket;
+  if (bucket && dice.OneIn(3)) limit.max_wait = dice.Of(kPeriods);
   limit.count_denied = (kind == Kind::kFixedWindow || kind == Kind::kSlidingWindow) && dice.OneIn(2);
+  if (dice.OneIn(2)) limit.retention = limit.window * static_cast<Nanos>(1 + dice.Below(5));
+  if (dice.OneIn(2)) limit.cleanup = dice.Of(kPeriods);
   limit.lease = dice.Of(kPeriods);
   limit.learning_window = dice.Of(kPeriods);
   limit.adjustment_ppm = static_cast<std::uint32_t>(dice.Below(4'000'000));
@@ -224,11 +228,11 @@ inline std::string Describe(const Limit& limit) {
   return fmt::format(
       "{} calendar={} shape={} count_denied={} capacity={} rate={}/{}ns window={} precision={} lease={} learning={} "
       "ppm={} "
-      "bounds={}..{} threshold={} factor={}% ban={}..{} decay={}",
+      "bounds={}..{} threshold={} factor={}% ban={}..{} decay={} max_wait={}",
       algorithms::Of(limit.kind).name, static_cast<int>(limit.calendar), limit.shape, limit.count_denied,
       limit.capacity, limit.rate_count, limit.rate_period, limit.window, limit.precision, limit.lease,
       limit.learning_window, limit.adjustment_ppm, limit.min_capacity, limit.max_capacity, limit.threshold,
-      limit.ban_factor_pct, limit.first_ban, limit.longest_ban, limit.decay);
+      limit.ban_factor_pct, limit.first_ban, limit.longest_ban, limit.decay, limit.max_wait);
 }
 
 inline std::string Describe(const Outcome& outcome) {

@@ -14,6 +14,7 @@ build_against() {
 }
 build_against "$here/consumer" "$prefix/consumer"
 "$prefix/consumer/consumer"
+"$prefix/consumer/consumer_api"
 "$prefix/usr/bin/weir" version
 
 # The example of docs/library.md, with a limit of two.
@@ -26,6 +27,37 @@ request 1: allowed, 1 left
 request 2: allowed, 0 left
 request 3: denied, again later
 after doubling the limit: allowed
+TXT
+
+# The code of docs/library.md.
+build_against "$here/../../examples/library" "$prefix/library"
+for name in per_key response middleware async stats faults; do echo "$name:"; "$prefix/library/$name"; done > "$prefix/said"
+cat "$prefix/said"
+diff <(sed 's/;t=[0-9]*/;t=T/; s/Retry-After: [0-9]*/Retry-After: R/' "$prefix/said") - <<'TXT'
+per_key:
+alice: 200
+alice: 200
+alice: 200
+alice: 429
+bob: 200
+response:
+200
+RateLimit-Policy: "login";q=1;w=300
+RateLimit: "login";r=0;t=T
+429
+Cache-Control: no-store
+RateLimit-Policy: "login";q=1;w=300
+RateLimit: "login";r=0;t=T
+Retry-After: R
+middleware:
+429 application/problem+json
+async:
+allowed
+denied
+stats:
+2 allowed, 1 denied, 1 subjects, store up
+faults:
+all good
 TXT
 
 # What is installed beside it is of this prefix and of this daemon.

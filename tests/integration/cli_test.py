@@ -50,6 +50,33 @@ class CommandLine(Case):
         for cost in ("-1", "1.5", "99999999999999999999"):
             self.assertIn("integer >= 0", self.run_weir("check", "-c", self.config, f"--cost={cost}", code=2))
 
+    def test_outcomes(self):
+        """What check, explain and simulate say of each outcome."""
+        document = self.write("outcomes.yaml", """
+global: {free_tier: {max_requests: 1, window_seconds: 31536000, algorithm: token_bucket}}
+endpoints:
+  /wait: {rule: {on_exceeded: wait, max_wait_ms: 3600000, max_requests: 1, window_seconds: 600}}
+  /challenge: {rule: {on_exceeded: challenge}}
+  /charge: {rule: {on_exceeded: charge}}
+""")
+        for path, word, code in (("/wait", "allowed after", 0), ("/challenge", "challenged (over_limit)", 1), ("/charge", "to be paid for", 1), ("/x", "denied", 1)):
+            asked = ("check", "-c", document, "--ip", "192.0.2.1", "--path", path, "-n", 2)
+            self.assertIn(word, self.run_weir(*asked, code=code))
+            action = json.loads(self.run_weir(*asked, "--json", code=code))["decisions"][-1]["action"]
+            self.assertEqual(action, {"/x": "deny"}.get(path, path[1:]))
+        self.assertEqual(json.loads(self.run_weir("explain", "-c", document, "--ip", "192.0.2.1", "--json"))["action"], "allow")
+        log = "".join(f'192.0.2.1 - - [10/Oct/2026:13:55:36 +0000] "GET {path} HTTP/1.1" 200 5 "-" "curl"\n' * 3 for path in ("/wait", "/challenge", "/charge"))
+        report = json.loads(self.run_weir("simulate", "-c", document, "--json", self.write("access.log", log), code=1))
+        self.assertEqual([report[name] for name in ("allowed", "denied", "waits", "challenged", "charged")], [5, 4, 2, 2, 2])
+
+    def test_check_of_one_request_id_is_charged_once(self):
+        words = ("check", "-c", self.config, "--ip", "192.0.2.1", "--request-id")
+        answer = json.loads(self.run_weir(*words, "a", "-n", 5, "--json"))
+        self.assertEqual([one.get("repeated", False) for one in answer["decisions"]], [False, True, True, True, True])
+        self.assertEqual({one["rules"][0]["remaining"] for one in answer["decisions"]}, {2})
+        self.assertIn("repeated", self.run_weir(*words, "a", "-n", 2))
+        self.assertIn("1 to 128 visible ASCII", self.run_weir(*words, "a b", code=2))
+
     def test_check_on_the_sample(self):
         self.run_weir("check", "--ip", "192.0.2.1")
 

@@ -83,7 +83,7 @@ class Daemon(Case):
         self.write(limit=77, extra="envoy: {files: [rules, late.yaml]}\n")
         wait_until(lambda: check(daemon.port, ip="192.0.2.9", cost=0)[2]["limit"] == 77, "the new limit")
         (self.directory / "late.yaml").write_text("domain: late\ndescriptors: [{}]\n")
-        wait_until(lambda: "late.yaml:2: descriptors.0: the descriptor has an empty key" in daemon.logs(), "its fault in the log")
+        wait_until(lambda: "late.yaml:2:15: descriptors.0: the descriptor has an empty key" in daemon.logs(), "its fault in the log")
 
     def test_no_request_is_dropped_or_miscounted_while_reloading(self):
         # A window that outlasts the test: nothing comes back meanwhile, so every count is there or is lost.
@@ -146,6 +146,23 @@ class Daemon(Case):
         for _ in range(3):
             check(daemon.port, ip="192.0.2.7")
         self.assertEqual(told(), before)
+
+    def test_a_request_id_is_charged_once_by_two_daemons(self):
+        port = free_port()
+        self.start([require("redis-server"), "--port", port, "--bind", "127.0.0.1", "--save", "", "--dir", self.directory], port)
+        path = self.directory / "weir.yaml"
+        path.write_text("global: {free_tier: {max_requests: 100, window_seconds: 3600, algorithm: fixed_window}}\n"
+                        f"storage: {{redis: {{url: 'redis://127.0.0.1:{port}', command_timeout_ms: {PATIENCE * 1000}}}}}\n")
+        one, two = self.weir(path), self.weir(path)
+        answers = [check(daemon.port, ip="192.0.2.1", request_id="a")[2] for daemon in (one, two, two, one)]
+        self.assertEqual([answer["remaining"] for answer in answers], [99] * 4)
+        self.assertEqual([answer.get("repeated", False) for answer in answers], [False, True, True, True])
+        self.assertEqual(check(two.port, ip="192.0.2.1")[2]["remaining"], 98)
+        # Whoever is asked first has charged it; the other one knows also when that one is gone.
+        check(one.port, ip="192.0.2.1", request_id="b")
+        one.stop()
+        self.assertTrue(check(two.port, ip="192.0.2.1", request_id="b")[2]["repeated"])
+        self.assertEqual(check(two.port, ip="192.0.2.1")[2]["remaining"], 96)
 
     def test_readiness_without_the_store_is_what_the_rules_say(self):
         def document(rule="", storage="", server=""):
@@ -397,7 +414,7 @@ server:
         self.assertEqual(request(daemon.port, path="/livez")[0], 200)
         admin = daemon.port_of("admin")
         for path in ("/v1/check", "/v1/reset", "/v1/auth"):
-            self.assertEqual(post(path, admin), 403, path)
+            self.assertEqual(post(path, admin), 404, path)
         with socket.create_connection(("127.0.0.1", daemon.port_of("resp")), timeout=PATIENCE) as client:
             client.sendall(b"AUTH wrong\r\nAUTH redis-token-012345\r\nWEIR.CHECK user u\r\nCL.THROTTLE k 1 1 60\r\n")
             with client.makefile("rb") as answer:

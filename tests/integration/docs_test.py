@@ -102,9 +102,24 @@ class Docs(Case):
 
     def test_links_lead_somewhere(self):
         for page in PAGES:
-            for target in re.findall(r"\]\(([^)#]+)[^)]*\)", page.read_text()):
+            prose = re.sub(r"^```.*?^```$", "", page.read_text(), flags=re.S | re.M)
+            for target in re.findall(r"\]\(([^)#]+)[^)]*\)", prose):
                 if not target.startswith("http"):
                     self.assertTrue((page.parent / target).exists(), f"{page.name}: {target}")
+
+    def test_code_in_docs_is_part_of_an_example(self):
+        """tests/install builds and runs the examples."""
+        def lines(text):
+            return "\n".join(line.strip() for line in text.splitlines()) + "\n"
+
+        examples = [lines(path.read_text()) for path in (ROOT / "examples").rglob("*.cc")]
+        count = 0
+        for page in PAGES:
+            for line, language, text in blocks(page):
+                if language == "cpp":
+                    count += 1
+                    self.assertTrue(any(lines(text) in example for example in examples), f"{page.name}:{line}: in no example")
+        self.assertGreater(count, 5)
 
     def test_configurations_in_docs_are_valid(self):
         for page in PAGES:

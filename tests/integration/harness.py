@@ -20,6 +20,9 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 WEIR = os.environ["WEIR_BINARY"]
 # Generous: sanitizers and a busy machine are slow. It bounds a hang, it measures nothing.
 PATIENCE = 60
+# What daemons keep by default, of this run alone.
+_STATE = tempfile.TemporaryDirectory()
+os.environ["XDG_STATE_HOME"] = _STATE.name
 
 
 def require(program):
@@ -69,7 +72,9 @@ class Weir:
     def __init__(self, directory, config=None, arguments=(), override_http=True, limits=None):
         """`override_http`: not where the document says; `limits`: soft and hard, of descriptors."""
         self.log = open(pathlib.Path(directory) / "weir.log", "ab+")
-        command = [WEIR, "serve", "--resp", "127.0.0.1:0", "--admin", "127.0.0.1:0"]
+        command = [WEIR, "serve", "--resp", "127.0.0.1:0"]
+        if "--admin" not in arguments:
+            command += ["--admin", "127.0.0.1:0"]
         if override_http:
             command += ["--http", "127.0.0.1:0"]
         if "--grpc" not in arguments:
@@ -77,7 +82,8 @@ class Weir:
         if config:
             command += ["--config", str(config)]
         lower = (lambda: resource.setrlimit(resource.RLIMIT_NOFILE, limits)) if limits else None
-        self.process = subprocess.Popen(command + list(arguments), stdout=subprocess.PIPE, stderr=self.log, text=True, preexec_fn=lower)
+        self.process = subprocess.Popen(command + list(arguments), stdout=subprocess.PIPE, stderr=self.log, text=True, preexec_fn=lower,
+                                        env=dict(os.environ, XDG_STATE_HOME=str(directory)))
         line = self.process.stdout.readline()
         if "weir is ready" not in line:
             self.process.wait(PATIENCE)

@@ -273,6 +273,26 @@ class Proxies(Case):
         self.assertEqual(len([answer for answer in answers if answer.startswith(b"POST")]), 1)
         self.goes_and_comes(port, config, weir, 200)
 
+    def test_denials_with_other_statuses(self):
+        """A rule may deny with any status: none of them is taken for a weir that cannot answer, nor for a pass."""
+        for name in ("nginx", "haproxy", "caddy"):
+            self.example(name, {})
+        rule = "max_requests: 1, window_seconds: 31536000, algorithm: fixed_window, identifier: ip_address"
+        endpoints = "".join(f"  /s{status}: {{rule: {{{rule}, denial: {{status: {status}}}}}}}\n" for status in (200, 401, 404, 500, 503, 599))
+        endpoints += "".join(f"  /{action}: {{rule: {{{rule}, on_exceeded: {action}}}}}\n" for action in ("challenge", "charge"))
+        site = self.site()
+        config = self.directory / "statuses.yaml"
+        config.write_text(f"global: {{free_tier: unlimited}}\nip_rules: {{trusted_proxies: [127.0.0.1]}}\nendpoints:\n{endpoints}")
+        starts = (self.start_nginx, self.start_haproxy, self.start_caddy, lambda port, site: self.start_caddy(port, site, "fail-open.Caddyfile"))
+        for number, start in enumerate(starts):
+            port = start(self.weir(config).port, site)
+            for path in ("/s200", "/s401", "/s404", "/s500", "/s503", "/s599", "/challenge", "/charge"):
+                with self.subTest(f"{number} {path}"):
+                    self.assertEqual(request(port, path=path)[0], 200)
+                    hits = site.hits
+                    self.assertGreaterEqual(request(port, path=path)[0], 400)
+                    self.assertEqual(site.hits, hits)
+
     def test_traefik_contract(self):
         """Traefik is not in Debian: what its ForwardAuth sends is sent here, as its documentation lists it, to where the
         example has it sent."""

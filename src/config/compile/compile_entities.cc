@@ -8,6 +8,7 @@
 
 #include "config/compile/fingerprint.h"
 #include "config/compile/inherit.h"
+#include "config/snapshot/key_name.h"
 
 namespace weir::config {
 namespace {
@@ -15,11 +16,15 @@ namespace {
 constexpr std::uint64_t kNone = UINT64_MAX;  // no number
 
 template <typename Limits>
-constexpr bool kIsUser = std::is_same_v<Limits, UserLimits>;
+constexpr bool kIsTenant = std::is_same_v<Limits, TenantLimits>;
+// Whether it may have a rule of its own.
+template <typename Limits>
+constexpr bool kHasRule = !std::is_same_v<Limits, ApiKeyLimits>;
 
 template <typename Limits>
 std::string PathOf(std::string_view name) {
-  return fmt::format("{}.{}", kIsUser<Limits> ? "users" : "tenants", name);
+  const std::string_view kind = kIsTenant<Limits> ? "tenants" : kHasRule<Limits> ? "users" : "api_keys";
+  return fmt::format("{}.{}", kind, name);
 }
 
 void AddRule(const std::optional<RateLimitRule>& rule, Fingerprint& print) {
@@ -36,13 +41,18 @@ void AddRule(const std::optional<RateLimitRule>& rule, Fingerprint& print) {
 template <typename Limits>
 std::uint64_t HashOf(const Limits& limits) {
   Fingerprint print;
-  print.Add(limits.tier.value_or(""));
-  AddRule(limits.rule, print);
   for (const Quota& quota : limits.quotas) print.Add(quota.max_requests).Add(static_cast<std::uint64_t>(quota.period));
-  if constexpr (kIsUser<Limits>) {
-    print.Add(limits.tenant.value_or("")).Add(limits.exempt ? 1 : 0);
+  if constexpr (!kHasRule<Limits>) {
+    print.Add(limits.plan.value_or("")).Add(limits.tenant.value_or("")).Add(limits.user.value_or(""));
+    for (const std::string& scope : limits.scopes) print.Add(scope);
   } else {
-    AddRule(limits.aggregate, print);
+    print.Add(limits.tier.value_or(""));
+    AddRule(limits.rule, print);
+    if constexpr (kIsTenant<Limits>) {
+      AddRule(limits.aggregate, print);
+    } else {
+      print.Add(limits.tenant.value_or("")).Add(limits.exempt ? 1 : 0);
+    }
   }
   return print.Hash();
 }
@@ -95,12 +105,30 @@ EntityMap<UserEntry>& EntityCompiler::MapOf<UserLimits>() {
   return entities_.users;
 }
 
-void EntityCompiler::Build(const std::map<std::string, TenantLimits>& tenants,
-                           const std::map<std::string, UserLimits>& users, const Snapshot::Entities* previous) {
+template <>
+EntityMap<ApiKeyEntry>& EntityCompiler::MapOf<ApiKeyLimits>() {
+  return entities_.api_keys;
+}
+
+void EntityCompiler::Build(const WrittenEntities& written, const Snapshot::Entities* previous) {
   building_ = true;
-  BuildAll(tenants, previous == nullptr ? nullptr : &previous->tenants);
-  BuildAll(users, previous == nullptr ? nullptr : &previous->users);
+  BuildAll(written.tenants, previous == nullptr ? nullptr : &previous->tenants);
+  BuildAll(written.users, previous == nullptr ? nullptr : &previous->users);
+  BuildAll(ByDigest(written.api_keys), previous == nullptr ? nullptr : &previous->api_keys);
   building_ = false;
+}
+
+std::map<std::string, ApiKeyLimits> EntityCompiler::ByDigest(const std::map<std::string, ApiKeyLimits>& written) {
+  std::map<std::string, ApiKeyLimits> keys;
+  for (const auto& [name, limits] : written) {
+    auto digest = DigestOfKeyName(name);
+    if (!digest) {
+      faults_.Add("api_keys", "the digest of a key is none", "write sha256: and 64 hex digits, or their first 32");
+    } else if (!keys.emplace(std::move(*digest), limits).second) {
+      faults_.Add("api_keys", "a key is written twice: as it is, and as its digest");
+    }
+  }
+  return keys;
 }
 
 template <typename Limits>
@@ -132,28 +160,39 @@ EntityCompiler::ClassRef<Limits> EntityCompiler::Again(
 }
 
 Result<> EntityCompiler::Apply(const EntityChange& change) {
-  const bool user = change.kind == EntityChange::Kind::kUser;
-  if (change.name.empty()) {
-    return Fail(ErrorCode::kInvalidArgument, fmt::format("{}: a name is empty", user ? "users" : "tenants"));
-  }
-  if (std::holds_alternative<std::monostate>(change.limits)) {
-    return user ? Remove<UserLimits>(change.name) : Remove<TenantLimits>(change.name);
-  }
-  const auto put = [&]<typename Limits>(const Limits& limits) {
-    // Held: it is replaced.
-    const CountedRef<const Entity<Limits>> before(MapOf<Limits>().Find(change.name));
-    ClassRef<Limits> document;
-    if (before != nullptr) document = before->live ? before->document : before->of;
-    Put(change.name, ClassOf(change.name, limits), true, std::move(document), before.get());
+  const auto apply = [&]<typename Limits>(std::type_identity<Limits>, const std::string& name) -> Result<> {
+    if (name.empty()) {
+      return Fail(ErrorCode::kInvalidArgument, fmt::format("{}: a name is empty", PathOf<Limits>({})));
+    }
+    if (std::holds_alternative<std::monostate>(change.limits)) return Remove<Limits>(name);
+    const auto* const limits = std::get_if<Limits>(&change.limits);
+    if (limits == nullptr) {
+      return Fail(ErrorCode::kInvalidArgument, fmt::format("{}: its limits are of another kind", PathOf<Limits>(name)));
+    }
+    PutLive(name, *limits);
+    return {};
   };
-  if (const auto* const limits = std::get_if<UserLimits>(&change.limits); user && limits != nullptr) {
-    put(*limits);
-  } else if (const auto* const tenant = std::get_if<TenantLimits>(&change.limits); !user && tenant != nullptr) {
-    put(*tenant);
-  } else {
-    return Fail(ErrorCode::kInvalidArgument, fmt::format("{}: its limits are of another kind", change.name));
+  switch (change.kind) {
+    case EntityChange::Kind::kTenant:
+      return apply(std::type_identity<TenantLimits>(), change.name);
+    case EntityChange::Kind::kUser:
+      return apply(std::type_identity<UserLimits>(), change.name);
+    case EntityChange::Kind::kApiKey:
+      break;
   }
-  return {};
+  const auto digest = DigestOfKeyName(change.name);
+  if (digest) return apply(std::type_identity<ApiKeyLimits>(), *digest);
+  // What is no digest may be a key: it is not shown.
+  return Fail(ErrorCode::kInvalidArgument, "api_keys: a key is empty, or \"sha256:\" is not followed by a digest");
+}
+
+template <typename Limits>
+void EntityCompiler::PutLive(const std::string& name, const Limits& limits) {
+  // Held: it is replaced.
+  const CountedRef<const Entity<Limits>> before(MapOf<Limits>().Find(name));
+  ClassRef<Limits> document;
+  if (before != nullptr) document = before->live ? before->document : before->of;
+  Put(name, ClassOf(name, limits), true, std::move(document), before.get());
 }
 
 template <typename Limits>
@@ -197,6 +236,10 @@ EntityCompiler::ClassRef<UserLimits> EntityCompiler::ClassOf(std::string_view na
                        tenant == nullptr ? ClassRef<TenantLimits>() : tenant->of);
 }
 
+EntityCompiler::ClassRef<ApiKeyLimits> EntityCompiler::ClassOf(std::string_view name, ApiKeyLimits limits) {
+  return FindOrCompile(name, std::move(limits), entities_.classes->api_keys, nullptr);
+}
+
 void EntityCompiler::ExpandTemplate(std::optional<RateLimitRule>& rule, std::string_view path) {
   if (!rule || !rule->from_template) return;
   // Of a document it was told when that was read.
@@ -211,9 +254,11 @@ EntityCompiler::ClassRef<Limits> EntityCompiler::FindOrCompile(std::string_view 
                                                                ClassTable<Limits>& table,
                                                                ClassRef<TenantLimits> tenant) {
   const auto made = MakeCounted<EntityClass<Limits>>();
-  if (limits.rule) {
-    made->max_requests = std::exchange(limits.rule->max_requests, std::nullopt);
-    made->window_seconds = std::exchange(limits.rule->window_seconds, std::nullopt);
+  if constexpr (kHasRule<Limits>) {
+    if (limits.rule) {
+      made->max_requests = std::exchange(limits.rule->max_requests, std::nullopt);
+      made->window_seconds = std::exchange(limits.rule->window_seconds, std::nullopt);
+    }
   }
   table.Sweep();
   made->shape = table.Shape(std::move(limits));
@@ -303,6 +348,19 @@ void EntityCompiler::CompileClass(std::string_view name, EntityClass<UserLimits>
   }
 }
 
+void EntityCompiler::CompileClass(std::string_view name, EntityClass<ApiKeyLimits>& to) {
+  const ApiKeyLimits limits = to.Written();
+  to.tier_rule = TierRuleOf(limits.plan ? std::string_view(*limits.plan) : std::string_view());
+  to.quotas = static_cast<std::uint32_t>(limits.quotas.size());
+  to.rules.reserve(limits.quotas.size());
+  for (std::size_t i = 0; i < limits.quotas.size(); ++i) {
+    RateLimitRule quota = QuotaRule(limits.quotas[i], {ApiKey{}});
+    // Clients are told this name: not which key it is, and in few words.
+    quota.name = fmt::format("api_key.quotas.{}", i);
+    AddClassRule(fmt::format("{}.quotas.{}", PathOf<ApiKeyLimits>(name), i), 5, to.tier_rule, quota, to.rules);
+  }
+}
+
 template <typename Limits>
 void EntityCompiler::Put(std::string_view name, ClassRef<Limits> of, bool live, ClassRef<Limits> document,
                          const Entity<Limits>* before) {
@@ -324,7 +382,7 @@ void EntityCompiler::Put(std::string_view name, ClassRef<Limits> of, bool live, 
   }
   // Held: what is replaced may be `before`, and its users' tenant.
   const CountedRef<const Entity<Limits>> replaced = MapOf<Limits>().Set(entity);
-  if (!building_ || kIsUser<Limits>) Note(replaced.get(), entity.get());
+  if (!building_ || !kIsTenant<Limits>) Note(replaced.get(), entity.get());
 }
 
 template <typename Limits>

@@ -1,4 +1,4 @@
-// Users and tenants, compiled one by one into maps that share all but what was changed.
+// Entities (users, tenants, API keys), compiled one by one into maps that share all but what was changed.
 #pragma once
 
 #include <absl/container/flat_hash_map.h>
@@ -24,19 +24,20 @@
 
 namespace weir::config {
 
-// The kinds of rules that users and tenants have: what RuleFamily is made of.
+// The kinds of rules that entities have: what RuleFamily is made of.
 struct EntityFamily {
   std::string_view path;
   Level level;
 };
-inline constexpr std::array<EntityFamily, 5> kEntityFamilies = {{{"users.*.rule", Level::kUser},
+inline constexpr std::array<EntityFamily, 6> kEntityFamilies = {{{"users.*.rule", Level::kUser},
                                                                  {"users.*.quotas", Level::kUser},
                                                                  {"tenants.*.rule", Level::kTenant},
                                                                  {"tenants.*.aggregate", Level::kTenant},
-                                                                 {"tenants.*.quotas", Level::kTenant}}};
+                                                                 {"tenants.*.quotas", Level::kTenant},
+                                                                 {"api_keys.*.quotas", Level::kApiKey}}};
 
-// What was compiled of equal users (or tenants), to be shared by the next one that says the same. Bounded: forgets what
-// nobody has any more whenever it has doubled.
+// What was compiled of equal users (or tenants, keys), to be shared by the next one that says the same. Bounded:
+// forgets what nobody has any more whenever it has doubled.
 template <typename Limits>
 class ClassTable {
  public:
@@ -61,7 +62,19 @@ class EntityClasses {
   std::mutex mutex;  // guards what follows
   ClassTable<TenantLimits> tenants;
   ClassTable<UserLimits> users;
+  ClassTable<ApiKeyLimits> api_keys;
   Nanos told_cut = 0;  // when it was last told that former selves were cut off
+};
+
+// The entities that a document writes, taken out of it.
+struct WrittenEntities {
+  explicit WrittenEntities(EnterpriseRateLimitConfig& document)
+      : tenants(std::exchange(document.tenants, {})),
+        users(std::exchange(document.users, {})),
+        api_keys(std::exchange(document.api_keys, {})) {}
+  std::map<std::string, TenantLimits> tenants;
+  std::map<std::string, UserLimits> users;
+  std::map<std::string, ApiKeyLimits> api_keys;
 };
 
 class EntityCompiler {
@@ -70,8 +83,7 @@ class EntityCompiler {
   EntityCompiler(const SnapshotTables& policy, RuleCompiler& rules, Snapshot::Entities& entities, FaultList& faults);
 
   // All of a document's, and those of `previous` that were made live.
-  void Build(const std::map<std::string, TenantLimits>& tenants, const std::map<std::string, UserLimits>& users,
-             const Snapshot::Entities* previous);
+  void Build(const WrittenEntities& written, const Snapshot::Entities* previous);
   Result<> Apply(const EntityChange& change);
   // What their rules inherit has changed. Once, after all changes.
   void CompileUsersOfChangedTenants();
@@ -82,6 +94,7 @@ class EntityCompiler {
 
   ClassRef<TenantLimits> ClassOf(std::string_view name, TenantLimits limits);
   ClassRef<UserLimits> ClassOf(std::string_view name, UserLimits limits);
+  ClassRef<ApiKeyLimits> ClassOf(std::string_view name, ApiKeyLimits limits);
   // The same said under this policy.
   template <typename Limits>
   ClassRef<Limits> Again(std::string_view name, const ClassRef<Limits>& before,
@@ -91,6 +104,8 @@ class EntityCompiler {
                                  ClassRef<TenantLimits> tenant);
   void CompileClass(std::string_view name, EntityClass<TenantLimits>& to);
   void CompileClass(std::string_view name, EntityClass<UserLimits>& to);
+  void CompileClass(std::string_view name, EntityClass<ApiKeyLimits>& to);
+  std::map<std::string, ApiKeyLimits> ByDigest(const std::map<std::string, ApiKeyLimits>& written);
   void AddClassRule(std::string_view path, std::size_t family, const Rule* tier_rule, const RateLimitRule& inherited,
                     std::vector<Rule>& to);
   template <typename Limits>
@@ -102,11 +117,14 @@ class EntityCompiler {
   template <typename Limits>
   void AddRules(std::string_view name, const Entity<Limits>* before, Entity<Limits>& to);
   template <typename Limits>
+  void PutLive(const std::string& name, const Limits& limits);
+  template <typename Limits>
   Result<> Remove(const std::string& name);
   template <typename Limits>
   EntityMap<Entity<Limits>>& MapOf();
   void Note(const TenantEntry* before, const TenantEntry* after);
   void Note(const UserEntry* before, const UserEntry* after);
+  void Note(const ApiKeyEntry* /*before*/, const ApiKeyEntry* /*after*/) {}
   void CountUse(const UserEntry* user, bool more);
   void ExpandTemplate(std::optional<RateLimitRule>& rule, std::string_view path);
 

@@ -4,14 +4,10 @@
 
 #include <algorithm>
 #include <array>
-#include <map>
-#include <mutex>
 #include <utility>
 #include <vector>
 
-#include "algorithms/adaptive.h"
-#include "algorithms/penalty.h"
-#include "algorithms/time_zone.h"
+#include "algorithms/instant.h"
 #include "algorithms/word.h"
 #include "base/hash.h"
 #include "base/log.h"
@@ -19,20 +15,14 @@
 #include "config/compile/fingerprint.h"
 #include "config/compile/inherit.h"
 #include "config/compile/make_limit.h"
+#include "config/compile/response_style.h"
 #include "config/compile/schedule.h"
 
 namespace weir::config {
 namespace {
 
-__extension__ typedef __int128 Int128;
-
-using algorithms::Calendar;
 using algorithms::Kind;
 using algorithms::Limit;
-
-void AppendHash(std::string_view path, std::uint64_t semantics, std::string& out) {
-  out.append(path).append(1, '@').append(fmt::format("{:016x}", semantics));
-}
 
 // Whether the algorithm brings the numbers that max_requests and window_seconds would give.
 struct OwnNumbers {
@@ -57,48 +47,7 @@ OwnNumbers OwnNumbersOf(const RateLimitAlgorithm& algorithm) {
   return {};
 }
 
-Nanos Saturated(Int128 nanos) { return nanos > INT64_MAX ? INT64_MAX : static_cast<Nanos>(nanos); }
-
-Nanos LongestWindow(const Limit& limit) {
-  switch (limit.calendar) {
-    case Calendar::kNone:
-    case Calendar::kEpoch:
-      return limit.window;
-    case Calendar::kMinute:
-      return kMinute;
-    case Calendar::kHour:
-      return 2 * kHour;  // an hour in which the clocks change may be longer
-    case Calendar::kDay:
-      return 2 * kDay;
-    case Calendar::kWeek:
-      return 8 * kDay;
-    case Calendar::kMonth:
-      return 32 * kDay;
-    case Calendar::kYear:
-      return 367 * kDay;
-  }
-  return 0;
-}
-
 }  // namespace
-
-void FaultList::Add(std::string path, std::string message, std::string hint) {
-  if (faults_.size() == kMost) {
-    ++left_out_;
-    return;
-  }
-  faults_.push_back({.path = std::move(path), .message = std::move(message), .hint = std::move(hint)});
-}
-
-Error FaultList::ToError() const {
-  Error error{.code = ErrorCode::kInvalidArgument, .message = {}};
-  for (const Fault& fault : faults_) {
-    if (!error.message.empty()) error.message += '\n';
-    error.message += Describe(fault);
-  }
-  if (left_out_ > 0) error.message += fmt::format("\n... and {} more", left_out_);
-  return error;
-}
 
 RuleCompiler::RuleCompiler(const EnterpriseRateLimitConfig& document,
                            std::span<const std::string> registered_extractors, const Snapshot* previous, Nanos now,
@@ -182,6 +131,12 @@ Rule RuleCompiler::Make(std::string_view path, Level level, const RateLimitRule&
   SetLimit(*parts, complete, path);
   SetSchedule(*parts, complete, path);
   SetCondition(*parts, complete, path);
+  if (inherited.denial) {
+    CheckDenial(*inherited.denial, [&](std::string_view below, std::string message) {
+      faults_.Add(fmt::format("{}.denial.{}", path, below), std::move(message));
+    });
+  }
+  parts->style = CompileStyle(complete.headers.value_or(HeaderConfig{}).names, complete.denial);
   const CountedUnit counts = complete.counts.value_or(CountedUnit{});
   parts->counted_attribute = counts.attribute;
   if (complete.name && !complete.name->empty()) parts->policy = Name::Of(*complete.name);
@@ -201,9 +156,10 @@ Rule RuleCompiler::Make(std::string_view path, Level level, const RateLimitRule&
   rule.on_store_failure = complete.on_store_failure.value_or(StoreFailurePolicy::kLocal);
   rule.on_missing = complete.on_missing.value_or(OnMissing::kSkip);
   rule.counts = counts.kind;
-  rule.header_names = InternNames(complete.headers.value_or(HeaderConfig{}).names);
+  rule.on_exceeded = complete.on_exceeded.value_or(Action::kDeny);
+  rule.style = parts->style.get();
   rule.when = parts->when.get();
-  rule.header_plan = PlanOf(complete.headers.value_or(HeaderConfig{}));
+  rule.use.headers = PlanOf(complete.headers.value_or(HeaderConfig{}));
   rule.schedule = parts->schedule.get();
   rule.window_seconds = HeaderWindowSeconds(rule.limit);
   rule.identifier_hash = identifier_hash;
@@ -245,6 +201,10 @@ void RuleCompiler::SetLimit(RuleParts& parts, const RateLimitRule& complete, std
     return;
   }
   parts.limit = *limit;
+  const RateLimitAlgorithm algorithm = complete.algorithm.value_or(SlidingWindow{});
+  if (complete.on_exceeded == Action::kWait && !complete.unlimited.value_or(false) && !CanWait(algorithm)) {
+    faults_.Add(fmt::format("{}.on_exceeded", path), std::string(kCannotWait), std::string(kCannotWaitHint));
+  }
   // One state, whatever number a request brings: the form that holds all of them.
   if (parts.identifier->reads_quota()) {
     if (parts.limit.kind == Kind::kAlignedWindow) parts.limit.kind = Kind::kFixedWindow;
@@ -284,7 +244,6 @@ void RuleCompiler::SetUse(Rule& rule, std::string_view path) {
   }
   const DescriptorPath* const descriptor = rule.descriptor;
   RuleUse& use = rule.use;
-  use.headers = rule.header_plan;
   // In both modes it is in shadow, as with envoyproxy/ratelimit.
   use.quota = descriptor != nullptr && descriptor->quota && !rule.shadow;
   use.shadow = rule.shadow || use.quota;
@@ -321,7 +280,7 @@ void RuleCompiler::SetNames(Rule& rule, std::string_view path, const Rule* befor
     rule.seed = before->seed;
   } else {
     text_.clear();
-    AppendHash(path, rule.parts->semantics, text_);
+    AppendGeneration(path, rule.parts->semantics, text_);
     rule.generation = Name::Of(text_, path.size());
     rule.seed = Hash64(text_);
   }
@@ -338,7 +297,7 @@ void RuleCompiler::SetNames(Rule& rule, std::string_view path, const Rule* befor
     return;
   }
   text_.clear();
-  AppendHash(fmt::format("{}#penalty", path), rule.parts->penalty_semantics, text_);
+  AppendGeneration(fmt::format("{}#penalty", path), rule.parts->penalty_semantics, text_);
   rule.penalty_generation = Name::Of(text_);
   rule.penalty_seed = Hash64(text_);
 }
@@ -388,7 +347,7 @@ std::shared_ptr<const PreviousRule> RuleCompiler::PreviousOf(const PreviousRule&
     chain = shortening.Of(before.before, kMostPrevious);
   } else {
     PreviousRule previous = before;
-    previous.until = Saturated(static_cast<Int128>(now_) + StateLifetime(before.limit));
+    previous.until = algorithms::SaturatingAdd(now_, StateLifetime(before.limit));
     previous.before = shortening.Of(before.before, kMostPrevious - 1);
     chain = std::make_shared<const PreviousRule>(std::move(previous));
   }
@@ -468,120 +427,6 @@ bool RuleCompiler::TellCut() const {
              {"rules", std::to_string(cut_chains_)},
              {"changes_remembered", std::to_string(kMostPrevious)}});
   return true;
-}
-
-std::size_t CountFurther(const EnterpriseRateLimitConfig& document) {
-  std::size_t most = 0;
-  const auto see = [&](const RateLimitRule& rule) { most = std::max(most, rule.limits ? rule.limits->size() : 0); };
-  const auto see_some = [&](const std::optional<RateLimitRule>& rule) {
-    if (rule) see(*rule);
-  };
-  see(document.global.free_tier);
-  see(document.global.pro_tier);
-  see(document.global.enterprise_tier);
-  for (const auto& [name, rule] : document.global.tiers) see(rule);
-  for (const auto& [name, tenant] : document.tenants) {
-    see_some(tenant.rule);
-    see_some(tenant.aggregate);
-  }
-  for (const auto& [name, user] : document.users) see_some(user.rule);
-  for (const auto& [pattern, endpoint] : document.endpoints) see(endpoint.rule);
-  for (const IpRule& rule : document.ip_rules.rules) see_some(rule.rule);
-  return most;
-}
-
-Nanos StateLifetime(const Limit& limit) {
-  switch (limit.kind) {
-    case Kind::kUnlimited:
-      return 0;
-    case Kind::kTokenBucket:
-    case Kind::kLeakyBucket: {
-      // Twice the time in which a full bucket empties: a commit above its reservation leaves debt. There may be more
-      // (whatever is charged counts), without bound; that much is followed.
-      if (limit.rate_count == 0) return INT64_MAX;
-      return Saturated(static_cast<Int128>(limit.rate_period) * 2 * limit.capacity / limit.rate_count + kSecond);
-    }
-    case Kind::kSlidingWindow:
-    case Kind::kAnchoredWindow:
-    case Kind::kSlidingWindowLog:
-      return Saturated(static_cast<Int128>(limit.window) * 2);
-    case Kind::kFixedWindow:
-    case Kind::kAlignedWindow:
-      return LongestWindow(limit);
-    case Kind::kConcurrency:
-      return limit.lease;
-    case Kind::kAdaptive:
-      return algorithms::adaptive::Constants(limit).forget;
-    case Kind::kPenalty:
-      // A level decays only once the ban is over, one step at a time.
-      return std::max(limit.window, Saturated(static_cast<Int128>(limit.decay) * algorithms::penalty::kMostLevel +
-                                              limit.longest_ban));
-  }
-  return 0;
-}
-
-std::uint64_t SemanticsOf(const Limit& limit, std::uint64_t identifier_hash) {
-  const auto number = [](auto value) { return static_cast<std::uint64_t>(value); };
-  Fingerprint print;
-  // The order of these is part of the names of stored states: change it and all counts start anew.
-  // One algorithm, however its state is held.
-  const Kind kind = algorithms::IsFixedWindow(limit.kind)     ? Kind::kFixedWindow
-                    : algorithms::IsSlidingWindow(limit.kind) ? Kind::kSlidingWindow
-                                                              : limit.kind;
-  print.Add(1).Add(number(kind)).Add(number(limit.calendar)).Add(limit.shape ? 1 : 0);
-  print.Add(limit.count_denied ? 1 : 0).Add(limit.calendar == Calendar::kNone ? "" : algorithms::ZoneName(limit.zone));
-  print.Add(limit.capacity).Add(limit.rate_count).Add(number(limit.rate_period)).Add(number(limit.window));
-  print.Add(number(limit.precision)).Add(number(limit.lease)).Add(number(limit.learning_window));
-  print.Add(limit.adjustment_ppm).Add(limit.min_capacity).Add(limit.max_capacity).Add(limit.threshold);
-  print.Add(limit.ban_factor_pct).Add(number(limit.first_ban)).Add(number(limit.longest_ban)).Add(number(limit.decay));
-  print.Add(identifier_hash);
-  return print.Hash();
-}
-
-void AppendGeneration(std::string_view path, const Limit& limit, std::uint64_t identifier_hash, std::string& out) {
-  AppendHash(path, SemanticsOf(limit, identifier_hash), out);
-}
-
-HeaderPlan PlanOf(const HeaderConfig& headers) {
-  HeaderPlan plan;
-  const bool none = std::ranges::find(headers.styles, HeaderStyle::kNone) != headers.styles.end();
-  const auto has = [&](HeaderStyle style) {
-    return !none && std::ranges::find(headers.styles, style) != headers.styles.end();
-  };
-  plan.ietf = has(HeaderStyle::kIetf);
-  plan.draft06 = has(HeaderStyle::kDraft06);
-  plan.draft07 = has(HeaderStyle::kDraft07);
-  plan.x_ratelimit = has(HeaderStyle::kXRateLimit);
-  plan.reset_as_epoch = headers.reset_as_epoch;
-  plan.retry_after = headers.retry_after;
-  plan.on_allowed = headers.on_allowed;
-  plan.partition_key = headers.partition_key;
-  plan.basic_body = headers.basic_body;
-  return plan;
-}
-
-const HeaderFieldNames* InternNames(const HeaderNames& names) {
-  if (names == HeaderNames{}) return nullptr;
-  using Texts = std::array<std::string, 9>;
-  const Texts texts = {names.policy,  names.ratelimit,   names.limit,   names.remaining,  names.reset,
-                       names.x_limit, names.x_remaining, names.x_reset, names.retry_after};
-  static std::mutex mutex;
-  static auto& known = *new std::map<Texts, HeaderFieldNames>;  // never destroyed: decisions may still be read
-  const std::scoped_lock lock(mutex);
-  const auto [found, is_new] = known.try_emplace(texts);
-  if (is_new) {
-    const auto& [policy, ratelimit, limit, remaining, reset, x_limit, x_remaining, x_reset, retry_after] = found->first;
-    found->second = {.policy = policy,
-                     .ratelimit = ratelimit,
-                     .limit = limit,
-                     .remaining = remaining,
-                     .reset = reset,
-                     .x_limit = x_limit,
-                     .x_remaining = x_remaining,
-                     .x_reset = x_reset,
-                     .retry_after = retry_after};
-  }
-  return &found->second;
 }
 
 bool Rule::InForceBySchedule(Nanos now) const { return schedule->Contains(now); }

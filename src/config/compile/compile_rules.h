@@ -136,15 +136,11 @@ std::size_t CountFurther(const EnterpriseRateLimitConfig& document);
 // with debt of at most their capacity. `limit` is sane.
 Nanos StateLifetime(const algorithms::Limit& limit);
 
-// path + '@' + 16 hex digits of a hash over the limit (its time zone by name) and the identifier: the
-// same on every machine.
-void AppendGeneration(std::string_view path, const algorithms::Limit& limit, std::uint64_t identifier_hash,
-                      std::string& out);
+// Of the limit (its time zone by name) and the identifier: the same on every machine.
 std::uint64_t SemanticsOf(const algorithms::Limit& limit, std::uint64_t identifier_hash);
+// path + '@' + 16 hex digits.
+void AppendGeneration(std::string_view path, std::uint64_t semantics, std::string& out);
 
 HeaderPlan PlanOf(const HeaderConfig& headers);
-// Equal names give the same pointer, for as long as the process lives; nullptr when all are the usual ones.
-// Thread-safe.
-const HeaderFieldNames* InternNames(const HeaderNames& names);
 
 }  // namespace weir::config

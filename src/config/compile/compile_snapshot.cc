@@ -10,6 +10,7 @@
 
 #include "config/compile/compile_entities.h"
 #include "config/compile/inherit.h"
+#include "config/compile/response_style.h"
 #include "config/snapshot/snapshot_tables.h"
 #include "config/validate/country_code.h"
 
@@ -35,8 +36,7 @@ class SnapshotCompiler {
  public:
   SnapshotCompiler(EnterpriseRateLimitConfig document, const Snapshot* previous, Nanos now,
                    std::span<const std::string> registered_extractors)
-      : tenants_(std::exchange(document.tenants, {})),
-        users_(std::exchange(document.users, {})),
+      : entities_(document),
         tables_(std::make_unique<SnapshotTables>()),
         document_(*(tables_->source = Expanded(
                         tables_->document = std::make_shared<const EnterpriseRateLimitConfig>(std::move(document))))),
@@ -49,6 +49,12 @@ class SnapshotCompiler {
     CompileEndpoints();
     CompileIpRules();
     CompileExemptions();
+    if (document_.denial) {
+      CheckDenial(*document_.denial, [this](std::string_view below, std::string message) {
+        faults_.Add(fmt::format("denial.{}", below), std::move(message));
+      });
+    }
+    tables_->denial_style = CompileStyle({}, document_.denial);
     tables_->domains.Build(document_.domains, document_.envoy.count_all, previous_, rules_, faults_);
     if (!document_.envoy.files.empty()) {
       faults_.Add("envoy.files", "was not loaded", "LoadConfigFile loads what it names");
@@ -59,7 +65,7 @@ class SnapshotCompiler {
     if (previous_ != nullptr) entities->version = previous_->version() + 1;
     entities->classes = std::make_shared<EntityClasses>();
     EntityCompiler(*tables_, rules_, *entities, faults_)
-        .Build(tenants_, users_, previous_ == nullptr ? nullptr : previous_->entities_.get());
+        .Build(entities_, previous_ == nullptr ? nullptr : previous_->entities_.get());
     if (!faults_.empty()) return std::unexpected(faults_.ToError());
     (void)rules_.TellCut();
     entities->traits = std::make_shared<const RuleTraits>(rules_.TakeTraits());
@@ -105,8 +111,7 @@ class SnapshotCompiler {
                    std::vector<NetworkMap::Entry>& entries);
 
   FaultList faults_;
-  const std::map<std::string, TenantLimits> tenants_;
-  const std::map<std::string, UserLimits> users_;
+  const WrittenEntities entities_;
   std::unique_ptr<SnapshotTables> tables_;
   const EnterpriseRateLimitConfig& document_;  // templates expanded
   const Snapshot* const previous_;
@@ -143,7 +148,7 @@ void SnapshotCompiler::CompileTiers() {
   tables_->tier_rules = rules_.size();
 }
 
-// A family for each kind of rule that a user or tenant has, of each tier that it may name, and of none: EntityCompiler
+// A family for each kind of rule that an entity has, of each tier that it may name, and of none: EntityCompiler
 // counts on the order.
 void SnapshotCompiler::AddFamilies() {
   for (const EntityFamily& family : kEntityFamilies) {
@@ -201,7 +206,7 @@ void SnapshotCompiler::CompileIpRules() {
     if (!names.insert(rule.name).second) faults_.Add(path, "is the name of two ip rules; names are unique");
     IpMatch match{.rule = nullptr, .action = rule.action, .name = rule.name};
     if (rule.rule) {
-      const RateLimitRule shared = SharedRule(*rule.rule, document_);
+      const RateLimitRule shared = IpRuleRule(rule, document_);
       const bool alone = rule.action == IpRule::Action::kAllow;
       match.rule = &rules_.Add(Path({path, "rule"}), Level::kIp, alone ? AsBase(shared) : shared);
     }

@@ -36,7 +36,7 @@ namespace weir::config {
 class ConditionInput {
  public:
   enum class Text : std::uint8_t { kMethod, kPath, kHost, kUser, kTenant, kTier, kApiKey, kIp, kCountry, kDomain };
-  enum class Map : std::uint8_t { kHeaders, kQuery, kCookies, kClaims, kAttributes };
+  enum class Map : std::uint8_t { kHeaders, kQuery, kCookies, kClaims, kAttributes, kScopes };
 
   virtual std::string_view Get(Text field) const = 0;  // empty: unknown
   virtual std::optional<std::string_view> Find(Map map, std::string_view key) const = 0;
@@ -46,14 +46,20 @@ class ConditionInput {
   ~ConditionInput() = default;
 };
 
+// What is wrong with a text, and at which of its bytes.
+struct ConditionFault {
+  std::size_t at = 0;
+  std::string message = {};
+};
+
 class Condition {
  public:
   static constexpr std::size_t kMostBytes = 4096;
   static constexpr std::size_t kMostNodes = 256;
   static constexpr int kMostDepth = 32;
 
-  // kInvalidArgument: "column N: what is wrong there", N counted in bytes from 1.
-  static Result<Condition> Parse(std::string_view text);
+  // kInvalidArgument: "column N: what is wrong there", N counted in bytes from 1. `fault`: the same, taken apart.
+  static Result<Condition> Parse(std::string_view text, ConditionFault* fault = nullptr);
   ~Condition();
   Condition(Condition&&) noexcept;
   Condition& operator=(Condition&&) noexcept;
@@ -67,7 +73,7 @@ class Condition {
   bool Reads(ConditionInput::Text field) const;
 
  private:
-  friend class ConditionParser;
+  friend class ConditionBuilder;
 
   enum class Type : std::uint8_t { kBool, kInt, kDouble, kText };
   enum class Op : std::uint8_t {

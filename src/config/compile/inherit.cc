@@ -136,6 +136,9 @@ RateLimitRule Inherit(const RateLimitRule& specific, const RateLimitRule& genera
   Fill(result.on_store_failure, general.on_store_failure);
   Fill(result.on_missing, general.on_missing);
   Fill(result.counts, general.counts);
+  Fill(result.on_exceeded, general.on_exceeded);
+  Fill(result.max_wait_ms, general.max_wait_ms);
+  Fill(result.denial, general.denial);
   Fill(result.when, general.when);
   if (!result.limits && general.limits) result.limits = Scaled(*general.limits, ScaleOf(result, general));
   return result;
@@ -146,6 +149,16 @@ RateLimitRule AsBase(RateLimitRule rule) {
   return rule;
 }
 
+bool CanWait(const RateLimitAlgorithm& algorithm) {
+  return std::holds_alternative<TokenBucket>(algorithm) || std::holds_alternative<LeakyBucket>(algorithm);
+}
+
+RateLimitRule IpRuleRule(const IpRule& rule, const EnterpriseRateLimitConfig& document) {
+  RateLimitRule result = rule.rule.value_or(RateLimitRule{});
+  if (rule.action == IpRule::Action::kChallenge && !result.on_exceeded) result.on_exceeded = Action::kChallenge;
+  return SharedRule(result, document);
+}
+
 RateLimitRule FurtherRule(const RateLimitRule& rule, std::size_t i) {
   const FurtherLimit& limit = (*rule.limits)[i];
   RateLimitRule result = rule;
@@ -154,6 +167,7 @@ RateLimitRule FurtherRule(const RateLimitRule& rule, std::size_t i) {
   result.window_seconds = limit.window_seconds;
   result.algorithm = limit.algorithm ? *limit.algorithm : WithoutNumbers(*rule.algorithm);
   if (limit.counts) result.counts = limit.counts;
+  if (result.on_exceeded == Action::kWait && !CanWait(*result.algorithm)) result.on_exceeded = Action::kDeny;
   // Without a name it has its path's, as every rule.
   const bool named = rule.name && !rule.name->empty();
   result.name = limit.name ? limit.name
@@ -172,6 +186,9 @@ RateLimitRule WithDefaults(const RateLimitRule& rule, const EnterpriseRateLimitC
   if (!result.on_store_failure) result.on_store_failure = document.storage.on_store_failure;
   if (!result.on_missing) result.on_missing = OnMissing::kSkip;
   if (!result.counts) result.counts = CountedUnit{};
+  if (!result.on_exceeded) result.on_exceeded = Action::kDeny;
+  if (!result.max_wait_ms) result.max_wait_ms = kDefaultMaxWaitMs;
+  if (!result.denial) result.denial = document.denial;
   if (!result.limits) result.limits.emplace();
   if (!result.unlimited) result.unlimited = false;
   const BurstConfig& burst = document.global.burst;

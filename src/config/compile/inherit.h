@@ -33,13 +33,21 @@ RateLimitRule Inherit(const RateLimitRule& specific, const RateLimitRule& genera
 // rule's): a request in which its identifier finds nothing is counted by address, unless a level says otherwise.
 RateLimitRule AsBase(RateLimitRule rule);
 
+// Whether on_exceeded may be kWait.
+bool CanWait(const RateLimitAlgorithm& algorithm);
+inline constexpr std::uint32_t kDefaultMaxWaitMs = 1000;
+inline constexpr std::string_view kCannotWait = "`wait` needs algorithm token_bucket or leaky_bucket";
+inline constexpr std::string_view kCannotWaitHint = "a window has no place in which a request could wait";
+
 // The i-th of the rule's `limits` as a rule of its own. `rule` came out of WithDefaults, as the result does.
+// Where the rule waits and this limit's own algorithm cannot, it denies.
 RateLimitRule FurtherRule(const RateLimitRule& rule, std::size_t i);
 
 // `rule` with every field that no level wrote filled in: identifier ip_address, on_missing skip, counts cost, the
 // document's algorithm (else sliding_window by the minute), global.penalties, storage.on_store_failure, HeaderConfig{},
-// enforce; global.burst is applied to a bucket that writes no capacity of its own. Only name (default: the rule's path)
-// and schedule (default: always) may stay empty, and max_requests and window_seconds of an invalid document.
+// on_exceeded deny, the document's denial, enforce; global.burst is applied to a bucket that writes no capacity of its
+// own. Only name (default: the rule's path), denial (default: as usual) and schedule (default: always) may stay empty,
+// and max_requests and window_seconds of an invalid document.
 RateLimitRule WithDefaults(const RateLimitRule& rule, const EnterpriseRateLimitConfig& document);
 
 // The rule of a tier, inherited from free_tier but not yet WithDefaults: "free", "free_tier", "pro", "pro_tier",
@@ -50,6 +58,9 @@ bool KnowsTier(const EnterpriseRateLimitConfig& document, std::string_view tier)
 // An endpoint's or an ip rule's: it holds for all tiers, so what it does not write comes from free_tier. Not yet
 // WithDefaults.
 RateLimitRule SharedRule(const RateLimitRule& rule, const EnterpriseRateLimitConfig& document);
+
+// The rule of an ip rule, as SharedRule; that of a challenge challenges unless it says otherwise.
+RateLimitRule IpRuleRule(const IpRule& rule, const EnterpriseRateLimitConfig& document);
 
 // A tenant's aggregate: inherits no numbers from the tenant's per-subject rule; its subject is the tenant unless it
 // says otherwise. Not yet WithDefaults.

@@ -5,6 +5,7 @@
 #include <limits>
 
 #include "algorithms/time_zone.h"
+#include "config/compile/inherit.h"
 
 namespace weir::config {
 namespace {
@@ -104,9 +105,11 @@ struct Fill {
     limit.count_denied = window.count_denied;
     return {};
   }
-  Result<> operator()(const SlidingWindowLog&) const {
+  Result<> operator()(const SlidingWindowLog& log) const {
     limit.kind = Kind::kSlidingWindowLog;
     limit.window = numbers.window;
+    limit.retention = Seconds(log.log_retention);
+    limit.cleanup = Seconds(log.cleanup_interval);
     return {};
   }
   Result<> operator()(const FixedWindow& window) const {
@@ -159,6 +162,10 @@ Result<Limit> MakeLimit(const RateLimitRule& complete) {
   limit.capacity = numbers.max_requests;
   const RateLimitAlgorithm algorithm = complete.algorithm.value_or(RateLimitAlgorithm{SlidingWindow{}});
   if (auto filled = std::visit(Fill{numbers, limit}, algorithm); !filled) return std::unexpected(filled.error());
+  // A queue waits already.
+  if (complete.on_exceeded == Action::kWait && !limit.shape && CanWait(algorithm)) {
+    limit.max_wait = static_cast<Nanos>(complete.max_wait_ms.value_or(kDefaultMaxWaitMs)) * kMillisecond;
+  }
   if (limit.capacity > 0 && UsesWindow(algorithm) && numbers.window == 0) return algorithms::Sanitize(Limit{});
   return algorithms::Sanitize(limit);
 }

@@ -57,23 +57,23 @@ RateLimitRule RateLimitRule::Generous() {
 
 ConfigBuilder EnterpriseRateLimitConfig::Builder() { return {}; }
 
-EnterpriseRateLimitConfig&& EnterpriseRateLimitConfig::EnableRedisStorage(std::string url) && {
+EnterpriseRateLimitConfig EnterpriseRateLimitConfig::EnableRedisStorage(std::string url) && {
   RedisStorage redis;
   redis.url = std::move(url);
   storage.kind = std::move(redis);
   return std::move(*this);
 }
-EnterpriseRateLimitConfig&& EnterpriseRateLimitConfig::EnableAnalytics() && {
+EnterpriseRateLimitConfig EnterpriseRateLimitConfig::EnableAnalytics() && {
   analytics.metrics_enabled = true;
   analytics.event_logging = true;
   return std::move(*this);
 }
-EnterpriseRateLimitConfig&& EnterpriseRateLimitConfig::EnableManagementApi(std::string address) && {
+EnterpriseRateLimitConfig EnterpriseRateLimitConfig::EnableManagementApi(std::string address) && {
   server.admin.address = std::move(address);
   return std::move(*this);
 }
 
-ConfigBuilder& ConfigBuilder::Global(GlobalLimits limits) {
+ConfigBuilder& ConfigBuilder::Global(weir::GlobalLimits limits) {
   config_.global = std::move(limits);
   return *this;
 }
@@ -83,6 +83,10 @@ ConfigBuilder& ConfigBuilder::Tenant(std::string name, TenantLimits limits) {
 }
 ConfigBuilder& ConfigBuilder::User(std::string name, UserLimits limits) {
   config_.users.insert_or_assign(std::move(name), std::move(limits));
+  return *this;
+}
+ConfigBuilder& ConfigBuilder::Key(std::string key, ApiKeyLimits limits) {
+  config_.api_keys.insert_or_assign(std::move(key), std::move(limits));
   return *this;
 }
 ConfigBuilder& ConfigBuilder::Endpoint(std::string pattern, EndpointLimits limits) {

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <iterator>
 
+#include "config/document/migrate.h"
 #include "config/document/schema.h"
 #include "config/source/load.h"
 
@@ -46,6 +47,23 @@ bool MayFollow(const Fault& meaning, const Fault& structure) {
 
 }  // namespace
 
+namespace config {
+
+ParsedConfig ReadAndValidate(const Node& root, std::string_view source) {
+  ParsedConfig parsed;
+  parsed.faults = ReadDocument(root, parsed.config);
+  // Meaning is judged also of a document with faults: all that can be told is told at once.
+  std::vector<Fault> meaning = Validate(parsed.config, root, source);
+  std::erase_if(meaning, [&](const Fault& one) {
+    return std::ranges::any_of(parsed.faults, [&](const Fault& structure) { return MayFollow(one, structure); });
+  });
+  std::ranges::move(meaning, std::back_inserter(parsed.faults));
+  std::ranges::stable_sort(parsed.faults, {}, &Fault::line);
+  return parsed;
+}
+
+}  // namespace config
+
 ParsedConfig ParseConfig(std::string_view text, DocumentFormat format) {
   ParsedConfig parsed;
   if (format == DocumentFormat::kAuto) {
@@ -58,15 +76,10 @@ ParsedConfig ParseConfig(std::string_view text, DocumentFormat format) {
     parsed.faults = std::move(tree.faults);
     return parsed;
   }
-  parsed.faults = config::ReadDocument(tree.root, parsed.config);
-  // Meaning is judged also of a document with faults: all that can be told is told at once.
-  std::vector<Fault> meaning = config::Validate(parsed.config, tree.root);
-  std::erase_if(meaning, [&](const Fault& one) {
-    return std::ranges::any_of(parsed.faults, [&](const Fault& structure) { return MayFollow(one, structure); });
-  });
-  std::ranges::move(meaning, std::back_inserter(parsed.faults));
-  std::ranges::stable_sort(parsed.faults, {}, &Fault::line);
-  return parsed;
+  if (!config::BringUpToDate(tree.root, parsed.faults)) return parsed;
+  ParsedConfig read = config::ReadAndValidate(tree.root, text);
+  read.faults.insert(read.faults.begin(), parsed.faults.begin(), parsed.faults.end());
+  return read;
 }
 
 std::vector<Fault> ValidateConfig(const EnterpriseRateLimitConfig& config) {

@@ -14,8 +14,11 @@ namespace weir::config {
 std::vector<Fault> ReadDocument(const Node& root, EnterpriseRateLimitConfig& config);
 
 // Meaning: references, networks, zones, patterns, contradictions. `root` gives the lines; an empty tree gives none.
-// Faults in no particular order.
-std::vector<Fault> Validate(const EnterpriseRateLimitConfig& config, const Node& root);
+// `source`: its text, which gives the place of faults within a text. Faults in no particular order.
+std::vector<Fault> Validate(const EnterpriseRateLimitConfig& config, const Node& root, std::string_view source = {});
+
+// Both, as ParseConfig does them: faults of meaning that only follow from those of structure are left out.
+ParsedConfig ReadAndValidate(const Node& root, std::string_view source = {});
 
 // What differs from the defaults.
 Node WriteDocument(const EnterpriseRateLimitConfig& config);

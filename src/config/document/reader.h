@@ -13,6 +13,9 @@ namespace weir::config {
 // More faults than this are counted, not kept: a hostile document cannot make the report grow without bound.
 inline constexpr std::size_t kMaxFaults = 1000;
 
+// Stands in the path of a fault for a key of a map that is a secret.
+inline constexpr std::string_view kSecretSegment = "(key)";
+
 struct TextPlace {
   std::uint32_t line = 0;  // 1-based; 0 = unknown
   std::uint32_t column = 0;

@@ -212,6 +212,8 @@ std::string RecordBase::ShownKey(std::string_view key) const {
   return known ? Quoted(key) : "(not shown: a secret may stand here)";
 }
 
+thread_local int PresetsInFull::depth_ = 0;
+
 bool RecordBase::LoadText(const Node& node, void* record, Reader& reader) const {
   if (!node.IsText()) return false;
   if (text_field_ >= 0) {
@@ -290,7 +292,9 @@ void RecordBase::LoadRecord(const Node& node, void* record, Reader& reader) cons
 }
 
 Node RecordBase::SaveRecord(const void* record) const {
-  if (const std::string_view preset = PresetOf(record); !preset.empty()) return Node::String(preset);
+  if (!PresetsInFull::wanted()) {
+    if (const std::string_view preset = PresetOf(record); !preset.empty()) return Node::String(preset);
+  }
   Node node = Node::Map();
   if (variant_) {
     std::string name;

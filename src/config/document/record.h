@@ -28,6 +28,20 @@ class Section {
   std::string doc_;
 };
 
+// While it lives, this thread writes presets as all that they stand for instead of by their names, so that a part of
+// one can be patched.
+class PresetsInFull {
+ public:
+  PresetsInFull() { ++depth_; }
+  ~PresetsInFull() { --depth_; }
+  PresetsInFull(const PresetsInFull&) = delete;
+  PresetsInFull& operator=(const PresetsInFull&) = delete;
+  static bool wanted() { return depth_ > 0; }
+
+ private:
+  static thread_local int depth_;
+};
+
 enum class Presence : std::uint8_t { kOptional, kRequired };
 
 struct Alternative {
@@ -155,6 +169,17 @@ class Record final : public TypeOf<S>, public RecordBase {
   template <typename M>
   Record& Requires(std::string name, M S::* member, std::type_identity_t<Ref<M>> type, std::string doc) {
     return Add(std::move(name), member, std::move(type), std::move(doc), Presence::kRequired, {});
+  }
+  // A field that the record does not hold: it is checked, and never written.
+  template <typename M>
+  Record& Accepts(std::string name, M value, std::type_identity_t<Ref<M>> type, std::string doc) {
+    const auto scratch = [value](void*) -> void* {
+      thread_local M held;
+      held = value;
+      return &held;
+    };
+    fields_.push_back({std::move(name), std::move(doc), std::move(type), scratch, Presence::kOptional, {}});
+    return *this;
   }
   // Text alone fills the field that was added last.
   Record& OrAsText() {

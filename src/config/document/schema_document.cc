@@ -1,3 +1,4 @@
+#include "config/document/migrate.h"
 #include "config/document/schema.h"
 
 namespace weir::config {
@@ -26,26 +27,6 @@ Ref<GlobalLimits> GlobalType() {
       .With("tiers", &GlobalLimits::tiers, MapOf(RuleType(), NameRule("tier")), "Further tiers.")
       .With("burst", &GlobalLimits::burst, burst, "Burst allowance.")
       .With("penalties", &GlobalLimits::penalties, PenaltyType(), "For rules that write none.");
-  return record;
-}
-
-Ref<TenantLimits> TenantType() {
-  auto record = std::make_shared<Record<TenantLimits>>("tenant", "Limits of one organisation.");
-  record->With("tier", &TenantLimits::tier, Opt(Text(NameRule("tier"))), "The tier of its requests.")
-      .With("rule", &TenantLimits::rule, Opt(RuleType()), "For each subject of the tenant; inherits from its tier.")
-      .With("aggregate", &TenantLimits::aggregate, Opt(RuleType()),
-            "One budget that the whole tenant shares; holds beside every other rule and inherits no numbers.")
-      .With("quotas", &TenantLimits::quotas, ListOf(QuotaType()), "Allowances that the whole tenant shares.");
-  return record;
-}
-
-Ref<UserLimits> UserType() {
-  auto record = std::make_shared<Record<UserLimits>>("user", "Limits of one user.");
-  record->With("tier", &UserLimits::tier, Opt(Text(NameRule("tier"))), "The tier of the user's requests.")
-      .With("tenant", &UserLimits::tenant, Opt(Text(NameRule("tenant"))), "The tenant that the user belongs to.")
-      .With("rule", &UserLimits::rule, Opt(RuleType()), "Replaces the tenant's or tier's rule, and inherits from it.")
-      .With("quotas", &UserLimits::quotas, ListOf(QuotaType()), "Allowances of this user.")
-      .With("exempt", &UserLimits::exempt, Bool(), "The user is never limited.");
   return record;
 }
 
@@ -79,12 +60,15 @@ Ref<IpRules> IpRulesType() {
             EnumOf<IpRule::Action>({{IpRule::Action::kLimit, "limit"},
                                     {IpRule::Action::kAllow, "allow"},
                                     {IpRule::Action::kBlock, "block"},
-                                    {IpRule::Action::kThrottle, "throttle"}}),
+                                    {IpRule::Action::kThrottle, "throttle"},
+                                    {IpRule::Action::kChallenge, "challenge"}}),
             "`block` denies for ever, whatever else matches. `limit`, `throttle`: the rule holds beside all others. "
             "`allow`: "
             "the rule takes the place of the user's, tenant's or tier's rule and of a replacing endpoint's; without a "
             "rule "
-            "nothing is counted. Of several that allow, the one with the most specific network does.")
+            "nothing is counted. Of several that allow, the one with the most specific network does. "
+            "`challenge`: what exceeds the rule is challenged (`on_exceeded: challenge`); without a rule every request "
+            "is, unless one that allows has a more specific network.")
       .With("rule", &IpRule::rule, Opt(RuleType()), "The limit; what it does not write comes from free_tier.");
   auto record = std::make_shared<Record<IpRules>>("ip_rules", "Rules by address, and whom to believe about addresses.");
   record
@@ -141,7 +125,17 @@ Ref<ListenerConfig> ListenerType(const std::string& name, const std::string& abo
       .With("tls", &ListenerConfig::tls, Opt<TlsConfig>(tls_type), "Encrypt.", "plain text")
       .With("mode", &ListenerConfig::mode, Opt(Text({"^0?[0-7]{3}$", "an octal mode in quotes, as \"0660\"", "text"})),
             "Permissions of a Unix socket's file, octal: who may write it may connect.", "what the umask leaves");
-  if (serve.empty()) return record;
+  if (serve.empty()) {  // the management listener
+    record
+        ->With("allow_plaintext", &ListenerConfig::allow_plaintext, Bool(),
+               "Listen without TLS also on an address that other machines reach: tokens then cross the network as they "
+               "are.")
+        .With("hosts", &ListenerConfig::hosts, ListOf(Text(NameRule("host name"))),
+              "Names under which it is reached (the Host of requests), beside localhost and addresses; others are "
+              "refused, so that no page can make a browser ask.",
+              "none");
+    return record;
+  }
   const TextRule token{"^[!-~]{16,}$", "at least 16 visible ASCII characters", "text", true};
   record->With("tokens", &ListenerConfig::tokens, ListOf(Text(token)), tokens_about, "none: anybody may ask")
       .With("serve", &ListenerConfig::serve, Opt(ListOf(EnumOf<Served>(serve))),
@@ -196,13 +190,45 @@ Ref<ListenerConfig> GrpcListenerType() {
 }
 
 Ref<ListenerConfig> AdminListenerType() {
-  static const Ref<ListenerConfig> type = ListenerType("listener", "Where to listen.", "", {}, "");
+  static const Ref<ListenerConfig> type = ListenerType("listener", "Where management listens.", "", {}, "");
   return type;
 }
 
 TextRule AnyText(std::string words) { return {"^[^\\x00]+$", "text", std::move(words)}; }
 
 }  // namespace
+
+Ref<TenantLimits> TenantType() {
+  auto record = std::make_shared<Record<TenantLimits>>("tenant", "Limits of one organisation.");
+  record->With("tier", &TenantLimits::tier, Opt(Text(NameRule("tier"))), "The tier of its requests.")
+      .With("rule", &TenantLimits::rule, Opt(RuleType()), "For each subject of the tenant; inherits from its tier.")
+      .With("aggregate", &TenantLimits::aggregate, Opt(RuleType()),
+            "One budget that the whole tenant shares; holds beside every other rule and inherits no numbers.")
+      .With("quotas", &TenantLimits::quotas, ListOf(QuotaType()), "Allowances that the whole tenant shares.");
+  return record;
+}
+
+Ref<UserLimits> UserType() {
+  auto record = std::make_shared<Record<UserLimits>>("user", "Limits of one user.");
+  record->With("tier", &UserLimits::tier, Opt(Text(NameRule("tier"))), "The tier of the user's requests.")
+      .With("tenant", &UserLimits::tenant, Opt(Text(NameRule("tenant"))), "The tenant that the user belongs to.")
+      .With("rule", &UserLimits::rule, Opt(RuleType()), "Replaces the tenant's or tier's rule, and inherits from it.")
+      .With("quotas", &UserLimits::quotas, ListOf(QuotaType()), "Allowances of this user.")
+      .With("exempt", &UserLimits::exempt, Bool(), "The user is never limited.");
+  return record;
+}
+
+Ref<ApiKeyLimits> ApiKeyLimitsType() {
+  auto record = std::make_shared<Record<ApiKeyLimits>>(
+      "api_key_limits", "What is known of an API key: who its requests are of, where they do not say so themselves.");
+  record->With("plan", &ApiKeyLimits::plan, Opt(Text(NameRule("tier"))), "The tier of its requests.")
+      .With("tenant", &ApiKeyLimits::tenant, Opt(Text(NameRule("tenant"))), "The tenant that it belongs to.")
+      .With("user", &ApiKeyLimits::user, Opt(Text(NameRule("user"))), "The user that it belongs to.")
+      .With("quotas", &ApiKeyLimits::quotas, ListOf(QuotaType()), "Allowances of this key.")
+      .With("scopes", &ApiKeyLimits::scopes, ListOf(Text(NameRule("scope"))),
+            "What it may be used for: conditions ask `\"write\" in scopes`.");
+  return record;
+}
 
 Ref<StorageConfig> StorageType() {
   auto memory = std::make_shared<Record<MemoryStorage>>("memory", "States in this process.");
@@ -252,6 +278,21 @@ Ref<StorageConfig> StorageType() {
   return record;
 }
 
+Ref<RequestIdsConfig> RequestIdsType() {
+  auto record = std::make_shared<Record<RequestIdsConfig>>(
+      "request_ids",
+      "What is remembered of checks and reservations that bring a `request_id`, so that the same one, "
+      "asked again, is not charged again.");
+  record
+      ->With("ttl_seconds", &RequestIdsConfig::ttl_seconds, Count32({1, 86'400}),
+             "For how long an answer is given again.")
+      .With("max_entries", &RequestIdsConfig::max_entries, Count32({16, 10'000'000}),
+            "Answers remembered in this process at once, about 300 bytes each and 70 for each of its rules; beyond "
+            "that the "
+            "oldest are forgotten, and counted in `weir_request_ids_evicted_total`.");
+  return record;
+}
+
 Ref<AnalyticsConfig> AnalyticsType() {
   auto record = std::make_shared<Record<AnalyticsConfig>>("analytics", "What is observed.");
   record
@@ -288,10 +329,14 @@ Ref<ServerConfig> ServerType() {
   record->With("http", &ServerConfig::http, HttpListenerType(), "HTTP API and forward-auth.")
       .With("resp", &ServerConfig::resp, RespListenerType(), "Redis protocol.")
       .With("grpc", &ServerConfig::grpc, GrpcListenerType(), "gRPC.")
-      .With("admin", &ServerConfig::admin, AdminListenerType(), "Health and metrics, and nothing else.")
+      .With("admin", &ServerConfig::admin, AdminListenerType(),
+            "Management: health, metrics, and the API under `/admin/v1`.")
+      .With("state_dir", &ServerConfig::state_dir, Opt(Text()),
+            "Directory of revisions, tokens, the audit log and counts. Empty: none, and no management.",
+            "`$STATE_DIRECTORY`, else `$XDG_STATE_HOME/weir`, else `~/.local/state/weir`")
       .With("threads", &ServerConfig::threads, Count32({0, 1024}), "Event loops.", "one a core")
       .With("max_connections", &ServerConfig::max_connections, Count32({1, 10'000'000}),
-            "More are closed at once; the admin listener may have 32 beyond it.")
+            "Of the listeners that decide; more are closed at once. The admin listener has 512 of its own.")
       .With("max_request_bytes", &ServerConfig::max_request_bytes, Count32({1024, 1 << 30}),
             "A larger request is refused.")
       .With("max_buffered_bytes", &ServerConfig::max_buffered_bytes, Count(),
@@ -311,6 +356,12 @@ Ref<ServerConfig> ServerType() {
             "Whether `/readyz` and gRPC's health ask for traffic while the store is down.",
             "`true`, unless a rule or `storage` says `on_store_failure: deny`")
       .With("resp_password", &ServerConfig::resp_password, Opt(Text(Secret("text"))), "What AUTH must say.", "none")
+      .With("request_id_header", &ServerConfig::request_id_header,
+            Text({"^([!#$%&'*+.^_`|~0-9A-Za-z-]{1,256})?$", "the name of a header", "header"}),
+            "The header of `/v1/check`, `/v1/reserve` and `/v1/auth` that holds a `request_id`, such as "
+            "`Idempotency-Key`. A visitor who can write it passes uncounted by repeating it: the proxy must overwrite "
+            "or remove it.",
+            "none")
       .With("forward_auth", &ServerConfig::forward_auth, ForwardAuthType(), "What `/v1/auth` believes.")
       .With("log_level", &ServerConfig::log_level, Word({"debug", "info", "warn", "error"}),
             "Least level that is logged.")
@@ -337,11 +388,20 @@ Ref<EnterpriseRateLimitConfig> DocumentType() {
     record->With("global", &Document::global, GlobalType(), "Limits by tier.")
         .With("tenants", &Document::tenants, MapOf(TenantType(), NameRule("tenant")), "Limits by organisation.")
         .With("users", &Document::users, MapOf(UserType(), NameRule("user")), "Limits by user.")
+        .With("api_keys", &Document::api_keys,
+              MapOf(ApiKeyLimitsType(), {"^[^\\x00]+$", "a key, or sha256: and its digest",
+                                         "key, or `sha256:` and its digest in hex", true}),
+              "Limits by API key.")
         .With("endpoints", &Document::endpoints, MapOf(EndpointType(), pattern), "Limits by path.")
         .With("ip_rules", &Document::ip_rules, IpRulesType(), "Limits by address; trusted proxies.")
         .With("exemptions", &Document::exemptions, ExemptionsType(), "What is never limited.")
         .With("algorithm", &Document::algorithm, Opt(AlgorithmType()), "For rules that write none.", "`sliding_window`")
+        .With("denial", &Document::denial, Opt(DenialType()),
+              "For rules that write none, and for what is denied without a rule (a block, a store that is down).",
+              "none")
         .With("storage", &Document::storage, StorageType(), "Where states live.")
+        .With("request_ids", &Document::request_ids, RequestIdsType(),
+              "How long answers are remembered by `request_id`.")
         .With("analytics", &Document::analytics, AnalyticsType(), "What is observed.")
         .With("domains", &Document::domains, MapOf(DomainType(), LongNameRule("domain")),
               "Limits by descriptor: what Envoy's rate limit service is asked.")
@@ -349,7 +409,9 @@ Ref<EnterpriseRateLimitConfig> DocumentType() {
         .With("templates", &Document::templates, MapOf(RuleType(), NameRule("name")),
               "Rules to start from, with `template: NAME`.")
         .With("server", &Document::server, ServerType(), "The daemon.")
-        .With("jwt", &Document::jwt, JwtType(), "Keys for tokens.");
+        .With("jwt", &Document::jwt, JwtType(), "Keys for tokens.")
+        .Accepts("schema_version", kSchemaVersion, Count32({1, kSchemaVersion}),
+                 "The form of this document. A newer one than this version of weir knows is refused.");
     return record;
   }();
   return type;

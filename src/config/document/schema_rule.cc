@@ -135,13 +135,19 @@ Ref<SlidingWindow> SlidingWindowType() {
 }
 
 Ref<SlidingWindowLog> SlidingWindowLogType() {
-  auto type = std::make_shared<Record<SlidingWindowLog>>(
-      "sliding_window_log",
-      "Remembers the time of each admitted request: exact, at up to max_requests entries a subject.");
-  type->With("log_retention", &SlidingWindowLog::log_retention, SecondsFrom(0),
-             "Seconds an entry is kept. No effect in this version: an entry is kept for the window.", "window_seconds")
-      .With("cleanup_interval", &SlidingWindowLog::cleanup_interval, SecondsFrom(0),
-            "Seconds between clean-ups of a log. No effect in this version: a log is cleaned on every access.");
+  auto type = std::make_shared<Record<SlidingWindowLog>>("sliding_window_log",
+                                                         "Remembers the time of each admitted request: exact, at up to "
+                                                         "max_requests entries a subject, or as many for each "
+                                                         "window within `log_retention`.");
+  type->With(
+          "log_retention", &SlidingWindowLog::log_retention, SecondsFrom(0),
+          "Seconds an entry is kept; never less than the window. Those behind the window do not count, until a change "
+          "of the rule makes its window longer.",
+          "window_seconds")
+      .With(
+          "cleanup_interval", &SlidingWindowLog::cleanup_interval, SecondsFrom(0),
+          "Seconds between clean-ups of a log that is used: for so long an entry may stay beyond its retention. 0: as "
+          "soon as they are most of it. A log that nobody uses goes as a whole when its last entry does.");
   return type;
 }
 
@@ -411,6 +417,16 @@ Ref<RateLimitRule> RuleType() {
             "What a request adds: `requests` 1, `cost` its cost, `attribute:NAME` the number in that attribute (1 when "
             "there is none). With cost 0 a request is only a look, whatever is counted.",
             "inherited, else `cost`")
+        .With("on_exceeded", &RateLimitRule::on_exceeded, Opt(OnExceededType()),
+              "What becomes of a request that exceeds the rule. `deny`: it is refused. `wait` (token_bucket, "
+              "leaky_bucket): it passes, to be held until the bucket has room; refused if that takes longer than "
+              "`max_wait_ms`. `challenge`: the client must prove itself first. `charge`: it must be paid for (HTTP "
+              "402). Of several rules the strictest decides: deny, charge, challenge, wait.",
+              "inherited, else `deny`")
+        .With("max_wait_ms", &RateLimitRule::max_wait_ms, Opt(Count32({1, 3'600'000})),
+              "The longest that `wait` lets a request wait, in milliseconds.", "inherited, else 1000")
+        .With("denial", &RateLimitRule::denial, Opt(DenialType()), "What a denied response says.",
+              "inherited, else the document's `denial`")
         .With("limits", &RateLimitRule::limits, Opt(ListOf(FurtherLimitType())),
               "Further limits of the same subjects; all must pass. Inherited ones follow the rule's own numbers.",
               "inherited, else none")

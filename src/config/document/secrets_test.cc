@@ -145,6 +145,35 @@ TEST(Secrets, NumbersAreOnesToo) {
   }
 }
 
+// API keys are the keys of a map.
+TEST(Secrets, KeysOfAMapAreOnesToo) {
+  const std::string base = "global: {free_tier: {max_requests: 1, window_seconds: 60}}\n";
+  for (const std::string& keys :
+       {"hunter2plant: {pln: pro}", "hunter2plant: {plan: nosuch}", "hunter2plant: {tenant: nosuch}", "hunter2plant: 1",
+        "hunter2plant: {quotas: [{max_requests: -1}]}", "hunter2plant: {quotas: [{max_requests: 1, time_zone: No}]}",
+        "hunter2plant: {}, hunter2plant: {}", "'hunter2plant\t': {plan: [x]}", "\"hunter2plant\\0\": {}",
+        "'sha256:hunter2plant': {}", "hunter2plant: {scopes: {a: b}}", "hunter2plant", "'': {plan: hunter2plant!}"}) {
+    for (const std::string& text : {base + "api_keys: {" + keys + "}\n", base + "api_keys: [{" + keys + "}]\n"}) {
+      const ParsedConfig parsed = ParseConfig(text);
+      for (const Fault& fault : parsed.faults) {
+        // What is no key is shown.
+        if (fault.path.ends_with(".plan")) continue;
+        EXPECT_EQ(Describe(fault).find(kSecret), std::string::npos) << text << "\n" << Describe(fault);
+      }
+    }
+  }
+  const auto told = [&](const std::string& keys) {
+    const ParsedConfig parsed = ParseConfig(base + "api_keys:\n" + keys);
+    return parsed.faults.empty() ? "" : Describe(parsed.faults[0], "f");
+  };
+  EXPECT_EQ(told("  hunter2plant: {plan: prp}\n"),
+            "f:3:24: api_keys.(key).plan: there is no tier 'prp' (did you mean 'pro'?)");
+  EXPECT_EQ(told("  sha256:0123: {}\n"),
+            "f:3:3: api_keys.(key): is no digest of a key (write sha256: and 64 hex digits, or their first 32)");
+  EXPECT_EQ(told("  abc: {}\n  sha256:ba7816bf8f01cfea414140de5dae2223: {}\n"),
+            "f:4:3: api_keys.(key): is written twice: as a key, or as its digest (keep one of them)");
+}
+
 TEST(Secrets, WhatIsNearAFieldIsStillShown) {
   const auto fault = [](const std::string& text) {
     const ParsedConfig parsed = ParseConfig("global: {free_tier: strict}\n" + text);

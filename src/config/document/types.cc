@@ -346,11 +346,11 @@ KeyCheck::KeyCheck(TextRule rule) : rule_(std::move(rule)), pattern_(std::make_s
 
 bool KeyCheck::Accepts(const Node& child, std::set<std::string_view>& seen, Reader& reader) const {
   if (!seen.insert(child.key).second) {
-    reader.ErrorAtKey(child, Quoted(child.key) + " is written twice");
+    reader.ErrorAtKey(child, (rule_.secret ? "a key" : Quoted(child.key)) + " is written twice");
     return false;
   }
   if (FindInvalidUtf8(child.key) != std::string_view::npos || !Matches(pattern_, child.key)) {
-    reader.ErrorAtKey(child, "a key must be " + rule_.shape + ", not " + Quoted(child.key));
+    reader.ErrorAtKey(child, "a key must be " + rule_.shape + (rule_.secret ? "" : ", not " + Quoted(child.key)));
     return false;
   }
   return true;

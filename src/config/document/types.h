@@ -173,6 +173,8 @@ class KeyCheck {
   // Tells faults of the key itself and of a key that is there twice; false: skip the child.
   bool Accepts(const Node& child, std::set<std::string_view>& seen, Reader& reader) const;
   const TextRule& rule() const { return rule_; }
+  // The key in the path of a fault.
+  std::string_view Shown(std::string_view key) const { return rule_.secret ? kSecretSegment : key; }
 
  private:
   TextRule rule_;
@@ -244,7 +246,7 @@ class Map final : public TypeOf<std::map<std::string, T>> {
   Node Schema(SchemaBuilder& builder) const override { return MapSchema(inner_->Schema(builder), keys_.rule()); }
   std::string Words() const override { return "map of " + inner_->Words() + " by " + keys_.rule().words; }
   void AddSections(std::vector<const Section*>& sections) const override { inner_->AddSections(sections); }
-  bool MayHoldSecret() const override { return inner_->MayHoldSecret(); }
+  bool MayHoldSecret() const override { return keys_.rule().secret || inner_->MayHoldSecret(); }
 
  protected:
   void Load(const Node& node, std::map<std::string, T>& value, Reader& reader) const override {
@@ -255,7 +257,7 @@ class Map final : public TypeOf<std::map<std::string, T>> {
     std::set<std::string_view> seen;
     for (const Node& child : node.children) {
       if (!keys_.Accepts(child, seen, reader)) continue;
-      const Reader::Scope scope(reader, child.key);
+      const Reader::Scope scope(reader, keys_.Shown(child.key));
       inner_->Read(child, &value[child.key], reader);
     }
   }

@@ -133,8 +133,8 @@ class EnvoyReader {
       if (names.contains(one.name)) continue;
       std::vector<std::string_view> known;
       if (names.size() <= 1000) known.assign(names.begin(), names.end());
-      reader_.WarnAtLine(one.line, fmt::format("no rate limit of this domain is named {}", Quoted(one.name)),
-                         DidYouMean(one.name, known));
+      reader_.WarnAt(one.place, fmt::format("no rate limit of this domain is named {}", Quoted(one.name)),
+                     DidYouMean(one.name, known));
     }
   }
 
@@ -156,10 +156,11 @@ class EnvoyReader {
     }
   }
 
-  // A node on the line of the child's key.
+  // A node at the child's key.
   static Node AtKey(const Node& child) {
     Node at;
     at.line = at.key_line = child.key_line;
+    at.column = at.key_column = child.key_column;
     return at;
   }
 
@@ -328,7 +329,7 @@ class EnvoyReader {
       } else if (name == own) {
         reader_.Error(child, fmt::format("{} is the name of the same descriptor", Quoted(name)));
       } else {
-        references_.push_back({name, child.line});
+        references_.push_back({name, PlaceOf(child)});
         replaces.push_back(std::move(name));
       }
     }
@@ -346,7 +347,7 @@ class EnvoyReader {
 
   struct Reference {
     std::string name;
-    std::uint32_t line;
+    TextPlace place;
   };
   ImportReader reader_;
   DomainSoFar* domain_ = nullptr;

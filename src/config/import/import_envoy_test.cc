@@ -107,56 +107,58 @@ TEST(ImportEnvoy, ADomainWithoutDescriptorsLimitsNothing) {
 TEST(ImportEnvoy, WhatTheServerRefuses) {
   using Faults = std::vector<std::string>;
   EXPECT_EQ(FaultsOf(""), Faults{"f:1: must be a mapping with `domain` and `descriptors`, not nothing"});
-  EXPECT_EQ(FaultsOf("descriptors: []\n"), Faults{"f:1: the domain is empty (write domain: NAME)"});
+  EXPECT_EQ(FaultsOf("descriptors: []\n"), Faults{"f:1:1: the domain is empty (write domain: NAME)"});
   EXPECT_EQ(FaultsOf("domain: d\ndescriptors:\n  - value: v\n"),
-            Faults{"f:3: descriptors.0: the descriptor has an empty key"});
+            Faults{"f:3:5: descriptors.0: the descriptor has an empty key"});
   EXPECT_EQ(FaultsOf("domain: d\ndescriptors:\n  - {key: k, value: v}\n  - key: k\n    value: v\n"),
-            Faults{"f:4: descriptors.1: duplicate descriptor composite key 'd.k_v': line 3 has it too"});
+            Faults{"f:4:5: descriptors.1: duplicate descriptor composite key 'd.k_v': line 3 has it too"});
   EXPECT_EQ(FaultsOf("domain: d\ndescriptors:\n  - key: k_v\n  - key: k\n    value: v\n"),
-            Faults{"f:4: descriptors.1: duplicate descriptor composite key 'd.k_v': line 3 has it too"});
+            Faults{"f:4:5: descriptors.1: duplicate descriptor composite key 'd.k_v': line 3 has it too"});
   EXPECT_EQ(FaultsOf("domain: d\ndescriptors:\n  - key: k\n    rate_limit:\n      unit: foo\n"
                      "      requests_per_unit: 1\n"),
-            Faults{"f:5: descriptors.0.rate_limit: invalid rate limit unit 'foo'"});
-  EXPECT_EQ(FaultsOf("domain: d\ndescriptors:\n  - {key: k, rate_limit: {requests_per_unit: 1}}\n"),
-            Faults{"f:3: descriptors.0.rate_limit: invalid rate limit unit '' (write one of second, minute, hour, day, "
-                   "week, month, year)"});
+            Faults{"f:5:13: descriptors.0.rate_limit: invalid rate limit unit 'foo'"});
+  EXPECT_EQ(
+      FaultsOf("domain: d\ndescriptors:\n  - {key: k, rate_limit: {requests_per_unit: 1}}\n"),
+      Faults{"f:3:14: descriptors.0.rate_limit: invalid rate limit unit '' (write one of second, minute, hour, day, "
+             "week, month, year)"});
   EXPECT_EQ(FaultsOf("domain: d\ndescriptors:\n  - key: k\n    rate_limit:\n      unlimited: true\n      unit: day\n"),
-            Faults{"f:6: descriptors.0.rate_limit: an unlimited rate limit has no unit"});
+            Faults{"f:6:13: descriptors.0.rate_limit: an unlimited rate limit has no unit"});
   EXPECT_EQ(FaultsOf("domain: d\ndescriptors:\n  - key: k\n    ratelimit: {unit: day}\n"),
-            Faults{"f:4: descriptors.0: unknown key 'ratelimit' (did you mean 'rate_limit'?)"});
-  EXPECT_EQ(FaultsOf("domain: d\ndescriptors:\n  - a\n"), Faults{"f:3: descriptors.0: must be a mapping, not 'a'"});
+            Faults{"f:4:5: descriptors.0: unknown key 'ratelimit' (did you mean 'rate_limit'?)"});
+  EXPECT_EQ(FaultsOf("domain: d\ndescriptors:\n  - a\n"), Faults{"f:3:5: descriptors.0: must be a mapping, not 'a'"});
   EXPECT_EQ(FaultsOf("domain: d\ndescriptors:\n  - key: k\n    value: v\n    share_threshold: true\n"),
-            Faults{"f:5: descriptors.0: share_threshold is only for a value with a '*'"});
+            Faults{"f:5:22: descriptors.0: share_threshold is only for a value with a '*'"});
   EXPECT_EQ(FaultsOf("domain: d\ndescriptors:\n  - key: k\n    metadata: [a]\n    rate_limit: {unit: day, "
                      "requests_per_unit: 1}\n"),
-            Faults{"f:4: descriptors.0.metadata: must be a mapping, not a list"});
+            Faults{"f:4:5: descriptors.0.metadata: must be a mapping, not a list"});
   EXPECT_EQ(FaultsOf("domain: d\ndescriptors:\n  - key: k\n    shadow_mode: \"true\"\n"),
-            Faults{"f:4: descriptors.0.shadow_mode: must be true or false, not 'true' (write it without quotes)"});
+            Faults{"f:4:18: descriptors.0.shadow_mode: must be true or false, not 'true' (write it without quotes)"});
   EXPECT_EQ(FaultsOf("domain: d\ndescriptors:\n  - {key: k, rate_limit: {unit: day, requests_per_unit: -1}}\n"),
-            Faults{"f:3: descriptors.0.rate_limit.requests_per_unit: must be a whole number, not '-1'"});
+            Faults{"f:3:57: descriptors.0.rate_limit.requests_per_unit: must be a whole number, not '-1'"});
   EXPECT_EQ(FaultsOf("domain: d\ndescriptors:\n  - {key: k, rate_limit: {unit: day, requests_per_unit: 4294967296}}\n"),
-            Faults{"f:3: descriptors.0.rate_limit.requests_per_unit: must be at most 4294967295"});
+            Faults{"f:3:57: descriptors.0.rate_limit.requests_per_unit: must be at most 4294967295"});
   const std::string limit =
       "domain: d\ndescriptors:\n  - key: k\n    rate_limit:\n      {unit: day, requests_per_unit: 1, ";
   EXPECT_EQ(FaultsOf(limit + "name: n, replaces: [{name: n}]}\n"),
-            Faults{"f:5: descriptors.0.rate_limit.replaces.0: 'n' is the name of the same descriptor"});
+            Faults{"f:5:61: descriptors.0.rate_limit.replaces.0: 'n' is the name of the same descriptor"});
   EXPECT_EQ(FaultsOf(limit + "replaces: [{name: ''}]}\n"),
-            Faults{"f:5: descriptors.0.rate_limit.replaces.0: an entry of replaces is empty"});
+            Faults{"f:5:52: descriptors.0.rate_limit.replaces.0: an entry of replaces is empty"});
   EXPECT_EQ(FaultsOf("domain: d\ndescriptors: [\n"), Faults{FaultsOf("domain: d\ndescriptors: [\n").at(0)});
-  EXPECT_EQ(FaultsOf({{"a.yaml", "domain: d\n"}, {"b.yaml", "domain: d\n"}}),
-            Faults{"b.yaml:1: the domain 'd' is in 'a.yaml' already (put all of a domain in one file, or write envoy: "
-                   "{merge_domains: true} (weir convert: --merge-domains))"});
+  EXPECT_EQ(
+      FaultsOf({{"a.yaml", "domain: d\n"}, {"b.yaml", "domain: d\n"}}),
+      Faults{"b.yaml:1:9: the domain 'd' is in 'a.yaml' already (put all of a domain in one file, or write envoy: "
+             "{merge_domains: true} (weir convert: --merge-domains))"});
 }
 
 TEST(ImportEnvoy, WhatWeirCannotSay) {
   using Faults = std::vector<std::string>;
   EXPECT_EQ(
       FaultsOf("domain: d\ndescriptors:\n  - key: k*\n"),
-      Faults{"f:3: descriptors.0: the key 'k*' ends in '*' and has no value: it stands for every key that begins so, "
+      Faults{"f:3:5: descriptors.0: the key 'k*' ends in '*' and has no value: it stands for every key that begins so, "
              "and only values may (write the keys that it stands for, one descriptor each)"});
-  EXPECT_EQ(FaultsOf("domain: " + std::string(401, 'd') + "\n"), Faults{"f:1: domain: is longer than 400 bytes"});
+  EXPECT_EQ(FaultsOf("domain: " + std::string(401, 'd') + "\n"), Faults{"f:1:9: domain: is longer than 400 bytes"});
   EXPECT_EQ(FaultsOf("domain: d\ndescriptors:\n  - key: \"a\\tb\"\n"),
-            Faults{"f:3: descriptors.0.key: 'a\\x09b' has control characters"});
+            Faults{"f:3:10: descriptors.0.key: 'a\\x09b' has control characters"});
 }
 
 TEST(ImportEnvoy, AKeyThatEndsInAStarIsAKeyAndAValue) {
@@ -176,10 +178,10 @@ TEST(ImportEnvoy, AKeyThatEndsInAStarIsAKeyAndAValue) {
   ASSERT_EQ(imported.faults.size(), 2U);
   EXPECT_EQ(
       Describe(imported.faults[0]),
-      "f:3: warning: descriptors.0: the key 'user_id_*' is read as the key 'user_id' with the value '*'; other keys "
+      "f:3:5: warning: descriptors.0: the key 'user_id_*' is read as the key 'user_id' with the value '*'; other keys "
       "that begin so, which it stands for there, have no limit here");
   EXPECT_EQ(FaultsOf("domain: d\ndescriptors:\n  - {key: a_*}\n  - {key: a, value: '*'}\n").back(),
-            "f:4: descriptors.1: duplicate descriptor composite key 'd.a_*': line 3 has it too");
+            "f:4:5: descriptors.1: duplicate descriptor composite key 'd.a_*': line 3 has it too");
   EXPECT_EQ(FaultsOf("domain: d\ndescriptors:\n  - {key: _*}\n").size(), 1U);
 }
 
@@ -241,32 +243,33 @@ TEST(ImportEnvoy, ADomainOfSeveralFiles) {
   const ImportedDomains twice = ImportEnvoy(std::vector{good[0], file("b", "  - {key: k}\n")}, true);
   ASSERT_FALSE(twice.ok());
   EXPECT_EQ(Describe(twice.faults.back()),
-            "b:3: descriptors.0: duplicate descriptor composite key 'd.k': line 3 of 'a' has it too");
+            "b:3:5: descriptors.0: duplicate descriptor composite key 'd.k': line 3 of 'a' has it too");
 }
 
 TEST(ImportEnvoy, WhatTheServerIgnoresIsWarnedOf) {
   using Faults = std::vector<std::string>;
   EXPECT_EQ(FaultsOf("domain: d\ndescriptors:\n  - key: k\n    unit: day\n    metadata: {a: {b: c}}\n"
                      "    shadow_mode: true\n    quota_mode: true\n"),
-            (Faults{"f:4: warning: descriptors.0: unit has no effect here: it belongs in a rate_limit",
-                    "f:5: warning: descriptors.0: metadata has no effect without a rate_limit",
-                    "f:6: warning: descriptors.0: shadow_mode has no effect without a rate_limit",
-                    "f:7: warning: descriptors.0: quota_mode has no effect without a rate_limit"}));
+            (Faults{"f:4:5: warning: descriptors.0: unit has no effect here: it belongs in a rate_limit",
+                    "f:5:5: warning: descriptors.0: metadata has no effect without a rate_limit",
+                    "f:6:5: warning: descriptors.0: shadow_mode has no effect without a rate_limit",
+                    "f:7:5: warning: descriptors.0: quota_mode has no effect without a rate_limit"}));
   EXPECT_EQ(FaultsOf("domain: d\ndescriptors:\n  - key: k\n    rate_limit:\n      unlimited: true\n"
                      "      requests_per_unit: 5\n      unit: unknown\n"),
-            (Faults{"f:6: warning: descriptors.0.rate_limit: requests_per_unit has no effect beside unlimited",
-                    "f:7: warning: descriptors.0.rate_limit: the unit has no effect beside unlimited"}));
-  EXPECT_EQ(FaultsOf("domain: d\ndescriptors:\n  - key: k\n    rate_limit:\n      unit: day\n"
-                     "      replaces: [{name: other}]\n"),
-            (Faults{"f:4: warning: descriptors.0.rate_limit: requests_per_unit is missing and so 0, which denies every "
-                    "request",
-                    "f:6: warning: no rate limit of this domain is named 'other'"}));
+            (Faults{"f:6:26: warning: descriptors.0.rate_limit: requests_per_unit has no effect beside unlimited",
+                    "f:7:13: warning: descriptors.0.rate_limit: the unit has no effect beside unlimited"}));
+  EXPECT_EQ(
+      FaultsOf("domain: d\ndescriptors:\n  - key: k\n    rate_limit:\n      unit: day\n"
+               "      replaces: [{name: other}]\n"),
+      (Faults{"f:4:5: warning: descriptors.0.rate_limit: requests_per_unit is missing and so 0, which denies every "
+              "request",
+              "f:6:18: warning: no rate limit of this domain is named 'other'"}));
 }
 
 TEST(ImportEnvoy, RequestsPerUnitThatIsLeftEmptyIsToldOf) {
   EXPECT_EQ(
       FaultsOf("domain: d\ndescriptors:\n  - key: k\n    rate_limit:\n      unit: day\n      requests_per_unit:\n"),
-      std::vector<std::string>{"f:6: warning: descriptors.0.rate_limit: requests_per_unit is empty and so 0, which "
+      std::vector<std::string>{"f:6:7: warning: descriptors.0.rate_limit: requests_per_unit is empty and so 0, which "
                                "denies every request"});
 }
 
@@ -277,9 +280,10 @@ TEST(ImportEnvoy, OfSeveralDocumentsTheFirstIsReadAsThere) {
   EXPECT_TRUE(imported.domains.contains("a"));
   EXPECT_FALSE(imported.domains.contains("b"));
   ASSERT_EQ(imported.faults.size(), 1U);
-  EXPECT_EQ(Describe(imported.faults[0]),
-            "f:4: warning: only the first document of a file is read, there as here: nothing from this line on has an "
-            "effect (put each document in a file of its own)");
+  EXPECT_EQ(
+      Describe(imported.faults[0]),
+      "f:4:1: warning: only the first document of a file is read, there as here: nothing from this line on has an "
+      "effect (put each document in a file of its own)");
   EXPECT_TRUE(FaultsOf("---\ndomain: a\n...\n").empty());
 }
 

@@ -185,8 +185,8 @@ class Tree {
 
 struct Namespace {
   Tree tree;
-  Stack rules;  // for all of it
-  std::uint32_t line = 0;
+  Stack rules;                         // for all of it
+  std::uint32_t line = 0, column = 0;  // of its first limit
   bool has_chains = false;
 
   bool empty() const { return !has_chains && rules.rules.empty(); }
@@ -229,7 +229,10 @@ class LimitadorReader {
       return reader_.Error(node, fmt::format("asks for more than {} entries", kMostDescriptorDepth));
     }
     Namespace& into = namespaces[name];
-    if (into.line == 0) into.line = node.line;
+    if (into.line == 0) {
+      into.line = node.line;
+      into.column = node.column;
+    }
     if (limit.steps.empty()) {
       if (into.rules.rules.size() == kMostRulesOfDescriptor) return Refuse(node, {into.line, {}, true});
       if (const auto same = into.rules.Add(limit)) Refuse(node, {*same, {}});
@@ -456,6 +459,7 @@ ImportedDomains ImportLimitador(std::span<const SourceText> sources) {
       if (const auto [known, is_new] = files.emplace(name, source.file); !is_new) {
         Node at;
         at.line = one.line;
+        at.column = one.column;
         ImportReader(source.file, faults)
             .Error(at, fmt::format("the namespace {} is in '{}' already", Quoted(name), known->second),
                    "put all of a namespace in one file");

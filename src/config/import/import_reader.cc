@@ -5,8 +5,6 @@
 #include <algorithm>
 #include <charconv>
 
-#include "config/document/reader.h"
-
 namespace weir::config {
 namespace {
 
@@ -28,16 +26,20 @@ ImportReader::Scope::Scope(ImportReader& reader, std::string_view segment)
 }
 
 void ImportReader::Add(Severity severity, const Node& at, std::string message, std::string hint) {
-  AddAt(severity, LineOf(at), std::move(message), std::move(hint));
+  AddAt(severity, PlaceOf(at), std::move(message), std::move(hint));
 }
 
-void ImportReader::AddAt(Severity severity, std::uint32_t line, std::string message, std::string hint) {
+void ImportReader::AddAt(Severity severity, TextPlace place, std::string message, std::string hint) {
   const bool is_error = severity == Severity::kError;
   std::size_t& count = is_error ? errors_ : warnings_;
   const std::size_t most = is_error ? kMostErrors : kMostWarnings;
   if (++count > most + 1) return;
-  Fault fault{
-      .severity = severity, .path = path_, .line = line, .message = std::move(message), .hint = std::move(hint)};
+  Fault fault{.severity = severity,
+              .path = path_,
+              .line = place.line,
+              .column = place.column,
+              .message = std::move(message),
+              .hint = std::move(hint)};
   if (count == most + 1) {
     fault.path.clear();
     fault.message = fmt::format("there are more {}; the first {} are shown", is_error ? "faults" : "warnings", most);
@@ -111,6 +113,7 @@ bool ParseSource(const SourceText& source, Node& root, std::vector<FileFault>& f
         {.file = source.file,
          .fault = {.severity = Severity::kWarning,
                    .line = tree.second_line,
+                   .column = 1,
                    .message = "only the first document of a file is read, there as here: nothing from this "
                               "line on has an effect",
                    .hint = "put each document in a file of its own"}});

@@ -1,5 +1,5 @@
-// What the importers of other limiters' configurations share: reading a tree of YAML with the file, path and line of
-// every fault. Unlike Reader (reader.h) it reads forms that are not weir's, and can warn.
+// What the importers of other limiters' configurations share: reading a tree of YAML with the file, path, line and
+// column of every fault. Unlike Reader (reader.h) it reads forms that are not weir's, and can warn.
 #pragma once
 
 #include <cstdint>
@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "config/document/node.h"
+#include "config/document/reader.h"
 #include "weir/config.h"
 
 namespace weir::config {
@@ -58,8 +59,8 @@ class ImportReader {
     Add(Severity::kWarning, at, std::move(message), std::move(hint));
   }
   // One that no node stands for any more.
-  void WarnAtLine(std::uint32_t line, std::string message, std::string hint = {}) {
-    AddAt(Severity::kWarning, line, std::move(message), std::move(hint));
+  void WarnAt(TextPlace place, std::string message, std::string hint = {}) {
+    AddAt(Severity::kWarning, place, std::move(message), std::move(hint));
   }
   const std::string& file() const { return file_; }
 
@@ -72,7 +73,7 @@ class ImportReader {
 
  private:
   void Add(Severity severity, const Node& at, std::string message, std::string hint);
-  void AddAt(Severity severity, std::uint32_t line, std::string message, std::string hint);
+  void AddAt(Severity severity, TextPlace place, std::string message, std::string hint);
 
   std::string file_;
   std::vector<FileFault>& faults_;

@@ -4,48 +4,17 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
-#include <initializer_list>
-#include <random>
-#include <set>
 #include <string>
 #include <utility>
 #include <vector>
 
-#include "config/snapshot/snapshot.h"
+#include "config/snapshot/domain_fixture.h"
 
 namespace weir::config {
 namespace {
 
-using Entries = std::vector<Attribute>;
-
-constexpr Nanos kNow = 1'700'000'000 * kSecond;
-
-std::shared_ptr<const Snapshot> Compiled(std::string_view domains, const Snapshot* previous = nullptr) {
-  ParsedConfig parsed = ParseConfig("global: {free_tier: unlimited}\n" + std::string(domains));
-  for (const Fault& fault : parsed.faults) {
-    EXPECT_EQ(fault.severity, Severity::kWarning) << Describe(fault);
-  }
-  auto snapshot = Snapshot::Compile(parsed.config, previous, kNow);
-  EXPECT_TRUE(snapshot.has_value()) << (snapshot ? "" : snapshot.error().message);
-  return snapshot ? *snapshot : nullptr;
-}
-
-// The path of the rule that these entries reach; empty: none.
-std::string Found(const Snapshot& snapshot, std::string_view domain, const Entries& entries) {
-  const DomainEntry* entry = snapshot.FindDomain(domain);
-  if (entry == nullptr) return "no domain";
-  const Rule* rule = entry->Find(entries);
-  return rule == nullptr ? "" : std::string(rule->path);
-}
-
-const Rule& RuleAt(const Snapshot& snapshot, std::string_view domain, const Entries& entries) {
-  const Rule* rule = snapshot.FindDomain(domain)->Find(entries);
-  EXPECT_NE(rule, nullptr);
-  return rule == nullptr ? snapshot.rules()[0] : *rule;
-}
-
 TEST(Domains, AWildcardMayStandAnywhere) {
-  const auto snapshot = Compiled(R"(
+  const auto snapshot = CompiledDomains(R"(
 domains:
   d:
     descriptors:
@@ -91,7 +60,7 @@ TEST(Wildcards, Match) {
 }
 
 TEST(Domains, ContainedRulesHoldWhateverElseIsSent) {
-  const auto snapshot = Compiled(R"(
+  const auto snapshot = CompiledDomains(R"(
 domains:
   d:
     match: contained
@@ -120,7 +89,7 @@ domains:
 
 // The examples of envoyproxy/ratelimit's README, in weir's words.
 TEST(Domains, Example1KeyAndValue) {
-  const auto snapshot = Compiled(R"(
+  const auto snapshot = CompiledDomains(R"(
 domains:
   mongo_cps:
     descriptors:
@@ -136,7 +105,7 @@ domains:
 }
 
 TEST(Domains, Example2NestedWithoutAValue) {
-  const auto snapshot = Compiled(R"(
+  const auto snapshot = CompiledDomains(R"(
 domains:
   messaging:
     descriptors:
@@ -156,7 +125,7 @@ domains:
 }
 
 TEST(Domains, Example3TheMostSpecificFirst) {
-  const auto snapshot = Compiled(R"(
+  const auto snapshot = CompiledDomains(R"(
 domains:
   edge_proxy_per_ip:
     descriptors:
@@ -170,7 +139,7 @@ domains:
 }
 
 TEST(Domains, Example4TheDepthIsTheSame) {
-  const auto snapshot = Compiled(R"(
+  const auto snapshot = CompiledDomains(R"(
 domains:
   shallow:
     descriptors: [{key: key, value: value, rule: {max_requests: 300, window_seconds: 1}}]
@@ -188,7 +157,7 @@ domains:
 }
 
 TEST(Domains, Example5Unlimited) {
-  const auto snapshot = Compiled(R"(
+  const auto snapshot = CompiledDomains(R"(
 domains:
   internal:
     descriptors:
@@ -200,7 +169,7 @@ domains:
 }
 
 TEST(Domains, Example6ShadowMode) {
-  const auto snapshot = Compiled(R"(
+  const auto snapshot = CompiledDomains(R"(
 domains:
   example6:
     descriptors:
@@ -215,7 +184,7 @@ domains:
 }
 
 TEST(Domains, Example7Replaces) {
-  const auto snapshot = Compiled(R"(
+  const auto snapshot = CompiledDomains(R"(
 domains:
   example7:
     descriptors:
@@ -235,7 +204,7 @@ domains:
 }
 
 TEST(Domains, Example8And10WhatMetricsName) {
-  const auto snapshot = Compiled(R"(
+  const auto snapshot = CompiledDomains(R"(
 domains:
   example8:
     descriptors:
@@ -261,7 +230,7 @@ domains:
 }
 
 TEST(Domains, Example9And11Prefixes) {
-  const auto snapshot = Compiled(R"(
+  const auto snapshot = CompiledDomains(R"(
 domains:
   example9:
     descriptors: [{key: key1, value: value*, rule: {max_requests: 20, window_seconds: 60}}]
@@ -278,7 +247,7 @@ domains:
 }
 
 TEST(Domains, PrefixesHoldInDocumentOrderBehindValuesAndBeforeTheKeyAlone) {
-  const auto snapshot = Compiled(R"(
+  const auto snapshot = CompiledDomains(R"(
 domains:
   d:
     descriptors:
@@ -305,7 +274,7 @@ domains:
 }
 
 TEST(Domains, ARuleHasItsOwnDefaultsAndInheritsFromNoLevel) {
-  const auto snapshot = Compiled(R"(
+  const auto snapshot = CompiledDomains(R"(
 algorithm: token_bucket
 templates:
   slow: {window_seconds: 600, name: slow}
@@ -334,7 +303,7 @@ domains:
 }
 
 TEST(Domains, TheHierarchyHoldsByDefaultWhereThereAreNoDescriptors) {
-  const auto snapshot = Compiled(R"(
+  const auto snapshot = CompiledDomains(R"(
 domains:
   bare: {}
   tree: {descriptors: [{key: k, rule: strict}]}
@@ -348,7 +317,7 @@ domains:
 }
 
 TEST(Domains, SeveralRulesOfANodeLieTogether) {
-  const auto snapshot = Compiled(R"(
+  const auto snapshot = CompiledDomains(R"(
 templates: {slow: {max_requests: 100, window_seconds: 3600}}
 domains:
   d:
@@ -378,7 +347,7 @@ domains:
 }
 
 TEST(Domains, ADomainHasRulesOfItsOwn) {
-  const auto snapshot = Compiled(R"(
+  const auto snapshot = CompiledDomains(R"(
 domains:
   d:
     rules: [{max_requests: 10, window_seconds: 60}, {max_requests: 9, window_seconds: 1, identifier: user_id}]
@@ -397,7 +366,7 @@ domains:
 }
 
 TEST(Domains, ARuleStandsForWhatClientsBring) {
-  const auto snapshot = Compiled(R"(
+  const auto snapshot = CompiledDomains(R"(
 domains:
   d: {descriptors: [{key: client, value: limit, rule: strict}]}
 )");
@@ -412,7 +381,7 @@ domains:
 }
 
 TEST(Domains, NoTwoRulesShareAPath) {
-  const auto snapshot = Compiled(R"(
+  const auto snapshot = CompiledDomains(R"(
 domains:
   a:
     descriptors:
@@ -430,151 +399,12 @@ domains:
 
 TEST(Domains, ALongPathIsCutAndStaysUnique) {
   const std::string value(5000, 'x');
-  const auto snapshot = Compiled("domains: {d: {descriptors: [{key: k, value: " + value +
-                                 "1, rule: strict}, {key: k, value: " + value + "2, rule: strict}]}}");
+  const auto snapshot = CompiledDomains("domains: {d: {descriptors: [{key: k, value: " + value +
+                                        "1, rule: strict}, {key: k, value: " + value + "2, rule: strict}]}}");
   const Rule& one = RuleAt(*snapshot, "d", {{"k", value + "1"}});
   const Rule& two = RuleAt(*snapshot, "d", {{"k", value + "2"}});
   EXPECT_LE(one.path.size(), 400U);
   EXPECT_NE(one.path, two.path);
-}
-
-TEST(Domains, AChangedLimitKnowsItsPreviousForm) {
-  const std::string text =
-      "domains: {d: {descriptors: [{key: k, value: v*, rule: {max_requests: 5, window_seconds: 60}}]}}";
-  const auto first = Compiled(text);
-  const auto same = Compiled(text, first.get());
-  const auto wider = Compiled(
-      "domains: {d: {descriptors: [{key: k, value: v*, rule: {max_requests: 9, window_seconds: 60}}]}}", same.get());
-  const auto shared = Compiled(
-      "domains: {d: {descriptors: [{key: k, value: v*, share_threshold: true, rule: "
-      "{max_requests: 9, window_seconds: 60}}]}}",
-      wider.get());
-  const Entries entries{{"k", "v1"}};
-  EXPECT_EQ(RuleAt(*same, "d", entries).generation, RuleAt(*first, "d", entries).generation);
-  EXPECT_EQ(RuleAt(*same, "d", entries).previous, nullptr);
-  ASSERT_NE(RuleAt(*wider, "d", entries).previous, nullptr);
-  EXPECT_EQ(RuleAt(*wider, "d", entries).previous->generation, RuleAt(*first, "d", entries).generation);
-  EXPECT_EQ(RuleAt(*wider, "d", entries).previous->limit.capacity, 5U);
-  // Who is counted has changed: there is nothing to carry over.
-  EXPECT_NE(RuleAt(*shared, "d", entries).generation, RuleAt(*wider, "d", entries).generation);
-  EXPECT_EQ(RuleAt(*shared, "d", entries).previous, nullptr);
-}
-
-// What a rule follows: the path and capacity of its previous form; empty: nothing.
-std::string Followed(const Rule& rule) {
-  if (rule.previous == nullptr) return "";
-  return std::string(PathOfGeneration(rule.previous->generation)) + " " + std::to_string(rule.previous->limit.capacity);
-}
-
-std::vector<std::string> FollowedBy(std::span<const Rule> rules) {
-  std::vector<std::string> all;
-  for (const Rule& rule : rules) all.push_back(Followed(rule));
-  return all;
-}
-
-// Lists of rules, each by its capacity; "-": an unlimited one.
-std::string ListOf(std::initializer_list<std::string_view> rules) {
-  std::string list;
-  for (const std::string_view rule : rules) {
-    list += list.empty() ? "[" : ", ";
-    list += rule == "-" ? "unlimited" : "{window_seconds: 60, max_requests: " + std::string(rule) + "}";
-  }
-  return list + "]";
-}
-
-TEST(Domains, RulesOfAListFollowThoseThatMeantTheSame) {
-  using List = std::initializer_list<std::string_view>;
-  struct Case {
-    List before, after;
-    std::vector<std::string> followed;  // index and capacity
-  };
-  const Case cases[] = {
-      {{"10", "100"}, {"10", "100"}, {"", ""}},
-      {{"10", "100"}, {"100", "10"}, {"1 100", "0 10"}},
-      {{"10", "100"}, {"5", "10", "100"}, {"", "0 10", "1 100"}},
-      {{"10", "100"}, {"100"}, {"1 100"}},
-      {{"10", "100"}, {"10", "101"}, {"", "1 100"}},
-      {{"10", "100"}, {"11", "101"}, {"0 10", "1 100"}},
-      {{"10", "100", "1000"}, {"100", "10", "1001"}, {"1 100", "0 10", "2 1000"}},
-      {{"10", "100"}, {"100", "11"}, {"1 100", ""}},
-      {{"10"}, {"10", "10"}, {"", ""}},
-      {{"10", "10"}, {"5", "10", "10"}, {"", "", "0 10"}},
-      {{"10", "100"}, {"-", "10"}, {"", "0 10"}},
-      {{"-", "10"}, {"10", "-"}, {"1 10", ""}},
-  };
-  for (const Case& one : cases) {
-    SCOPED_TRACE(ListOf(one.before) + " -> " + ListOf(one.after));
-    const auto document = [](const List& list) {
-      return "domains: {d: {rules: " + ListOf(list) + ", descriptors: [{key: k, rules: " + ListOf(list) + "}]}}";
-    };
-    const auto before = Compiled(document(one.before));
-    const auto after = Compiled(document(one.after), before.get());
-    std::vector<std::string> own, tree;
-    for (const std::string& followed : one.followed) {
-      own.push_back(followed.empty() ? "" : "domains.d.rules." + followed);
-      tree.push_back(followed.empty() ? "" : "domains.d.k.rules." + followed);
-    }
-    EXPECT_EQ(FollowedBy(after->FindDomain("d")->rules), own);
-    EXPECT_EQ(FollowedBy(TogetherWith(RuleAt(*after, "d", {{"k", "x"}}))), tree);
-  }
-}
-
-TEST(Domains, ARuleAndRulesOfOneNodeAreSiblings) {
-  const auto document = [](std::string_view rules) {
-    return "domains: {d: {descriptors: [{key: k, value: v, descriptors: [{key: l, " + std::string(rules) + "}]}]}}";
-  };
-  const std::string ten = "{max_requests: 10, window_seconds: 1}", hundred = "{max_requests: 100, window_seconds: 9}";
-  const std::string eleven = "{max_requests: 11, window_seconds: 1}";
-  const auto follow = [&](const std::string& before, const std::string& after) {
-    const auto first = Compiled(document(before));
-    const auto second = Compiled(document(after), first.get());
-    return FollowedBy(TogetherWith(RuleAt(*second, "d", {{"k", "v"}, {"l", "x"}})));
-  };
-  using Found = std::vector<std::string>;
-  const std::string path = "domains.d.k_v.l";
-  EXPECT_EQ(follow("rule: " + ten, "rules: [" + ten + ", " + hundred + "]"), (Found{path + " 10", ""}));
-  EXPECT_EQ(follow("rule: " + ten, "rules: [" + hundred + ", " + ten + "]"), (Found{"", path + " 10"}));
-  EXPECT_EQ(follow("rules: [" + ten + ", " + hundred + "]", "rule: " + hundred), (Found{path + ".rules.1 100"}));
-  EXPECT_EQ(follow("rule: " + ten, "rules: [" + eleven + "]"), (Found{path + " 10"}));
-  EXPECT_EQ(follow("rules: [" + ten + "]", "rule: " + eleven), (Found{path + ".rules.0 10"}));
-  EXPECT_EQ(follow("rule: " + ten + ", rules: [" + hundred + "]", "rules: [" + ten + ", " + hundred + "]"),
-            (Found{path + " 10", path + ".rules.0 100"}));
-  // A node of another list is none of them.
-  EXPECT_EQ(follow("rule: strict, descriptors: [{key: rules, descriptors: [{key: '0', rule: " + ten + "}]}]",
-                   "rule: strict, rules: [" + ten + "]"),
-            (Found{"", ""}));
-}
-
-TEST(Domains, ARuleDoesNotFollowWhatASiblingCountsBy) {
-  const auto document = [](std::initializer_list<std::string_view> rules) {
-    return "domains: {d: {rules: " + ListOf(rules) + "}}";
-  };
-  const auto first = Compiled(document({"10", "100"}));
-  const auto second = Compiled(document({"100", "10"}), first.get());
-  ASSERT_EQ(Followed(second->FindDomain("d")->rules[1]), "domains.d.rules.0 10");
-  // Rule 0 has the name of what rule 1 followed: each request would move its count away.
-  const auto third = Compiled(document({"10", "10"}), second.get());
-  EXPECT_EQ(FollowedBy(third->FindDomain("d")->rules), (std::vector<std::string>{"domains.d.rules.0 100", ""}));
-  // And back: what it was before it moved, by way of where it was meanwhile.
-  const auto back = Compiled(document({"10", "100"}), second.get());
-  EXPECT_EQ(FollowedBy(back->FindDomain("d")->rules),
-            (std::vector<std::string>{"domains.d.rules.1 10", "domains.d.rules.0 100"}));
-  EXPECT_EQ(back->FindDomain("d")->rules[0].previous->before, nullptr) << "not itself";
-}
-
-TEST(Domains, BansOfEqualPenaltiesStayWithTheirPlaceInTheList) {
-  const auto document = [](std::string_view first, std::string_view second) {
-    const auto rule = [](std::string_view requests) {
-      return "{window_seconds: 60, max_requests: " + std::string(requests) + ", penalties: {enabled: true}}";
-    };
-    return "domains: {d: {rules: [" + rule(first) + ", " + rule(second) + "]}}";
-  };
-  const auto first = Compiled(document("10", "100"));
-  const auto second = Compiled(document("100", "10"), first.get());
-  for (const Rule& rule : second->FindDomain("d")->rules) {
-    ASSERT_FALSE(rule.penalty_generation.empty());
-    EXPECT_EQ(rule.penalty_previous, nullptr) << rule.path;
-  }
 }
 
 TEST(Domains, ADocumentThatNobodyReadIsCheckedWhenItIsCompiled) {
@@ -620,121 +450,6 @@ TEST(Domains, ManyPrefixesOfOneKeyAreSearchedByHalves) {
   EXPECT_EQ(domain->Find(Entries{{"k", "z"}}), nullptr);
   EXPECT_EQ(domain->Find(Entries{{"k", ""}}), nullptr);
   EXPECT_NE(domain->Find(Entries{{"k", "bz"}}), nullptr);
-}
-
-// The walk as its definition has it, over the document itself.
-bool Matches(std::string_view pattern, std::string_view text) {
-  if (pattern.empty()) return text.empty();
-  if (pattern[0] == '*') return Matches(pattern.substr(1), text) || (!text.empty() && Matches(pattern, text.substr(1)));
-  return !text.empty() && pattern[0] == text[0] && Matches(pattern.substr(1), text.substr(1));
-}
-
-const RateLimitRule* Walk(const std::vector<DescriptorLimits>& level, std::span<const Attribute> entries) {
-  const DescriptorLimits* next = nullptr;
-  const auto choose = [&](auto matches) {
-    for (const DescriptorLimits& one : level) {
-      if (next == nullptr && one.key == entries[0].name && matches(one.value)) next = &one;
-    }
-  };
-  const std::string_view value = entries[0].value;
-  choose([&](std::string_view own) { return !own.empty() && own == value; });
-  choose([&](std::string_view own) { return own.contains('*') && Matches(own, value); });
-  choose([&](std::string_view own) { return own.empty(); });
-  if (next == nullptr) return nullptr;
-  if (entries.size() == 1) return next->rule ? &*next->rule : nullptr;
-  return Walk(next->descriptors, entries.subspan(1));
-}
-
-class RandomTree {
- public:
-  explicit RandomTree(std::uint64_t seed) : engine_(seed) {}
-  std::uint64_t Below(std::uint64_t bound) { return engine_() % bound; }
-
-  std::vector<DescriptorLimits> Level(int depth) {
-    std::vector<DescriptorLimits> level;
-    std::set<std::pair<std::string, std::string>> seen;
-    for (std::uint64_t i = Below(9); i > 0; --i) {
-      DescriptorLimits one{.key = Key(), .value = Value()};
-      if (Below(3) == 0) one.value += '*';
-      if (!seen.emplace(one.key, one.value).second) continue;
-      if (Below(3) != 0) {
-        one.rule.emplace();
-        one.rule->max_requests = ++rules_;
-        one.rule->window_seconds = 60;
-      }
-      if (depth > 0 && Below(2) == 0) one.descriptors = Level(depth - 1);
-      level.push_back(std::move(one));
-    }
-    return level;
-  }
-  std::string Key() { return std::string(1, static_cast<char>('k' + Below(3))); }
-  std::string Value() {
-    std::string value;
-    for (std::uint64_t i = Below(4); i > 0; --i) value += "ab*"[Below(3)];
-    return value;
-  }
-
- private:
-  std::mt19937_64 engine_;
-  std::uint64_t rules_ = 0;
-};
-
-TEST(Domains, TheWalkIsWhatItsDefinitionSays) {
-  std::size_t found = 0;
-  for (std::uint64_t seed = 0; seed < 300; ++seed) {
-    RandomTree random(seed);
-    EnterpriseRateLimitConfig config;
-    config.global.free_tier = RateLimitRule::Unlimited();
-    config.domains["d"].descriptors = random.Level(3);
-    const auto snapshot = Snapshot::Compile(config, nullptr, kNow);
-    ASSERT_TRUE(snapshot.has_value()) << snapshot.error().message;
-    const DomainEntry* domain = (*snapshot)->FindDomain("d");
-    for (int i = 0; i < 300; ++i) {
-      std::vector<std::pair<std::string, std::string>> texts;
-      for (std::uint64_t length = 1 + random.Below(5); length > 0; --length) {
-        texts.emplace_back(random.Key(), random.Value());
-      }
-      Entries entries;
-      for (const auto& [key, value] : texts) entries.push_back({key, value});
-      const RateLimitRule* expected = Walk(config.domains["d"].descriptors, entries);
-      const Rule* rule = domain->Find(entries);
-      ASSERT_EQ(rule == nullptr, expected == nullptr) << "seed " << seed;
-      if (rule == nullptr) continue;
-      ++found;
-      ASSERT_EQ(rule->limit.capacity, *expected->max_requests) << "seed " << seed;
-      ASSERT_EQ(rule->descriptor->steps.size(), entries.size());
-    }
-  }
-  EXPECT_GT(found, 5'000U);
-}
-
-TEST(Domains, FindsEntriesInAnyOrder) {
-  const auto snapshot = Compiled(R"(
-domains:
-  d:
-    descriptors:
-      - key: service
-        descriptors:
-          - {key: env, value: prod, rule: {max_requests: 1, window_seconds: 60}}
-          - {key: env, rule: {max_requests: 2, window_seconds: 60}}
-      - key: env
-        descriptors: [{key: name, rule: {max_requests: 3, window_seconds: 60}}]
-      - {key: service, value: alone, rule: {max_requests: 4, window_seconds: 60}}
-)");
-  const DomainEntry& domain = *snapshot->FindDomain("d");
-  const auto find = [&](std::vector<Attribute> entries) -> std::pair<std::uint64_t, std::vector<std::uint32_t>> {
-    std::vector<std::uint32_t> order;
-    const Rule* const rule = domain.FindInAnyOrder(entries, order);
-    return {rule == nullptr ? 0 : rule->limit.capacity, order};
-  };
-  using Order = std::vector<std::uint32_t>;
-  EXPECT_EQ(find({{"env", "prod"}, {"service", "x"}}), std::pair(std::uint64_t{1}, Order{1, 0}));
-  EXPECT_EQ(find({{"service", "x"}, {"env", "test"}}), std::pair(std::uint64_t{2}, Order{0, 1}));
-  EXPECT_EQ(find({{"name", "n"}, {"env", "prod"}}), std::pair(std::uint64_t{3}, Order{1, 0}));
-  EXPECT_EQ(find({{"service", "alone"}}), std::pair(std::uint64_t{4}, Order{0}));
-  EXPECT_EQ(find({{"service", "x"}}).first, 0U);
-  EXPECT_EQ(find({{"name", "n"}, {"service", "x"}}).first, 0U);
-  EXPECT_EQ(find({}).first, 0U);
 }
 
 }  // namespace

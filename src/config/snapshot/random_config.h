@@ -28,11 +28,14 @@ class RandomConfig {
     if (Chance(3)) config.global.penalties = Penalties();
     for (std::size_t i = Below(3); i > 0; --i) config.tenants[Name()] = Tenant();
     for (std::size_t i = Below(3); i > 0; --i) config.users[Name()] = User();
+    for (std::size_t i = Below(3); i > 0; --i) config.api_keys[Name()] = Key();
     for (std::size_t i = Below(3); i > 0; --i) config.endpoints["/" + Name()] = Endpoint();
     if (Chance(2)) config.ip_rules = Ip();
+    if (Chance(4)) config.denial = Denial();
     if (Chance(2)) config.exemptions = {Texts(), {"10.0.0.0/8"}, Names(), Names()};
     if (Chance(2)) config.algorithm = Algorithm();
     if (Chance(2)) config.storage = Storage();
+    if (Chance(3)) config.request_ids = {Seconds(1, 86'400), Seconds(16, 10'000'000)};
     if (Chance(3)) config.analytics = {Flip(), Flip(), Seconds(1, 3650)};
     for (std::size_t i = Below(3); i > 0; --i)
       config.domains[Name()] = {Rules(), Descriptors(3), Flip() ? DescriptorMatch::kExact : DescriptorMatch::kContained,
@@ -69,6 +72,9 @@ class RandomConfig {
                                 .name = Maybe([&] { return std::string("burst"); })});
       }
     }
+    rule.on_exceeded = Maybe([&] { return Pick({Action::kDeny, Action::kWait, Action::kChallenge, Action::kCharge}); });
+    rule.max_wait_ms = Maybe([&] { return Seconds(1, 3'600'000); });
+    if (Chance(4)) rule.denial = Denial();
     if (Chance(4)) rule.when = Pick({"request.country == \"DE\"", "'x' in headers", "true && request.cost > 1"});
     rule.unlimited = Maybe([&] { return Flip(); });
     rule.name = Maybe([&] { return std::string(Pick({"login", "a b", "#1", "true", "12", "'\"\\"})); });
@@ -243,6 +249,15 @@ class RandomConfig {
     return headers;
   }
 
+  DenialConfig Denial() {
+    DenialConfig denial;
+    denial.status = Maybe([&] { return Pick<std::uint32_t>({200, 400, 429, 599}); });
+    denial.body =
+        Pick({DenialBody::kProblem, DenialBody::kPlain, DenialBody::kHtml, DenialBody::kOpenai, DenialBody::kJsonrpc});
+    if (Flip()) denial.message = "Come <back> \"later\".";
+    if (Flip()) denial.headers = {{"X-A", "1; b=\"c\""}, {"Location", "/wait"}};
+    return denial;
+  }
   PenaltyConfig Penalties() {
     return {Flip(),        Seconds(1, 1'000'000), Seconds(1, 9999), Seconds(1, 9999),
             Real(1, 1000), Seconds(1, 9999),      Seconds(1, 9999)};
@@ -273,6 +288,10 @@ class RandomConfig {
     return {Maybe([&] { return Name(); }), Maybe([&] { return Name(); }), Maybe([&] { return Rule(); }), Quotas(),
             Flip()};
   }
+  ApiKeyLimits Key() {
+    return {Maybe([&] { return Name(); }), Maybe([&] { return Name(); }), Maybe([&] { return Name(); }), Quotas(),
+            Names()};
+  }
   EndpointLimits Endpoint() {
     EndpointLimits endpoint;
     if (Flip()) endpoint.methods = {"GET", "POST"};
@@ -291,12 +310,12 @@ class RandomConfig {
     rules.ipv6_prefix = Seconds(1, 128);
     rules.ipv4_prefix = Seconds(1, 32);
     for (std::size_t i = Below(3); i > 0; --i) {
-      rules.rules.push_back(
-          {Name(),
-           {"192.0.2.0/24"},
-           {"DE", "NO"},
-           Pick({IpRule::Action::kLimit, IpRule::Action::kAllow, IpRule::Action::kBlock, IpRule::Action::kThrottle}),
-           Maybe([&] { return Rule(); })});
+      rules.rules.push_back({Name(),
+                             {"192.0.2.0/24"},
+                             {"DE", "NO"},
+                             Pick({IpRule::Action::kLimit, IpRule::Action::kAllow, IpRule::Action::kBlock,
+                                   IpRule::Action::kThrottle, IpRule::Action::kChallenge}),
+                             Maybe([&] { return Rule(); })});
     }
     return rules;
   }
@@ -368,6 +387,7 @@ class RandomConfig {
     server.max_connections = Seconds(1, 9999);
     server.max_request_bytes = Seconds(1024, 1 << 30);
     server.resp_password = Maybe([&] { return Name(); });
+    server.request_id_header = Pick({"", "X-Request-Id"});
     IdentityHeaders& identity = server.forward_auth.identity_headers;
     for (std::string* name : {&identity.user, &identity.tenant, &identity.tier, &identity.api_key, &identity.country}) {
       *name = Pick({"", "X-User-Id", "authorization", "#'$&*|~"});

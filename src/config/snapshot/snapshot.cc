@@ -4,6 +4,7 @@
 #include <array>
 #include <utility>
 
+#include "config/snapshot/key_name.h"
 #include "config/snapshot/snapshot_tables.h"
 #include "config/validate/country_code.h"
 
@@ -39,6 +40,7 @@ std::uint64_t Snapshot::version() const { return entities_->version; }
 std::span<const Rule> Snapshot::rules() const { return policy_->rules; }
 std::span<const RuleFamily> Snapshot::families() const { return policy_->families; }
 const RuleTraits& Snapshot::traits() const { return *entities_->traits; }
+const ResponseStyle* Snapshot::denial_style() const { return policy_->denial_style.get(); }
 unsigned Snapshot::ipv4_prefix() const { return policy_->document->ip_rules.ipv4_prefix; }
 unsigned Snapshot::ipv6_prefix() const { return policy_->document->ip_rules.ipv6_prefix; }
 
@@ -52,6 +54,20 @@ bool Snapshot::KnowsTier(std::string_view tier) const { return policy_->tiers.Co
 
 const TenantEntry* Snapshot::FindTenant(std::string_view name) const { return entities_->tenants.Find(name); }
 const UserEntry* Snapshot::FindUser(std::string_view name) const { return entities_->users.Find(name); }
+const ApiKeyEntry* Snapshot::FindApiKey(std::string_view key) const {
+  if (entities_->api_keys.size() == 0) [[likely]]
+    return nullptr;
+  const KeyDigest digest = DigestOfKey(key);
+  return entities_->api_keys.Find({digest.data(), digest.size()});
+}
+bool Snapshot::HasApiKey(std::string_view name) const {
+  const auto digest = DigestOfKeyName(name);
+  return digest && entities_->api_keys.Find(*digest) != nullptr;
+}
+std::size_t Snapshot::api_key_count() const { return entities_->api_keys.size(); }
+void Snapshot::VisitApiKeys(absl::FunctionRef<void(const ApiKeyEntry&)> visit) const {
+  entities_->api_keys.ForEach(visit);
+}
 std::size_t Snapshot::tenant_count() const { return entities_->tenants.size(); }
 std::size_t Snapshot::user_count() const { return entities_->users.size(); }
 void Snapshot::VisitTenants(absl::FunctionRef<void(const TenantEntry&)> visit) const {
@@ -60,11 +76,14 @@ void Snapshot::VisitTenants(absl::FunctionRef<void(const TenantEntry&)> visit) c
 void Snapshot::VisitUsers(absl::FunctionRef<void(const UserEntry&)> visit) const { entities_->users.ForEach(visit); }
 
 std::span<const Rule> Snapshot::FindEntityRules(std::string_view path) const {
-  constexpr std::string_view kUsers = "users.", kTenants = "tenants.";
-  const bool user = path.starts_with(kUsers);
-  if (!user && !path.starts_with(kTenants)) return {};
+  constexpr std::string_view kUsers = "users.", kTenants = "tenants.", kKeys = "api_keys.";
+  const auto prefix = path.starts_with(kUsers)     ? kUsers
+                      : path.starts_with(kTenants) ? kTenants
+                      : path.starts_with(kKeys)    ? kKeys
+                                                   : std::string_view();
+  if (prefix.empty()) return {};
   // A name may have dots, and look like the end of a path; the end itself tells what it is.
-  path.remove_prefix(user ? kUsers.size() : kTenants.size());
+  path.remove_prefix(prefix.size());
   const std::size_t dot = path.rfind('.');
   if (dot == std::string_view::npos) return {};
   const std::string_view end = path.substr(dot);
@@ -74,18 +93,20 @@ std::span<const Rule> Snapshot::FindEntityRules(std::string_view path) const {
     if (!name.ends_with(kQuotas)) return {};
     name.remove_suffix(kQuotas.size());
   }
-  if (user) {
-    const UserEntry* const found = FindUser(name);
+  const auto rules_of = [name](const auto& entities) {
+    const auto* const found = entities.Find(name);
     return found == nullptr ? std::span<const Rule>() : found->rules;
-  }
-  const TenantEntry* const found = FindTenant(name);
-  return found == nullptr ? std::span<const Rule>() : found->rules;
+  };
+  if (prefix == kUsers) return rules_of(entities_->users);
+  return prefix == kKeys ? rules_of(entities_->api_keys) : rules_of(entities_->tenants);
 }
 
 EnterpriseRateLimitConfig Snapshot::Written() const {
   EnterpriseRateLimitConfig document = *policy_->document;
   VisitTenants([&](const TenantEntry& one) { document.tenants.emplace(one.name, one.of->Written()); });
   VisitUsers([&](const UserEntry& one) { document.users.emplace(one.name, one.of->Written()); });
+  VisitApiKeys(
+      [&](const ApiKeyEntry& one) { document.api_keys.emplace(KeyNameOfDigest(one.name), one.of->Written()); });
   return document;
 }
 

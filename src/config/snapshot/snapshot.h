@@ -1,8 +1,9 @@
 // A configuration, validated and compiled: immutable, and all that the hot path reads.
 //
 // It has two parts. The policy (tiers, endpoints, ip rules, domains, exemptions, settings) is compiled as a whole.
-// Tenants and users are compiled one by one, into maps that share all but what was changed (entity_map.h): With() makes
-// the snapshot in which some of them have changed, at the same cost however many there are.
+// The entities (tenants, users, API keys) are compiled one by one, into maps that share all but what was changed
+// (entity_map.h): With() makes the snapshot in which some of them have changed, at the same cost however many there
+// are.
 //
 // What the document leaves open is decided here, once:
 //  - a user's rule inherits from the rule of the tenant that the user's entry names, else from the tier it names (its
@@ -16,6 +17,7 @@
 
 #include <absl/functional/function_ref.h>
 
+#include <algorithm>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -135,6 +137,7 @@ struct RuleParts : Counted {
   std::shared_ptr<const CompiledSchedule> schedule;
   std::unique_ptr<const DescriptorPath> descriptor;
   std::shared_ptr<const Condition> when;
+  std::shared_ptr<const ResponseStyle> style;
   std::string counted_attribute;  // Rule::counts == kAttribute
   Name policy;                    // the rule's `name`; empty = it has none
   // Of SemanticsOfGeneration.
@@ -167,6 +170,7 @@ struct Rule {
   StoreFailurePolicy on_store_failure = StoreFailurePolicy::kLocal;
   OnMissing on_missing = OnMissing::kSkip;
   CountedUnit::Kind counts = CountedUnit::Kind::kCost;
+  Action on_exceeded = Action::kDeny;
   // So many further limits of this rule follow it in Snapshot::rules(): each a rule of its own, that holds when this
   // one does. Those of a domain are among the rules that hold together (TogetherWith) instead.
   std::uint16_t further = 0;
@@ -180,11 +184,10 @@ struct Rule {
   const algorithms::Limit& limit;
   std::uint64_t window_seconds = 0;  // for headers, rounded up
   const Identifier& identifier;
-  std::uint64_t identifier_hash = 0;  // equal: subjects of both mean the same, and so does what is counted of them
-  HeaderPlan header_plan;
-  const HeaderFieldNames* header_names = nullptr;  // interned; nullptr = the usual ones
-  const Condition* when = nullptr;                 // nullptr = always. Also of what is unlimited
-  const algorithms::Limit* penalty = nullptr;      // kind kPenalty; nullptr = none
+  std::uint64_t identifier_hash = 0;     // equal: subjects of both mean the same, and so does what is counted of them
+  const ResponseStyle* style = nullptr;  // nullptr = nothing out of the ordinary
+  const Condition* when = nullptr;       // nullptr = always. Also of what is unlimited
+  const algorithms::Limit* penalty = nullptr;  // kind kPenalty; nullptr = none
   std::uint64_t penalty_seed = 0;
   Name penalty_generation;
   std::shared_ptr<const PreviousRule> penalty_previous;  // of its penalty; nullptr = none
@@ -201,13 +204,14 @@ struct Rule {
   bool InForceBySchedule(Nanos now) const;
 };
 
-// What is said of a user or tenant, but for the two numbers that differ most often.
+// What is said of an entity (a user, a tenant, an API key), but for the two numbers that differ most often.
 template <typename Limits>
 struct EntityShape : Counted {
   Limits limits;  // templates applied; `rule` without what EntityClass has
 };
 
-// All users (or tenants) that say the same, compiled: the rules as each of them has them, but for names and history.
+// All users (or tenants, keys) that say the same, compiled: the rules as each of them has them, but for names and
+// history.
 template <typename Limits>
 struct EntityClass : Counted {
   CountedRef<const EntityShape<Limits>> shape;
@@ -222,17 +226,19 @@ struct EntityClass : Counted {
 
   Limits Written() const {
     Limits limits = shape->limits;
-    if (limits.rule && max_requests) limits.rule->max_requests = max_requests;
-    if (limits.rule && window_seconds) limits.rule->window_seconds = window_seconds;
+    if constexpr (requires { limits.rule; }) {
+      if (limits.rule && max_requests) limits.rule->max_requests = max_requests;
+      if (limits.rule && window_seconds) limits.rule->window_seconds = window_seconds;
+    }
     return limits;
   }
 };
 
-// One user or tenant. Immutable; lives as long as a snapshot that has it.
+// One user, tenant or API key. Immutable; lives as long as a snapshot that has it.
 template <typename Limits>
 struct Entity : Counted {
-  Name label;  // of which `name` is a part
-  std::string_view name;
+  Name label;             // of which `name` is a part
+  std::string_view name;  // of a key its digest (compile/key_name.h)
   CountedRef<const EntityClass<Limits>> of;
   // Made by With() rather than by the document; what the document says of the same name holds again when it is removed.
   bool live = false;
@@ -240,7 +246,24 @@ struct Entity : Counted {
   // Its own rule; then what stacks: aggregate (of tenants), then quotas. Each with its further limits behind it.
   std::vector<Rule> rules;
 
-  std::string_view tier() const { return Text(of->shape->limits.tier); }  // empty = none
+  // Empty = none; of a key its plan.
+  std::string_view tier() const {
+    if constexpr (requires(Limits limits) { limits.plan; }) {
+      return Text(of->shape->limits.plan);
+    } else {
+      return Text(of->shape->limits.tier);
+    }
+  }
+  std::string_view user() const
+    requires requires(Limits limits) { limits.user; }
+  {
+    return Text(of->shape->limits.user);
+  }
+  bool HasScope(std::string_view scope) const
+    requires requires(Limits limits) { limits.scopes; }
+  {
+    return std::ranges::find(of->shape->limits.scopes, scope) != of->shape->limits.scopes.end();
+  }
   std::string_view tenant() const
     requires requires(Limits limits) { limits.tenant; }
   {
@@ -265,14 +288,15 @@ struct Entity : Counted {
 };
 using TenantEntry = Entity<TenantLimits>;
 using UserEntry = Entity<UserLimits>;
+using ApiKeyEntry = Entity<ApiKeyLimits>;
 
-// A change of one user or tenant: what it is from now on, or that it is not any more.
+// A change of one entity: what it is from now on, or that it is not any more.
 struct EntityChange {
-  enum class Kind : std::uint8_t { kTenant, kUser };
-  // Monostate: removed.
+  enum class Kind : std::uint8_t { kTenant, kUser, kApiKey };
   Kind kind = Kind::kUser;
-  std::string name = {};
-  std::variant<std::monostate, TenantLimits, UserLimits> limits = {};
+  std::string name = {};  // of a key: itself, or "sha256:" and its digest, as in EnterpriseRateLimitConfig::api_keys
+  // Monostate: removed.
+  std::variant<std::monostate, TenantLimits, UserLimits, ApiKeyLimits> limits = {};
 
   static EntityChange Put(std::string name, UserLimits limits) {
     return {.kind = Kind::kUser, .name = std::move(name), .limits = std::move(limits)};
@@ -280,14 +304,17 @@ struct EntityChange {
   static EntityChange Put(std::string name, TenantLimits limits) {
     return {.kind = Kind::kTenant, .name = std::move(name), .limits = std::move(limits)};
   }
+  static EntityChange Put(std::string name, ApiKeyLimits limits) {
+    return {.kind = Kind::kApiKey, .name = std::move(name), .limits = std::move(limits)};
+  }
   static EntityChange Remove(Kind kind, std::string name) { return {.kind = kind, .name = std::move(name)}; }
 };
 
-// Rules of users and tenants that are counted together, since there may be millions of them.
+// Rules of entities that are counted together, since there may be millions of them.
 struct RuleFamily {
   std::string path;  // "users.*.rule"
   Level level = Level::kUser;
-  std::string tier;  // that its user or tenant names; empty = none
+  std::string tier;  // that its entity names; empty = none
 };
 
 // What rules may ask of intelligence (engine/identify/fact_source.h), as bits.
@@ -365,7 +392,7 @@ class Snapshot {
                                                          std::span<const std::string> registered_extractors = {});
   ~Snapshot();
 
-  // The same policy with some users and tenants changed, the later of two changes of one name holding: all of them, or
+  // The same policy with some entities changed, the later of two changes of one name holding: all of them, or
   // none when one is wrong (kInvalidArgument; kFailedPrecondition: a removal of what the document itself says). What is
   // put here is the entity's own, and stays when a later Compile brings a document that has the same name; a removal
   // lets the document's hold again, and does nothing where there is none. The cost depends on what is changed only; a
@@ -373,14 +400,14 @@ class Snapshot {
   Result<std::shared_ptr<const Snapshot>> With(std::span<const EntityChange> changes, Nanos now,
                                                std::span<const std::string> registered_extractors = {}) const;
 
-  // Without its users and tenants: see Written().
+  // Without its entities: see Written().
   const EnterpriseRateLimitConfig& document() const;
-  // The document with its users and tenants as they are now, templates applied in their rules. Slow.
+  // The document with its entities as they are now, templates applied in their rules, keys as their digests. Slow.
   EnterpriseRateLimitConfig Written() const;
   std::uint64_t version() const;  // counts up with each Compile that had a previous, and With; starts at 1
-  // Of the policy. Those of users and tenants are with them.
+  // Of the policy. Those of entities are with them.
   std::span<const Rule> rules() const;
-  // Rule::index of a user's or tenant's rule, less rules().size(), is a position here.
+  // Rule::index of an entity's rule, less rules().size(), is a position here.
   std::span<const RuleFamily> families() const;
   const RuleTraits& traits() const;
   std::span<const std::string> extractors() const { return traits().extractors; }
@@ -390,10 +417,12 @@ class Snapshot {
 
   std::size_t tenant_count() const;
   std::size_t user_count() const;
+  std::size_t api_key_count() const;
   // Each once, in no order. Slow.
   void VisitTenants(absl::FunctionRef<void(const TenantEntry&)> visit) const;
   void VisitUsers(absl::FunctionRef<void(const UserEntry&)> visit) const;
-  // The rules of the user or tenant that one of this path would belong to ("users.ann.quotas.0"); empty: none.
+  void VisitApiKeys(absl::FunctionRef<void(const ApiKeyEntry&)> visit) const;
+  // The rules of the entity that one of this path would belong to ("users.ann.quotas.0"); empty: none.
   std::span<const Rule> FindEntityRules(std::string_view path) const;
 
   // Look-ups of the hot path: no lock, no allocation. nullptr / no match when there is none.
@@ -401,6 +430,8 @@ class Snapshot {
   bool KnowsTier(std::string_view tier) const;
   const TenantEntry* FindTenant(std::string_view name) const;
   const UserEntry* FindUser(std::string_view name) const;
+  const ApiKeyEntry* FindApiKey(std::string_view key) const;  // as a request brings it
+  bool HasApiKey(std::string_view name) const;                // as a document writes it. Slow
   const DomainEntry* FindDomain(std::string_view name) const;
   // The endpoints that match, the most specific first, until `visit` returns kStop. `path` is in normal form
   // (base/path.h); a final '/' does not matter. Per segment from the left: literal, then literal without regard to case
@@ -413,6 +444,8 @@ class Snapshot {
   bool has_stacked_endpoints() const;
   // The first of them.
   std::optional<EndpointMatch> FindEndpoint(const EndpointQuery& query) const;
+  // Of what is denied without a rule; nullptr = nothing out of the ordinary.
+  const ResponseStyle* denial_style() const;
   // The address itself, or the IPv4 address that it stands for (ip_rules.nat64_prefixes). Networks of the document are
   // compared with this.
   Address Canonical(const Address& address) const;

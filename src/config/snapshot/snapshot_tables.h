@@ -23,7 +23,7 @@ class EntityClasses;
 // Entries hold views into `document` and `source`, and pointers into `rules` and each other's lists, none of which move
 // after compilation.
 struct SnapshotTables {
-  std::shared_ptr<const EnterpriseRateLimitConfig> document;  // without tenants and users
+  std::shared_ptr<const EnterpriseRateLimitConfig> document;  // without entities
   std::shared_ptr<const EnterpriseRateLimitConfig> source;    // the document with its templates expanded
   std::vector<Rule> rules;
   std::vector<RuleFamily> families;
@@ -42,6 +42,7 @@ struct SnapshotTables {
   Snapshot::ClientSource client_source = Snapshot::ClientSource::kXForwardedFor;
   std::string client_header = "x-forwarded-for";
 
+  std::shared_ptr<const ResponseStyle> denial_style;  // Snapshot::denial_style
   ExemptPaths exempt_paths;
   NetworkMap exempt_networks;
   StringMap exempt_users;
@@ -61,6 +62,7 @@ struct Snapshot::Entities {
   std::shared_ptr<const RuleTraits> traits;
   EntityMap<TenantEntry> tenants;
   EntityMap<UserEntry> users;
+  EntityMap<ApiKeyEntry> api_keys;  // by digest
   EntityMap<TenantUse> uses;
   std::shared_ptr<EntityClasses> classes;  // compile/entity_classes.h: of this policy
 };

@@ -68,7 +68,7 @@ TEST_F(LoadTest, EveryFaultOfEveryFileIsTold) {
   EXPECT_EQ(config.error().code, ErrorCode::kInvalidArgument);
   const std::string& why = config.error().message;
   for (const std::string& part :
-       {file + ":2:1: unknown field 'serve'", bad + ":3: descriptors.0.rate_limit: invalid rate limit unit 'x'",
+       {file + ":2:1: unknown field 'serve'", bad + ":3:33: descriptors.0.rate_limit: invalid rate limit unit 'x'",
         "there is no file '" + (directory_ / "none.yaml").string() + "'",
         std::string("the domain 'own' is in `domains` and in a file of `envoy.files`")}) {
     EXPECT_NE(why.find(part), std::string::npos) << part << "\nin: " << why;

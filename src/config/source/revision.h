@@ -1,5 +1,5 @@
-// Where configurations come from and what is remembered of them. A file, a database or a stream of another control
-// plane is a Source; what keeps the accepted changes is a History. Engine::Apply takes what they give.
+// Where configurations come from. A file, a database or a stream of another control plane is a Source; what keeps the
+// accepted changes is a ConfigStore (config_store.h). Engine::Apply takes what they give.
 #pragma once
 
 #include <cstdint>
@@ -14,6 +14,11 @@
 
 namespace weir::config {
 
+// kCandidate, kShadow, kRollingOut: proposed, and not (or not for all) what holds. kInForce: it holds, or held until a
+// later revision changed the same again; also a candidate that was promoted. kRolledBack: a later rollback undid it; of
+// a candidate: it was withdrawn.
+enum class RevisionState : std::uint8_t { kCandidate, kShadow, kRollingOut, kInForce, kRolledBack };
+
 // One accepted change.
 struct Revision {
   std::uint64_t number = 0;  // ascending, but not without gaps; 0: not counted by anybody
@@ -22,6 +27,12 @@ struct Revision {
   std::string reason = {};   // why
   std::string source = {};   // from where: a path, "api", "xds:CONTROL_PLANE"
   Nanos time = 0;            // when, since the Unix epoch
+  std::string method = {};   // how the author was authenticated, or what acted: "token", "oidc", "file", "expiry"
+  RevisionState state = RevisionState::kInForce;
+  std::uint64_t rollback_to = 0;   // the revision that this one went back to; 0: it is no rollback
+  std::uint64_t promotes = 0;      // the candidate that this one brought into force; 0: none
+  std::uint64_t promoted_as = 0;   // of a candidate in force: the revision that did so
+  std::uint64_t change_count = 0;  // how many records it changed (of a candidate: would change)
   friend bool operator==(const Revision&, const Revision&) = default;
 };
 
@@ -31,7 +42,7 @@ struct RevisedPolicy {
   EnterpriseRateLimitConfig policy;
 };
 
-// Ends when it is destroyed: afterwards nothing is told any more, nor being told.
+// Ends when it is destroyed: afterwards nothing is told any more, nor being told. Not to be destroyed by its listener.
 class Subscription {
  public:
   virtual ~Subscription() = default;
@@ -47,17 +58,6 @@ class Source {
   // What came so fast that nobody listened is left out, but for the last.
   using Listener = std::function<void(Result<RevisedPolicy>)>;
   virtual std::unique_ptr<Subscription> Subscribe(Listener listener) = 0;
-};
-
-// Thread-safe. What was appended stays as it is.
-class History {
- public:
-  virtual ~History() = default;
-  // Its number, which is larger than all before. kFailedPrecondition: `parent` is not the latest any more.
-  virtual Result<std::uint64_t> Append(RevisedPolicy revised) = 0;
-  virtual Result<RevisedPolicy> Get(std::uint64_t number) = 0;  // kNotFound
-  // The latest first, those below `before` (0: all), at most `most`.
-  virtual Result<std::vector<Revision>> List(std::uint64_t before, std::size_t most) = 0;
 };
 
 }  // namespace weir::config

@@ -4,30 +4,15 @@
 #include <string>
 #include <vector>
 
+#include "config/validate/faults_fixture.h"
 #include "weir/config.h"
 
 namespace weir {
 namespace {
 
-std::vector<std::string> FaultsOf(std::string_view text, DocumentFormat format = DocumentFormat::kAuto) {
-  std::vector<std::string> lines;
-  for (const Fault& fault : ParseConfig(text, format).faults) lines.push_back(Describe(fault));
-  return lines;
-}
-
-// A valid first line, so that each case shows its own faults only.
-constexpr std::string_view kBase = "global: {free_tier: {max_requests: 10, window_seconds: 60}}\n";
-
-struct Case {
-  std::string_view yaml;  // behind kBase: its first line is line 2
-  std::vector<std::string> faults;
-};
-
-void Expect(const std::vector<Case>& cases) {
-  for (const Case& one : cases) {
-    EXPECT_EQ(FaultsOf(std::string(kBase) + std::string(one.yaml)), one.faults) << one.yaml;
-  }
-}
+using config::faults::ExpectFaults;
+using config::faults::FaultsOf;
+using config::faults::kBase;
 
 TEST(Faults, DescribeNamesFileLinePathAndHint) {
   Fault fault{.path = "endpoints./api/*.rule",
@@ -45,7 +30,7 @@ TEST(Faults, DescribeNamesFileLinePathAndHint) {
 }
 
 TEST(Faults, Fields) {
-  Expect({
+  ExpectFaults({
       {"endpoints:\n  /api/*:\n    rule:\n      max_request: 5\n",
        {"line 5: endpoints./api/*.rule: unknown field 'max_request' (did you mean 'max_requests'?)"}},
       {"endpoints:\n  /api/*:\n    max_requests: 5\n",
@@ -68,7 +53,7 @@ TEST(Faults, Fields) {
 }
 
 TEST(Faults, Values) {
-  Expect({
+  ExpectFaults({
       {"users: {a: {rule: {max_requests: -1}}}\n", {"line 2: users.a.rule.max_requests: must be at least 0"}},
       {"users: {a: {rule: {max_requests: 1.5}}}\n",
        {"line 2: users.a.rule.max_requests: must be a whole number, not '1.5'"}},
@@ -118,7 +103,7 @@ TEST(Faults, Values) {
 TEST(Faults, Choices) {
   const std::string all =
       "sliding_window, token_bucket, leaky_bucket, sliding_window_log, fixed_window, concurrency, adaptive";
-  Expect({
+  ExpectFaults({
       {"algorithm: tokenbucket\n",
        {"line 2: algorithm: must be one of " + all + ", not 'tokenbucket' (did you mean 'token_bucket'?)"}},
       {"algorithm: {token_bucket: {}, leaky_bucket: {}}\n",
@@ -158,7 +143,7 @@ TEST(Faults, Choices) {
 }
 
 TEST(Faults, References) {
-  Expect({
+  ExpectFaults({
       {"tenants:\n  acme:\n    tier: por\n",
        {"line 4: tenants.acme.tier: there is no tier 'por' (did you mean 'pro'?)"}},
       {"tenants: {acme: {}}\nusers:\n  bob:\n    tenant: acmee\n",
@@ -173,7 +158,7 @@ TEST(Faults, References) {
 }
 
 TEST(Faults, Patterns) {
-  Expect({
+  ExpectFaults({
       {"endpoints:\n  /a/{x}: {rule: strict}\n  /a/b: {rule: strict}\n  /a/*: {rule: strict}\n", {}},
       {"endpoints:\n  /a/{x}: {rule: strict}\n  /a/{y}: {rule: strict}\n",
        {"line 4: endpoints./a/{y}: ties with '/a/{x}': neither pattern is more specific, and some requests match both "
@@ -192,10 +177,10 @@ TEST(Faults, WhatARuleLacks) {
             std::vector<std::string>{"line 3: global.free_tier: window_seconds is missing" + std::string(kHint)});
   EXPECT_EQ(FaultsOf("global: {free_tier: {window_seconds: 5}}\n"),
             std::vector<std::string>{"line 1: global.free_tier: max_requests is missing" + std::string(kHint)});
-  Expect({{"tenants:\n  acme:\n    aggregate:\n      identifier: tenant_id\n",
-           {"line 4: tenants.acme.aggregate: max_requests and window_seconds are missing" + std::string(kHint)}},
-          {"templates: {t: {max_requests: 3}}\ntenants:\n  acme:\n    aggregate: {template: t}\n",
-           {"line 5: tenants.acme.aggregate: window_seconds is missing" + std::string(kHint)}}});
+  ExpectFaults({{"tenants:\n  acme:\n    aggregate:\n      identifier: tenant_id\n",
+                 {"line 4: tenants.acme.aggregate: max_requests and window_seconds are missing" + std::string(kHint)}},
+                {"templates: {t: {max_requests: 3}}\ntenants:\n  acme:\n    aggregate: {template: t}\n",
+                 {"line 5: tenants.acme.aggregate: window_seconds is missing" + std::string(kHint)}}});
   // Algorithms that bring their own numbers need none.
   EXPECT_EQ(FaultsOf("global: {free_tier: {algorithm: {concurrency: {max_in_flight: 5}}}}\n"),
             std::vector<std::string>{});
@@ -206,7 +191,7 @@ TEST(Faults, WhatARuleLacks) {
 }
 
 TEST(Faults, AddressesAndNetworks) {
-  Expect({
+  ExpectFaults({
       {"exemptions:\n  cidrs:\n    - 10.1.2.3/8\n",
        {"line 4: exemptions.cidrs.0: '10.1.2.3/8' has bits set beyond its prefix (did you mean 10.0.0.0/8?)"}},
       {"exemptions: {cidrs: [\"2001:db8::1/32\"]}\n",
@@ -244,7 +229,7 @@ TEST(Faults, AddressesAndNetworks) {
 }
 
 TEST(Faults, TimesAndZones) {
-  Expect({
+  ExpectFaults({
       {"tenants: {a: {quotas: [{max_requests: 1, time_zone: Europe/Berlyn}]}}\n",
        {"line 2: tenants.a.quotas.0.time_zone: there is no time zone 'Europe/Berlyn' (IANA names look like "
         "Europe/Berlin)"}},
@@ -290,7 +275,7 @@ TEST(Faults, Extractors) {
 }
 
 TEST(Faults, ThingsThatAreAllowedButOdd) {
-  Expect({
+  ExpectFaults({
       {"users: {a: {rule: {max_requests: 0}}}\n",
        {"line 2: warning: users.a.rule.max_requests: 0 denies every request"}},
       {"users: {a: {rule: {window_seconds: 0}}}\n",
@@ -328,11 +313,10 @@ TEST(Faults, ThingsThatAreAllowedButOdd) {
         "longer "
         "precision)"}},
       // What nothing heeds yet is told wherever it is written, and only with another value than the default.
-      {"users: {a: {rule: {algorithm: {sliding_window_log: {log_retention: 90, cleanup_interval: 5}}}}}\n",
-       {"line 2: warning: users.a.rule.algorithm.sliding_window_log.log_retention: has no effect in this version (an "
-        "entry is kept for window_seconds)",
-        "line 2: warning: users.a.rule.algorithm.sliding_window_log.cleanup_interval: has no effect in this version (a "
-        "log is cleaned on every access)"}},
+      {"users: {a: {rule: {algorithm: {sliding_window_log: {log_retention: 90, cleanup_interval: 5}}}}}\n", {}},
+      {"users: {a: {rule: {window_seconds: 120, algorithm: {sliding_window_log: {log_retention: 90}}}}}\n",
+       {"line 2: warning: users.a.rule.algorithm.sliding_window_log.log_retention: is shorter than the window: entries "
+        "are kept for 120 s (an entry counts as long as it is in the window)"}},
       {"algorithm: {sliding_window_log: {log_retention: 0, cleanup_interval: 0}}\n", {}},
       {"users: {a: {rule: {identifier: {ip_address: {geolocation: true, reputation_check: true}}}}}\n",
        {"line 2: warning: users.a.rule.identifier.ip_address.geolocation: has no effect in this version",
@@ -354,7 +338,7 @@ TEST(Faults, ThingsThatAreAllowedButOdd) {
 }
 
 TEST(Faults, NumbersThatContradictEachOther) {
-  Expect({
+  ExpectFaults({
       {"users: {a: {rule: {penalties: {first_ban_seconds: 100, longest_ban_seconds: 10}}}}\n",
        {"line 2: users.a.rule.penalties.longest_ban_seconds: is below first_ban_seconds"}},
       {"algorithm: {adaptive: {min_limit: 10, max_limit: 5}}\n",
@@ -411,98 +395,6 @@ TEST(Faults, OfABuiltDocumentHaveNoLine) {
   for (const Fault& fault : ValidateConfig(config)) lines.push_back(Describe(fault));
   EXPECT_EQ(lines, (std::vector<std::string>{"storage.instances: must be at least 1",
                                              "users.bob.tier: there is no tier 'gold'"}));
-}
-
-TEST(Faults, Domains) {
-  Expect({
-      {"domains:\n  d:\n    descriptors:\n      - {value: v}\n",
-       {"line 5: domains.d.descriptors.0: the field 'key' is missing"}},
-      {"domains:\n  d:\n    descriptors:\n      - key: ''\n",
-       {"line 5: domains.d.descriptors.0.key: must be not empty and without control characters, not ''"}},
-      {"domains:\n  d:\n    descriptors:\n      - {key: k}\n      - key: k\n",
-       {"line 6: domains.d.descriptors.1: key 'k' without a value is descriptor 0 of this level too"}},
-      {"domains:\n  d:\n    descriptors:\n      - key: k\n        descriptors:\n          - {key: n, value: v}\n"
-       "          - {key: n, value: v}\n",
-       {"line 8: domains.d.descriptors.0.descriptors.1: key 'n' with value 'v' is descriptor 0 of this level too"}},
-      {"domains:\n  d:\n    descriptors:\n      - {key: k, value: v,\n         share_threshold: true}\n",
-       {"line 6: domains.d.descriptors.0.share_threshold: needs a value with a '*': only values that match share "
-        "one"}},
-      {"domains: {d: {descriptors: [{key: k, share_threshold: true}]}}\n",
-       {"line 2: domains.d.descriptors.0.share_threshold: needs a value with a '*': only values that match share "
-        "one (write value: '*' to share among all values)"}},
-      {"domains: {d: {descriptors: [{key: k, value: '*', rule: strict}]}}\n",
-       {"line 2: warning: domains.d.descriptors.0.value: '*' alone is any value (leave the value out, unless it is to "
-        "hold before others)"}},
-      {"domains: {d: {descriptors: [{key: k, value: '*', share_threshold: true, rule: strict}]}}\n", {}},
-      {"domains: {d: {descriptors: [{key: k, value: 'a*b', rule: strict}]}}\n", {}},
-      {"domains: {d: {descriptors: [{key: k, rule: {max_requests: 1}}]}}\n",
-       {"line 2: domains.d.descriptors.0.rule: window_seconds is missing (write them here, in its template or at a "
-        "less "
-        "specific level, or write `unlimited`)"}},
-      {"domains: {d: {hierarchy: false}}\n",
-       {"line 2: warning: domains.d: has no rules and no descriptors and leaves the hierarchy out: nothing is limited "
-        "in it"}},
-  });
-}
-
-TEST(Faults, WhatADescriptorReplaces) {
-  Expect({
-      {"domains:\n  d:\n    descriptors:\n      - {key: a, rule: {max_requests: 1, window_seconds: 1, name: login}}\n"
-       "      - key: b\n        rule: strict\n        replaces: [logn]\n",
-       {"line 8: warning: domains.d.descriptors.1.replaces.0: there is no rule named 'logn' in this domain (did you "
-        "mean "
-        "'login'?)"}},
-      {"domains:\n  d:\n    descriptors:\n      - key: a\n        rule: {max_requests: 1, window_seconds: 1, name: x}\n"
-       "        replaces: [x]\n",
-       {"line 7: domains.d.descriptors.0.replaces.0: 'x' is the name of this rule itself"}},
-      {"domains: {d: {descriptors: [{key: a, replaces: [x], quota_mode: true, detailed_metric: true}]}}\n",
-       {"line 2: warning: domains.d.descriptors.0.replaces: has no effect without a rule",
-        "line 2: warning: domains.d.descriptors.0.quota_mode: has no effect without a rule",
-        "line 2: warning: domains.d.descriptors.0.detailed_metric: has no effect without a rule"}},
-      {"domains:\n  d:\n    descriptors:\n      - key: a\n        quota_mode: true\n"
-       "        rule: {max_requests: 1, window_seconds: 1, mode: shadow}\n",
-       {"line 6: warning: domains.d.descriptors.0.quota_mode: beside mode shadow: neither denies, and the shadow is "
-        "what "
-        "is counted"}},
-  });
-}
-
-TEST(Faults, Envoy) {
-  Expect({
-      {"envoy: {attributes: {client: adress}}\n",
-       {"line 2: envoy.attributes.client: must be ip, user, tenant, tier, api_key, country, method, path or none, "
-        "not 'adress'"}},
-      {"envoy: {unknown_domain: refuse}\n",
-       {"line 2: envoy.unknown_domain: must be allow, deny, error or hierarchy, not 'refuse'"}},
-      {"domains:\n  d:\n    descriptors:\n      - key: k\n        replaces: [n]\n        rules: [{max_requests: 1, "
-       "window_seconds: 1}, {max_requests: 2, window_seconds: 2, name: n}, {max_requests: 3}]\n",
-       {"line 6: domains.d.descriptors.0.replaces.0: 'n' is the name of this rule itself",
-        "line 7: domains.d.descriptors.0.rules.2: window_seconds is missing (write them here, in its template or at a "
-        "less specific level, or write `unlimited`)"}},
-      {"domains:\n  d:\n    rules: [strict, strict, strict, strict, strict, strict, strict, strict, {max_requests: "
-       "1}]\n",
-       {"line 4: domains.d.rules: at most 8 rules hold together",
-        "line 4: domains.d.rules.8: window_seconds is missing (write them here, in its template or at a less specific "
-        "level, or write `unlimited`)"}},
-      {"domains:\n  d:\n    descriptors:\n      - key: k\n        rule: strict\n        rules: [strict, strict, "
-       "strict, "
-       "strict, strict, strict, strict, strict]\n",
-       {"line 7: domains.d.descriptors.0.rules: at most 8 rules hold together"}},
-      {"envoy:\n  files:\n    - a.yaml\n    - a.yaml\n", {"line 5: envoy.files.1: 'a.yaml' is listed twice"}},
-  });
-}
-
-TEST(Faults, DescriptorsMayNotBeNestedWithoutBound) {
-  std::string yaml = "domains:\n  d:\n";
-  std::string indent = "    ";
-  for (int i = 0; i < 25; ++i) {
-    yaml += indent + "descriptors:\n" + indent + "- key: k\n";
-    indent += "  ";
-  }
-  const auto faults = FaultsOf(std::string(kBase) + yaml);
-  ASSERT_EQ(faults.size(), 1U);
-  EXPECT_TRUE(faults[0].starts_with("line 52: domains.d.descriptors.0.descriptors")) << faults[0];
-  EXPECT_TRUE(faults[0].ends_with(": descriptors are nested more than 24 deep")) << faults[0];
 }
 
 }  // namespace

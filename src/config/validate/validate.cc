@@ -5,26 +5,43 @@
 #include <algorithm>
 #include <charconv>
 #include <cmath>
+#include <set>
 
 #include "config/compile/inherit.h"
 #include "config/document/document.h"
+#include "config/document/scalar_place.h"
 #include "config/document/types.h"
 #include "config/snapshot/endpoint_table.h"
+#include "config/snapshot/key_name.h"
 
 namespace weir::config {
 
 std::string Place::Path() const {
   std::string path = above != nullptr ? above->Path() : "";
   if (!path.empty()) path += '.';
-  return path += segment;
+  return path += secret ? kSecretSegment : segment;
 }
 
 void ValidationFaults::Add(Severity severity, const Place& place, std::string message, std::string hint) {
-  if (faults_.size() >= kMaxFaults) return;
+  if (full()) return;
+  bool whole = false;
+  AddAt(PlaceOf(NodeOf(place, whole)), severity, place, std::move(message), std::move(hint));
+}
+
+void ValidationFaults::ErrorWithin(const Place& place, std::size_t offset, std::string message) {
+  if (full()) return;
+  bool whole = false;
+  const Node& node = NodeOf(place, whole);
+  const auto at = whole ? PlaceInScalar(source_, node, offset) : std::nullopt;
+  if (!at) message = fmt::format("column {}: {}", offset + 1, message);
+  AddAt(at.value_or(PlaceOf(node)), Severity::kError, place, std::move(message), {});
+}
+
+void ValidationFaults::AddAt(TextPlace at, Severity severity, const Place& place, std::string message,
+                             std::string hint) {
   Fault fault;
   fault.severity = severity;
   fault.path = place.Path();
-  const TextPlace at = TextOf(place);
   fault.line = at.line;
   fault.column = at.column;
   fault.message = std::move(message);
@@ -32,11 +49,11 @@ void ValidationFaults::Add(Severity severity, const Place& place, std::string me
   faults_.push_back(std::move(fault));
 }
 
-// Of the deepest part of the path that is written.
-TextPlace ValidationFaults::TextOf(const Place& place) const {
+const Node& ValidationFaults::NodeOf(const Place& place, bool& whole) const {
   std::vector<std::string_view> segments;
   for (const Place* one = &place; one != nullptr; one = one->above) segments.push_back(one->segment);
   const Node* node = &root_;
+  whole = true;
   for (auto segment = segments.rbegin(); segment != segments.rend(); ++segment) {
     if (segment->empty()) continue;
     const Node* next = nullptr;
@@ -47,10 +64,13 @@ TextPlace ValidationFaults::TextOf(const Place& place) const {
     } else if (next = node->Find(*segment); next == nullptr) {
       next = node->Find(PascalCase(*segment));
     }
-    if (next == nullptr) break;
+    if (next == nullptr) {
+      whole = false;
+      break;
+    }
     node = next;
   }
-  return PlaceOf(*node);
+  return *node;
 }
 
 namespace {
@@ -69,11 +89,13 @@ class DocumentCheck {
     CheckGlobal();
     CheckTenants();
     CheckUsers();
+    CheckApiKeys();
     CheckEndpoints();
     CheckPatterns();
     CheckIpRulesOf();
     CheckTemplates();
     CheckDomains(config_, expanded_, rules_, faults_);
+    if (config_.denial) CheckDenial({nullptr, "denial"}, *config_.denial, faults_);
     if (config_.algorithm) rules_.CheckAlgorithm({nullptr, "algorithm"}, *config_.algorithm);
     CheckExemptions({nullptr, "exemptions"}, config_.exemptions, faults_);
     CheckStorage({nullptr, "storage"}, config_.storage, faults_);
@@ -180,10 +202,7 @@ class DocumentCheck {
       const Place here = users.Below(name);
       const UserLimits& expanded = expanded_.users.at(name);
       CheckTier(here.Below("tier"), user.tier);
-      if (user.tenant && !faults_.full() && !config_.tenants.contains(*user.tenant)) {
-        faults_.Error(here.Below("tenant"), "there is no tenant " + Quoted(*user.tenant),
-                      DidYouMean(*user.tenant, tenant_names_));
-      }
+      CheckTenantOf(here.Below("tenant"), user.tenant);
       const RateLimitRule base = BaseOf(user);
       if (user.rule) CheckRule(here.Below("rule"), *user.rule, *expanded.rule, base);
       CheckQuotas(here.Below("quotas"), user.quotas, expanded.rule ? Inherit(*expanded.rule, base) : base);
@@ -192,6 +211,28 @@ class DocumentCheck {
                      "the user's rule and quotas have no effect: an exempt user is never limited");
       }
     }
+  }
+
+  void CheckApiKeys() {
+    const Place keys{nullptr, "api_keys"};
+    std::set<std::string> digests;
+    for (const auto& [name, key] : config_.api_keys) {
+      const Place here = keys.BelowSecret(name);
+      const auto digest = DigestOfKeyName(name);
+      if (!digest) {
+        faults_.Error(here, "is no digest of a key", "write sha256: and 64 hex digits, or their first 32");
+      } else if (!digests.insert(*digest).second) {
+        faults_.Error(here, "is written twice: as a key, or as its digest", "keep one of them");
+      }
+      CheckTier(here.Below("plan"), key.plan);
+      CheckTenantOf(here.Below("tenant"), key.tenant);
+      CheckQuotas(here.Below("quotas"), key.quotas, {});
+    }
+  }
+
+  void CheckTenantOf(const Place& place, const std::optional<std::string>& tenant) {
+    if (!tenant || faults_.full() || config_.tenants.contains(*tenant)) return;
+    faults_.Error(place, "there is no tenant " + Quoted(*tenant), DidYouMean(*tenant, tenant_names_));
   }
 
   void CheckEndpoints() {
@@ -244,7 +285,11 @@ class DocumentCheck {
       if (one.action == IpRule::Action::kBlock) {
         rules_.CountEnforced();
       } else if (one.rule) {
-        CheckRule(here.Below("rule"), *one.rule, *expanded_.ip_rules.rules[i].rule, expanded_.global.free_tier);
+        RateLimitRule rule = *expanded_.ip_rules.rules[i].rule;
+        if (one.action == IpRule::Action::kChallenge && !rule.on_exceeded) rule.on_exceeded = Action::kChallenge;
+        CheckRule(here.Below("rule"), *one.rule, rule, expanded_.global.free_tier);
+      } else if (one.action == IpRule::Action::kChallenge) {
+        rules_.CountEnforced();
       }
     }
   }
@@ -279,8 +324,8 @@ class DocumentCheck {
 
 }  // namespace
 
-std::vector<Fault> Validate(const EnterpriseRateLimitConfig& config, const Node& root) {
-  ValidationFaults faults(root);
+std::vector<Fault> Validate(const EnterpriseRateLimitConfig& config, const Node& root, std::string_view source) {
+  ValidationFaults faults(root, source);
   DocumentCheck(config, faults).Run();
   return faults.Take();
 }

@@ -19,14 +19,17 @@ inline constexpr std::string_view kNoEffect = "has no effect in this version";
 struct Place {
   const Place* above = nullptr;
   std::string_view segment;
+  bool secret = false;  // the segment is not shown
 
   Place Below(std::string_view next) const { return {this, next}; }
+  Place BelowSecret(std::string_view next) const { return {this, next, true}; }
   std::string Path() const;
 };
 
 class ValidationFaults {
  public:
-  explicit ValidationFaults(const Node& root) : root_(root) {}
+  // `source`: the text that `root` was read from; empty: unknown.
+  ValidationFaults(const Node& root, std::string_view source) : root_(root), source_(source) {}
 
   void Error(const Place& place, std::string message, std::string hint = {}) {
     Add(Severity::kError, place, std::move(message), std::move(hint));
@@ -34,14 +37,19 @@ class ValidationFaults {
   void Warn(const Place& place, std::string message, std::string hint = {}) {
     Add(Severity::kWarning, place, std::move(message), std::move(hint));
   }
+  // In the text that is written at `place`, at its byte `offset`.
+  void ErrorWithin(const Place& place, std::size_t offset, std::string message);
   bool full() const { return faults_.size() >= kMaxFaults; }
   std::vector<Fault> Take() { return std::move(faults_); }
 
  private:
   void Add(Severity severity, const Place& place, std::string message, std::string hint);
-  TextPlace TextOf(const Place& place) const;
+  void AddAt(TextPlace at, Severity severity, const Place& place, std::string message, std::string hint);
+  // The deepest part of the path that is written; `whole`: whether that is all of it.
+  const Node& NodeOf(const Place& place, bool& whole) const;
 
   const Node& root_;
+  const std::string_view source_;
   std::vector<Fault> faults_;
 };
 
@@ -65,6 +73,7 @@ class RuleCheck {
  private:
   void CheckIdentifier(const Place& place, const EnhancedIdentifier& identifier, int depth);
   void CheckExtractor(const Place& place, const std::string& extractor);
+  void CheckWaiting(const Place& place, const RateLimitRule& expanded, const RateLimitRule& complete);
   void CheckCondition(const Place& place, const std::string& text);
   void CheckLimits(const Place& place, const RateLimitRule& rule);
   void CheckBucket(const Place& place, const RateLimitRule& complete);
@@ -81,6 +90,7 @@ void CheckDomains(const EnterpriseRateLimitConfig& config, const EnterpriseRateL
 // Where a request that leaves something out (its user, its key, ...) meets no enforced rule. `expanded` as above.
 void WarnOfUncounted(const EnterpriseRateLimitConfig& expanded, ValidationFaults& faults);
 void CheckMethods(const Place& place, const std::vector<std::string>& methods, ValidationFaults& faults);
+void CheckDenial(const Place& place, const DenialConfig& denial, ValidationFaults& faults);
 void CheckIpRules(const Place& place, const IpRules& rules, ValidationFaults& faults);
 void CheckExemptions(const Place& place, const Exemptions& exemptions, ValidationFaults& faults);
 void CheckStorage(const Place& place, const StorageConfig& storage, ValidationFaults& faults);

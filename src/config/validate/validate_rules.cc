@@ -5,10 +5,12 @@
 
 #include <algorithm>
 #include <array>
+#include <utility>
 
 #include "algorithms/gcra.h"
 #include "config/compile/condition.h"
 #include "config/compile/inherit.h"
+#include "config/compile/response_style.h"
 #include "config/compile/schedule.h"
 #include "config/validate/validate.h"
 
@@ -90,6 +92,8 @@ void RuleCheck::CheckWritten(const Place& place, const RateLimitRule& rule) {
   if (rule.unlimited.value_or(false) && (rule.max_requests || rule.window_seconds)) {
     faults_.Warn(place, "max_requests and window_seconds have no effect beside unlimited");
   }
+  if (rule.denial) CheckDenial(place.Below("denial"), *rule.denial, faults_);
+  if (rule.on_exceeded == Action::kAllow) faults_.Error(place.Below("on_exceeded"), "cannot be `allow`");
   if (rule.when) CheckCondition(place.Below("when"), *rule.when);
   if (rule.limits) CheckLimits(place.Below("limits"), rule);
   if (!rule.unlimited.value_or(false)) {
@@ -100,9 +104,16 @@ void RuleCheck::CheckWritten(const Place& place, const RateLimitRule& rule) {
   }
 }
 
+void CheckDenial(const Place& place, const DenialConfig& denial, ValidationFaults& faults) {
+  CheckDenial(denial, [&](std::string_view below, std::string message) {
+    faults.Error(place.Below(below), std::move(message));
+  });
+}
+
 void RuleCheck::CheckCondition(const Place& place, const std::string& text) {
-  const auto condition = Condition::Parse(text);
-  if (!condition) return faults_.Error(place, condition.error().message);
+  ConditionFault fault;
+  const auto condition = Condition::Parse(text, &fault);
+  if (!condition) return faults_.ErrorWithin(place, fault.at, std::move(fault.message));
   if (condition->Reads(ConditionInput::Map::kClaims) && !config_.jwt.hs256_secret &&
       !config_.jwt.rs256_public_key_pem) {
     faults_.Warn(place, "tokens are read unverified: any client can claim anything", "write a key in jwt");
@@ -140,9 +151,26 @@ void RuleCheck::CheckWhole(const Place& place, const RateLimitRule& expanded, co
                   "write them here, in its template or at a less specific level, or write `unlimited`");
     return;
   }
+  CheckWaiting(place, expanded, complete);
   // An inherited algorithm was judged where it is written, and its numbers follow this rule's.
   if (expanded.algorithm || !general.algorithm) {
     CheckBucket(expanded.algorithm ? place.Below("algorithm") : place, complete);
+  }
+}
+
+void RuleCheck::CheckWaiting(const Place& place, const RateLimitRule& expanded, const RateLimitRule& complete) {
+  if (complete.on_exceeded != Action::kWait) {
+    if (expanded.max_wait_ms) {
+      faults_.Warn(place.Below("max_wait_ms"), "has no effect without on_exceeded `wait`");
+    }
+    return;
+  }
+  if (!CanWait(*complete.algorithm)) {
+    const std::string_view hint =
+        expanded.on_exceeded ? kCannotWaitHint : "`wait` is inherited: write on_exceeded here";
+    faults_.Error(place.Below("on_exceeded"), std::string(kCannotWait), std::string(hint));
+  } else if (const auto* leaky = std::get_if<LeakyBucket>(&*complete.algorithm); leaky != nullptr && leaky->shape) {
+    faults_.Warn(place.Below("on_exceeded"), "`wait` has no effect beside `shape`, whose queue waits already");
   }
 }
 
@@ -150,6 +178,14 @@ void RuleCheck::CheckBucket(const Place& place, const RateLimitRule& complete) {
   constexpr double kGross = 10;
   const double max = static_cast<double>(complete.max_requests.value_or(0));
   const double window = complete.window_seconds.value_or(0);
+  if (const auto* log = std::get_if<SlidingWindowLog>(&*complete.algorithm)) {
+    if (log->log_retention != 0 && log->log_retention < window) {
+      faults_.Warn(place.Below("sliding_window_log").Below("log_retention"),
+                   fmt::format("is shorter than the window: entries are kept for {} s", window),
+                   "an entry counts as long as it is in the window");
+    }
+    return;
+  }
   if (const auto* sliding = std::get_if<SlidingWindow>(&*complete.algorithm)) {
     if (window / sliding->precision.seconds > 3600) {
       faults_.Warn(place, "more than 3600 sub-windows: the precision is coarsened", "write a longer precision");
@@ -191,15 +227,6 @@ void RuleCheck::CheckBucket(const Place& place, const RateLimitRule& complete) {
 }
 
 void RuleCheck::CheckAlgorithm(const Place& place, const RateLimitAlgorithm& algorithm) {
-  if (const auto* log = std::get_if<SlidingWindowLog>(&algorithm)) {
-    const Place here = place.Below("sliding_window_log");
-    if (log->log_retention != 0) {
-      faults_.Warn(here.Below("log_retention"), std::string(kNoEffect), "an entry is kept for window_seconds");
-    }
-    if (log->cleanup_interval != 0) {
-      faults_.Warn(here.Below("cleanup_interval"), std::string(kNoEffect), "a log is cleaned on every access");
-    }
-  }
   if (const auto* window = std::get_if<FixedWindow>(&algorithm); window != nullptr && !KnowsZone(window->time_zone)) {
     faults_.Error(place.Below("fixed_window").Below("time_zone"), NoZone(window->time_zone), std::string(kZoneHint));
   }

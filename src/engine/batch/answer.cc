@@ -27,14 +27,17 @@ void Batch::Answer(Question& question) {
   if (whole.status == PlanStatus::kUnavailable) AnswerByPolicy(question, whole);
   Plan plan = shared ? StretchOf(question, whole) : whole;
   question.admitted = question.charges && (!shared || whole.admitted);
+  call.decided_at = whole.decided_at != 0 ? whole.decided_at : now_;
   DescribeRules(plan.items.first(question.rules), ContextsOf(question), core_->subject_secret, call.decision);
   if (call.subjects != nullptr) {
     for (const storage::Item& item : plan.items.first(question.rules)) call.subjects->emplace_back(item.subject);
   }
   Decide(plan, ContextsOf(question), question.rules, question.failed, call.decision);
-  if (question.unidentified) [[unlikely]]
-    DenyUnidentified(call.decision);
+  if (question.unidentified != nullptr) [[unlikely]]
+    DenyUnidentified(*question.unidentified, call.decision);
   if (question.id != 0) KeepReservation(question, plan);
+  if (question.shares) [[unlikely]]
+    call.decision.repeated = true;
   if (call.trace != nullptr) {
     plan.admitted = plan.admitted && question.admitted;
     ExplainAnswer(question, plan);
@@ -144,17 +147,25 @@ void Batch::KeepReservation(Question& question, const Plan& plan) {
   question.call->decision.reservation = question.id;
 }
 
+// Those of the decision's rules.
+std::span<const storage::Item> Batch::ItemsOf(const Question& question) const {
+  if (question.plan == kNoPlan || question.rules == 0 || !IsDecision(question.call->kind)) return {};
+  return {&plans_.item(question.first_item), question.rules};
+}
+
 void Batch::Finish(Question& question) {
   Call& call = *question.call;
   if (core_->observers.any()) [[unlikely]] {
     const Resolved* const kept = question.kept == kNoPlan ? nullptr : &kept_[question.kept];
     const std::uint32_t interest = InterestOf(call);
     if (core_->observers.Want(interest)) {
-      core_->observers.Tell(interest, {call, kept == nullptr ? nullptr : &kept->facts,
-                                       kept == nullptr ? nullptr : &kept->resolution, now_});
+      core_->observers.Tell(
+          interest, {call, kept == nullptr ? nullptr : &kept->facts, kept == nullptr ? nullptr : &kept->resolution,
+                     now_, ItemsOf(question), core_->subject_secret});
     }
   }
   if (!IsDecision(call.kind)) return;
+  if (call.decision.repeated) core_->counters.Add(Tally::kRepeated);
   if (Counts(call)) CountDecision(core_->counters, *rules_, call, ContextsOf(question), question.admitted);
   if (call.trace != nullptr) ExplainDecision(call.decision, *call.trace);
 }

@@ -120,6 +120,7 @@ void Batch::Ask(Call& call) {
   AskRules(question, resolved);
   Keep(question, resolved);
   if (question.plan != kNoPlan && !TakeReservations({&question, 1})) Refuse({&question, 1});
+  NamePlan({&question, 1}, 0);
   LookAtLearned(question);
 }
 
@@ -173,8 +174,8 @@ bool Batch::DeniesUnidentified(Question& question, const Resolved& resolved, Ide
       continue;
     const Asked asked = AskRule(use, call, resolved.resolution, identify);
     if (!asked.missing) continue;
-    question.unidentified = true;
-    DenyUnidentified(call.decision);
+    question.unidentified = rule;
+    DenyUnidentified(*rule, call.decision);
     if (call.kind == CallKind::kCharge) return true;
     core_->counters.Add(Tally::kDeniedUnidentified);
     if (call.trace != nullptr) ExplainSubjects(use, asked, *asked.limit, *call.trace);
@@ -206,6 +207,7 @@ void Batch::AddRule(Question& question, const RuleUse& use, const Resolution& re
   for (const std::string_view subject : subjects.all()) {
     const std::uint64_t cost = feedback ? 0 : CostOf(*counted, call.request);
     Item& item = plans_.Add(ItemOf(use, *counted, *limit, subject, cost, identify));
+    if (call.charged_at != 0 && op == Op::kRefund) item.charge = plans_.Own({.cost = cost, .at = call.charged_at});
     if (feedback) item.token = algorithms::adaptive::FeedbackToken(call.latency, call.failed);
     CarryOver(counted->previous.get(), item);
     contexts_.push_back({.use = &use});

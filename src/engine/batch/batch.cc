@@ -32,6 +32,8 @@ void Batch::GiveBack(Batch* batch) {
   finished->carries_.Clear();
   finished->plans_.Clear();
   finished->contexts_.clear();
+  if (!finished->named_.empty()) finished->named_.clear();
+  finished->taken_ = 0;
   finished->again_.Clear();
   finished->strikes_.Clear();
   finished->struck_.clear();
@@ -46,15 +48,24 @@ AsyncTask::Step Batch::Next() {
       [[fallthrough]];
     case Stage::kAsk:
       stage_ = Stage::kDecide;
+      // After everything that could take long, or call the engine again: whoever asks the same waits from here on.
+      if (!named_.empty()) FindRepeated();
       if (!plans_.empty() && !AskStore(plans_)) return Step::kWaiting;
       [[fallthrough]];
     case Stage::kDecide:
-      stage_ = Stage::kStrike;
+      stage_ = Stage::kShare;
+      for (NamedPlan& named : named_) TakeRepeatedByStore(named);
       SeeStore();
       for (std::uint32_t i = 0; i < questions_.size(); ++i) {
+        if (questions_[i].shares) continue;
         Answer(questions_[i]);
         AddStrikes(i);
       }
+      TellAnswers();
+      [[fallthrough]];
+    case Stage::kShare:
+      if (!TakeAnswers()) return Step::kWaiting;
+      stage_ = Stage::kStrike;
       if (!again_.empty() && !AskStore(again_)) return Step::kWaiting;
       [[fallthrough]];
     case Stage::kStrike:

@@ -56,7 +56,7 @@ class Batch final : public AsyncTask {
  private:
   friend std::default_delete<Batch>;
   static constexpr std::uint32_t kNoPlan = UINT32_MAX;
-  enum class Stage : std::uint8_t { kCarry, kAsk, kDecide, kStrike, kFinish };
+  enum class Stage : std::uint8_t { kCarry, kAsk, kDecide, kShare, kStrike, kFinish };
 
   // A call and where its items are.
   struct Question {
@@ -69,12 +69,26 @@ class Batch final : public AsyncTask {
     std::uint32_t plan = kNoPlan;  // settlements: the first of one a charge; kAllOrNothing: several have the same
     bool charges = true;           // whether anything is charged: not if a call joined to this one was refused already
     bool admitted = true;          // and so it was
-    bool unidentified = false;     // a rule with on_missing deny found nobody: denied
-    std::uint64_t id = 0;          // kCheck, kReserve: of its reservation or slot, if there is to be one
+    bool shares = false;           // its plan's answer is given by an earlier ask (NamedPlan)
+    const config::Rule* unidentified = nullptr;  // a rule with on_missing deny that found nobody: denied
+    std::uint64_t id = 0;                        // kCheck, kReserve: of its reservation or slot, if there is to be one
     Reason failed = Reason::kOk;
     std::optional<Reservation> settled;            // kCommit, kCancel, kExtend
     std::uint32_t again = kNoPlan;                 // kExtend: of again_, asking for less
     std::unique_ptr<storage::StateCopy[]> copies;  // of `look`
+  };
+
+  // A plan of calls with a request_id.
+  struct NamedPlan {
+    std::uint32_t plan = 0;
+    std::uint32_t first_question = 0, questions = 0;  // that share it
+    std::uint32_t ordinal = 0;                        // tells plans of calls that are joined from each other
+    std::string_view request_id;
+    Key key;
+    std::shared_ptr<OpenAsk> ask;
+    bool first = false;                 // decided here; the others wait for whoever decides it
+    storage::Once once;                 // for a store that remembers by itself
+    std::vector<std::uint64_t> tokens;  // of `once`
   };
 
   Batch() = default;
@@ -120,6 +134,19 @@ class Batch final : public AsyncTask {
   bool AskStore(PlanSet& set);
   void SeeStore();
 
+  // repeat.cc
+  void NamePlan(std::span<Question> group, std::uint32_t ordinal);
+  void FindRepeated();
+  Key DigestOf(const NamedPlan& named) const;
+  void GiveUpReservations(std::span<Question> group);
+  void TakeRepeatedByStore(NamedPlan& named);
+  void TellAnswers();
+  bool TakeAnswers();
+  void TakeAnswer(const NamedPlan& named, const RepeatedAnswer& answer);
+  std::span<Question> QuestionsOf(const NamedPlan& named) {
+    return std::span(questions_).subspan(named.first_question, named.questions);
+  }
+
   // answer.cc
   void Answer(Question& question);
   void AnswerChange(Question& question);
@@ -129,6 +156,7 @@ class Batch final : public AsyncTask {
   void AnswerByPolicy(Question& question, storage::Plan& whole);
   storage::Plan StretchOf(const Question& question, const storage::Plan& whole) const;
   void KeepReservation(Question& question, const storage::Plan& plan);
+  std::span<const storage::Item> ItemsOf(const Question& question) const;
   void Finish(Question& question);
   std::span<const ItemContext> ContextsOf(const Question& question) const {
     return std::span(contexts_).subspan(question.first_item, question.items);
@@ -155,8 +183,10 @@ class Batch final : public AsyncTask {
   PlanSet carries_;                    // asked before plans_: what previous forms of previous forms of rules still hold
   PlanSet plans_;
   std::vector<ItemContext> contexts_;  // beside the items of plans_
-  PlanSet again_;                      // extensions that were denied, asking for as much as there is
-  PlanSet strikes_;                    // pairs of plans: a strike, and what the ban box says then
+  std::vector<NamedPlan> named_;
+  std::size_t taken_ = 0;  // of named_: how many of the first have been answered by others
+  PlanSet again_;          // extensions that were denied, asking for as much as there is
+  PlanSet strikes_;        // pairs of plans: a strike, and what the ban box says then
   struct Strike {
     std::uint32_t question = 0;
     std::uint32_t rule = 0;  // its item in the question

@@ -62,6 +62,9 @@ void Batch::AddMore(const Charge& charge, std::uint64_t cost, Item& item) {
   item.shadow = charge.shadow;
   ToPresentRule(charge, item);
   if (IsConcurrency(*item.limit)) item.cost = 0;  // it has become a rule of slots
+  if (item.limit->max_wait == 0) return;
+  // An extension cannot say how long it is to be held: it gets what is there now.
+  item.limit = plans_.Own(algorithms::WithoutWaiting(*item.limit));
 }
 
 void Batch::AnswerExtension(Question& question) {

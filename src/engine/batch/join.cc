@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "engine/batch/batch.h"
+#include "engine/decide/decide.h"
 
 namespace weir::engine {
 namespace {
@@ -48,12 +49,14 @@ void Batch::AskJoined(std::span<Call> calls) {
     const bool shares = i > 0 && calls[i].join == Join::kAllOrNothing && calls[i].kind == calls[i - 1].kind;
     if (!shares) {
       CloseGroup(questions.subspan(start, i - start));
+      NamePlan(questions.subspan(start, i - start), static_cast<std::uint32_t>(start));
       start = i;
       open_plan_ = kNoPlan;
     }
     if (!IsSettlement(calls[i])) AskRules(questions[i], resolved_[i]);
   }
   CloseGroup(questions.subspan(start));
+  NamePlan(questions.subspan(start), static_cast<std::uint32_t>(start));
   for (Question& question : questions) LookAtLearned(question);
   for (std::size_t i = 0; i < calls.size(); ++i) {
     if (!IsSettlement(calls[i])) Keep(questions[i], resolved_[i]);
@@ -100,8 +103,7 @@ void Batch::Refuse(std::span<Question> group) {
     if (question.plan == kNoPlan) continue;
     Call& call = *question.call;
     call.status = Fail(ErrorCode::kResourceExhausted, "too many open reservations");
-    call.decision.allowed = false;
-    call.decision.reason = Reason::kStoreFull;
+    DenyWithout(Reason::kStoreFull, Action::kDeny, rules_->snapshot().denial_style(), call.decision);
     question.plan = kNoPlan;
     first_item = std::min(first_item, question.first_item);
   }

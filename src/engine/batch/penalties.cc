@@ -27,7 +27,8 @@ void Batch::AddStrikes(std::uint32_t number) {
   const Question& question = questions_[number];
   const Call& call = *question.call;
   const bool counts = call.kind == CallKind::kCheck || call.kind == CallKind::kReserve;
-  if (call.decision.allowed || question.plan == kNoPlan || !counts || call.request.cost == 0) return;
+  if (call.decision.allowed || call.decision.repeated || question.plan == kNoPlan || !counts || call.request.cost == 0)
+    return;
   const bool by_rules = question.failed == Reason::kOk || question.failed == Reason::kStoreLocal;
   const Plan& whole = plans_.plan(question.plan);
   const Plan plan = whole.items.size() == question.items ? whole : StretchOf(question, whole);

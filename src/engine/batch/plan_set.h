@@ -7,6 +7,7 @@
 #include <span>
 #include <vector>
 
+#include "algorithms/algorithm.h"
 #include "algorithms/limit.h"
 #include "storage/store.h"
 
@@ -22,6 +23,7 @@ class PlanSet {
     plans_.clear();
     starts_.clear();
     if (!limits_.empty()) limits_.clear();
+    if (!charges_.empty()) charges_.clear();
   }
   bool empty() const { return plans_.empty(); }
   std::uint32_t plan_count() const { return static_cast<std::uint32_t>(plans_.size()); }
@@ -43,6 +45,7 @@ class PlanSet {
   }
   // A limit made for one request; lives until Clear().
   const algorithms::Limit* Own(const algorithms::Limit& limit) { return &limits_.emplace_back(limit); }
+  const algorithms::PastCharge* Own(const algorithms::PastCharge& charge) { return &charges_.emplace_back(charge); }
 
   // Ends construction: plans now point to their items and outcomes.
   void Seal() {
@@ -60,6 +63,7 @@ class PlanSet {
   std::uint32_t start_of(std::uint32_t plan) const { return starts_[plan]; }
   storage::Plan& plan(std::uint32_t number) { return plans_[number]; }
   storage::Item& item(std::uint32_t number) { return items_[number]; }
+  const storage::Item& item(std::uint32_t number) const { return items_[number]; }
   Outcome& outcome(std::uint32_t number) { return outcomes_[number]; }
 
   // More than an ordinary batch needs is not worth keeping.
@@ -71,6 +75,7 @@ class PlanSet {
   std::vector<storage::Plan> plans_;
   std::vector<std::uint32_t> starts_;
   std::deque<algorithms::Limit> limits_;
+  std::deque<algorithms::PastCharge> charges_;
 };
 
 }  // namespace weir::engine

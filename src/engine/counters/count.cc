@@ -15,6 +15,7 @@ std::optional<Tally> TallyOf(Reason reason) {
     case Reason::kNeverFits:
     case Reason::kUnknownDomain:      // counted when it was looked up
     case Reason::kMissingIdentifier:  // counted when nothing was found
+    case Reason::kChallenged:         // counted by its action
       break;
     case Reason::kExempt:
       return Tally::kExempt;
@@ -33,6 +34,21 @@ std::optional<Tally> TallyOf(Reason reason) {
       return Tally::kStoreLocal;
     case Reason::kStoreFull:
       return Tally::kStoreFull;
+  }
+  return std::nullopt;
+}
+
+std::optional<Tally> TallyOf(Action action) {
+  switch (action) {
+    case Action::kWait:
+      return Tally::kWaits;
+    case Action::kChallenge:
+      return Tally::kChallenges;
+    case Action::kCharge:
+      return Tally::kCharges;
+    case Action::kAllow:
+    case Action::kDeny:
+      break;
   }
   return std::nullopt;
 }
@@ -68,11 +84,16 @@ void CountDecision(Counters& counters, const Ruleset& rules, const Call& call, s
   if (decision.reason != Reason::kOk) {
     if (const auto tally = TallyOf(decision.reason)) mine.Add(*tally);
   }
+  if (decision.action != Action::kAllow && decision.action != Action::kDeny) [[unlikely]] {
+    if (const auto tally = TallyOf(decision.action)) mine.Add(*tally);
+  }
   const bool passed = decision.allowed && charged;
+  bool shadow_denied = false;
   for (std::uint32_t i = 0; i < decision.rule_count; ++i) {
     const RuleOutcome& rule = decision.rules()[i];
     const bool fits = rule.outcome.verdict == Verdict::kAllowed;
     if (fits && !passed) continue;
+    shadow_denied |= !fits && rule.shadow;
     const RuleTally kind = fits ? RuleTally::kAllowed : rule.shadow ? RuleTally::kShadowDenied : RuleTally::kDenied;
     const RuleUse& use = *contexts[i].use;
     const std::uint32_t place = rules.CounterOf(*use.rule);
@@ -82,6 +103,8 @@ void CountDecision(Counters& counters, const Ruleset& rules, const Call& call, s
       mine.Add(place, kind);
     }
   }
+  if (shadow_denied) [[unlikely]]
+    mine.Add(Tally::kShadowDenied);
 }
 
 }  // namespace weir::engine

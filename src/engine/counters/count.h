@@ -15,7 +15,7 @@ inline bool IsDecision(CallKind kind) {
 
 // Peeks are answered, but nothing has happened that is worth counting.
 inline bool Counts(const Call& call) {
-  return IsDecision(call.kind) && call.kind != CallKind::kPeek && call.request.cost > 0;
+  return IsDecision(call.kind) && call.kind != CallKind::kPeek && call.request.cost > 0 && !call.decision.repeated;
 }
 
 // What a call is to observers.

@@ -27,14 +27,19 @@ enum class Tally : std::uint8_t {
   kNoLimit,
   kBlocked,
   kBanned,
+  kShadowDenied,  // a rule that does not deny (shadow, quota mode) would have
   kStoreLocal,
   kStoreAllow,
   kStoreDeny,
   kStoreFull,
+  kWaits,               // of those allowed: passed with a delay
+  kChallenges,          // of those denied: challenged
+  kCharges,             // of those denied: to be paid for
   kUnidentified,        // a rule found no subject in a request and did not apply (on_missing: skip)
   kCountedByAddress,    // ... and counted its address instead (ip)
   kDeniedUnidentified,  // ... and denied it (deny)
   kUnknownDomain,       // a call of a domain that the document does not have
+  kRepeated,            // a decision that repeated an earlier one (Request::request_id); none of the others counts it
   kUntracked,           // an admission that could not be given a reservation, because their table is full
   kKinds,
 };

@@ -135,7 +135,8 @@ void ExplainFacts(const config::Snapshot& snapshot, const Request& request, cons
                                        : fmt::format("The peer {} is a trusted proxy; by its headers the client is {}.",
                                                      QuoteForPeople(request.peer_ip), client)});
   }
-  if (request.tier.empty() && !facts.tier.empty()) {
+  const bool of_key = facts.key != nullptr && facts.tier.data() == facts.key->tier().data();
+  if (request.tier.empty() && !facts.tier.empty() && !of_key) {
     trace.push_back(
         {"tier", fmt::format("A tier_field of the request names the tier {}.", QuoteForPeople(facts.tier))});
   }
@@ -217,7 +218,22 @@ void ExplainOutcomes(const storage::Plan& plan, std::span<const ItemContext> con
 }
 
 void ExplainDecision(const Decision& decision, Trace& trace) {
-  std::string text = fmt::format("{} ({})", decision.allowed ? "Allowed" : "Denied", ToString(decision.reason));
+  const auto what = [&]() -> std::string {
+    switch (decision.action) {
+      case Action::kAllow:
+        return "Allowed";
+      case Action::kWait:
+        return fmt::format("Allowed, to be held for {}", FormatDuration(decision.delay_ns()));
+      case Action::kChallenge:
+        return "Challenged";
+      case Action::kCharge:
+        return "To be paid for";
+      case Action::kDeny:
+        break;
+    }
+    return "Denied";
+  };
+  std::string text = fmt::format("{} ({})", what(), ToString(decision.reason));
   if (const RuleOutcome* decider = decision.decider()) {
     text += fmt::format("{} {}", decision.allowed ? "; nearest to denying is" : " by", decider->rule);
     if (decider->outcome.retry_after_ns > 0 && !decision.allowed) {

@@ -39,7 +39,7 @@ std::string_view ConditionReader::Get(Text field) const {
 }
 
 std::optional<std::string_view> ConditionReader::Find(Map map, std::string_view key) const {
-  if (facts_.request == nullptr) return std::nullopt;
+  if (facts_.request == nullptr && map != Map::kScopes) return std::nullopt;
   const auto only = [this](const Values& values) -> std::optional<std::string_view> {
     ambiguous_ |= values.ambiguous || values.count > 1;
     if (values.count == 0) return std::nullopt;
@@ -54,6 +54,9 @@ std::optional<std::string_view> ConditionReader::Find(Map map, std::string_view 
       return only(FindCookieValues(*facts_.request, key, *facts_.arena));
     case Map::kAttributes:
       return FindAttribute(*facts_.request, key);
+    case Map::kScopes:
+      if (facts_.key == nullptr || !facts_.key->HasScope(key)) return std::nullopt;
+      return key;
     case Map::kClaims: {
       const auto token = FindBearerToken(*facts_.request);
       const auto claim = token ? facts_.extractors->jwt().Read(*token, key, facts_.now, *facts_.arena) : std::nullopt;

@@ -60,6 +60,7 @@ class Resolver {
   void FindIpRules();
   bool IsBlocked();
   bool IsAllowed();
+  bool IsChallenged(const IpMatch* allow);
   bool Holds(const Rule& rule, std::string_view stage) {
     if (rule.schedule == nullptr && rule.when == nullptr) [[likely]]
       return true;
@@ -181,6 +182,11 @@ void Resolver::AddDomainRules() {
 }
 
 void Resolver::FindWho() {
+  if (facts_.key != nullptr) {
+    const auto shown = [](std::string_view text) { return text.empty() ? std::string_view("(none)") : text; };
+    Trace("api_key", "the API key is in the document: plan {}, tenant {}, user {}", shown(facts_.key->tier()),
+          shown(facts_.key->tenant()), shown(facts_.key->user()));
+  }
   if (!facts_.user.empty()) user_ = snapshot_.FindUser(facts_.user);
   if (!facts_.tenant.empty()) {
     result_.tenant = facts_.tenant;
@@ -246,6 +252,7 @@ bool Resolver::IsBlocked() {
     }
     result_.kind = Resolution::Kind::kBlocked;
     result_.by = match.name;
+    result_.style = match.rule != nullptr ? match.rule->style : snapshot_.denial_style();
     Trace("ip_rule", "ip_rules.rules.{} blocks the request", match.name);
     return true;
   }
@@ -261,7 +268,26 @@ void Resolver::AddOne(const Rule& rule) {
   if (std::ranges::find(result_.rules, &rule) == result_.rules.end()) result_.rules.push_back(&rule);
 }
 
-// Finds the ip rule whose rule takes the place of the base rule (allow_). True: it has none, so nothing is counted.
+// Whether an ip rule without a rule challenges the request; `allow`: the one that allows it, or nullptr.
+bool Resolver::IsChallenged(const IpMatch* allow) {
+  for (const IpMatch& match : ip_rules_) {
+    if (match.action != IpRule::Action::kChallenge || match.rule != nullptr) continue;
+    if (allow != nullptr && allow->rank < match.rank) {
+      Trace("ip_rule", "ip_rules.rules.{} would challenge the request, but {} allows it and is more specific",
+            match.name, allow->name);
+      continue;
+    }
+    result_.kind = Resolution::Kind::kChallenged;
+    result_.by = match.name;
+    result_.style = snapshot_.denial_style();
+    Trace("ip_rule", "ip_rules.rules.{} challenges the request", match.name);
+    return true;
+  }
+  return false;
+}
+
+// Finds the ip rule whose rule takes the place of the base rule (allow_). True: it has none, so nothing is counted, or
+// the request is challenged.
 bool Resolver::IsAllowed() {
   const auto allows = [](const IpMatch& match) { return match.action == IpRule::Action::kAllow; };
   const IpMatch* best = nullptr;
@@ -276,6 +302,7 @@ bool Resolver::IsAllowed() {
           match.name);
     if (!match.rule->unlimited) shadow_allows_.push_back(match.rule);
   }
+  if (IsChallenged(best)) return true;
   if (best == nullptr) return false;
   if (best->rule != nullptr) {
     allow_ = best;
@@ -383,7 +410,8 @@ const Rule& Resolver::TierRule() {
     }
   };
   if (!facts_.tier.empty()) {
-    tell(facts_.tier, "named by the request");
+    const bool of_key = facts_.key != nullptr && facts_.tier.data() == facts_.key->tier().data();
+    tell(facts_.tier, of_key ? "the plan of the API key" : "named by the request");
     return *snapshot_.FindTier(facts_.tier);
   }
   if (user_ != nullptr && user_->tier_rule() != nullptr) {
@@ -409,6 +437,7 @@ void Resolver::AddStacked() {
   };
   if (tenant_ != nullptr) add(tenant_->stacked(), "tenant");
   if (user_ != nullptr) add(user_->stacked(), "quota");
+  if (facts_.key != nullptr) add(facts_.key->stacked(), "quota");
 }
 
 void Resolver::AddIpRules() {
@@ -416,7 +445,8 @@ void Resolver::AddIpRules() {
   for (const IpMatch& match : ip_rules_) {
     if (match.action == IpRule::Action::kBlock || match.action == IpRule::Action::kAllow) continue;
     if (match.rule == nullptr) {
-      Trace("ip_rule", "ip_rules.rules.{} matches and limits nothing", match.name);
+      const bool yielded = match.action == IpRule::Action::kChallenge;
+      if (!yielded) Trace("ip_rule", "ip_rules.rules.{} matches and limits nothing", match.name);
       continue;
     }
     Trace("ip_rule", "ip_rules.rules.{} matches; its rule holds beside the others{}", match.name,

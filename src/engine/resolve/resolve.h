@@ -1,14 +1,17 @@
 // From the facts of a request to the rules that apply to it. Pure; allocates nothing for up to 8 rules and paths that
 // are normal or shorter than 512 bytes.
 //
-// 1. Exemptions: path, address, user, api key. 2. Ip rules that block. 3. Ip rules that allow: the one with the most
+// 1. Exemptions: path, address, user, api key. 2. Ip rules that block, or challenge without a
+// rule. 3. Ip rules that allow: the one with the most
 // specific network takes the place of 4 and 5; without a rule nothing is counted. 4. The base rule: the user's, else
 // the tenant's, else the tier's. 5. Of the endpoints that replace, the most specific one replaces the base rule. 6.
-// What always stacks: every endpoint that does, the tenant's aggregate and quotas, the user's quotas, ip rules.
+// What always stacks: every endpoint that does, the tenant's aggregate and quotas, the user's quotas, the API key's, ip
+// rules.
 //
-//  - The tier is the request's, else the user's, else the tenant's, else free_tier (also for an unknown name). The
-//  tenant
-//    is the request's, else the user's.
+//  - The tier is the request's, else the API key's plan, else the user's, else the tenant's, else free_tier (also for
+//  an
+//    unknown name). The user is the request's, else the key's; the tenant the request's, else the key's, else the
+//    user's.
 // A descriptor is resolved by its domain's tree, and by all of the above only where the domain says so (or where it is
 // unknown, and envoy.unknown_domain is `hierarchy`). For any other request that names a domain of the document, the
 // tree's rule for its attributes holds beside the others.
@@ -46,8 +49,10 @@ struct Facts {
   std::optional<Address> client;  // after trusted proxies; nullopt = unknown
   // The same as text, when the request client_limit it in canonical form; empty: format it.
   std::string_view client_text;
+  // The API key's, where the request does not say so itself: user, tenant, tier.
   std::string_view user, tenant, tier, api_key, country, method;
-  std::string_view path;  // raw or normal; a query is ignored
+  const config::ApiKeyEntry* key = nullptr;  // what is known of `api_key`; nullptr = nothing
+  std::string_view path;                     // raw or normal; a query is ignored
   Nanos now = 0;
   // What the configuration asks for, and so was looked up (Snapshot::needs()). `country` is the request's own, else
   // this one's.
@@ -62,9 +67,11 @@ struct Facts {
 };
 
 struct Resolution {
-  enum class Kind : std::uint8_t { kRules, kExempt, kBlocked, kUnknownDomain };
+  enum class Kind : std::uint8_t { kRules, kExempt, kBlocked, kChallenged, kUnknownDomain };
   Kind kind = Kind::kRules;
-  std::string_view by;      // kExempt: "path", "address", "user", "api_key", "ip_rule"; kBlocked: the ip rule's name
+  // kExempt: "path", "address", "user", "api_key", "ip_rule"; kBlocked, kChallenged: the ip rule's name.
+  std::string_view by;
+  const ResponseStyle* style = nullptr;  // kBlocked, kChallenged: Decision::own_style
   std::string_view tenant;  // the tenant that was found: what a tenant_id identifier counts. Borrowed as the facts are
   absl::InlinedVector<const config::Rule*, kInlineRules> rules;  // enforced and shadow; never unlimited ones
   bool unknown_domain = false;  // of a descriptor, however envoy.unknown_domain has it decided

@@ -14,8 +14,10 @@ bool AnswersUnknownDomain(Core& core, const Ruleset& rules, Call& call, const Re
   core.unknown_domains.ShouldLog(call.request.domain, resolved.facts.now);
   if (resolved.resolution.kind != Resolution::Kind::kUnknownDomain) return false;
   const UnknownDomain policy = rules.snapshot().document().envoy.unknown_domain;
-  call.decision.allowed = policy == UnknownDomain::kAllow;
   call.decision.reason = Reason::kUnknownDomain;
+  if (policy != UnknownDomain::kAllow) {
+    DenyWithout(Reason::kUnknownDomain, Action::kDeny, rules.snapshot().denial_style(), call.decision);
+  }
   if (policy == UnknownDomain::kError) {
     call.status = Fail(ErrorCode::kNotFound, fmt::format("unknown domain '{}'", call.request.domain.substr(0, 200)));
   }
@@ -47,8 +49,13 @@ bool BeginDecision(Core& core, const Ruleset& rules, Call& call, const Resolved&
   const Resolution& resolution = resolved.resolution;
   if (resolution.unknown_domain && AnswersUnknownDomain(core, rules, call, resolved)) return false;
   if (resolution.kind != Resolution::Kind::kRules) {
-    decision.allowed = resolution.kind == Resolution::Kind::kExempt;
-    decision.reason = decision.allowed ? Reason::kExempt : Reason::kBlocked;
+    if (resolution.kind == Resolution::Kind::kExempt) {
+      decision.reason = Reason::kExempt;
+    } else {
+      const bool challenged = resolution.kind == Resolution::Kind::kChallenged;
+      DenyWithout(challenged ? Reason::kChallenged : Reason::kBlocked, challenged ? Action::kChallenge : Action::kDeny,
+                  resolution.style, decision);
+    }
     return false;
   }
   for (const config::Rule* const rule : resolution.domain_rules) {

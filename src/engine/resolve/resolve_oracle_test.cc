@@ -67,6 +67,7 @@ class Oracle {
     if (IsExempt(strict, lenient)) return {.kind = "exempt", .rules = {}};
     if (IsBlocked()) return {.kind = "blocked", .rules = {}};
     FindAllow();
+    if (IsChallenged()) return {.kind = "challenged", .rules = {}};
     if (allow_ != nullptr && !allow_->rule) return {.kind = "exempt", .rules = {}};
     const bool strict_replaces = AddEndpoint(strict);
     const bool lenient_replaces = AddEndpoint(lenient);
@@ -150,6 +151,13 @@ class Oracle {
       if (allow_ != nullptr && Specificity(*rule) <= Specificity(*allow_)) continue;
       List("ip_rules.rules." + rule->name + ".rule", *IpTraits(*rule));
     }
+  }
+
+  bool IsChallenged() const {
+    return std::ranges::any_of(document_.ip_rules.rules, [&](const IpRule& rule) {
+      if (rule.action != IpRule::Action::kChallenge || rule.rule || !IpTraits(rule)) return false;
+      return allow_ == nullptr || Specificity(*allow_) <= Specificity(rule);
+    });
   }
 
   void List(const std::string& path, const Traits& traits) {
@@ -251,7 +259,8 @@ class Oracle {
     }
     for (const IpRule& rule : document_.ip_rules.rules) {
       const auto traits = IpTraits(rule);
-      const bool stacks = rule.action == IpRule::Action::kThrottle || rule.action == IpRule::Action::kLimit;
+      const bool stacks = rule.action == IpRule::Action::kThrottle || rule.action == IpRule::Action::kLimit ||
+                          rule.action == IpRule::Action::kChallenge;
       if (traits && rule.rule && stacks) List("ip_rules.rules." + rule.name + ".rule", *traits);
     }
   }
@@ -331,6 +340,7 @@ class World {
     const std::vector<std::string> cidrs = {"10.0.0.0/8", "10.1.0.0/16", "10.1.1.1", "2001:db8::/32", "::/0"};
     for (auto n = random_() % 4; n > 0; --n) {
       const auto action = Chance(4)   ? IpRule::Action::kBlock
+                          : Chance(3) ? IpRule::Action::kChallenge
                           : Chance(2) ? IpRule::Action::kThrottle
                                       : IpRule::Action::kAllow;
       document.ip_rules.rules.push_back({.name = "ip" + std::to_string(n),
@@ -405,9 +415,10 @@ TEST(ResolveOracle, AgreesOnRandomDocuments) {
       std::vector<ExplainStep> steps;
       const Resolution resolution = Resolve(**snapshot, facts, i % 2 == 0 ? &steps : nullptr);
       Answer actual;
-      actual.kind = resolution.kind == Resolution::Kind::kRules    ? "rules"
-                    : resolution.kind == Resolution::Kind::kExempt ? "exempt"
-                                                                   : "blocked";
+      actual.kind = resolution.kind == Resolution::Kind::kRules        ? "rules"
+                    : resolution.kind == Resolution::Kind::kExempt     ? "exempt"
+                    : resolution.kind == Resolution::Kind::kChallenged ? "challenged"
+                                                                       : "blocked";
       for (const config::Rule* rule : resolution.rules) {
         ASSERT_TRUE(actual.rules.emplace(rule->path).second) << "listed twice: " << rule->path;
       }
@@ -418,7 +429,7 @@ TEST(ResolveOracle, AgreesOnRandomDocuments) {
     }
   }
   EXPECT_GT(compiled, 2'000);
-  EXPECT_EQ(kinds.size(), 3u);
+  EXPECT_EQ(kinds.size(), 4u);
   EXPECT_GE(most_rules, 6u);
 }
 

@@ -151,6 +151,7 @@ Facts Ruleset::FactsOf(const Request& request, Nanos now, Arena& arena) const {
   facts.tier =
       request.tier.empty() && !snapshot_->traits().tier_fields.empty() ? FindTier(request, now, arena) : request.tier;
   facts.api_key = request.api_key;
+  if (!request.api_key.empty()) AddKey(facts);
   facts.country = request.country;
   facts.method = request.method;
   facts.path = request.path;
@@ -160,6 +161,15 @@ Facts Ruleset::FactsOf(const Request& request, Nanos now, Arena& arena) const {
     if (facts.country.empty()) facts.country = facts.known.country;
   }
   return facts;
+}
+
+// What the request does not say itself, its key may.
+void Ruleset::AddKey(Facts& facts) const {
+  facts.key = snapshot_->FindApiKey(facts.api_key);
+  if (facts.key == nullptr) return;
+  if (facts.user.empty()) facts.user = facts.key->user();
+  if (facts.tenant.empty()) facts.tenant = facts.key->tenant();
+  if (facts.tier.empty()) facts.tier = facts.key->tier();
 }
 
 std::string_view Ruleset::FindTier(const Request& request, Nanos now, Arena& arena) const {

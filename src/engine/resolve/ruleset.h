@@ -123,6 +123,7 @@ class Ruleset {
           std::shared_ptr<const Policy> policy)
       : snapshot_(std::move(snapshot)), extractors_(std::move(extractors)), policy_(std::move(policy)) {}
   std::string_view FindTier(const Request& request, Nanos now, Arena& arena) const;
+  void AddKey(Facts& facts) const;
 
   std::shared_ptr<const config::Snapshot> snapshot_;
   std::shared_ptr<const Extractors> extractors_;

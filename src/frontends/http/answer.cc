@@ -1,16 +1,28 @@
 #include "frontends/http/answer.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "base/append_number.h"
+#include "base/ascii.h"
 #include "frontends/http/answer_body.h"
+#include "headers/denial.h"
 #include "headers/rate_limit_headers.h"
 #include "http/response.h"
 
 namespace weir::http {
 namespace {
 
+using headers::AppendActionHeaders;
+using headers::AppendBasicDenial;
+using headers::AppendDenialBody;
+using headers::AppendDenialHeaders;
 using headers::AppendRateLimitHeaders;
+using headers::BodyOf;
+using headers::ContentTypeOf;
+using headers::StatusOfDenial;
+using headers::UsualStatusOf;
+using headers::WantsBasicBody;
 
 // RFC 9110 15.5.2: a 401 names a scheme.
 constexpr std::string_view kChallenge = "WWW-Authenticate: RateLimit\r\n";
@@ -35,23 +47,42 @@ class Scratch {
   }
 };
 
+// Of a question for which 200 means that the request may pass.
+int StatusForApi(const Decision& decision) {
+  const ResponseStyle* const style = decision.style();
+  if (style != nullptr && style->denial_status != 0 && style->denial_status != 200) return style->denial_status;
+  return decision.action == Action::kDeny ? 429 : UsualStatusOf(decision);
+}
+
+// Which JSON-RPC call was denied: the caller may say so.
+std::string_view RpcIdOf(const Request& request) {
+  const auto found = std::ranges::find(request.attributes, "jsonrpc_id", &Attribute::name);
+  return found == request.attributes.end() ? std::string_view() : found->value;
+}
+
 void AppendDecisionAnswer(const engine::Call& call, const AnswerOptions& options, const Pending& pending, Nanos now,
                           std::string* out) {
   const Decision& decision = call.decision;
   const bool denied = !decision.allowed && !options.deny_as_200 && pending.form != AnswerForm::kPeek;
-  const int status = denied ? 429 : 200;
+  const int status = denied ? StatusForApi(decision) : 200;
   Scratch body;
   std::string_view content_type = kJson;
-  if (denied && WantsBasicBody(decision)) {
+  if (!denied) {
+    AppendDecision(decision, options, call.trace, *body);
+  } else if (WantsBasicBody(decision)) {
     AppendBasicDenial(decision, *body);
-  } else if (denied) {
-    AppendDenial(decision, status, Audience::kApi, options, call.trace, *body);
+  } else if (const DenialBody form = BodyOf(decision);
+             form == DenialBody::kProblem || options.rules || call.trace != nullptr) {
+    AppendDecisionProblem(decision, status, options, call.trace, *body);
     content_type = kProblemJson;
   } else {
-    AppendDecision(decision, options, call.trace, *body);
+    AppendDenialBody(decision, status, RpcIdOf(call.request), *body);
+    content_type = ContentTypeOf(form);
   }
   BeginResponse(status, now, out);
   AppendRateLimitHeaders(decision, now, out);
+  AppendActionHeaders(decision, out);
+  if (denied) AppendDenialHeaders(decision, out);
   EndResponse(content_type, **body, FramingOf(pending), out);
 }
 
@@ -68,30 +99,46 @@ void AppendBatchAnswer(const Batch& batch, const Pending& pending, Nanos now, st
   EndResponse(kJson, **body, FramingOf(pending), out);
 }
 
+bool HasDenial(const Decision& decision) { return decision.style() != nullptr && decision.style()->denial; }
+
+// Whether the rule names a scheme itself.
+bool Authenticates(const Decision& decision) {
+  bool any = false;
+  if (const ResponseStyle* const style = decision.style(); style != nullptr) {
+    headers::ForEachHeader(style->denial_headers, [&any](std::string_view name, std::string_view /*value*/) {
+      any |= EqualsIgnoreCase(name, "WWW-Authenticate");
+    });
+  }
+  return any;
+}
+
 void AppendAuthAnswer(const Decision& decision, const Pending& pending, Nanos now, std::string* out) {
-  // A blocked client is not one that came too often.
-  const int meant = decision.allowed ? 200 : decision.reason == Reason::kBlocked ? 403 : 429;
-  const int status = decision.allowed ? 200 : pending.deny_status == 429 ? meant : pending.deny_status;
+  const int meant = decision.allowed ? 200 : StatusOfDenial(decision);
+  // Only a proxy that asked for 200 looks further than at the status.
+  const int denied = meant == 200 ? UsualStatusOf(decision) : meant;
+  const int status = decision.allowed ? 200 : pending.deny_status == 429 ? denied : pending.deny_status;
   Scratch body;
   std::string_view content_type;
-  if (!decision.allowed && status != 200) {
+  if (!decision.allowed && (status != 200 || HasDenial(decision))) {
     if (status == 429 && WantsBasicBody(decision)) {
       AppendBasicDenial(decision, *body);
       content_type = kJson;
     } else {
-      AppendDenial(decision, status, Audience::kEndUser, {}, nullptr, *body);
-      content_type = kProblemJson;
+      AppendDenialBody(decision, status == 200 ? denied : status, {}, *body);
+      content_type = ContentTypeOf(BodyOf(decision));
     }
   }
   BeginResponse(status, now, out);
   AppendRateLimitHeaders(decision, now, out);
+  AppendActionHeaders(decision, out);
+  AppendDenialHeaders(decision, out);
   out->append(decision.allowed ? "X-Weir-Allowed: 1\r\n" : "X-Weir-Allowed: 0\r\n");
   if (status != meant) {
     out->append("X-Weir-Status: ");
     AppendNumber(static_cast<std::uint64_t>(meant), out);
     out->append("\r\n");
   }
-  if (status == 401) out->append(kChallenge);
+  if (status == 401 && !Authenticates(decision)) out->append(kChallenge);
   EndResponse(content_type, **body, FramingOf(pending), out);
 }
 

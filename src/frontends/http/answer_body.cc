@@ -1,19 +1,20 @@
 #include "frontends/http/answer_body.h"
 
-#include <algorithm>
-#include <array>
+#include <boost/json/array.hpp>
+#include <boost/json/serialize.hpp>
 #include <limits>
 
 #include "base/append_number.h"
+#include "base/utf8.h"
+#include "headers/denial.h"
 #include "headers/rate_limit_headers.h"
 #include "http/json_writer.h"
-#include "http/response.h"
 
 namespace weir::http {
 namespace {
 
 using headers::CeilMilliseconds;
-using headers::RetryAfterSeconds;
+using headers::RetryAfterMilliseconds;
 
 constexpr std::uint64_t kUnlimited = std::numeric_limits<std::uint64_t>::max();
 
@@ -79,42 +80,22 @@ void AppendRules(const Decision& decision, std::string* out) {
   out->push_back(']');
 }
 
+// By the library: whoever asks why does not ask often.
 void AppendSteps(const std::vector<ExplainStep>& steps, std::string* out) {
-  out->append(",\"explain\":[");
-  for (std::size_t i = 0; i < steps.size(); ++i) {
-    out->append(i > 0 ? ",{\"stage\":" : "{\"stage\":");
-    AppendJsonString(steps[i].stage, out);
-    out->append(",\"detail\":");
-    AppendJsonString(steps[i].detail, out);
-    out->push_back('}');
+  boost::json::array explain;
+  explain.reserve(steps.size());
+  for (const ExplainStep& step : steps) {
+    explain.push_back({{"stage", step.stage}, {"detail", ReplaceInvalidUtf8(step.detail)}});
   }
-  out->push_back(']');
-}
-
-std::int64_t LongestDelay(const Decision& decision) {
-  std::int64_t delay = 0;
-  for (std::uint32_t i = 0; i < decision.rule_count; ++i) {
-    const RuleOutcome& rule = decision.rules()[i];
-    if (!rule.shadow) delay = std::max(delay, rule.outcome.delay_ns);
-  }
-  return delay;
-}
-
-// Milliseconds until a denied request may be tried again; 0 with nothing to wait for.
-std::uint64_t RetryAfterMilliseconds(const Decision& decision) {
-  if (decision.allowed) return 0;
-  const RuleOutcome* rule = decision.decider();
-  if (rule == nullptr) {
-    return decision.reason == Reason::kStoreDenied || decision.reason == Reason::kStoreFull ? 1'000 : 0;
-  }
-  if (rule->outcome.verdict == Verdict::kNever) return 0;
-  return std::max<std::uint64_t>(CeilMilliseconds(rule->outcome.retry_after_ns), 1);
+  out->append(",\"explain\":").append(boost::json::serialize(explain));
 }
 
 // The members of a decision, without braces.
 void AppendMembers(const Decision& decision, const AnswerOptions& options, const std::vector<ExplainStep>* trace,
                    std::string* out) {
-  out->append(decision.allowed ? "\"allowed\":true" : "\"allowed\":false");
+  out->append(decision.allowed ? "\"allowed\":true,\"action\":\"" : "\"allowed\":false,\"action\":\"");
+  out->append(ToString(decision.action));
+  out->push_back('"');
   const RuleOutcome* rule = decision.decider();
   if (rule != nullptr && HasOutcome(decision)) {
     AppendLimited(",\"limit\":", rule->outcome.limit, out);
@@ -141,7 +122,8 @@ void AppendMembers(const Decision& decision, const AnswerOptions& options, const
   out->append(",\"reason\":\"");
   out->append(ToString(decision.reason));
   out->push_back('"');
-  AppendMember(",\"delay_ms\":", CeilMilliseconds(LongestDelay(decision)), out);
+  AppendMember(",\"delay_ms\":", CeilMilliseconds(decision.delay_ns()), out);
+  if (decision.repeated) out->append(",\"repeated\":true");
   if (decision.reservation != 0) {
     // As text: readers of JSON hold numbers as doubles.
     AppendMember(",\"reservation\":\"", decision.reservation, out);
@@ -149,76 +131,6 @@ void AppendMembers(const Decision& decision, const AnswerOptions& options, const
   }
   if (options.rules) AppendRules(decision, out);
   if (trace != nullptr) AppendSteps(*trace, out);
-}
-
-// The problem types that draft 11 registers.
-std::string_view ProblemType(Reason reason) {
-  switch (reason) {
-    case Reason::kBanned:
-    case Reason::kBlocked:
-      return "https://iana.org/assignments/http-problem-types#abnormal-usage-detected";
-    case Reason::kStoreDenied:
-    case Reason::kStoreFull:
-      return "https://iana.org/assignments/http-problem-types#temporary-reduced-capacity";
-    default:
-      return "https://iana.org/assignments/http-problem-types#quota-exceeded";
-  }
-}
-
-void AppendDetail(const Decision& decision, std::string* out) {
-  const RuleOutcome* rule = decision.decider();
-  const std::uint64_t seconds = RetryAfterSeconds(decision);
-  std::string detail;
-  switch (decision.reason) {
-    case Reason::kBanned:
-      detail = "Banned for repeated violations.";
-      break;
-    case Reason::kBlocked:
-      detail = "Requests from this address are not accepted.";
-      break;
-    case Reason::kStoreDenied:
-      detail = "The limit cannot be checked at the moment.";
-      break;
-    case Reason::kStoreFull:
-      detail = "No further client can be counted at the moment.";
-      break;
-    case Reason::kMissingIdentifier:
-      detail = "The request does not say whom to count it for.";
-      break;
-    case Reason::kNeverFits:
-      detail = "This request costs more than the limit ever allows.";
-      break;
-    default:
-      detail = "Limit of ";
-      AppendNumber(rule == nullptr ? 0 : rule->outcome.limit, &detail);
-      if (rule != nullptr && rule->window_seconds > 0) {
-        detail += " in ";
-        AppendNumber(rule->window_seconds, &detail);
-        detail += " seconds";
-      }
-      detail += " exceeded.";
-  }
-  if (seconds > 0) {
-    detail += " Try again in ";
-    AppendNumber(seconds, &detail);
-    detail += seconds == 1 ? " second." : " seconds.";
-  }
-  AppendJsonString(detail, out);
-}
-
-void AppendViolatedPolicies(const Decision& decision, std::string* out) {
-  out->append(",\"violated-policies\":[");
-  bool first = true;
-  for (std::uint32_t i = 0; i < decision.rule_count; ++i) {
-    const RuleOutcome& rule = decision.rules()[i];
-    const bool violated =
-        rule.outcome.verdict != Verdict::kAllowed || static_cast<std::int32_t>(i) == decision.deciding;
-    if (rule.shadow || !violated) continue;
-    if (!first) out->push_back(',');
-    first = false;
-    AppendJsonString(rule.policy, out);
-  }
-  out->push_back(']');
 }
 
 }  // namespace
@@ -230,40 +142,12 @@ void AppendDecision(const Decision& decision, const AnswerOptions& options, cons
   out->push_back('}');
 }
 
-void AppendDenial(const Decision& decision, int status, Audience audience, const AnswerOptions& options,
-                  const std::vector<ExplainStep>* trace, std::string* out) {
-  out->append("{\"type\":\"");
-  out->append(ProblemType(decision.reason));
-  out->append("\",\"title\":\"");
-  out->append(ReasonPhrase(status));
-  out->append("\",\"status\":");
-  AppendNumber(static_cast<std::uint64_t>(status), out);
-  out->append(",\"detail\":");
-  AppendDetail(decision, out);
-  AppendViolatedPolicies(decision, out);
-  if (audience == Audience::kApi) {
-    out->push_back(',');
-    AppendMembers(decision, options, trace, out);
-  } else if (const std::uint64_t wait = RetryAfterMilliseconds(decision); wait > 0) {
-    AppendMember(",\"retry_after_ms\":", wait, out);
-  }
+void AppendDecisionProblem(const Decision& decision, int status, const AnswerOptions& options,
+                           const std::vector<ExplainStep>* trace, std::string* out) {
+  headers::BeginProblem(decision, status, out);
+  out->push_back(',');
+  AppendMembers(decision, options, trace, out);
   out->push_back('}');
-}
-
-bool WantsBasicBody(const Decision& decision) {
-  const RuleOutcome* rule = decision.decider();
-  return !decision.allowed && rule != nullptr && rule->headers.basic_body;
-}
-
-void AppendBasicDenial(const Decision& decision, std::string* out) {
-  const Outcome& outcome = decision.decider()->outcome;
-  const std::uint64_t seconds = RetryAfterSeconds(decision);
-  AppendMember("{\"error\":{\"code\":\"RATE_LIMIT_EXCEEDED\",\"message\":\"Rate limit exceeded. Try again in ", seconds,
-               out);
-  AppendMember(" seconds.\",\"limit\":", outcome.limit, out);
-  AppendMember(",\"current\":", outcome.used, out);
-  AppendMember(",\"reset_time\":", seconds, out);
-  out->append("}}");
 }
 
 }  // namespace weir::http

@@ -63,6 +63,9 @@ engine::Call& Batch::AddCall(engine::CallKind kind) {
   call.trace = nullptr;
   call.status = {};
   call.decision.allowed = true;
+  call.decision.action = Action::kAllow;
+  call.decision.own_style = nullptr;
+  call.decision.repeated = false;
   call.decision.reason = Reason::kNoLimit;
   call.decision.deciding = -1;
   call.decision.reservation = 0;

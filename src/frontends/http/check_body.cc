@@ -8,6 +8,7 @@
 #include "base/address.h"
 #include "base/ascii.h"
 #include "config/validate/country_code.h"
+#include "engine/request_id.h"
 #include "http/json_reader.h"
 
 namespace weir::http {
@@ -17,11 +18,11 @@ using Kind = JsonReader::Kind;
 using Got = JsonReader::Got;
 
 // Of a request, and after them those that only feedback has.
-constexpr std::array<std::string_view, 17> kFeedbackFields = {
-    "ip",      "user",   "path",    "method",     "tenant", "tier",    "api_key",          "cost",
-    "headers", "domain", "country", "attributes", "rules",  "explain", "status_on_denial", "latency_ms",
-    "failed"};
-constexpr std::size_t kRequestFields = 15;
+constexpr std::array<std::string_view, 18> kFeedbackFields = {
+    "ip",         "user",   "path",    "method",     "tenant", "tier",    "api_key",          "cost",
+    "headers",    "domain", "country", "attributes", "rules",  "explain", "status_on_denial", "request_id",
+    "latency_ms", "failed"};
+constexpr std::size_t kRequestFields = 16;
 constexpr std::array<std::string_view, 2> kCommitFields = {"reservation", "actual_cost"};
 constexpr std::array<std::string_view, 1> kCancelFields = {"reservation"};
 constexpr std::array<std::string_view, 3> kExtendFields = {"reservation", "cost", "partial"};
@@ -45,7 +46,8 @@ std::size_t EditDistance(std::string_view a, std::string_view b) {
 
 // Other programs' names for the same things, and misspellings.
 std::string_view Suggest(std::string_view key, std::span<const std::string_view> fields) {
-  constexpr std::array<std::array<std::string_view, 2>, 14> kSynonyms = {{{"user_id", "user"},
+  constexpr std::array<std::array<std::string_view, 2>, 15> kSynonyms = {{{"user_id", "user"},
+                                                                          {"idempotency_key", "request_id"},
                                                                           {"tenant_id", "tenant"},
                                                                           {"ip_address", "ip"},
                                                                           {"address", "ip"},
@@ -139,6 +141,11 @@ bool ReadCountry(JsonReader& reader, std::string_view* country) {
   return reader.Fail("must be an ISO 3166-1 country code of two letters", Got::kOmit);
 }
 
+bool ReadRequestId(JsonReader& reader, std::string_view* id) {
+  if (!reader.ReadString(id)) return false;
+  return engine::IsRequestId(*id) || reader.Fail(engine::kRequestIdForm, Got::kOmit);
+}
+
 bool ReadDenialStatus(JsonReader& reader, bool* deny_as_200) {
   std::uint64_t status = 0;
   if (!reader.ReadUnsigned(&status)) return false;
@@ -218,6 +225,9 @@ bool ReadRequest(JsonReader& reader, ParsedRequest* parsed, std::vector<Attribut
         good = ReadDenialStatus(reader, &parsed->answer.deny_as_200);
         break;
       case 15:
+        good = ReadRequestId(reader, &request.request_id);
+        break;
+      case 16:
         good = has_latency = ReadLatency(reader, &feedback->latency);
         break;
       default:

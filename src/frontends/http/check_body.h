@@ -49,7 +49,7 @@ struct Settlement {
 // '\0'. False: `error` says what is wrong: "$.cost: must be an integer >= 0, got -1". An empty text is an empty object.
 
 // {"domain", "ip", "user", "tenant", "tier", "api_key", "country", "method", "path", "headers", "attributes", "cost",
-//  "explain", "rules", "status_on_denial"}, all optional; null is the same as absent.
+//  "request_id", "explain", "rules", "status_on_denial"}, all optional; null is the same as absent.
 bool ReadRequestBody(char* text, std::size_t size, ParsedRequest* parsed, std::vector<Attribute>* pairs,
                      std::string* error);
 // The same and {"latency_ms": 12.5, "failed": false}, of which the latency is needed.

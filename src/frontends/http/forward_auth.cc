@@ -7,6 +7,7 @@
 
 #include "base/ascii.h"
 #include "engine/identify/request_fields.h"
+#include "engine/request_id.h"
 #include "http/query.h"
 
 namespace weir::http {
@@ -90,10 +91,10 @@ bool ReadQuery(std::string_view query, Arena& arena, Names* names, AuthQuestion*
 }
 
 // The one header of that name. False: it appears twice.
-bool FindOnly(const AuthInput& input, std::string_view name, const Attribute** found, std::string* error) {
+bool FindOnly(std::span<const Attribute> headers, std::string_view name, const Attribute** found, std::string* error) {
   *found = nullptr;
   if (name.empty()) return true;
-  for (const Attribute& header : input.headers) {
+  for (const Attribute& header : headers) {
     if (!EqualsIgnoreCase(header.name, name)) continue;
     if (*found != nullptr) {
       *error = "header " + std::string(name) + " appears twice";
@@ -108,13 +109,15 @@ bool ReadOriginal(const AuthInput& input, const Names& names, Request* request, 
   const Attribute* uri = nullptr;
   const Attribute* method = nullptr;
   if (!names.uri.empty() || !names.method.empty()) {
-    if (!FindOnly(input, names.uri, &uri, error) || !FindOnly(input, names.method, &method, error)) return false;
+    if (!FindOnly(input.headers, names.uri, &uri, error) || !FindOnly(input.headers, names.method, &method, error))
+      return false;
   } else {
     const Attribute* forwarded_uri = nullptr;
     const Attribute* forwarded_method = nullptr;
-    if (!FindOnly(input, "X-Original-URI", &uri, error) || !FindOnly(input, "X-Original-Method", &method, error) ||
-        !FindOnly(input, "X-Forwarded-Uri", &forwarded_uri, error) ||
-        !FindOnly(input, "X-Forwarded-Method", &forwarded_method, error)) {
+    if (!FindOnly(input.headers, "X-Original-URI", &uri, error) ||
+        !FindOnly(input.headers, "X-Original-Method", &method, error) ||
+        !FindOnly(input.headers, "X-Forwarded-Uri", &forwarded_uri, error) ||
+        !FindOnly(input.headers, "X-Forwarded-Method", &forwarded_method, error)) {
       return false;
     }
     const bool original = uri != nullptr || method != nullptr;
@@ -137,7 +140,7 @@ bool ReadOriginal(const AuthInput& input, const Names& names, Request* request, 
 
 bool ReadHeaderInto(const AuthInput& input, std::string_view name, std::string_view* field, std::string* error) {
   const Attribute* header = nullptr;
-  if (!FindOnly(input, name, &header, error)) return false;
+  if (!FindOnly(input.headers, name, &header, error)) return false;
   if (header != nullptr) *field = header->value;
   return true;
 }
@@ -161,6 +164,17 @@ bool ReadClient(const AuthInput& input, const Names& names, Request* request, st
 
 }  // namespace
 
+bool FindRequestId(std::span<const Attribute> headers, std::string_view name, std::string_view* id,
+                   std::string* error) {
+  const Attribute* header = nullptr;
+  if (!FindOnly(headers, name, &header, error)) return false;
+  if (header == nullptr) return true;
+  *id = header->value;
+  if (engine::IsRequestId(*id)) return true;
+  *error = "header " + std::string(name) + " " + std::string(engine::kRequestIdForm);
+  return false;
+}
+
 AuthReading ReadAuthQuestion(const AuthInput& input, Arena& arena, AuthQuestion* question, std::string* error) {
   const IdentityHeaders& identity = input.identity;
   Names names{.uri = {},
@@ -171,7 +185,8 @@ AuthReading ReadAuthQuestion(const AuthInput& input, Arena& arena, AuthQuestion*
               .api_key = identity.api_key,
               .country = identity.country};
   if (!ReadQuery(TargetQuery(input.target), arena, &names, question, error)) return AuthReading::kBadQuery;
-  if (!ReadOriginal(input, names, &question->request, error) || !ReadClient(input, names, &question->request, error)) {
+  if (!ReadOriginal(input, names, &question->request, error) || !ReadClient(input, names, &question->request, error) ||
+      !FindRequestId(input.headers, input.request_id_header, &question->request.request_id, error)) {
     return AuthReading::kForged;
   }
   return AuthReading::kRead;

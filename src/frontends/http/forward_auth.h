@@ -35,6 +35,7 @@ struct AuthInput {
   std::string_view method, target;
   std::span<const Attribute> headers;
   const IdentityHeaders& identity;
+  std::string_view request_id_header = {};  // empty: none
 };
 
 struct AuthQuestion {
@@ -47,6 +48,10 @@ enum class AuthReading : std::uint8_t {
   kBadQuery,  // the proxy asks wrongly: 400
   kForged,    // the client wrote what only the proxy may: denied
 };
+
+// The request_id in the header of that name; empty: there is no such header. False: there are two, or it is none;
+// `error` says so.
+bool FindRequestId(std::span<const Attribute> headers, std::string_view name, std::string_view* id, std::string* error);
 
 // What is decoded from the query lives in `arena`, the rest in `input`. `error`: what is wrong. After kForged
 // question->deny_status is set.

@@ -10,6 +10,7 @@
 #include "frontends/http/answer.h"
 #include "frontends/http/answer_body.h"
 #include "frontends/http/batch.h"
+#include "frontends/http/believed_headers.h"
 #include "frontends/http/browser.h"
 #include "frontends/http/forward_auth.h"
 #include "frontends/http/routes.h"
@@ -104,12 +105,7 @@ class HttpSession final : public net::Session, private BatchOwner {
   net::Connection& connection_;
   const HttpOptions& options_;
   RequestParser parser_;
-  // Whom /v1/auth believes, of the document of that version: asked for again only when there is another one.
-  struct Identity {
-    std::uint64_t version = 0;
-    IdentityHeaders headers;
-  };
-  std::unique_ptr<Identity> identity_;
+  BelievedHeaders believed_;
   std::shared_ptr<Batch> batch_;  // null: nothing is asked
   bool waiting_ = false;          // batch_ is in flight
   bool closing_ = false;          // the last answer is written or on its way
@@ -354,6 +350,13 @@ std::optional<Plain> HttpSession::HandleRequest(Endpoint endpoint, Pending pendi
   if (!ReadRequestBody(batch().CopyText(body), body.size(), &parsed, &batch().pairs(), &error)) {
     return MakeProblem(400, error);
   }
+  const bool once = meaning.kind == engine::CallKind::kCheck || meaning.kind == engine::CallKind::kReserve;
+  if (meaning.done.data() != nullptr && !parsed.request.request_id.empty()) {
+    return MakeProblem(400, "$.request_id: only checks and reservations are charged once");
+  }
+  if (once && !believed_.Of(*options_.engine).AddRequestId(parser_.head(), batch().arena(), &parsed.request, &error)) {
+    return MakeProblem(400, error);
+  }
   if (!TakeRoom(RoomFor(parsed.answer))) return NoRoom();
   pending.form = meaning.form;
   pending.done = meaning.done;
@@ -444,14 +447,12 @@ std::optional<Plain> HttpSession::HandleAuth(Pending pending) {
 
   AuthQuestion question;
   std::string error;
-  if (const std::uint64_t version = options_.engine->version(); identity_ == nullptr || identity_->version != version) {
-    identity_ = std::make_unique<Identity>(
-        version, options_.engine->snapshot()->document().server.forward_auth.identity_headers);
-  }
+  const BelievedHeaders::Names& believed = believed_.Of(*options_.engine);
   const AuthInput input{.method = keep(head.method),
                         .target = keep(head.target),
                         .headers = {pairs.data() + parsed.headers.begin, parsed.headers.count},
-                        .identity = identity_->headers};
+                        .identity = believed.identity,
+                        .request_id_header = believed.request_id};
   switch (ReadAuthQuestion(input, batch().arena(), &question, &error)) {
     case AuthReading::kRead:
       break;

@@ -195,8 +195,9 @@ TEST(HttpSession, ChecksAndCounts) {
   Fixture f;
   const Answer first = f.Post("/v1/check", kAlice);
   EXPECT_EQ(first.status, 200);
-  EXPECT_EQ(first.body, R"({"allowed":true,"limit":2,"remaining":1,"reset_after_ms":30000,"retry_after_ms":0,)"
-                        R"("rule":"global.free_tier","level":"global","reason":"ok","delay_ms":0})");
+  EXPECT_EQ(first.body,
+            R"({"allowed":true,"action":"allow","limit":2,"remaining":1,"reset_after_ms":30000,"retry_after_ms":0,)"
+            R"("rule":"global.free_tier","level":"global","reason":"ok","delay_ms":0})");
   EXPECT_EQ(first.head,
             "HTTP/1.1 200 OK\r\nDate: Fri, 15 Jan 2027 08:00:00 GMT\r\n"
             "RateLimit-Policy: \"free\";q=2;w=60\r\nRateLimit: \"free\";r=1;t=30\r\n"
@@ -219,11 +220,12 @@ TEST(HttpSession, DeniesWithHeadersAndAProblem) {
   EXPECT_EQ(denied.Header("Retry-After"), "30");
   EXPECT_EQ(denied.Header("RateLimit"), "\"free\";r=0;t=30");
   EXPECT_EQ(denied.Header("RateLimit-Policy"), "\"free\";q=2;w=60");
-  EXPECT_EQ(denied.body,
-            R"({"type":"https://iana.org/assignments/http-problem-types#quota-exceeded","title":"Too Many Requests",)"
-            R"("status":429,"detail":"Limit of 2 in 60 seconds exceeded. Try again in 30 seconds.",)"
-            R"("violated-policies":["free"],"allowed":false,"limit":2,"remaining":0,"reset_after_ms":59500,)"
-            R"("retry_after_ms":29500,"rule":"global.free_tier","level":"global","reason":"over_limit","delay_ms":0})");
+  EXPECT_EQ(
+      denied.body,
+      R"({"type":"https://iana.org/assignments/http-problem-types#quota-exceeded","title":"Too Many Requests",)"
+      R"("status":429,"detail":"Limit of 2 in 60 seconds exceeded. Try again in 30 seconds.",)"
+      R"("violated-policies":["free"],"allowed":false,"action":"deny","limit":2,"remaining":0,"reset_after_ms":59500,)"
+      R"("retry_after_ms":29500,"rule":"global.free_tier","level":"global","reason":"over_limit","delay_ms":0})");
   // As told: not a nanosecond earlier, and then.
   f.clock.Advance(29'500 * kMillisecond - 1);
   EXPECT_EQ(f.Post("/v1/check", kAlice).status, 429);
@@ -257,9 +259,10 @@ TEST(HttpSession, NeverFitsHasNoRetryAfter) {
 TEST(HttpSession, NobodyToCountAndExempt) {
   Fixture f;
   const Answer nobody = f.Post("/v1/check", R"({"user":"vip"})");
-  EXPECT_EQ(nobody.body,
-            R"({"allowed":true,"limit":null,"remaining":null,"reset_after_ms":0,"retry_after_ms":0,"rule":null,)"
-            R"("level":null,"reason":"no_limit","delay_ms":0})");
+  EXPECT_EQ(
+      nobody.body,
+      R"({"allowed":true,"action":"allow","limit":null,"remaining":null,"reset_after_ms":0,"retry_after_ms":0,"rule":null,)"
+      R"("level":null,"reason":"no_limit","delay_ms":0})");
   EXPECT_EQ(nobody.Header("RateLimit"), "-");
   EXPECT_EQ(f.Post("/v1/check", R"({"user":"alice","path":"/free"})").Json().at("reason"), "exempt");
 }

@@ -106,6 +106,9 @@ engine::Call& Batch::NextCall() {
   call.trace = nullptr;
   call.status = {};
   call.decision.allowed = true;
+  call.decision.action = Action::kAllow;
+  call.decision.own_style = nullptr;
+  call.decision.repeated = false;
   call.decision.reason = Reason::kNoLimit;
   call.decision.deciding = -1;
   call.decision.reservation = 0;

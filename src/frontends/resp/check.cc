@@ -9,6 +9,7 @@
 
 #include "base/address.h"
 #include "config/validate/country_code.h"
+#include "engine/request_id.h"
 #include "frontends/resp/commands.h"
 
 namespace weir::resp {
@@ -25,7 +26,7 @@ constexpr std::array kTextFields = {
     TextField{"tenant", &Request::tenant},   TextField{"tier", &Request::tier},
     TextField{"api_key", &Request::api_key}, TextField{"country", &Request::country},
     TextField{"method", &Request::method},   TextField{"path", &Request::path},
-    TextField{"domain", &Request::domain},
+    TextField{"domain", &Request::domain},   TextField{"request_id", &Request::request_id},
 };
 
 bool StartsWithIgnoreCase(std::string_view text, std::string_view lower) {
@@ -73,15 +74,6 @@ void AppendRetry(const Decision& decision, ReplyWriter& reply) {
   reply.Integer(std::max<std::int64_t>(Milliseconds(rule->outcome.retry_after_ns), 1));
 }
 
-std::int64_t LongestDelay(const Decision& decision) {
-  std::int64_t delay = 0;
-  for (std::uint32_t i = 0; i < decision.rule_count; ++i) {
-    const RuleOutcome& rule = decision.rules()[i];
-    if (!rule.shadow) delay = std::max(delay, rule.outcome.delay_ns);
-  }
-  return delay;
-}
-
 // A decimal number >= 0.
 bool ReadLatency(std::string_view text, Nanos* latency) {
   double milliseconds = 0;
@@ -122,6 +114,10 @@ bool ReadFields(std::span<const std::string_view> fields, Arena* arena, Request*
       }
       if (text_field->name == "country" && !value.empty() && config::CountryCode(value) == 0) {
         return Refuse("country must be an ISO 3166-1 code of two letters, got", value, error);
+      }
+      if (text_field->name == "request_id" && !engine::IsRequestId(value)) {
+        *error = "ERR request_id " + std::string(engine::kRequestIdForm);
+        return false;
       }
       request->*(text_field->member) = arena->Copy(value);
     } else if (EqualsIgnoreCase(name, "cost")) {
@@ -202,7 +198,7 @@ bool ReadExtension(std::span<const std::string_view> arguments, Extension* exten
 void AppendDecision(const Decision& decision, const std::vector<ExplainStep>* trace, ReplyWriter& reply) {
   const RuleOutcome* rule = decision.decider();
   const Outcome* outcome = rule == nullptr || WithoutOutcome(decision) ? nullptr : &rule->outcome;
-  reply.Map(trace == nullptr ? 10 : 11);
+  reply.Map(11U + (decision.repeated ? 1 : 0) + (trace == nullptr ? 0 : 1));
   reply.Bulk("allowed");
   reply.Boolean(decision.allowed);
   reply.Bulk("reason");
@@ -220,10 +216,16 @@ void AppendDecision(const Decision& decision, const std::vector<ExplainStep>* tr
   reply.Bulk("level");
   rule == nullptr ? reply.Null() : reply.Bulk(ToString(rule->level));
   reply.Bulk("delay_ms");
-  reply.Integer(Milliseconds(LongestDelay(decision)));
+  reply.Integer(Milliseconds(decision.delay_ns()));
   reply.Bulk("reservation");
   // As text: it uses all 64 bits, and RESP integers are signed.
   decision.reservation == 0 ? reply.Null() : reply.Bulk(std::to_string(decision.reservation));
+  reply.Bulk("action");
+  reply.Bulk(ToString(decision.action));
+  if (decision.repeated) {
+    reply.Bulk("repeated");
+    reply.Boolean(true);
+  }
   if (trace == nullptr) return;
   reply.Bulk("steps");
   reply.Array(trace->size());

@@ -18,9 +18,9 @@ namespace weir::resp {
 // Headers, and attributes, of one request.
 inline constexpr std::size_t kMaxPairs = 128;
 
-// Reads "field value ..." into `request`: ip user tenant tier api_key country method path domain cost header:NAME
-// attr:NAME. Texts are copied into `arena`; headers and attributes are appended to the two vectors, and are not yet set
-// in `request` (the vectors still grow). False: `error` is the reply.
+// Reads "field value ..." into `request`: ip user tenant tier api_key country method path domain request_id cost
+// header:NAME attr:NAME. Texts are copied into `arena`; headers and attributes are appended to the two vectors, and are
+// not yet set in `request` (the vectors still grow). False: `error` is the reply.
 bool ReadRequest(std::span<const std::string_view> fields, Arena* arena, Request* request,
                  std::vector<Attribute>* headers, std::vector<Attribute>* attributes, std::string* error);
 
@@ -44,9 +44,11 @@ struct Extension {
 // WEIR.EXTEND id cost [PARTIAL]: three arguments or more.
 bool ReadExtension(std::span<const std::string_view> arguments, Extension* extension, std::string* error);
 
-// Ten fields: allowed, reason, limit, remaining, reset_after_ms, retry_after_ms, rule, level, delay_ms, reservation.
+// Eleven fields: allowed, reason, limit, remaining, reset_after_ms, retry_after_ms, rule, level, delay_ms, reservation,
+// action.
 // Null where there is nothing to say: limit and remaining without a rule or a bound, retry_after_ms when it never fits.
-// Times are rounded up. `trace`: nullptr, or an eleventh field `steps`: [stage, detail] each.
+// Times are rounded up. A repeated decision has the field `repeated` besides, and one with a `trace` (nullptr: none)
+// `steps`: [stage, detail] each.
 void AppendDecision(const Decision& decision, const std::vector<ExplainStep>* trace, ReplyWriter& reply);
 
 // OK, or an error that begins with what to do about it: NOTFOUND, UNAVAILABLE, ...

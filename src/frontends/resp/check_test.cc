@@ -18,14 +18,15 @@ std::string Bulk(std::string_view text) {
 
 // What a decision of the free tier looks like in RESP2.
 std::string Decided(bool allowed, int remaining, int reset_ms, std::string_view retry, std::string_view reservation) {
-  return "*20\r\n" + Bulk("allowed") + ":" + (allowed ? "1" : "0") + "\r\n" + Bulk("reason") +
+  return "*22\r\n" + Bulk("allowed") + ":" + (allowed ? "1" : "0") + "\r\n" + Bulk("reason") +
          Bulk(allowed              ? "ok"
               : retry == "$-1\r\n" ? "never_fits"
                                    : "over_limit") +
          Bulk("limit") + ":5\r\n" + Bulk("remaining") + ":" + std::to_string(remaining) + "\r\n" +
          Bulk("reset_after_ms") + ":" + std::to_string(reset_ms) + "\r\n" + Bulk("retry_after_ms") +
          std::string(retry) + Bulk("rule") + Bulk("global.free_tier") + Bulk("level") + Bulk("global") +
-         Bulk("delay_ms") + ":0\r\n" + Bulk("reservation") + std::string(reservation);
+         Bulk("delay_ms") + ":0\r\n" + Bulk("reservation") + std::string(reservation) + Bulk("action") +
+         Bulk(allowed ? "allow" : "deny");
 }
 constexpr std::string_view kNull = "$-1\r\n";
 
@@ -91,23 +92,23 @@ TEST_F(CheckTest, RefundsAndResets) {
 
 TEST_F(CheckTest, SaysNothingWhereNoRuleCounts) {
   const std::string reply = Say("WEIR.CHECK user vip");
-  EXPECT_TRUE(reply.starts_with("*20\r\n" + Bulk("allowed") + ":1\r\n" + Bulk("reason") + Bulk("no_limit") +
+  EXPECT_TRUE(reply.starts_with("*22\r\n" + Bulk("allowed") + ":1\r\n" + Bulk("reason") + Bulk("no_limit") +
                                 Bulk("limit") + "$-1\r\n" + Bulk("remaining") + "$-1\r\n"))
       << reply;
 }
 
 TEST_F(CheckTest, InResp3ItIsAMap) {
   Say("HELLO 3");
-  EXPECT_EQ(Say("WEIR.CHECK user u"), "%10\r\n" + Bulk("allowed") + "#t\r\n" + Bulk("reason") + Bulk("ok") +
-                                          Bulk("limit") + ":5\r\n" + Bulk("remaining") + ":4\r\n" +
-                                          Bulk("reset_after_ms") + ":12000\r\n" + Bulk("retry_after_ms") + ":0\r\n" +
-                                          Bulk("rule") + Bulk("global.free_tier") + Bulk("level") + Bulk("global") +
-                                          Bulk("delay_ms") + ":0\r\n" + Bulk("reservation") + "_\r\n");
+  EXPECT_EQ(Say("WEIR.CHECK user u"),
+            "%11\r\n" + Bulk("allowed") + "#t\r\n" + Bulk("reason") + Bulk("ok") + Bulk("limit") + ":5\r\n" +
+                Bulk("remaining") + ":4\r\n" + Bulk("reset_after_ms") + ":12000\r\n" + Bulk("retry_after_ms") +
+                ":0\r\n" + Bulk("rule") + Bulk("global.free_tier") + Bulk("level") + Bulk("global") + Bulk("delay_ms") +
+                ":0\r\n" + Bulk("reservation") + "_\r\n" + Bulk("action") + Bulk("allow"));
 }
 
 TEST_F(CheckTest, ExplainsEveryStep) {
   const std::string reply = Say("WEIR.EXPLAIN user u path /x");
-  EXPECT_TRUE(reply.starts_with("*22\r\n")) << reply;
+  EXPECT_TRUE(reply.starts_with("*24\r\n")) << reply;
   EXPECT_NE(reply.find(Bulk("steps") + "*"), std::string::npos);
   EXPECT_NE(reply.find(Bulk("decide")), std::string::npos) << reply;
   EXPECT_EQ(Say("WEIR.CHECK user u"), Decided(true, 4, 12'000, ":0\r\n", kNull)) << "explaining counts nothing";
@@ -163,7 +164,7 @@ TEST_F(CheckTest, WrongFieldsAreNamed) {
   std::string many = "WEIR.CHECK";
   for (int i = 0; i < 129; ++i) many += " header:a" + std::to_string(i) + " v";
   EXPECT_EQ(Say(many), "-ERR too many headers or attributes at 'a128'\r\n");
-  EXPECT_TRUE(Say("WEIR.CHECK").starts_with("*20\r\n")) << "a request of which nothing is known";
+  EXPECT_TRUE(Say("WEIR.CHECK").starts_with("*22\r\n")) << "a request of which nothing is known";
 }
 
 TEST(ReadRequest, ReadsEveryField) {
@@ -215,6 +216,17 @@ TEST(ReadRequest, ReadsEveryField) {
   EXPECT_EQ(attributes[0].name, "plan");
 }
 
+TEST(AppendDecision, SaysEachAction) {
+  for (const Action action : {Action::kAllow, Action::kDeny, Action::kWait, Action::kChallenge, Action::kCharge}) {
+    Decision decision;
+    decision.action = action;
+    std::string out;
+    ReplyWriter reply(out, Protocol::kResp3);
+    AppendDecision(decision, nullptr, reply);
+    EXPECT_TRUE(out.ends_with(Bulk("action") + Bulk(ToString(action)))) << out;
+  }
+}
+
 TEST(AppendDecision, TellsTheLongestDelayAndWhatTheStoreLeavesOpen) {
   Decision decision;
   decision.rule_count = 2;
@@ -238,6 +250,25 @@ TEST(AppendDecision, TellsTheLongestDelayAndWhatTheStoreLeavesOpen) {
   AppendDecision(decision, nullptr, reply);
   EXPECT_NE(out.find(Bulk("retry_after_ms") + ":1000\r\n"), std::string::npos) << out;
   EXPECT_NE(out.find(Bulk("limit") + "$-1\r\n" + Bulk("remaining") + "$-1\r\n"), std::string::npos) << out;
+}
+
+TEST_F(CheckTest, ARequestIdIsChargedOnce) {
+  EXPECT_EQ(Say("WEIR.CHECK user u request_id a"), Decided(true, 4, 12'000, ":0\r\n", kNull));
+  const std::string again = Say("WEIR.CHECK user u REQUEST_ID a");
+  EXPECT_TRUE(again.starts_with("*22\r\n")) << again;
+  EXPECT_TRUE(again.ends_with(Bulk("repeated") + ":1\r\n")) << again;
+  EXPECT_EQ(Say("WEIR.CHECK user u"), Decided(true, 3, 24'000, ":0\r\n", kNull));
+  const std::string first = Say("WEIR.RESERVE user u request_id a"), second = Say("WEIR.RESERVE user u request_id a");
+  const std::size_t at = first.find(Bulk("reservation"));
+  ASSERT_NE(at, std::string::npos);
+  EXPECT_EQ(first.substr(at), second.substr(at, first.size() - at)) << "the same reservation";
+  Say("HELLO 3");
+  const std::string map = Say("WEIR.CHECK user u request_id a");
+  EXPECT_TRUE(map.starts_with("%11\r\n") && map.ends_with(Bulk("repeated") + "#t\r\n")) << map;
+  EXPECT_EQ(Say("WEIR.CHECK user u request_id \"\""), "-ERR request_id must be 1 to 128 visible ASCII characters\r\n");
+  EXPECT_EQ(Say("WEIR.CHECK user u request_id \"a b\""),
+            "-ERR request_id must be 1 to 128 visible ASCII characters\r\n");
+  EXPECT_EQ(Say("WEIR.CHECK user u request_id a request_id b"), "-ERR the field appears twice: 'request_id'\r\n");
 }
 
 }  // namespace

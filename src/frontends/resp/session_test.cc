@@ -127,7 +127,7 @@ TEST_F(SessionTest, ATransactionIsAnsweredAsOneArray) {
   EXPECT_EQ(Say("CL.THROTTLE k 1 1 60"), "+QUEUED\r\n");
   const std::string reply = Say("EXEC");
   EXPECT_TRUE(reply.starts_with("*5\r\n" + Integers({0, 2, 1, -1, 60}) + "$5\r\nhello\r\n" +
-                                Integers({1, 2, 0, 120, 0}) + "*20\r\n"))
+                                Integers({1, 2, 0, 120, 0}) + "*22\r\n"))
       << reply;
   EXPECT_TRUE(reply.ends_with(Integers({1, 2, 0, 60, 120}))) << "each decides for itself: " << reply;
   EXPECT_EQ(engine_.store->batches, 1);
@@ -464,7 +464,7 @@ TEST_F(SessionTest, WaitsForARemoteStoreAndThenGoesOn) {
   EXPECT_FALSE(connection_->paused());
   EXPECT_FALSE(connection_->unflushed());
   const std::string out = connection_->TakeOutput();
-  const std::string first = Integers({0, 5, 4, -1, 1}) + "+PONG\r\n*20\r\n$7\r\nallowed\r\n:1\r\n";
+  const std::string first = Integers({0, 5, 4, -1, 1}) + "+PONG\r\n*22\r\n$7\r\nallowed\r\n:1\r\n";
   const std::string last = Integers({0, 5, 3, -1, 2}) + "$5\r\nagain\r\n";
   EXPECT_TRUE(out.starts_with(first)) << out;
   EXPECT_TRUE(out.ends_with(last)) << out;

@@ -148,7 +148,7 @@ TEST_F(ThrottleTest, AStoreThatFailsIsToldApartFromADenial) {
   // allow_new: it passes, uncounted.
   throttle.decision.allowed = true;
   throttle.decision.rule_count = 1;
-  throttle.decision.inline_rules[0] = RuleOutcome{};
+  throttle.decision.rules()[0] = {};  // what was not written must not be read
   out.clear();
   AppendThrottleReply(throttle, ThrottleForm::kCell, 1, &out);
   EXPECT_TRUE(out.starts_with("*5\r\n:0\r\n")) << out;

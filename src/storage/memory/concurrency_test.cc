@@ -21,6 +21,7 @@ using conformance::DefaultOf;
 using conformance::Do;
 using conformance::EpochWindowOf;
 using conformance::ItemOf;
+using conformance::SubWindowsOf;
 using conformance::UsedNow;
 using conformance::WindowOf;
 
@@ -170,6 +171,75 @@ TEST(Concurrency, PlansOfBucketsAndWindowsAreAllOrNothing) {
   HoldsAllOrNothing({BucketOf(3), WindowOf(3), BucketOf(4)}, false);
 }
 
+TEST(Concurrency, PlansOfBucketsAndSubWindowsAreAllOrNothing) {
+  HoldsAllOrNothing({BucketOf(3), SubWindowsOf(3), BucketOf(4)}, false);
+}
+
+// Two spent limits leave a little room as time goes on, for which plans compete that name them in opposite orders. In
+// lanes alone: what one has charged when the other was faster is given back there.
+TEST(Concurrency, WhatIsLostInALaneIsGivenBack) {
+  const Limit limit = SubWindowsOf(1000);
+  std::uint64_t rollbacks = 0;
+  for (int attempt = 0; attempt < kMostAttempts && rollbacks == 0; ++attempt) {
+    const auto store = Make();
+    const Item a = ItemOf(limit, "a", "s"), b = ItemOf(limit, "b", "s");
+    for (Item item : {a, b}) {
+      item.cost = 1000;
+      ASSERT_TRUE(Do(*store, Op::kCheck, {item}, kNow).admitted);
+    }
+    // The minute in which what was used leaves the window, a unit each 60 ms.
+    std::atomic<Nanos> clock = kNow + kHour + 10 * kSecond;
+    std::atomic<std::uint64_t> admitted = 0;
+    Race([&](int thread) {
+      Asker asker(*store, thread % 2 == 0 ? std::vector<Item>{a, b} : std::vector<Item>{b, a});
+      for (int i = 0; i < 800; ++i) {
+        if (asker.Ask(Op::kCheck, clock.fetch_add(15 * kMillisecond))) ++admitted;
+      }
+    });
+    // What is left of the old ones at the end of the minute is nothing.
+    const Nanos later = kNow + kHour + kMinute;
+    ASSERT_GT(admitted, 500u);
+    ASSERT_EQ(UsedNow(*store, a, later), admitted);
+    ASSERT_EQ(UsedNow(*store, b, later), admitted);
+    rollbacks += store->Stats().rollbacks;
+  }
+  EXPECT_GT(rollbacks, 0u);
+}
+
+// Sub-windows pass while all threads ask, states are looked at, given back and written to a snapshot's scan: what was
+// admitted and not given back is counted, to the last one, and never more than the limit.
+TEST(Concurrency, LanesThatOpenAndCloseLoseAndDoubleNothing) {
+  const Limit limit = SubWindowsOf(2'000, kHour, kMinute);
+  std::uint64_t collisions = 0;
+  for (int attempt = 0; attempt < kMostAttempts && (collisions == 0 || attempt < 3); ++attempt) {
+    const auto store = Make();
+    std::atomic<std::int64_t> held = 0;
+    Race([&](int thread) {
+      const Item item = ItemOf(limit, "hour", "hot");
+      Asker asker(*store, {item});
+      std::int64_t mine = 0;
+      for (int i = 0; i < 1500; ++i) {
+        const Nanos now = kNow + i / 150 * kMinute;
+        mine += asker.Ask(Op::kCheck, now) ? 1 : 0;
+        if (thread == 0 && i % 50 == 0) (void)asker.Ask(Op::kPeek, now);
+        if (thread == 1 && i % 70 == 0) {
+          const algorithms::PastCharge charge{.cost = 1, .at = now};
+          Item refund = item;
+          refund.charge = &charge;
+          const std::uint64_t before = static_cast<std::uint64_t>(mine);
+          if (before > 0 && asker.Ask(Op::kCheck, now)) (void)Do(*store, Op::kRefund, {refund}, now);
+        }
+        if (thread == 2 && i % 90 == 0) (void)store->GetAdmin()->Scan("", 100, now);
+      }
+      held += mine;
+    });
+    ASSERT_LE(held, 2'000);
+    ASSERT_EQ(UsedNow(*store, ItemOf(limit, "hour", "hot"), kNow + 9 * kMinute), static_cast<std::uint64_t>(held));
+    collisions += store->Stats().collisions;
+  }
+  EXPECT_GT(collisions, 0u);
+}
+
 TEST(Concurrency, ADeniedRuleTakesNothingFromTheOthers) {
   // `narrow` runs out at once; `wide` must then hold exactly what was admitted.
   const Limit wide = BucketOf(1'000'000), narrow = BucketOf(100);
@@ -280,6 +350,10 @@ TEST(Concurrency, WhatMovesIsCountedAtEveryMoment) {
   AdmitsOnlyWhatIsLeft(BucketOf(10), DefaultOf(13));
   AdmitsOnlyWhatIsLeft(WindowOf(10), BucketOf(13));
   AdmitsOnlyWhatIsLeft(WindowOf(10), conformance::LogOf(13));
+  AdmitsOnlyWhatIsLeft(SubWindowsOf(10), SubWindowsOf(13));
+  AdmitsOnlyWhatIsLeft(SubWindowsOf(10), SubWindowsOf(13, kHour, 2 * kMinute));
+  AdmitsOnlyWhatIsLeft(BucketOf(10), SubWindowsOf(13));
+  AdmitsOnlyWhatIsLeft(SubWindowsOf(10), BucketOf(13));
 }
 
 TEST(Concurrency, ABucketThatBecomesAWindowLosesAndDoublesNothing) {
@@ -297,6 +371,9 @@ TEST(Concurrency, AWindowThatChangesLosesAndDoublesNothing) {
   LosesNothingWhileRulesChange(EpochWindowOf(100'000), WindowOf(200'000), true);
   LosesNothingWhileRulesChange(DefaultOf(100'000), DefaultOf(120'000), true);
   LosesNothingWhileRulesChange(DefaultOf(100'000), DefaultOf(200'000, kHour), true);
+  LosesNothingWhileRulesChange(SubWindowsOf(100'000), SubWindowsOf(200'000), true);
+  LosesNothingWhileRulesChange(SubWindowsOf(100'000), BucketOf(200'000), true);
+  LosesNothingWhileRulesChange(DefaultOf(100'000), SubWindowsOf(200'000), true);
 }
 
 // Windows open, fill up and end while all threads ask: never is more admitted in one than its limit.

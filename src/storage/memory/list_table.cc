@@ -1,6 +1,7 @@
 #include "storage/memory/list_table.h"
 
 #include <algorithm>
+#include <bit>
 #include <utility>
 
 namespace weir::storage::memory {
@@ -10,6 +11,7 @@ constexpr std::size_t kSmallestIndex = 8;
 // How many states of a shard are looked at for one that can go, and how many of other shards altogether.
 constexpr std::uint64_t kSample = 16;
 constexpr std::uint64_t kOthers = 64;
+constexpr std::uint64_t kStatesAShard = 64;
 
 }  // namespace
 
@@ -39,7 +41,19 @@ ListState* ListShard::Find(const Key& key, Kind kind) {
   const std::uint32_t number = index_[SlotOf(key)].number;
   if (number == 0) return nullptr;
   ListState* state = &states_[number - 1];
-  return state->kind == kind ? state : nullptr;
+  if (state->kind != kind) return nullptr;
+  CloseLane(*state);
+  return state;
+}
+
+void ListShard::CloseLane(ListState& state) {
+  if (state.lane == 0) return;
+  const std::int64_t count = lanes_->Close(state.lane);
+  state.lane = 0;
+  if (count == 0) return;
+  // What a lane charges belongs to the newest sub-window: otherwise it only denies (algorithms/sub_window.h).
+  state.words.front() += count;
+  state.words.back() += count;
 }
 
 void ListShard::PrefetchState(const Key& key) const {
@@ -68,6 +82,7 @@ ListState* ListShard::Insert(ListState state, ListBudget& budget) {
 }
 
 void ListShard::Erase(ListState* state, ListBudget& budget) {
+  CloseLane(*state);
   budget.Add(-1, -static_cast<std::int64_t>(BytesOf(*state)));
   const std::size_t slot = SlotOf(state->key);
   const std::uint32_t number = index_[slot].number;
@@ -150,9 +165,17 @@ bool ListShard::Evict(const Key& spared, Spent spent, ListBudget& budget) {
   return true;
 }
 
-ListTable::ListTable(std::uint64_t max_states, std::uint64_t max_bytes, std::uint64_t secret, Counters& counters)
-    : budget_(max_states, max_bytes), secret_(secret), counters_(counters) {
-  for (ListShard& shard : shards_) shard.SetSecret(secret);
+ListTable::ListTable(std::uint64_t max_states, std::uint64_t max_bytes, std::uint64_t max_lanes, std::uint64_t secret,
+                     Counters& counters)
+    : lanes_(LaneTable::Create(max_lanes, secret)),
+      shards_(std::bit_floor(std::clamp<std::uint64_t>(max_states / kStatesAShard, kLeastShards, kMostShards))),
+      budget_(max_states, max_bytes),
+      secret_(secret),
+      counters_(counters) {
+  for (ListShard& shard : shards_) {
+    shard.SetSecret(secret);
+    shard.SetLanes(lanes_.get());
+  }
 }
 
 bool ListTable::MakeRoom(const Key& key, Nanos now, Victims victims, const ShardLocks& held) {
@@ -179,8 +202,8 @@ template <typename Try>
 bool ListTable::TryOthers(const Key& key, const ShardLocks& held, const Try& attempt) {
   const std::size_t own = ShardIndex(key);
   std::uint64_t looked_at = 0;
-  for (std::size_t i = 1; i < kShards && looked_at < kOthers; ++i) {
-    const std::size_t index = (own + i) % kShards;
+  for (std::size_t i = 1; i < shards_.size() && looked_at < kOthers; ++i) {
+    const std::size_t index = (own + i) % shards_.size();
     // A mutex must not be tried by the thread that holds it.
     if (shards_[index].LooksEmpty() || held.Holds(index)) continue;
     const std::unique_lock lock(shards_[index].mutex(), std::try_to_lock);
@@ -191,13 +214,14 @@ bool ListTable::TryOthers(const Key& key, const ShardLocks& held, const Try& att
   return false;
 }
 
-std::uint64_t ListTable::Sweep(Nanos now, std::uint64_t max_states) {
+std::uint64_t ListTable::Sweep(Nanos now, std::uint64_t max_states, std::size_t max_shards) {
+  max_shards = std::min(max_shards, shards_.size());
   std::uint64_t dropped = 0;
   std::uint64_t seen = 0;
-  for (std::size_t visited = 0; seen < max_states && visited < kShards; ++visited) {
+  for (std::size_t visited = 0; seen < max_states && visited < max_shards; ++visited) {
     // Relaxed: threads that sweep the same shard at once find it locked, or half done already.
     std::size_t index = sweep_shard_.load(std::memory_order_relaxed);
-    ListShard& shard = shards_[index % kShards];
+    ListShard& shard = shards_[index % shards_.size()];
     bool done = shard.LooksEmpty();
     if (!done) {
       const std::unique_lock lock(shard.mutex(), std::try_to_lock);
@@ -205,7 +229,7 @@ std::uint64_t ListTable::Sweep(Nanos now, std::uint64_t max_states) {
       done = !lock.owns_lock() || shard.ReclaimToEnd(now, max_states, budget_, seen, dropped);
     }
     if (!done || !sweep_shard_.compare_exchange_strong(index, index + 1, std::memory_order_relaxed)) continue;
-    if ((index + 1) % kShards == 0) round_states_.store(budget_.states(), std::memory_order_relaxed);
+    if ((index + 1) % shards_.size() == 0) round_states_.store(budget_.states(), std::memory_order_relaxed);
   }
   if (dropped != 0) counters_.Add(Count::kReclaimed, static_cast<std::int64_t>(dropped));
   return dropped;

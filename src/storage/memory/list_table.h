@@ -9,11 +9,11 @@
 #include <absl/container/inlined_vector.h>
 
 #include <algorithm>
-#include <array>
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <deque>
+#include <memory>
 #include <mutex>
 #include <vector>
 
@@ -22,6 +22,7 @@
 #include "base/hash.h"
 #include "base/prefetch.h"
 #include "storage/memory/counters.h"
+#include "storage/memory/lane_table.h"
 
 namespace weir::storage::memory {
 
@@ -32,6 +33,7 @@ struct ListState {
   Key key;
   Kind kind{};
   std::uint32_t denied = 0;  // when it last denied, in seconds since the epoch; 0: never
+  std::uint32_t lane = 0;    // its number (lane_table.h) while a part of what is charged is counted there; 0: none
   Nanos expires = 0;         // after each change: Algorithm::expires_list
   Words words;
 };
@@ -56,16 +58,20 @@ class ListBudget {
   std::uint64_t max_states() const { return max_states_; }
   bool HasRoomForState() const { return states() < max_states_ && HasRoomForBytes(); }
   bool HasRoomForBytes() const { return bytes() < max_bytes_; }
+  bool IsNearlyFull() const { return states() >= max_states_ / 8 * 7 || bytes() >= max_bytes_ / 8 * 7; }
 
  private:
   const std::uint64_t max_states_, max_bytes_;
   std::atomic<std::int64_t> states_{0}, bytes_{0};
 };
 
-// One shard. Not thread-safe: hold mutex(). Pointers to states are good until the next Insert, Erase, Reclaim or Evict.
-class ListShard {
+// One shard, on cache lines of its own. Not thread-safe: hold mutex(). Pointers to states are good until the next
+// Insert, Erase, Reclaim or Evict.
+class alignas(64) ListShard {
  public:
-  void SetSecret(std::uint64_t secret) { secret_ = secret; }  // before first use
+  // Before first use.
+  void SetSecret(std::uint64_t secret) { secret_ = secret; }
+  void SetLanes(LaneTable* lanes) { lanes_ = lanes; }
   std::mutex& mutex() { return mutex_; }
 
   // Without the mutex: starts fetching the part of the index in which `key` is found.
@@ -76,7 +82,7 @@ class ListShard {
   // Then, with it: its state, if there is one.
   void PrefetchState(const Key& key) const;
 
-  // nullptr when there is none, or one of another kind.
+  // nullptr when there is none, or one of another kind. Its lane, if it had one, is closed.
   ListState* Find(const Key& key, Kind kind);
   // `key` must not be there with this kind; one of another kind is replaced. Not bounded: ask the budget first.
   ListState* Insert(ListState state, ListBudget& budget);
@@ -99,7 +105,11 @@ class ListShard {
   std::size_t size() const { return states_.size(); }
   // Without the mutex; may be a moment out of date.
   bool LooksEmpty() const { return size_hint_.load(std::memory_order_relaxed) == 0; }
-  const ListState& at(std::size_t index) const { return states_[index]; }
+  // Its lane is closed.
+  const ListState& at(std::size_t index) {
+    CloseLane(states_[index]);
+    return states_[index];
+  }
 
  private:
   // Empty when number is 0.
@@ -112,12 +122,14 @@ class ListShard {
     const std::uint64_t mixed = (key.lo ^ secret_) * 0xd6e8feb86659fd93;
     return mixed ^ mixed >> 32;  // a product's lower bits know nothing of the upper ones
   }
+  void CloseLane(ListState& state);
   std::size_t SlotOf(const Key& key) const;  // where it is in index_, or the empty slot where it would be
   Slot SlotFor(std::size_t index) const;     // of the state there
   void ClearSlot(std::size_t slot);
   void Rebuild(std::size_t slots);
 
   std::mutex mutex_;
+  LaneTable* lanes_ = nullptr;
   std::deque<ListState> states_;
   std::vector<Slot> index_;  // power of two; linear probing
   std::atomic<std::size_t> size_hint_{0};
@@ -135,30 +147,37 @@ class ListTable {
  public:
 #ifdef WEIR_TSAN
   // A plan may hold them all, and ThreadSanitizer's detector of deadlocks has room for 64 locks of a thread.
-  static constexpr std::size_t kShards = 32;
+  static constexpr std::size_t kMostShards = 32;
 #else
-  static constexpr std::size_t kShards = 256;
+  // So many that a thread which is preempted with a lock in hand is seldom in another one's way.
+  static constexpr std::size_t kMostShards = 4096;
 #endif
+  static constexpr std::size_t kLeastShards = std::min<std::size_t>(256, kMostShards);
 
   enum class Victims : std::uint8_t { kExpired, kAlsoLive };
 
-  ListTable(std::uint64_t max_states, std::uint64_t max_bytes, std::uint64_t secret, Counters& counters);
+  ListTable(std::uint64_t max_states, std::uint64_t max_bytes, std::uint64_t max_lanes, std::uint64_t secret,
+            Counters& counters);
 
+  std::size_t shards() const { return shards_.size(); }
   std::size_t ShardIndex(const Key& key) const {
-    return static_cast<std::size_t>(((key.hi ^ secret_) * 0x9e3779b97f4a7c15) >> 56) % kShards;
+    return static_cast<std::size_t>(((key.hi ^ secret_) * 0x9e3779b97f4a7c15) >> 48) & (shards_.size() - 1);
   }
   ListShard& ShardAt(std::size_t index) { return shards_[index]; }
   ListShard& ShardOf(const Key& key) { return shards_[ShardIndex(key)]; }
   ListBudget& budget() { return budget_; }
   const ListBudget& budget() const { return budget_; }
+  LaneTable& lanes() { return *lanes_; }
+  const LaneTable& lanes() const { return *lanes_; }
 
   // The table is full and `key`, whose shard is held, needs room: drops at least one expired state, near by first;
   // failing that, with kAlsoLive, a live one other than that of `key`. False when nothing was found. Looks at a bounded
   // number of states, so some expired ones may be missed; Sweep() gets them.
   bool MakeRoom(const Key& key, Nanos now, Victims victims, const ShardLocks& held);
 
-  // Drops expired states among about `max_states`, a shard at a time; skips shards in use. Thread-safe.
-  std::uint64_t Sweep(Nanos now, std::uint64_t max_states);
+  // Drops expired states among about `max_states`, a shard at a time; skips shards in use. Looks at no more than
+  // `max_shards`, for most may be empty. Thread-safe.
+  std::uint64_t Sweep(Nanos now, std::uint64_t max_states, std::size_t max_shards = kMostShards);
   // How many states the present round of sweeping has to look at: as many as were held at once since it began.
   std::uint64_t StatesOfRound() {
     const std::uint64_t now = budget_.states();
@@ -170,11 +189,12 @@ class ListTable {
   template <typename Try>
   bool TryOthers(const Key& key, const ShardLocks& held, const Try& attempt);
 
-  std::array<ListShard, kShards> shards_;
+  const std::unique_ptr<LaneTable> lanes_;
+  std::vector<ListShard> shards_;  // a power of two of them
   ListBudget budget_;
   const std::uint64_t secret_;
   Counters& counters_;
-  std::atomic<std::size_t> sweep_shard_{0};     // counts up; modulo kShards
+  std::atomic<std::size_t> sweep_shard_{0};     // counts up; modulo shards()
   std::atomic<std::uint64_t> round_states_{0};  // StatesOfRound()
 };
 

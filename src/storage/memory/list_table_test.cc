@@ -96,7 +96,7 @@ TEST(ListShard, EvictsSoonestButNeverTheOneThatIsSpared) {
 
 TEST(ListTable, MakesRoomInItsOwnShardOrAnother) {
   Counters counters;
-  ListTable table(10, 1 << 20, 5, counters);
+  ListTable table(10, 1 << 20, 0, 5, counters);
   for (std::uint64_t i = 0; i < 10; ++i) {
     table.ShardOf(KeyOf(i)).Insert(StateOf(i, kNow + 1), table.budget());
   }
@@ -114,7 +114,7 @@ TEST(ListTable, MakesRoomInItsOwnShardOrAnother) {
 
 TEST(ListTable, SweepsAllShardsInTurn) {
   Counters counters;
-  ListTable table(10'000, 1 << 24, 5, counters);
+  ListTable table(10'000, 1 << 24, 0, 5, counters);
   for (std::uint64_t i = 0; i < 5000; ++i) {
     table.ShardOf(KeyOf(i)).Insert(StateOf(i, kNow + static_cast<Nanos>(i % 2)), table.budget());
   }
@@ -124,9 +124,23 @@ TEST(ListTable, SweepsAllShardsInTurn) {
   EXPECT_EQ(table.budget().states(), 2500u);
 }
 
+TEST(ListTable, SweepsNoMoreShardsThanItIsTold) {
+  Counters counters;
+  ListTable table(10'000, 1 << 24, 0, 5, counters);
+  for (std::uint64_t i = 0; i < 5000; ++i) table.ShardOf(KeyOf(i)).Insert(StateOf(i, kNow), table.budget());
+  ASSERT_GE(table.shards(), 32u);
+  std::uint64_t dropped = 0;
+  for (std::size_t shard = 0; shard < table.shards(); ++shard) {
+    const std::uint64_t size = table.ShardAt(shard).size();
+    EXPECT_EQ(table.Sweep(kNow, 10'000, 1), size);
+    dropped += size;
+  }
+  EXPECT_EQ(dropped, 5000u);
+}
+
 TEST(ShardLocks, PlansThatNameTheSameShardsInAnyOrderNeverWaitForEachOtherForEver) {
   Counters counters;
-  ListTable table(10'000, 1 << 24, 5, counters);
+  ListTable table(10'000, 1 << 24, 0, 5, counters);
   std::uint64_t total = 0;  // guarded by the shard of KeyOf(0)
   std::vector<std::thread> threads;
   for (std::uint64_t thread = 0; thread < 4; ++thread) {

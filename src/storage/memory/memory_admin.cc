@@ -36,7 +36,7 @@ std::optional<std::uint64_t> TakeNumber(std::string_view& text) {
   return value;
 }
 
-std::optional<Cursor> ParseCursor(std::string_view text) {
+std::optional<Cursor> ParseCursor(std::string_view text, std::size_t shards) {
   Cursor cursor;
   if (text.empty()) return cursor;
   cursor.words = text[0] == 'w';
@@ -47,7 +47,7 @@ std::optional<Cursor> ParseCursor(std::string_view text) {
   cursor.place = *place;
   if (!cursor.words) {
     const auto left = TakeNumber(text);
-    if (!left || cursor.place >= ListTable::kShards) return std::nullopt;
+    if (!left || cursor.place >= shards) return std::nullopt;
     cursor.left = *left;
   }
   if (!text.empty()) return std::nullopt;
@@ -84,7 +84,7 @@ ListState* FindList(ListShard& shard, const Key& key) {
 
 Result<Admin::Page> MemoryAdmin::Scan(std::string_view text, std::size_t most, Nanos now) {
   now = algorithms::ClampNow(now);
-  auto cursor = ParseCursor(text);
+  auto cursor = ParseCursor(text, lists_.shards());
   if (!cursor) return Fail(ErrorCode::kInvalidArgument, "a cursor that this store did not give out");
   if (most == 0 || most > kMostScanned) return Fail(ErrorCode::kInvalidArgument, "a page holds 1 to 10000 states");
   Page page;
@@ -102,7 +102,7 @@ Result<Admin::Page> MemoryAdmin::Scan(std::string_view text, std::size_t most, N
     if (cell.owner > kDead) page.states.push_back(RecordOf(cell));
   }
   // From the last to the first: one that is dropped meanwhile gives its place to the last, which has been seen by then.
-  for (; cursor->place < ListTable::kShards; ++cursor->place) {
+  for (; cursor->place < lists_.shards(); ++cursor->place) {
     ListShard& shard = lists_.ShardAt(cursor->place);
     if (!shard.LooksEmpty()) {
       const std::lock_guard lock(shard.mutex());

@@ -18,7 +18,8 @@ constexpr std::uint64_t kMostEntries = std::uint64_t{1} << 36;
 // Prefetches that are in flight together: more than this and the first lines are evicted before they are used.
 constexpr std::size_t kPrefetchPlans = 16;
 
-constexpr std::uint64_t kSweepSlice = 256;     // cells: 4 KiB, about a microsecond
+constexpr std::uint64_t kSweepSlice = 256;  // cells: 4 KiB, about a microsecond
+constexpr std::size_t kSweepShards = 64;
 constexpr std::uint64_t kReclaimWithEach = 2;  // more than one comes in: what has expired never piles up
 constexpr Nanos kMostSlices = 4;               // caught up with at once after idle time
 
@@ -50,15 +51,19 @@ Result<std::unique_ptr<MemoryStore>> MemoryStore::Create(const MemoryStoreOption
   if (options.sweep_interval < 0) return Fail(ErrorCode::kInvalidArgument, "sweep_interval must not be negative");
   std::uint64_t entries = options.max_entries;
   std::uint64_t list_bytes = DefaultListBytes(entries);
+  // Seven for four list states, so that a place is seldom far away. Memory that is taken only when they are used.
+  std::uint64_t lanes = options.max_entries / 4 * 7;
   if (options.memory_limit != 0) {
     entries = std::min(entries, EntriesFor(options.memory_limit / 8 * 7));
     list_bytes = options.memory_limit - CellTable::BytesFor(entries);
+    lanes = std::min(lanes, list_bytes / 4 / LaneTable::kBytesALane);
+    list_bytes -= lanes * LaneTable::kBytesALane;
   }
   const std::uint64_t secret = options.secret != 0 ? options.secret : RandomSecret();
   auto counters = std::make_unique<Counters>();
   auto cells = CellTable::Create(entries, secret, *counters);
   if (!cells) return std::unexpected(cells.error());
-  auto lists = std::make_unique<ListTable>(options.max_entries, list_bytes, secret, *counters);
+  auto lists = std::make_unique<ListTable>(options.max_entries, list_bytes, lanes, secret, *counters);
   MemoryStoreOptions effective = options;
   effective.max_entries = entries;
   return std::unique_ptr<MemoryStore>(
@@ -108,14 +113,16 @@ bool MemoryStore::Apply(std::span<Plan> plans, Nanos now, Completion* /*done*/) 
 void MemoryStore::Prefetch(const Item& item) const {
   const Shape shape = ShapeOf(item.limit->kind);
   if (shape == Shape::kWord) cells_->Prefetch(FingerprintOf(item.key));
-  if (shape == Shape::kList) lists_->ShardOf(item.key).PrefetchIndex(item.key);
+  if (shape != Shape::kList) return;
+  if (item.limit->kind == Kind::kSlidingWindow && lists_->lanes().used()) return lists_->lanes().Prefetch(item.key);
+  lists_->ShardOf(item.key).PrefetchIndex(item.key);
 }
 
 StoreStats MemoryStore::Stats() const {
   StoreStats stats;
   stats.entries = counters_->Sum(Count::kEntries) + lists_->budget().states();
   stats.capacity = cells_->cells() + lists_->budget().max_states();
-  stats.bytes = cells_->bytes() + lists_->budget().bytes();
+  stats.bytes = cells_->bytes() + lists_->budget().bytes() + lists_->lanes().bytes();
   stats.reclaimed = counters_->Sum(Count::kReclaimed);
   stats.evicted_live = counters_->Sum(Count::kEvicted);
   stats.refused_new = counters_->Sum(Count::kRefused);
@@ -145,7 +152,7 @@ void MemoryStore::SweepDue(Nanos now, Nanos due) {
   const auto slices = static_cast<std::uint64_t>(std::clamp<Nanos>(late, 1, kMostSlices));
   cells_->Sweep(now, slices * sweep_slice_);
   const std::uint64_t states = lists_->StatesOfRound();
-  if (states != 0) lists_->Sweep(now, slices * (states * sweep_slice_ / cells_->cells() + 1));
+  if (states != 0) lists_->Sweep(now, slices * (states * sweep_slice_ / cells_->cells() + 1), kSweepShards);
 }
 
 }  // namespace weir::storage::memory

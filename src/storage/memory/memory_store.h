@@ -1,9 +1,10 @@
 // The store in this process's memory: every plan is decided inline.
 //
 // Buckets and windows of one word (among them the default algorithm's) live in 16-byte cells, take no lock and are
-// charged by compare-and-swap; what is denied is only read. List states live in shards of their own. Neither ever
-// forgets a state that could change a decision without counting it (StoreStats); what has expired is reclaimed a few at
-// a time by those who come next, never in one go.
+// charged by compare-and-swap; what is denied is only read. List states live in shards of their own, behind locks;
+// sliding windows of several sub-windows are charged without theirs while one sub-window lasts (lane_table.h). Neither
+// ever forgets a state that could change a decision without counting it (StoreStats); what has expired is reclaimed a
+// few at a time by those who come next, never in one go.
 #pragma once
 
 #include <atomic>
@@ -66,7 +67,10 @@ class MemoryStore final : public Store {
 
   [[nodiscard]] bool TryApply(Plan& plan, Nanos now) override { return Apply({&plan, 1}, now, nullptr); }
   bool CompletesInline() const override { return true; }
-  void Expect(const Key& key) const noexcept override { cells_->Prefetch(FingerprintOf(key)); }
+  void Expect(const Key& key) const noexcept override {
+    cells_->Prefetch(FingerprintOf(key));
+    if (lists_->lanes().used()) lists_->lanes().Prefetch(key);
+  }
 
   Admin* GetAdmin() override { return &admin_; }
   StoreStats Stats() const override;

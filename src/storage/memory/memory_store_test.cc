@@ -363,6 +363,30 @@ TEST(MemoryStore, TrafficSweepsTheWholeTableWithinTheInterval) {
   EXPECT_EQ(store->Stats().reclaimed, 8000u);
 }
 
+// A log counts for its window, is there for its retention, and then goes.
+TEST(MemoryStore, LogsGoAtTheEndOfTheirRetentionAndNotBefore) {
+  const auto store = Make({.max_entries = 1000, .sweep_interval = kSecond});
+  Limit log = LogOf(5, kMinute);
+  log.retention = 10 * kMinute;
+  log = algorithms::Sanitize(log);
+  const Item item = ItemOf(log, "log", "a");
+  for (int i = 0; i < 5; ++i) EXPECT_TRUE(Do(*store, Op::kCheck, {item}, kNow).admitted);
+  // Another subject's traffic sweeps; its own is only looked at.
+  const Limit bucket = BucketOf(1'000'000);
+  const auto pass = [&](Nanos until) {
+    for (Nanos now = until - 10 * kSecond; now < until; now += 50 * kMillisecond) {
+      (void)Do(*store, Op::kCheck, {ItemOf(bucket, "b", "other")}, now);
+    }
+  };
+  pass(kNow + kMinute);
+  EXPECT_FALSE(Do(*store, Op::kPeek, {item}, kNow + kMinute - 1).admitted) << "all of the window";
+  EXPECT_TRUE(Do(*store, Op::kPeek, {item}, kNow + kMinute).admitted);
+  pass(kNow + 10 * kMinute);
+  EXPECT_EQ(store->Stats().entries, 2u) << "kept";
+  pass(kNow + 10 * kMinute + 20 * kSecond);
+  EXPECT_EQ(store->Stats().entries, 1u);
+}
+
 TEST(MemoryStore, SweepingSurvivesAClockThatIsSetBack) {
   const auto store = Make({.max_entries = 1000, .sweep_interval = kMinute});
   const Limit bucket = BucketOf(10);

@@ -33,6 +33,7 @@ void PlanRunner::RunOne(Plan& plan, Nanos now) {
       states_.Peek(item, item.cost, now, outcome, plan.copies);
     } else {
       applied = states_.Apply(item, plan.op, now, locks, Keep::kAlways, outcome);
+      OpenLanes(plan, now);
     }
   }
   const bool is_verdict = plan.op == Op::kCheck || plan.op == Op::kPeek;
@@ -62,7 +63,10 @@ void PlanRunner::RunMany(Plan& plan, Nanos now) {
   for (const Item& item : plan.items) {
     if (carry_over) states_.CarryOver(item, now, locks);
   }
-  if (plan.op == Op::kCheck) return Check(plan, now, locks);
+  if (plan.op == Op::kCheck) {
+    Check(plan, now, locks);
+    return OpenLanes(plan, now);
+  }
   for (std::size_t i = 0; i < plan.items.size(); ++i) {
     const Applied applied = states_.Apply(plan.items[i], plan.op, now, locks, Keep::kAlways, plan.outcomes[i]);
     plan.untracked |= applied == Applied::kUntracked && !plan.items[i].shadow;
@@ -71,6 +75,12 @@ void PlanRunner::RunMany(Plan& plan, Nanos now) {
     plan.admitted = false;
     plan.outcomes[i] = FreshOutcome(plan.items[i], now);
   }
+}
+
+// Where all of the plan can be charged without a lock the next time. The locks are held still.
+void PlanRunner::OpenLanes(const Plan& plan, Nanos now) {
+  if (!MayRunInLanes(plan)) return;
+  for (std::size_t i = 0; i < plan.items.size(); ++i) states_.OpenLane(plan.items[i], now, plan.outcomes[i]);
 }
 
 void PlanRunner::Peek(Plan& plan, Nanos now) {

@@ -5,7 +5,8 @@
 // fits, it is charged as it is now; when it does not, what this plan has charged is given back, and it is evaluated
 // anew. So a limit is never exceeded; the price is that for the moment between charging and giving back (some
 // nanoseconds, and only when two plans collide) another request can see less left than there is, and be denied for it.
-// List states are locked for the whole plan, so for them there is no such moment. (A state that is reset or evicted in
+// List states are locked for the whole plan, so for them there is no such moment, but for those that have a lane
+// (lane_table.h): plans of words and lanes are charged like plans of words. (A state that is reset or evicted in
 // that same moment is forgotten together with this plan's charge; giving back then finds less, or another's charge.)
 #pragma once
 
@@ -23,6 +24,7 @@ class PlanRunner {
 
   void Run(Plan& plan, Nanos now) {
     if (RunWordPlan(states_, plan, now)) return;
+    if (states_.lanes().used() && RunLanePlan(states_, plan, now)) return;
     if (plan.items.size() == 1 && (plan.items[0].previous == nullptr || !states_.MayCarryOver(plan.items[0], now))) {
       RunOne(plan, now);
     } else {
@@ -33,6 +35,7 @@ class PlanRunner {
  private:
   void RunOne(Plan& plan, Nanos now);
   void RunMany(Plan& plan, Nanos now);
+  void OpenLanes(const Plan& plan, Nanos now);
   void Peek(Plan& plan, Nanos now);
   void Check(Plan& plan, Nanos now, const ShardLocks& locks);
   void Deny(Plan& plan, Nanos now, const ShardLocks& locks);

@@ -206,7 +206,7 @@ Result<SnapshotReport> SaveSnapshot(MemoryStore& store, const std::string& path,
   if (Result<> opened = file.Open(); !opened) return std::unexpected(opened.error());
   if (Result<> begun = writer.Begin(now); !begun) return std::unexpected(begun.error());
   if (Result<> words = WriteWords(writer, store.cells(), now); !words) return std::unexpected(words.error());
-  for (std::size_t i = 0; i < ListTable::kShards; ++i) {
+  for (std::size_t i = 0; i < store.lists().shards(); ++i) {
     if (Result<> lists = WriteShard(writer, store.lists().ShardAt(i), now); !lists) {
       return std::unexpected(lists.error());
     }

@@ -127,4 +127,31 @@ Applied States::ApplyList(const Item& item, Op op, Nanos now, const ShardLocks& 
   return Applied::kDone;
 }
 
+// ---- lanes ----------------------------------------------------------------------------------------------------------
+
+// A subject that asks once in a sub-window has nothing of a lane: it takes one with the second time.
+void States::OpenLane(const Item& item, Nanos now, const Outcome& outcome) {
+  if (!sub_window::Holds(*item.limit)) return;
+  const bool denied = outcome.verdict == Verdict::kLater;
+  if (outcome.verdict != Verdict::kAllowed && !denied) return;
+  ListState* const state = lists_.ShardOf(item.key).Find(item.key, item.limit->kind);
+  if (state == nullptr) return;
+  if (!denied && (state->words.size() < 3 || static_cast<std::uint64_t>(state->words.back()) <= item.cost)) return;
+  const auto frame = sub_window::FrameOf(*item.limit, state->words, now);
+  if (!frame) return;
+  const std::uint64_t denial = denied ? LaneView::Denied(item.limit->capacity, item.cost) : 0;
+  state->lane = lists_.lanes().Open(item.key, *frame, denial, now + outcome.retry_after_ns);
+}
+
+void States::GiveBackList(const Item& item, Nanos now) {
+  ShardLocks locks(lists_);
+  locks.Want(item.key);
+  locks.Acquire();
+  const algorithms::PastCharge charge{.cost = item.cost, .at = now};
+  Item refund = item;
+  refund.charge = &charge;
+  Outcome unused;
+  (void)ApplyList(refund, Op::kRefund, now, locks, Keep::kAlways, Room::kReserved, unused);
+}
+
 }  // namespace weir::storage::memory

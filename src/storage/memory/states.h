@@ -11,6 +11,7 @@
 
 #include "algorithms/algorithm.h"
 #include "algorithms/carry_over.h"
+#include "algorithms/sub_window.h"
 #include "algorithms/word.h"
 #include "base/clock.h"
 #include "storage/memory/cell_table.h"
@@ -23,6 +24,7 @@ namespace weir::storage::memory {
 using algorithms::Shape;
 using algorithms::ShapeOf;
 namespace words = algorithms::words;
+namespace sub_window = algorithms::sub_window;
 
 inline Outcome UnlimitedOutcome(const Item& item, Op op) {
   Outcome outcome;
@@ -79,6 +81,11 @@ class States {
   Applied ApplyList(const Item& item, Op op, Nanos now, const ShardLocks& locks, Keep keep, Room room,
                     Outcome& outcome);
 
+  // kCheck of the item was done, its shard is held still: gives its state a lane if that is worth while.
+  void OpenLane(const Item& item, Nanos now, const Outcome& outcome);
+  // Takes back a kCheck of an item that was charged in a lane, which is closed by now. Takes the lock.
+  void GiveBackList(const Item& item, Nanos now);
+
   // Takes back a kCheck of a word item that left its word `charged`: of what the word has become since.
   void GiveBack(const Item& item, Word charged, Nanos now);
 
@@ -94,6 +101,9 @@ class States {
   Applied NoRoom();
 
   CellTable& cells() { return cells_; }
+  LaneTable& lanes() { return lists_.lanes(); }
+  // So little room is left for list states that it matters which one denied last: then denials have to be noted.
+  bool ListsAreCrowded() const { return lists_.budget().IsNearlyFull(); }
   FullPolicy policy() const { return policy_; }
   Counters& counters() { return counters_; }
 

@@ -1,15 +1,31 @@
 #include "storage/memory/word_plan.h"
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <type_traits>
 
 #include "algorithms/word.h"
 
 namespace weir::storage::memory {
 namespace {
 
-// The number of items is known to the compiler, so that a plan of one or two stays in registers.
-template <std::size_t kItems>
+// What changes of a word in one plan.
+struct WordBucket {
+  Cell* cell;
+  Word before;  // as read; kUncounted
+  Word after;   // with this plan's charge, 0 when that has expired
+  bool allowed;
+};
+// Of an item that has a lane, `before` and `after` are counts.
+struct LaneBucket : WordBucket {
+  LaneView view;
+  Nanos fits_at;  // of one that is denied
+};
+
+// The number of items is known to the compiler, so that a plan of one or two stays in registers; and whether any of
+// them has a lane, so that plans of words do without the question.
+template <std::size_t kItems, bool kLanes>
 class WordPlan {
  public:
   WordPlan(States& states, Plan& plan, Nanos now)
@@ -21,7 +37,7 @@ class WordPlan {
       bool admitted = true;
 #pragma GCC unroll 4
       for (std::size_t i = 0; i < kItems; ++i) {
-        Read(i);
+        if (!Read(i)) return false;
         admitted &= buckets_[i].allowed || items_[i].shadow;
       }
       if (!admitted) return Deny();
@@ -43,21 +59,20 @@ class WordPlan {
         return Admit();
       }
       GiveBack(tried);
-      if (charged == Charged::kFull) return false;
+      if (charged == Charged::kFull || charged == Charged::kClosed) return false;
     }
   }
 
  private:
-  struct Bucket {
-    Cell* cell;
-    Word before;  // as read; kUncounted
-    Word after;   // with this plan's charge, 0 when that has expired
-    bool allowed;
-  };
+  using Bucket = std::conditional_t<kLanes, LaneBucket, WordBucket>;
   static constexpr Word kUncounted = -1;  // no word is negative: there was no room for it
-  enum class Charged : std::uint8_t { kDone, kDenied, kFull };
+  // kClosed: the lane, so that the state has to be asked.
+  enum class Charged : std::uint8_t { kDone, kDenied, kFull, kClosed };
+
+  bool HasLane(std::size_t i) const { return kLanes && ShapeOf(items_[i].limit->kind) == Shape::kList; }
 
   [[gnu::always_inline]] bool IsPlain() const {
+    if constexpr (kLanes) return true;  // RunLanePlan() has looked
     bool plain = true;
 #pragma GCC unroll 4
     for (std::size_t i = 0; i < kItems; ++i) {
@@ -72,7 +87,30 @@ class WordPlan {
     return plain;
   }
 
-  [[gnu::always_inline]] void Read(std::size_t i) {
+  // False: it has no lane, or none that could answer.
+  [[gnu::always_inline]] bool Read(std::size_t i) {
+    if constexpr (kLanes) {
+      if (HasLane(i)) return ReadLane(i);
+    }
+    ReadWord(i);
+    return true;
+  }
+
+  bool ReadLane(std::size_t i) {
+    const Item& item = items_[i];
+    const Limit& limit = *item.limit;
+    Bucket& bucket = buckets_[i];
+    const auto& frame = bucket.view.frame;
+    if (!states_.lanes().Read(item.key, bucket.view) || !sub_window::IsOf(frame, limit, now_)) return false;
+    bucket.before = bucket.after = bucket.view.count();
+    bucket.allowed = item.cost == 0 || sub_window::Fits(limit, frame, bucket.before, item.cost, now_);
+    if (item.cost == 0 || !bucket.allowed) return true;
+    if (frame.newest != frame.index) return false;
+    bucket.after += static_cast<Word>(item.cost);
+    return true;
+  }
+
+  [[gnu::always_inline]] void ReadWord(std::size_t i) {
     const Item& item = items_[i];
     const Limit& limit = *item.limit;
     const CellTable::Found found = states_.cells().Find(FingerprintOf(item.key));
@@ -90,14 +128,36 @@ class WordPlan {
   [[gnu::always_inline]] Charged Charge(std::size_t i) {
     const Bucket& bucket = buckets_[i];
     if (bucket.after == bucket.before) return Charged::kDone;
+    if constexpr (kLanes) {
+      if (HasLane(i)) return ChargeLane(i);
+    }
     if (bucket.before != 0 && bucket.after != 0) [[likely]] {
       const std::uint64_t owner = FingerprintOf(items_[i].key);
       // In use before and after: nothing but the word changes.
       if (CompareAndSwap(bucket.cell, {owner, bucket.before}, {owner, bucket.after})) return Charged::kDone;
       states_.counters().Add(Count::kCollisions);
-      Read(i);
+      ReadWord(i);
     }
     return ChargeAgain(i);
+  }
+
+  Charged ChargeLane(std::size_t i) {
+    Bucket& bucket = buckets_[i];
+    while (!states_.lanes().Swap(bucket.view, bucket.after)) {
+      states_.counters().Add(Count::kCollisions);
+      if (!ReadLane(i)) return Charged::kClosed;
+      if (!bucket.allowed) return Charged::kDenied;
+    }
+    return Charged::kDone;
+  }
+
+  void GiveBackLane(std::size_t i) {
+    const Bucket& bucket = buckets_[i];
+    LaneView view;
+    while (states_.lanes().Read(items_[i].key, view) && bucket.view.IsOpeningOf(view)) {
+      if (states_.lanes().Swap(view, view.count() - static_cast<std::int64_t>(items_[i].cost))) return;
+    }
+    states_.GiveBackList(items_[i], now_);
   }
 
   // A new state, one that has expired, or one that another thread is changing too.
@@ -114,7 +174,7 @@ class WordPlan {
         if (inserted == CellTable::Inserted::kFull) return Full(bucket, items_[i].shadow);
       }
       states_.counters().Add(Count::kCollisions);
-      Read(i);
+      ReadWord(i);
     }
     return bucket.allowed ? Charged::kDone : Charged::kDenied;
   }
@@ -142,6 +202,12 @@ class WordPlan {
       const Bucket& bucket = buckets_[i];
       if (items_[i].shadow || bucket.after == bucket.before || bucket.before == kUncounted) continue;
       any = true;
+      if constexpr (kLanes) {
+        if (HasLane(i)) {
+          GiveBackLane(i);
+          continue;
+        }
+      }
       const std::uint64_t owner = FingerprintOf(items_[i].key);
       const CellTable::Found found = states_.cells().Find(owner);
       if (found.cell == nullptr) continue;
@@ -162,6 +228,9 @@ class WordPlan {
 
   // Enforced items consume nothing (a bucket learns nothing from a denial either); shadow items go their own way.
   [[gnu::always_inline]] bool Deny() {
+    if constexpr (kLanes) {
+      if (!KnowsWhenLanesFit()) return false;
+    }
     plan_.status = PlanStatus::kOk;
     plan_.admitted = false;
 #pragma GCC unroll 4
@@ -171,6 +240,13 @@ class WordPlan {
         continue;
       }
       Bucket& bucket = buckets_[i];
+      if constexpr (kLanes) {
+        if (HasLane(i)) {
+          bucket.after = bucket.before;
+          DescribeLane(i);
+          continue;
+        }
+      }
       if (!bucket.allowed && states_.cells().crowded()) [[unlikely]] {
         states_.cells().NoteDenied(bucket.cell, now_);
       }
@@ -184,7 +260,37 @@ class WordPlan {
     return true;
   }
 
+  bool KnowsWhenLanesFit() {
+    for (std::size_t i = 0; i < kItems; ++i) {
+      if (!HasLane(i) || buckets_[i].allowed || items_[i].cost > items_[i].limit->capacity) continue;
+      // When room is short the state remembers who was denied last.
+      if (states_.ListsAreCrowded()) return false;
+      LaneBucket& bucket = buckets_[i];
+      const LaneView& view = bucket.view;
+      const auto at = sub_window::FitsAt(*items_[i].limit, view.frame, view.count(), items_[i].cost);
+      const bool known =
+          view.count() == 0 && view.denied == LaneView::Denied(items_[i].limit->capacity, items_[i].cost);
+      if (!at && !known) return false;
+      bucket.fits_at = at ? *at : view.fits_at;
+    }
+    return true;
+  }
+
+  void DescribeLane(std::size_t i) {
+    const Item& item = items_[i];
+    const LaneBucket& bucket = buckets_[i];
+    Outcome& outcome = plan_.outcomes[i];
+    Fill(outcome, [&] { return sub_window::Describe(*item.limit, bucket.view.frame, bucket.after, now_); });
+    if (bucket.allowed) return;
+    const bool never = item.cost > item.limit->capacity;
+    outcome.verdict = never ? Verdict::kNever : Verdict::kLater;
+    if (!never) outcome.retry_after_ns = std::max<Nanos>(1, bucket.fits_at - now_);
+  }
+
   [[gnu::always_inline]] void Describe(std::size_t i) {
+    if constexpr (kLanes) {
+      if (HasLane(i)) return DescribeLane(i);
+    }
     const Limit& limit = *items_[i].limit;
     const Bucket& bucket = buckets_[i];
     Outcome& outcome = plan_.outcomes[i];
@@ -192,7 +298,7 @@ class WordPlan {
     if (!bucket.allowed) {
       words::Deny(limit, items_[i].cost, outcome);
     } else if (limit.shape && items_[i].cost != 0 && bucket.after != bucket.before) {
-      outcome.delay_ns = words::Delay(limit, bucket.before, now_);
+      outcome.delay_ns = words::Delay(limit, bucket.before, bucket.after, now_);
     }
   }
 
@@ -209,13 +315,44 @@ bool RunWordPlan(States& states, Plan& plan, Nanos now) {
   if (plan.op != Op::kCheck) return false;
   switch (plan.items.size()) {
     case 1:
-      return WordPlan<1>(states, plan, now).Run();
+      return WordPlan<1, false>(states, plan, now).Run();
     case 2:
-      return WordPlan<2>(states, plan, now).Run();
+      return WordPlan<2, false>(states, plan, now).Run();
     case 3:
-      return WordPlan<3>(states, plan, now).Run();
+      return WordPlan<3, false>(states, plan, now).Run();
     case 4:
-      return WordPlan<4>(states, plan, now).Run();
+      return WordPlan<4, false>(states, plan, now).Run();
+    default:
+      return false;
+  }
+}
+
+bool MayRunInLanes(const Plan& plan) {
+  if (plan.op != Op::kCheck || plan.items.size() > kMostLanesAPlan) return false;
+  for (std::size_t i = 0; i < plan.items.size(); ++i) {
+    const Item& item = plan.items[i];
+    if (item.previous != nullptr) return false;
+    if (ShapeOf(item.limit->kind) != Shape::kWord && (item.limit->kind != Kind::kSlidingWindow || item.shadow)) {
+      return false;
+    }
+    for (std::size_t k = 0; k < i; ++k) {
+      if (plan.items[k].key.hi == item.key.hi) return false;
+    }
+  }
+  return true;
+}
+
+bool RunLanePlan(States& states, Plan& plan, Nanos now) {
+  if (!MayRunInLanes(plan)) return false;
+  switch (plan.items.size()) {
+    case 1:
+      return WordPlan<1, true>(states, plan, now).Run();
+    case 2:
+      return WordPlan<2, true>(states, plan, now).Run();
+    case 3:
+      return WordPlan<3, true>(states, plan, now).Run();
+    case 4:
+      return WordPlan<4, true>(states, plan, now).Run();
     default:
       return false;
   }

@@ -3,6 +3,8 @@
 // lock and allocates nothing.
 #pragma once
 
+#include <cstddef>
+
 #include "base/clock.h"
 #include "storage/memory/states.h"
 #include "storage/store.h"
@@ -12,5 +14,12 @@ namespace weir::storage::memory {
 // False: not such a plan, or there is no room for a new state; then nothing is charged, and the plan is as it was but
 // for its outcomes. `now` is clamped. Thread-safe.
 bool RunWordPlan(States& states, Plan& plan, Nanos now);
+
+// The same for plans some of whose items are sliding windows that have a lane (lane_table.h). False also when one has
+// none, or it cannot answer.
+bool RunLanePlan(States& states, Plan& plan, Nanos now);
+// Whether a plan is of that kind, lanes or not.
+inline constexpr std::size_t kMostLanesAPlan = 4;
+bool MayRunInLanes(const Plan& plan);
 
 }  // namespace weir::storage::memory

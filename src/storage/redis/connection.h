@@ -1,5 +1,5 @@
-// One connection to Redis that keeps itself up: connects, greets (TLS, AUTH, SELECT), pipelines, watches deadlines, and
-// after a loss connects again with growing waits. Lives on one I/O thread: every call happens there.
+// One connection to Redis on top of io/stream_client.h: greets (AUTH, SELECT), pipelines, watches deadlines. Lives on
+// one I/O thread: every call happens there.
 //
 // Invariants:
 //  1. Each exchange that was sent is told exactly once: OnReply or OnFailure.
@@ -17,6 +17,7 @@
 #include <string_view>
 
 #include "base/clock.h"
+#include "io/tls_client.h"
 #include "storage/redis/resp.h"
 #include "storage/redis/url.h"
 
@@ -79,24 +80,16 @@ class Connection {
   virtual std::size_t waiting() const = 0;
 
   // Appends to what is to be written; `bytes` holds as many commands as there are exchanges. Nothing is written before
-  // Flush(). Only when ready. `deadline` is on SteadyNow()'s clock.
+  // Flush(). Only when ready. `deadline` is on io::SteadyNow()'s clock.
   virtual void Send(std::string_view bytes, std::span<std::unique_ptr<Exchange>> exchanges, Nanos deadline) = 0;
   virtual void Flush() = 0;
 };
 
-// Monotonic time: for deadlines and waits only, never for decisions.
-Nanos SteadyNow();
-
-// What TLS needs, read from the files that `url` names. Shared by all connections.
-class TlsContext;
-struct TlsContextDeleter {
-  void operator()(TlsContext* context) const;
-};
-using TlsContextPtr = std::unique_ptr<TlsContext, TlsContextDeleter>;
-Result<TlsContextPtr> MakeTlsContext(const Url& url);
+// What the files that `url` names say. kInvalidArgument: one cannot be used.
+Result<io::TlsClientPtr> MakeTls(const Url& url);
 
 // `tls` (nullptr unless the URL says TLS), `owner` and `io` outlive the connection.
 std::shared_ptr<Connection> MakeConnection(boost::asio::io_context& io, const ConnectionOptions& options,
-                                           TlsContext* tls, ConnectionOwner& owner);
+                                           io::TlsClient* tls, ConnectionOwner& owner);
 
 }  // namespace weir::storage::redis

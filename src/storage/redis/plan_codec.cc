@@ -16,6 +16,7 @@
 #include "algorithms/sliding_window_log.h"
 #include "algorithms/time_zone.h"
 #include "storage/redis/key_name.h"
+#include "storage/redis/once_codec.h"
 
 namespace weir::storage::redis {
 namespace {
@@ -138,6 +139,8 @@ void AddSlidingWindow(const Limit& limit, std::uint64_t cost, Nanos now, Command
 void AddLog(const Limit& limit, std::uint64_t cost, Command& command) {
   constexpr std::uint64_t kMost = algorithms::sliding_window_log::kMostEntries;
   AddInstant(command, limit.window);
+  AddInstant(command, limit.retention);
+  AddInstant(command, algorithms::SaturatingAdd(limit.retention, limit.cleanup));
   command.Add(Bounded(std::clamp<std::uint64_t>(limit.capacity, 1, kMost)));
   command.Add(Bounded(limit.capacity)).Add(Bounded(cost));
 }
@@ -234,7 +237,7 @@ void AddItem(const Item& item, Op op, Nanos now, Command& command) {
   const std::array head = {Letter(*item.limit), item.shadow ? '1' : '0', HasPrevious(item) ? '1' : '0',
                            Fit(item, ask.cost)};
   command.Add(std::string_view(head.data(), head.size()));
-  AddLimit(*item.limit, ask, command);
+  AddLimit(op == Op::kTake ? algorithms::WithoutWaiting(*item.limit) : *item.limit, ask, command);
   if (op == Op::kRefund) AddPastCharge(item, command);
   if (op == Op::kTake) {
     command.Add(Bounded(item.cost));
@@ -380,6 +383,12 @@ std::optional<Outcome> DecodeItem(const Plan& plan, const Item& item, bool admit
   return outcome;
 }
 
+// Of an answer that is repeated after the rule has changed, so that what was told then cannot be read any more: the
+// verdict stands.
+Outcome Unclear(const Item& item, std::string_view told) {
+  return {.verdict = told.starts_with('a') ? Verdict::kAllowed : Verdict::kLater, .limit = item.limit->capacity};
+}
+
 Outcome Unlimited(const Item& item, Op op) {
   Outcome outcome;
   outcome.limit = outcome.remaining = UINT64_MAX;
@@ -405,7 +414,7 @@ void EncodePlan(const Plan& plan, Nanos now, const Encoding& encoding, ScriptBy 
   command.Add(by == ScriptBy::kSha ? "EVALSHA" : "EVAL");
   command.Add(by == ScriptBy::kSha ? PlanScript().sha1 : PlanScript().text);
 
-  std::int64_t keys = 0;
+  std::int64_t keys = plan.once != nullptr ? 1 : 0;
   for (const Item& item : plan.items) {
     if (IsCounted(*item.limit)) keys += HasPrevious(item) ? 2 : 1;
   }
@@ -421,10 +430,16 @@ void EncodePlan(const Plan& plan, Nanos now, const Encoding& encoding, ScriptBy 
     add_key(item.rule, item.subject, item.key);
     if (HasPrevious(item)) add_key(item.previous_rule, item.subject, item.previous_key);
   }
+  if (plan.once != nullptr) {
+    name.clear();
+    AppendOnceName(name, encoding.key_prefix, plan.once->id);
+    command.Add(name);
+  }
 
-  command.Add(kOps[static_cast<std::size_t>(plan.op)]);
+  command.Add(plan.once != nullptr ? "once" : kOps[static_cast<std::size_t>(plan.op)]);
   AddInstant(command, now);
   command.Add(CeilMilliseconds(encoding.ttl_margin));
+  if (plan.once != nullptr) AddOnce(*plan.once, now, command);
   for (const Item& item : plan.items) {
     if (IsCounted(*item.limit)) AddItem(item, plan.op, now, command);
   }
@@ -434,6 +449,13 @@ bool DecodePlan(const Reply& reply, Nanos now, Plan& plan) {
   now = algorithms::ClampNow(now);
   if (reply.type != ReplyType::kArray || reply.elements.empty()) return false;
   const bool admitted = reply.elements[0].integer == 1;
+  Nanos at = now;
+  std::size_t end = reply.elements.size();
+  if (plan.once != nullptr) {
+    if (reply.elements[--end].type != ReplyType::kString) return false;
+    if (!ReadOnce(reply.elements[end].text, now, *plan.once, at)) return false;
+  }
+  const bool repeated = plan.once != nullptr && plan.once->repeated;
   std::vector<Outcome> outcomes;
   outcomes.reserve(plan.items.size());
   std::vector<StateCopy> copies(plan.copies == nullptr ? 0 : plan.items.size());
@@ -443,18 +465,24 @@ bool DecodePlan(const Reply& reply, Nanos now, Plan& plan) {
       outcomes.push_back(Unlimited(item, plan.op));
       continue;
     }
-    if (next == reply.elements.size() || reply.elements[next].type != ReplyType::kString) return false;
+    // Since then the rule has begun to count.
+    if (repeated && next == end) {
+      outcomes.push_back(Unclear(item, "a"));
+      continue;
+    }
+    if (next >= end || reply.elements[next].type != ReplyType::kString) return false;
     StateCopy* const copy = copies.empty() ? nullptr : &copies[outcomes.size()];
-    const auto outcome = DecodeItem(plan, item, admitted, now, reply.elements[next++].text, copy);
-    if (!outcome) return false;
-    outcomes.push_back(*outcome);
+    const std::string_view told = reply.elements[next++].text;
+    const auto outcome = DecodeItem(plan, item, admitted, at, told, copy);
+    if (!outcome && !repeated) return false;
+    outcomes.push_back(repeated ? Aged(outcome.value_or(Unclear(item, told)), now - at) : *outcome);
   }
-  if (next != reply.elements.size()) return false;
+  if (next != end && !repeated) return false;
   std::ranges::copy(outcomes, plan.outcomes.begin());
   std::ranges::move(copies, plan.copies);
   plan.status = PlanStatus::kOk;
   plan.admitted = admitted;
-  plan.decided_at = now;
+  plan.decided_at = at;
   return true;
 }
 

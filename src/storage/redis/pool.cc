@@ -2,9 +2,6 @@
 
 #include <algorithm>
 #include <atomic>
-#include <boost/asio/executor_work_guard.hpp>
-#include <boost/asio/io_context.hpp>
-#include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <chrono>
 #include <condition_variable>
@@ -12,13 +9,15 @@
 #include <optional>
 #include <random>
 #include <set>
-#include <thread>
 #include <utility>
 
 #include "base/anchored_clock.h"
 #include "base/log.h"
-#include "storage/redis/clock_offset.h"
+#include "io/clock_offset.h"
+#include "io/io_thread.h"
+#include "io/steady.h"
 #include "storage/redis/plan_codec.h"
+#include "storage/redis/server_time.h"
 #include "storage/redis/url.h"
 
 namespace weir::storage::redis {
@@ -31,7 +30,7 @@ struct Pool::Parts final : ConnectionOwner {
   class TimeExchange;
   class ScriptExchange;
 
-  Parts(const RedisStoreOptions& given, Url parsed, TlsContextPtr tls_context, Counters& counted)
+  Parts(const RedisStoreOptions& given, Url parsed, io::TlsClientPtr tls_context, Counters& counted)
       : options(given),
         url(std::move(parsed)),
         tls(std::move(tls_context)),
@@ -56,12 +55,11 @@ struct Pool::Parts final : ConnectionOwner {
 
   const RedisStoreOptions options;
   const Url url;
-  const TlsContextPtr tls;
+  const io::TlsClientPtr tls;
   Counters& counters;
 
-  asio::io_context io{1};
-  std::thread thread;
-  std::once_flag closing;
+  // Before everything that lives on it. Close() ends it.
+  io::IoThread thread;
 
   // ---- any thread; written by the I/O thread ----
   std::atomic<bool> serving{false};  // the breaker is closed
@@ -77,12 +75,11 @@ struct Pool::Parts final : ConnectionOwner {
   std::vector<std::unique_ptr<Submission>> queue;
 
   // ---- the I/O thread ----
-  std::optional<asio::executor_work_guard<asio::io_context::executor_type>> work{io.get_executor()};
   std::set<const Connection*> loading;  // a SCRIPT LOAD is under way; outlives the exchanges that connections hold
   std::vector<std::shared_ptr<Connection>> connections;
   io::Breaker breaker;
-  asio::steady_timer probe_timer{io}, clock_timer{io};
-  ClockOffset measured_clock;
+  asio::steady_timer probe_timer{thread.context()}, clock_timer{thread.context()};
+  io::ClockOffset measured_clock;
   std::mt19937_64 random{std::random_device{}()};
   std::vector<std::unique_ptr<Submission>> taken;  // the queue's other half
   bool reported_down = false;
@@ -124,11 +121,11 @@ class Pool::Parts::ProbeExchange final : public Exchange {
 
 class Pool::Parts::TimeExchange final : public Exchange {
  public:
-  explicit TimeExchange(Parts& parts) : parts_(parts), sent_(SteadyNow()) {}
+  explicit TimeExchange(Parts& parts) : parts_(parts), sent_(io::SteadyNow()) {}
   void OnReply(Connection&, Reply reply) override {
     const std::optional<Nanos> server = ParseServerTime(reply);
     if (!server) return;
-    const Nanos received = SteadyNow();
+    const Nanos received = io::SteadyNow();
     parts_.measured_clock.Add(
         {.sent = sent_, .received = received, .server = *server, .caller = DecisionClock().Now()});
     parts_.offset = parts_.measured_clock.offset();
@@ -152,7 +149,7 @@ void Pool::Parts::Start() {
                          .max_reply_bytes = options.max_reply_bytes,
                          .jitter = [this] { return Jitter(); }};
   for (std::uint32_t i = 0; i < options.connections; ++i) {
-    connections.push_back(MakeConnection(io, each, tls.get(), *this));
+    connections.push_back(MakeConnection(thread.context(), each, tls.get(), *this));
     connections.back()->Start();
   }
   if (options.clock == ClockSource::kServer) LookAtClocks();
@@ -166,7 +163,6 @@ void Pool::Parts::Stop() {
   clock_timer.cancel();
   Dispatch();
   for (const auto& connection : connections) connection->Stop();
-  work.reset();
 }
 
 void Pool::Parts::Dispatch() {
@@ -201,7 +197,7 @@ void Pool::Parts::OnReady(Connection& connection) {
   // Before anything else on this connection: the clock is known and the script is there when the first plan comes.
   if (options.clock == ClockSource::kServer) SendTime(connection);
   LoadScript(connection);
-  breaker.Hasten(SteadyNow());
+  breaker.Hasten(io::SteadyNow());
   SendProbe();
   connection.Flush();
 }
@@ -212,7 +208,7 @@ void Pool::Parts::OnLost(Connection&, bool was_ready, std::string_view why) {
   } else {
     Bump(counters.connect_failures);
   }
-  if (LeastLoaded() == nullptr && breaker.state() != io::BreakerState::kOpen) breaker.Trip(SteadyNow(), Jitter());
+  if (LeastLoaded() == nullptr && breaker.state() != io::BreakerState::kOpen) breaker.Trip(io::SteadyNow(), Jitter());
   BreakerChanged(why);
   FirstWord();
 }
@@ -220,7 +216,7 @@ void Pool::Parts::OnLost(Connection&, bool was_ready, std::string_view why) {
 void Pool::Parts::SendOne(Connection& connection, const Command& command, std::unique_ptr<Exchange> exchange) {
   std::string bytes;
   command.AppendTo(bytes);
-  connection.Send(bytes, {&exchange, 1}, SteadyNow() + std::max(options.command_timeout, 100 * kMillisecond));
+  connection.Send(bytes, {&exchange, 1}, io::SteadyNow() + std::max(options.command_timeout, 100 * kMillisecond));
 }
 
 void Pool::Parts::LoadScript(Connection& connection) {
@@ -234,7 +230,7 @@ void Pool::Parts::SendTime(Connection& connection) {
 
 void Pool::Parts::SendProbe() {
   Connection* connection = LeastLoaded();
-  if (connection == nullptr || !breaker.AllowProbe(SteadyNow())) return;
+  if (connection == nullptr || !breaker.AllowProbe(io::SteadyNow())) return;
   breaker_state = breaker.state();
   SendOne(*connection, {"SET", options.key_prefix + "v1:probe", "1", "PX", "1000"},
           std::make_unique<ProbeExchange>(*this));
@@ -242,7 +238,7 @@ void Pool::Parts::SendProbe() {
 }
 
 void Pool::Parts::ProbeDone(bool alive, std::string_view why) {
-  breaker.OnProbe(alive, SteadyNow(), Jitter());
+  breaker.OnProbe(alive, io::SteadyNow(), Jitter());
   BreakerChanged(why);
   FirstWord();
 }
@@ -269,7 +265,7 @@ void Pool::Parts::BreakerChanged(std::string_view why) {
     reported_down = true;
     log::Warn("redis store is not serving", {{"url", Describe(url)}, {"why", std::string(why)}});
   }
-  probe_timer.expires_at(std::chrono::steady_clock::time_point(std::chrono::nanoseconds(breaker.probe_at())));
+  probe_timer.expires_at(io::SteadyPoint(breaker.probe_at()));
   probe_timer.async_wait([this](const boost::system::error_code& fault) {
     if (!fault && !stopping) SendProbe();
   });
@@ -293,16 +289,16 @@ void Pool::Parts::LookAtClocks() {
 Result<std::unique_ptr<Pool>> Pool::Create(const RedisStoreOptions& options, Counters& counters) {
   auto url = ParseUrl(options.url);
   if (!url) return std::unexpected(url.error());
-  TlsContextPtr tls;
+  io::TlsClientPtr tls;
   if (url->transport == Transport::kTls) {
-    auto made = MakeTlsContext(*url);
+    auto made = MakeTls(*url);
     if (!made) return std::unexpected(made.error());
     tls = std::move(*made);
   }
   auto parts = std::make_unique<Parts>(options, std::move(*url), std::move(tls), counters);
   Parts* raw = parts.get();
-  raw->thread = std::thread([raw] { raw->io.run(); });
-  asio::post(raw->io, [raw] { raw->Start(); });
+  raw->thread.Start();
+  raw->thread.Post([raw] { raw->Start(); });
   std::unique_lock lock(raw->mutex);
   raw->started.wait_for(lock, std::chrono::nanoseconds(options.connect_timeout), [raw] { return raw->first_word; });
   lock.unlock();
@@ -314,14 +310,11 @@ Pool::Pool(std::unique_ptr<Parts> parts) : parts_(std::move(parts)) {}
 Pool::~Pool() { Close(); }
 
 void Pool::Close() {
-  std::call_once(parts_->closing, [parts = parts_.get()] {
-    {
-      const std::lock_guard lock(parts->mutex);
-      parts->closed = true;
-    }
-    asio::post(parts->io, [parts] { parts->Stop(); });
-    parts->thread.join();
-  });
+  {
+    const std::lock_guard lock(parts_->mutex);
+    parts_->closed = true;
+  }
+  parts_->thread.Stop([parts = parts_.get()] { parts->Stop(); });
 }
 
 bool Pool::serving() const { return parts_->serving.load(std::memory_order_acquire); }
@@ -339,7 +332,7 @@ bool Pool::Submit(std::unique_ptr<Submission> submission) {
     parts_->queue.push_back(std::move(submission));
   }
   // One wake-up takes all that was queued until then.
-  if (wake) asio::post(parts_->io, [parts = parts_.get()] { parts->Dispatch(); });
+  if (wake) parts_->thread.Post([parts = parts_.get()] { parts->Dispatch(); });
   return true;
 }
 
@@ -349,7 +342,7 @@ void Pool::Succeeded(Connection& connection) {
 }
 
 void Pool::Failed(std::string_view why) {
-  parts_->breaker.OnFailure(SteadyNow(), parts_->Jitter());
+  parts_->breaker.OnFailure(io::SteadyNow(), parts_->Jitter());
   parts_->BreakerChanged(why);
 }
 

@@ -25,7 +25,7 @@ namespace weir::storage::redis {
 struct Submission {
   std::string bytes;  // as many commands as there are exchanges
   std::vector<std::unique_ptr<Exchange>> exchanges;
-  Nanos deadline = 0;  // on SteadyNow()'s clock
+  Nanos deadline = 0;  // on io::SteadyNow()'s clock
 };
 
 class Pool {

@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "algorithms/instant.h"
+#include "io/steady.h"
 #include "storage/redis/key_name.h"
 
 namespace weir::storage::redis {
@@ -55,7 +56,7 @@ Result<std::vector<Reply>> Exchanged(Pool& pool, std::span<const Command> comman
   gathering->replies.resize(commands.size());
   gathering->left = commands.size();
   auto submission = std::make_unique<Submission>();
-  submission->deadline = SteadyNow() + RedisAdmin::kAnswerWithin;
+  submission->deadline = io::SteadyNow() + RedisAdmin::kAnswerWithin;
   for (std::size_t i = 0; i < commands.size(); ++i) {
     commands[i].AppendTo(submission->bytes);
     submission->exchanges.push_back(std::make_unique<GatherExchange>(gathering, i));

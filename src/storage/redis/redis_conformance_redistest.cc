@@ -4,6 +4,7 @@
 #include "storage/redis/redis_store.h"
 #include "tests/conformance/settling.h"
 #include "tests/conformance/store_conformance.h"
+#include "tests/conformance/store_once.h"
 
 namespace weir::storage::conformance {
 namespace {

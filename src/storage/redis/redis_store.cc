@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "base/log.h"
+#include "io/steady.h"
 #include "storage/redis/connection.h"
 #include "storage/redis/counters.h"
 #include "storage/redis/plan_codec.h"
@@ -77,7 +78,7 @@ class RedisStore::Parts::PlanExchange final : public Exchange {
     if (kind == ErrorKind::kNoScript && attempt_ < 2) return TryAgain(connection);
     // A fault of this plan alone (a key of another type, say) tells nothing about the server.
     if (kind != ErrorKind::kOther) parts_.pool->Failed(text);
-    if (const Nanos now = SteadyNow(); now - parts_.last_error_log > 10 * kSecond) {
+    if (const Nanos now = io::SteadyNow(); now - parts_.last_error_log > 10 * kSecond) {
       parts_.last_error_log = now;
       log::Warn("redis refused a plan", {{"error", text}});
     }
@@ -179,7 +180,7 @@ bool RedisStore::Apply(std::span<Plan> plans, Nanos now, Completion* done) {
   std::size_t admitted = parts.Admit(static_cast<std::size_t>(std::ranges::count_if(plans, NeedsStore)));
   const bool sends = admitted > 0;
   auto submission = std::make_unique<Submission>();
-  submission->deadline = SteadyNow() + parts.options.command_timeout;
+  submission->deadline = io::SteadyNow() + parts.options.command_timeout;
   submission->exchanges.reserve(admitted);
   Batch* const batch = sends ? new Batch{done, admitted} : nullptr;  // deleted with the answer to its last plan
   Command command;

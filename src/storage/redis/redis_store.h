@@ -79,6 +79,7 @@ class RedisStore final : public Store {
 
   [[nodiscard]] bool Apply(std::span<Plan> plans, Nanos now, Completion* done) override;
   void Close() override;
+  bool Remembers() const override { return true; }
   Admin* GetAdmin() override;
   StoreStats Stats() const override;
   // kUp: serving on all connections. kDegraded: serving, some connections are down. kDown: not serving.

@@ -97,6 +97,85 @@ TEST(RedisStoreLive, EveryKeyHasATtlThatOutlivesItsState) {
   }
 }
 
+struct Repeat {
+  bool admitted = false, repeated = false;
+};
+Repeat CheckOnce(Store& store, const Item& item, Nanos life) {
+  Outcome outcome;
+  std::uint64_t token = 5;
+  Once once{.id = {0xab, 0xcd}, .life = life, .tokens = {&token, 1}};
+  Plan plan{.op = Op::kCheck, .items = {&item, 1}, .outcomes = {&outcome, 1}};
+  plan.once = &once;
+  Waiter waiter;
+  if (!store.Apply({&plan, 1}, kStart, &waiter)) waiter.Wait();
+  EXPECT_EQ(plan.status, PlanStatus::kOk);
+  return {plan.admitted, once.repeated};
+}
+
+TEST(RedisStoreLive, WhatIsRememberedOfARequestIdLivesAsLongAsItSays) {
+  const RedisProcess server;
+  const auto store = MakeStore(ImpatientOptions(server.url()));
+  const Limit limit = LimitOf(Kind::kTokenBucket, 2);
+  const Item item = ItemOf(limit, "rule", "a");
+  EXPECT_FALSE(CheckOnce(*store, item, kMinute).repeated);
+  EXPECT_TRUE(CheckOnce(*store, item, kMinute).repeated);
+  const std::string key = "weir:id1:00000000000000ab00000000000000cd";
+  const long long ttl = server.Integer({"PTTL", key});
+  EXPECT_GT(ttl, 0);
+  EXPECT_LE(ttl, 60'000);
+  // What is damaged is as if it were not there; so is what somebody else has put there.
+  for (const std::string_view damaged : {"x", "3:ab", "-1:a", "99999999999999999999:a", "1.5:ab", "nan:a"}) {
+    ASSERT_EQ(server.Integer({"DEL", key}), 1);
+    ASSERT_EQ(server.Integer({"APPEND", key, std::string(damaged)}), static_cast<long long>(damaged.size()));
+    ASSERT_EQ(server.Integer({"DEL", "weir:v1:rule:a"}), 1);
+    const Repeat decided = CheckOnce(*store, item, kMinute);
+    EXPECT_TRUE(decided.admitted && !decided.repeated) << damaged;
+    EXPECT_TRUE(CheckOnce(*store, item, kMinute).repeated) << damaged;
+  }
+  ASSERT_EQ(server.Integer({"DEL", key}), 1);
+  ASSERT_EQ(server.Integer({"LPUSH", key, "x"}), 1);
+  EXPECT_TRUE(CheckOnce(*store, item, kMinute).admitted);
+}
+
+TEST(RedisStoreLive, WhatIsDeniedIsNotRememberedForARequestId) {
+  const RedisProcess server;
+  const auto store = MakeStore(ImpatientOptions(server.url()));
+  const Limit limit = LimitOf(Kind::kTokenBucket, 2);
+  EXPECT_FALSE(CheckOnce(*store, ItemOf(limit, "rule", "a", 3), kMinute).admitted);
+  EXPECT_TRUE(server.Keys("weir:id1:*").empty());
+}
+
+// One admission a second: in the window of ten, kept for thirty, cleaned every twenty.
+TEST(RedisStoreLive, ALogIsAsLongAsItsRetentionAndIsCleanedAtItsInterval) {
+  const RedisProcess server;
+  const auto store = MakeStore(ImpatientOptions(server.url()));
+  Limit limit = LimitOf(Kind::kSlidingWindowLog, 1000);
+  limit.window = 10 * kSecond;
+  limit.retention = 30 * kSecond;
+  limit.cleanup = 20 * kSecond;
+  limit = algorithms::Sanitize(limit);
+  const Item item = ItemOf(limit, "log", "a");
+  const std::string key = "weir:v1:" + std::string(item.rule) + ":a";
+  long long longest = 0, cleaned = 0, before = 0;
+  for (int i = 0; i < 200; ++i) {
+    const Answered answer = Check(*store, {item}, kStart + i * kSecond);
+    ASSERT_TRUE(answer.admitted);
+    EXPECT_EQ(answer.outcome.used, static_cast<std::uint64_t>(std::min(10, i + 1)));
+    const long long entries = server.Integer({"STRLEN", key}) / 20;
+    EXPECT_GE(entries, std::min(30, i + 1));
+    if (entries < before) {
+      ++cleaned;
+      EXPECT_EQ(entries, 30);
+    }
+    before = entries;
+    longest = std::max(longest, entries);
+  }
+  EXPECT_EQ(longest, 50);
+  EXPECT_GE(cleaned, 7);
+  EXPECT_LE(cleaned, 10);
+  EXPECT_GT(server.Integer({"PTTL", key}), 25'000) << "there for its retention";
+}
+
 TEST(RedisStoreLive, ADenialGivesATtlBackToAKeyThatLostIt) {
   const RedisProcess server;
   const auto store = MakeStore(ImpatientOptions(server.url()));

@@ -7,9 +7,11 @@
 #include <iterator>
 #include <limits>
 #include <span>
+#include <utility>
 
 #include "engine/decide/decide.h"
 #include "frontends/rls/envoy/descriptor_batch.h"
+#include "headers/denial.h"
 #include "headers/rate_limit_headers.h"
 
 namespace weir::rls {
@@ -50,7 +52,7 @@ bool NamesNothingHeld(std::string_view reservation_id) {
 }
 
 // The rule that a status tells of: the deciding one, else one that only tells (shadow, quota mode).
-const RuleOutcome* ToldOf(const Decision& decision) {
+const RuleOutcome* RuleToldOf(const Decision& decision) {
   if (const RuleOutcome* const decider = decision.decider()) return decider;
   return decision.rule_count > 0 ? decision.rules() : nullptr;
 }
@@ -133,7 +135,7 @@ bool DescriptorBatch::Failed(const Question& question) {
 DescriptorStatus DescriptorBatch::StatusOf(const DescriptorMessage& descriptor, const Decision& decision) {
   DescriptorStatus status;
   status.code = decision.allowed ? rls::Answer::kOk : rls::Answer::kOverLimit;
-  const RuleOutcome* const rule = ToldOf(decision);
+  const RuleOutcome* const rule = RuleToldOf(decision);
   if (rule == nullptr) {
     const bool unlimited = decision.reason == Reason::kUnlimited || decision.reason == Reason::kExempt;
     if (unlimited) status.limit_remaining = kUnlimited;
@@ -187,12 +189,17 @@ void DescriptorBatch::AnswerDescriptors(const Question& question) {
   if (!over && quotas > 0 && violations_.size() == quotas) {
     over = true;
     const bool was_charged = question.form == Form::kShouldRateLimit && !settings_->count_all && charged.any();
-    if (was_charged) late_.push_back({.unary = question.unary, .form = Form::kGiveBack, .give_back = charged});
+    if (was_charged) {
+      late_.push_back({.unary = question.unary,
+                       .form = Form::kGiveBack,
+                       .give_back = charged,
+                       .charged_at = calls_[question.first_call].decided_at});
+    }
   }
   // A report is never refused; its statuses tell what a question would have been told.
   over &= question.form != Form::kReport;
   if (question.form == Form::kShouldRateLimit) {
-    if (settings_->response_headers) AddHeaders(question, writer);
+    if (const Decision* const told = ToldOf(question)) AddHeaders(*told, over, writer);
     if (settings_->dynamic_metadata) AddMetadata(question, quotas > 0, writer);
   }
   writer.Finish(over ? rls::Answer::kOverLimit : rls::Answer::kOk);
@@ -218,22 +225,46 @@ void DescriptorBatch::AddMetadata(const Question& question, bool quota_mode, Res
                              .metadata = &merged});
 }
 
-// Those of one descriptor: of the one that denied, else of the one that is nearest to it.
-void DescriptorBatch::AddHeaders(const Question& question, ResponseWriter& writer) {
+const Decision* DescriptorBatch::ToldOf(const Question& question) {
   const RequestMessage& request = question.request;
   const Decision* told = nullptr;
   for (std::uint32_t i = 0; i < request.descriptors; ++i) {
-    if (storage_.descriptors[request.first_descriptor + i].is_negative_hits) continue;
+    const DescriptorMessage& descriptor = storage_.descriptors[request.first_descriptor + i];
+    if (descriptor.is_negative_hits) continue;
     const Decision& decision = DecisionOn(question, i);
+    if (descriptor.hits_addend == 0 && Overdrawn(decision, false)) {
+      Decision denied = decision;
+      if (engine::DenyOverdrawn(denied) && (told == nullptr || engine::Outranks(denied, *told))) {
+        overdrawn_ = std::move(denied);
+        told = &overdrawn_;
+      }
+      continue;
+    }
     if (told == nullptr || engine::Outranks(decision, *told)) told = &decision;
   }
-  if (told == nullptr) return;
-  const RuleOutcome* const rule = told->decider();
-  if (now_ == 0 && rule != nullptr && rule->headers.reset_as_epoch) now_ = core_->engine().clock().Wall();
+  return told;
+}
+
+// Envoy answers the status that its filter has; what else a rule says of denials it takes from here.
+void DescriptorBatch::AddHeaders(const Decision& told, bool over, ResponseWriter& writer) {
   headers_.clear();
-  headers::AppendRateLimitHeaders(*told, now_, &headers_);
+  if (settings_->response_headers) {
+    const RuleOutcome* const rule = told.decider();
+    if (now_ == 0 && rule != nullptr && rule->headers.reset_as_epoch) now_ = core_->engine().clock().Wall();
+    headers::AppendRateLimitHeaders(told, now_, &headers_);
+  }
+  headers::AppendActionHeaders(told, &headers_);
+  headers::AppendDenialHeaders(told, &headers_);
+  const bool has_body = over && !told.allowed && told.style() != nullptr && told.style()->denial;
+  if (has_body) {
+    headers_.append("Content-Type: ").append(headers::ContentTypeOf(headers::BodyOf(told))).append("\r\n");
+  }
   headers::ForEachHeader(
       headers_, [&writer](std::string_view name, std::string_view value) { writer.AddResponseHeader(name, value); });
+  if (!has_body) return;
+  headers_.clear();
+  headers::AppendDenialBody(told, headers::StatusOfDenial(told), {}, &headers_);
+  writer.SetRawBody(headers_);
 }
 
 void DescriptorBatch::AnswerReserve(const Question& question) {

@@ -59,6 +59,7 @@ class DescriptorBatch final : public storage::Completion {
     UnaryCall* unary = nullptr;
     Form form = Form::kLateCommit;
     std::bitset<kMostDescriptors> give_back = {};  // kGiveBack: of these descriptors
+    Nanos charged_at = 0;                          // kGiveBack: engine::Call's
   };
   // What is bound to a call of the engine once nothing moves any more.
   struct Extra {
@@ -74,7 +75,7 @@ class DescriptorBatch final : public storage::Completion {
   void Ask(const Late& call);
   bool AskDescriptors(const Question& question);
   void AskCommit(const Question& question);
-  bool AskGiveBack(const Question& question, const std::bitset<kMostDescriptors>& descriptors);
+  bool AskGiveBack(const Question& question, const Late& late);
   engine::Call& AddCall(engine::CallKind kind);
   // A call for that descriptor of the request. `limit`: in limits_, or kNone.
   engine::Call& AddCall(engine::CallKind kind, const Question& question, const DescriptorMessage& descriptor,
@@ -96,7 +97,9 @@ class DescriptorBatch final : public storage::Completion {
   bool Failed(const Question& question);
   static DescriptorStatus StatusOf(const DescriptorMessage& descriptor, const Decision& decision);
   void AddMetadata(const Question& question, bool quota_mode, ResponseWriter& writer);
-  void AddHeaders(const Question& question, ResponseWriter& writer);
+  // The decision that headers and body tell of: of the one that denied, else of the one that is nearest to it.
+  const Decision* ToldOf(const Question& question);
+  void AddHeaders(const Decision& told, bool over, ResponseWriter& writer);
   const Decision& DecisionOn(const Question& question, std::uint32_t descriptor) const {
     return calls_[tells_[question.request.first_descriptor + descriptor]].decision;
   }
@@ -121,6 +124,7 @@ class DescriptorBatch final : public storage::Completion {
   std::vector<algorithms::Limit> limits_;
   std::vector<std::uint32_t> violations_;  // of the question that is being answered, as is passed_
   std::vector<std::uint32_t> passed_;      // the descriptors that are not over
+  Decision overdrawn_;                     // a look that is denied
   std::string headers_;
   Nanos now_ = 0;  // 0: not asked for yet
 };

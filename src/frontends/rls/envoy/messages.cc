@@ -81,7 +81,7 @@ class RequestReader {
       }
       field_ = "";
     }
-    if (ttl_seconds_ != 0 || ttl_nanos_ != 0) SetTtl();
+    if (ttl_.seconds != 0 || ttl_.nanos != 0) SetTtl();
     request_.descriptors = static_cast<std::uint32_t>(storage_.descriptors.size()) - request_.first_descriptor;
   }
 
@@ -198,36 +198,23 @@ class RequestReader {
     }
   }
 
-  void ReadTtl(pbf_reader reader) {
-    while (reader.next()) {
-      switch (reader.tag_and_type()) {
-        case Field(1, kVarint):
-          ttl_seconds_ = static_cast<std::int64_t>(reader.get_uint64());
-          break;
-        case Field(2, kVarint):
-          ttl_nanos_ = static_cast<std::int32_t>(reader.get_uint64());
-          break;
-        default:
-          reader.skip();
-      }
-    }
-  }
+  // What is there twice is merged, the later fields holding.
+  void ReadTtl(pbf_reader reader) { ttl_ = ReadDuration(reader, ttl_); }
 
   // google.protobuf.Duration: both of one sign, nanos below a second.
   void SetTtl() {
     constexpr std::int64_t kMostSeconds = std::numeric_limits<Nanos>::max() / kSecond - 1;
     field_ = "ttl";
-    if (ttl_seconds_ < 0 || ttl_nanos_ < 0) throw Refused{"negative"};
-    if (ttl_nanos_ >= kSecond) throw Refused{"nanos of a second or more"};
-    request_.ttl = std::min(ttl_seconds_, kMostSeconds) * kSecond + ttl_nanos_;
+    if (ttl_.seconds < 0 || ttl_.nanos < 0) throw Refused{"negative"};
+    if (ttl_.nanos >= kSecond) throw Refused{"nanos of a second or more"};
+    request_.ttl = std::min(ttl_.seconds, kMostSeconds) * kSecond + ttl_.nanos;
     field_ = "";
   }
 
   const RequestKind kind_;
   MessageStorage& storage_;
   RequestMessage request_;
-  std::int64_t ttl_seconds_ = 0;
-  std::int32_t ttl_nanos_ = 0;
+  ProtobufDuration ttl_;
   int descriptor_ = -1, entry_ = -1;
   std::string_view field_;
 };
@@ -417,6 +404,11 @@ void ResponseWriter::AddResponseHeader(std::string_view name, std::string_view v
   to.Message(3, size);
   to.Bytes(1, name);
   to.Bytes(2, value);
+}
+
+void ResponseWriter::SetRawBody(std::string_view body) {
+  FieldWriter to(out_, BytesSize(body.size()));
+  to.Bytes(5, body);
 }
 
 void ResponseWriter::SetDynamicMetadata(const Metadata& metadata) {

@@ -94,6 +94,8 @@ class ResponseWriter {
   explicit ResponseWriter(std::string& out);
   void AddStatus(const DescriptorStatus& status);
   void AddResponseHeader(std::string_view name, std::string_view value);
+  // The body of Envoy's response to a request that is over its limit; once.
+  void SetRawBody(std::string_view body);
   // What was asked, as a google.protobuf.Struct, in the form in which envoyproxy/ratelimit tells it; bytes of an entry
   // that are not UTF-8 as "\xff". `violations`:
   // numbers of the descriptors that are over a limit in quota mode.

@@ -628,5 +628,24 @@ TEST_F(RlsServiceTest, ReflectionKnowsItsFiles) {
   EXPECT_EQ(service_->methods()[0].path, "/envoy.service.ratelimit.v3.RateLimitService/ShouldRateLimit");
 }
 
+TEST_F(RlsServiceTest, ARequestIdIsChargedOnce) {
+  Serve(kEdge);
+  const std::string request = Request({{{"ip", "a"}}, {{"path", "/"}}}).SerializeAsString();
+  const auto ask = [&](std::string_view id) {
+    UnaryCall call{.method = 0, .request = request, .peer = "192.0.2.9", .request_id = id};
+    EXPECT_TRUE(service_->Answer({&call, 1}, nullptr));
+    RateLimitResponse response;
+    EXPECT_TRUE(response.ParseFromString(call.response));
+    return response.statuses(0).limit_remaining();
+  };
+  EXPECT_EQ(ask("a"), 2U);
+  EXPECT_EQ(ask("a"), 2U);
+  EXPECT_EQ(ask("b"), 1U);
+  EXPECT_EQ(ask("a"), 2U);
+  EXPECT_EQ(ask(""), 0U);
+  EXPECT_EQ(ask(""), 0U);
+  EXPECT_EQ(ask("a"), 2U) << "it was admitted";
+}
+
 }  // namespace
 }  // namespace weir::rls

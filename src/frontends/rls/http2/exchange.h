@@ -54,7 +54,7 @@ class Exchange final : public Stream {
 
   // As new, but for the memory of its strings.
   void Reset() {
-    for (std::string* text : {&in, &out}) {
+    for (std::string* text : {&in, &out, &request_id}) {
       text->clear();
       Trim(*text);
     }
@@ -74,7 +74,7 @@ class Exchange final : public Stream {
         queued_event = false;
   }
 
-  enum class HeaderFault : std::uint8_t { kNone, kTooLarge, kBadTimeout };
+  enum class HeaderFault : std::uint8_t { kNone, kTooLarge, kBadTimeout, kBadRequestId };
   // Answers without gRPC in them, for those who speak something else.
   enum class Plain : std::uint8_t { kNone, kMethodNotAllowed, kUnsupportedMediaType };
   enum class Reply : std::uint8_t {
@@ -96,6 +96,7 @@ class Exchange final : public Stream {
   Nanos slow_since = 0;            // since when the rest of a message is waited for; 0: it is not
   std::uint32_t header_bytes = 0;
   std::uint32_t dropped_bytes = 0;  // of a body that nobody reads
+  std::string request_id;           // UnaryCall's
   std::string in;                   // received, not yet understood
   // ---- the answer --------------------------------------------------------------------------------------------------
   std::string out;  // framed messages, the first out_sent bytes of which nghttp2 has taken

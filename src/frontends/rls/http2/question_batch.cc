@@ -87,6 +87,7 @@ void QuestionBatch::Clear() {
   for (std::size_t i = 0; i < size_; ++i) {
     Empty(calls_[i].response);
     Empty(buffers_[i]);
+    request_ids_[i].clear();
   }
   for (std::size_t i = 0; i < part_count_; ++i) {
     parts_[i].owner = nullptr;
@@ -96,7 +97,7 @@ void QuestionBatch::Clear() {
 }
 
 bool QuestionBatch::Add(BatchOwner& owner, net::Connection& connection, const Origin& origin, std::uint32_t method,
-                        std::string& buffer, std::size_t prefix) {
+                        std::string& buffer, std::size_t prefix, std::string& request_id) {
   const bool begins = part_count_ == 0 || parts_[part_count_ - 1].owner != &owner;
   if (begins) {
     Part& part = parts_[part_count_];
@@ -114,6 +115,7 @@ bool QuestionBatch::Add(BatchOwner& owner, net::Connection& connection, const Or
   part.bytes += buffer.size();
   bytes_ += buffer.size();
   buffers_[size_].swap(buffer);
+  request_ids_[size_].swap(request_id);
   prefixes_[size_] = prefix;
   origins_[size_] = origin;
   calls_[size_].method = method;
@@ -140,6 +142,7 @@ bool QuestionBatch::Ask(Service& service) {
     for (std::size_t i = parts_[p].first; i < parts_[p].end; ++i) {
       calls_[i].request = std::string_view(buffers_[i]).substr(prefixes_[i]);
       calls_[i].peer = parts_[p].peer;
+      calls_[i].request_id = request_ids_[i];
     }
   }
   self_ = shared_from_this();

@@ -48,10 +48,10 @@ class QuestionBatch final : public storage::Completion, public std::enable_share
   // caught.
   static void AskGathered();
 
-  // `buffer` is exchanged for an empty one; the message is what follows its first `prefix` bytes. True: a part begins
-  // with it, of which the owner will be told. When it throws it has done nothing.
+  // `buffer` and `request_id` are exchanged for empty ones; the message is what follows the buffer's first `prefix`
+  // bytes. True: a part begins with it, of which the owner will be told. When it throws it has done nothing.
   bool Add(BatchOwner& owner, net::Connection& connection, const Origin& origin, std::uint32_t method,
-           std::string& buffer, std::size_t prefix);
+           std::string& buffer, std::size_t prefix, std::string& request_id);
   // The owner ends: it is told nothing.
   void Disown(const BatchOwner& owner);
 
@@ -77,6 +77,7 @@ class QuestionBatch final : public storage::Completion, public std::enable_share
   std::array<Origin, kMostCalls> origins_;
   std::array<UnaryCall, kMostCalls> calls_;
   std::array<std::string, kMostCalls> buffers_;
+  std::array<std::string, kMostCalls> request_ids_;
   std::array<std::size_t, kMostCalls> prefixes_;
   std::array<Part, kMostCalls> parts_;
   std::shared_ptr<QuestionBatch> self_;  // while the service holds it

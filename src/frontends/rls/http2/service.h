@@ -39,12 +39,13 @@ struct Status {
   std::string message = {};  // UTF-8; percent-encoded by the session
 };
 
-// One question with one answer. What `request` and `peer` point to lives until the call is answered.
+// One question with one answer. What `request`, `peer` and `request_id` point to lives until the call is answered.
 struct UnaryCall {
-  std::uint32_t method = 0;    // Method::number
-  std::string_view request{};  // the message, decompressed
-  std::string_view peer{};     // net::Connection::peer_address()
-  std::string response{};      // the message; only when `status` is kOk
+  std::uint32_t method = 0;       // Method::number
+  std::string_view request{};     // the message, decompressed
+  std::string_view peer{};        // net::Connection::peer_address()
+  std::string_view request_id{};  // of the metadata x-weir-request-id (engine/request_id.h); empty: none
+  std::string response{};         // the message; only when `status` is kOk
   Status status{};
 };
 

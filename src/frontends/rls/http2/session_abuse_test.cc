@@ -5,65 +5,12 @@
 #include <string>
 
 #include "frontends/rls/http2/abuse.h"
+#include "frontends/rls/http2/abuse_fixture.h"
 #include "frontends/rls/http2/exchange.h"
 #include "frontends/rls/http2/question_batch.h"
-#include "frontends/rls/http2/session_fixture.h"
 
 namespace weir::rls {
 namespace {
-
-class Abused : public SessionTest {
- protected:
-  // A connection that was greeted, for frames by hand.
-  void Greet() {
-    Connect();
-    Exchange();
-  }
-  // The answer to bytes by hand. nghttp2's client would find fault with streams that it did not open.
-  void Say(std::string_view bytes) {
-    connection->Receive(bytes);
-    told += connection->TakeOutput();
-  }
-  // The error of the GOAWAY among the frames that came back; -1 without one.
-  int GoAwayError() const {
-    for (std::string_view rest = told; rest.size() >= 9;) {
-      const auto byte = [&](std::size_t i) { return std::size_t{static_cast<unsigned char>(rest[i])}; };
-      const std::size_t size = byte(0) << 16U | byte(1) << 8U | byte(2);
-      if (byte(3) == NGHTTP2_GOAWAY) return static_cast<int>(byte(16));
-      rest.remove_prefix(std::min(rest.size(), 9 + size));
-    }
-    return -1;
-  }
-  // Says `frame` until the connection closes; how often it could.
-  int Until(const std::string& frame, int most) {
-    for (int i = 0; i < most; ++i) {
-      if (connection->closing()) return i;
-      Say(frame);
-    }
-    return most;
-  }
-  // A header block of a call, without using HPACK's table.
-  static std::string Block(const Headers& headers) {
-    std::string block;
-    for (const auto& [name, value] : headers) {
-      block += '\0';
-      block += static_cast<char>(name.size());
-      block += name;
-      block += static_cast<char>(value.size());
-      block += value;
-    }
-    return block;
-  }
-  static std::string Open(std::int32_t stream, std::uint8_t flags = NGHTTP2_FLAG_END_HEADERS) {
-    return Frame(NGHTTP2_HEADERS, flags, stream, Block(Client::GrpcHeaders()));
-  }
-  static std::string Reset(std::int32_t stream) {
-    return Frame(NGHTTP2_RST_STREAM, 0, stream, std::string("\0\0\0\x08", 4));
-  }
-  static constexpr int kCalm = NGHTTP2_ENHANCE_YOUR_CALM;
-
-  std::string told;
-};
 
 TEST_F(Abused, RapidResetEndsTheConnection) {
   Greet();
@@ -388,11 +335,12 @@ TEST(Pools, KeepNoLargeMessages) {
     void OnBroken() noexcept override {}
   } nobody;
   std::string message(100'000, 'x');
-  batch->Add(nobody, connection, {}, 0, message, 0);
+  std::string request_id;
+  batch->Add(nobody, connection, {}, 0, message, 0, request_id);
   batch->call(0).response.assign(100'000, 'x');
   batch->Clear();
   message = "small";
-  batch->Add(nobody, connection, {}, 0, message, 0);
+  batch->Add(nobody, connection, {}, 0, message, 0, request_id);
   EXPECT_LE(message.capacity(), 4'096U);
   EXPECT_LE(batch->call(0).response.capacity(), 4'096U);
 }
@@ -412,174 +360,6 @@ TEST_F(Abused, UnfinishedMessagesOfOneConnectionAreBounded) {
                                      [&](std::int32_t stream) { return client->replies[stream].status() == "8"; });
   EXPECT_EQ(refused, 100 - (4 * 100'000 + 65'536) / 60'000);
   EXPECT_EQ(Ask("small").Message(), "llams");
-}
-
-TEST_F(Abused, AMessageInDropsRunsOutOfTime) {
-  options.message_timeout_ms = 1'000;
-  Connect();
-  const std::int32_t stream = client->Request(Client::GrpcHeaders(), "", false);
-  const std::string message = Framed(std::string(100, 'x'));
-  int drops = 0;
-  for (const char byte : message) {
-    if (client->replies[stream].closed) break;
-    client->Continue(stream, std::string_view(&byte, 1));
-    Exchange();
-    clock.Advance(100 * kMillisecond);
-    ++drops;
-  }
-  EXPECT_EQ(drops, 11);
-  EXPECT_EQ(client->replies[stream].status(), "4");
-}
-
-// A client that says nothing but PING is there; what it began it has to finish all the same.
-class Unfinished : public Abused {
- protected:
-  Unfinished() { options.message_timeout_ms = 1'000; }
-  // The session is woken when it asked to be; meanwhile the client pings. Ends when the time is over.
-  void PingForASecond() {
-    for (int i = 0; i < 10; ++i) {
-      nghttp2_submit_ping(client->h2, 0, nullptr);
-      Exchange();
-      EXPECT_FALSE(connection->closing());
-      clock.Advance(100 * kMillisecond);
-    }
-    EXPECT_LE(connection->wake_after().value_or(UINT32_MAX), 1'001U);
-    EXPECT_TRUE(connection->Wake());
-    EXPECT_FALSE(connection->unflushed());
-    Exchange();
-  }
-};
-
-TEST_F(Unfinished, AMessageThatStopsRunsOutOfTime) {
-  Connect();
-  const std::int32_t stream = client->Request(Client::GrpcHeaders(), Framed("hello").substr(0, 7), false);
-  PingForASecond();
-  EXPECT_EQ(client->replies[stream].status(), "4");
-  EXPECT_EQ(client->replies[stream].Trailer("grpc-message"), "the message came too slowly");
-}
-
-TEST_F(Unfinished, AMessageThatNeverBeginsRunsOutOfTime) {
-  Connect();
-  const std::int32_t stream = client->Request(Client::GrpcHeaders(), "", false);
-  PingForASecond();
-  EXPECT_EQ(client->replies[stream].status(), "4");
-  EXPECT_TRUE(client->replies[stream].closed);
-}
-
-TEST_F(Unfinished, AMessageThatIsWholeButForItsEndRunsOutOfTime) {
-  Connect();
-  const std::int32_t stream = client->Request(Client::GrpcHeaders(), Framed("hello"), false);
-  PingForASecond();
-  EXPECT_EQ(client->replies[stream].status(), "4");
-  EXPECT_TRUE(service.batches.empty());
-}
-
-TEST_F(Unfinished, AMessageOfAStreamThatStopsRunsOutOfTime) {
-  Connect();
-  const std::int32_t stream =
-      client->Request(Client::GrpcHeaders("/test.Echo/Talk"), Framed("one").substr(0, 7), false);
-  PingForASecond();
-  EXPECT_EQ(client->replies[stream].status(), "4");
-  EXPECT_EQ(service.told, (std::vector<std::string>{"open", "close", "destroyed"}));
-}
-
-TEST_F(Unfinished, AStreamHasItsTimeForEachMessageAndNoneBetweenThem) {
-  Connect();
-  const std::int32_t stream = client->Request(Client::GrpcHeaders("/test.Echo/Talk"), "", false);
-  const std::string message = Framed("one");
-  for (int i = 0; i < 10; ++i) {
-    client->Continue(stream, message.substr(i == 0 ? 0 : 3) + message.substr(0, 3));
-    Exchange();
-    clock.Advance(900 * kMillisecond);
-    connection->Wake();
-    Exchange();
-  }
-  EXPECT_EQ(client->replies[stream].Messages().size(), 10U);
-  client->Continue(stream, message.substr(3));
-  Exchange();
-  for (int i = 0; i < 10; ++i) {
-    clock.Advance(kMinute);
-    connection->Wake();
-    Exchange();
-  }
-  client->Continue(stream, message);
-  Exchange();
-  EXPECT_EQ(client->replies[stream].Messages().size(), 12U);
-  EXPECT_FALSE(client->replies[stream].closed);
-}
-
-TEST_F(Unfinished, ABodyThatIsNotGrpcIsNotWaitedFor) {
-  Connect();
-  const std::int32_t stream = client->Request(Client::GrpcHeaders("/", {{"content-type", "text/plain"}}), "x", false);
-  PingForASecond();
-  EXPECT_EQ(client->replies[stream].Header(":status"), "415");
-  EXPECT_TRUE(client->replies[stream].closed);
-}
-
-TEST_F(Unfinished, AFrameThatStopsRunsOutOfTime) {
-  const std::string frames[] = {Frame(NGHTTP2_PING, 0, 0, "01234567").substr(0, 4), Open(1).substr(0, 20), Open(1, 0),
-                                Open(1) + Frame(NGHTTP2_DATA, 0, 1, Framed("x")).substr(0, 10)};
-  for (const std::string& frame : frames) {
-    told.clear();
-    Greet();
-    Say(frame);
-    clock.Advance(kSecond - 1);
-    EXPECT_TRUE(connection->Wake());
-    EXPECT_FALSE(connection->closing());
-    clock.Advance(1);
-    EXPECT_TRUE(connection->Wake());
-    EXPECT_FALSE(connection->unflushed());
-    EXPECT_TRUE(connection->closing());
-    told += connection->TakeOutput();
-    EXPECT_EQ(GoAwayError(), NGHTTP2_NO_ERROR);
-    session.reset();
-  }
-}
-
-TEST_F(Unfinished, AFrameHasItsTimeHoweverManyThereAre) {
-  Greet();
-  std::string frames;
-  for (int i = 0; i < 50; ++i) frames += Frame(NGHTTP2_PING, 0, 0, "01234567");
-  for (const char byte : frames) {
-    Say(std::string_view(&byte, 1));
-    clock.Advance(50 * kMillisecond);
-    connection->Wake();
-  }
-  EXPECT_FALSE(connection->closing());
-}
-
-TEST_F(Unfinished, AnswersThatNobodyTakesAreNotKept) {
-  Connect({{NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, 0}});
-  Exchange();
-  client->Call("hello");
-  PingForASecond();
-  EXPECT_TRUE(connection->closing());
-  ASSERT_EQ(client->goaways.size(), 1U);
-  EXPECT_EQ(client->goaways[0].error, std::uint32_t{kCalm});
-  EXPECT_EQ(counters->Ends(Abuse::kSlowReader), 1U);
-}
-
-TEST_F(Unfinished, AnswersThatAreTakenInDripsAreKept) {
-  Connect({{NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, 1}}, false);
-  Exchange();
-  const std::int32_t stream = client->Call("big 20");
-  for (int i = 0; i < 24; ++i) {
-    Exchange();
-    clock.Advance(900 * kMillisecond);
-    connection->Wake();
-    nghttp2_submit_window_update(client->h2, 0, stream, 1);
-  }
-  Exchange();
-  EXPECT_EQ(client->replies[stream].Message(), std::string(20, 'b'));
-  EXPECT_EQ(client->replies[stream].status(), "0");
-  EXPECT_FALSE(connection->closing());
-}
-
-TEST_F(Unfinished, WithoutATimeoutThereIsNone) {
-  options.message_timeout_ms = 0;
-  Greet();
-  Say(Open(1) + Open(3).substr(0, 20));
-  EXPECT_FALSE(connection->wake_after());
 }
 
 TEST_F(Abused, PaddingIsNoMessage) {

@@ -169,7 +169,7 @@ void GrpcSession::GatherQuestion(Exchange& exchange) {
   waiting_batches_.reserve(waiting_batches_.size() + 1);
   QuestionBatch& batch = QuestionBatch::Gathered(*exchange.service, exchange.in.size());
   const QuestionBatch::Origin origin = {exchange.id, exchange.method_index, exchange.timed ? exchange.deadline : 0};
-  if (batch.Add(*this, connection_, origin, exchange.method->number, exchange.in, prefix)) {
+  if (batch.Add(*this, connection_, origin, exchange.method->number, exchange.in, prefix, exchange.request_id)) {
     waiting_batches_.push_back(batch.shared_from_this());
   }
   exchange.reply = Exchange::Reply::kAsked;

@@ -73,6 +73,7 @@ class TestService final : public Service {
     } else {
       call.response.assign(call.request.rbegin(), call.request.rend());
       if (call.method == 1) call.response += " from the other";
+      if (!call.request_id.empty()) call.response += " of " + std::string(call.request_id);
     }
   }
 

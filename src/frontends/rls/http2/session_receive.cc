@@ -1,7 +1,9 @@
 // What nghttp2 tells of the client's frames, and the routing of requests.
 #include <algorithm>
+#include <string>
 #include <utility>
 
+#include "engine/request_id.h"
 #include "frontends/rls/http2/grpc_session.h"
 #include "frontends/rls/http2/wire.h"
 
@@ -144,6 +146,14 @@ void GrpcSession::OnHeader(Exchange& exchange, std::string_view name, std::strin
         exchange.authorized = options_.tokens.Has(BearerToken(value));
       }
       break;
+    case 17:
+      if (name == "x-weir-request-id") {
+        if (!engine::IsRequestId(value) || !exchange.request_id.empty()) {
+          exchange.header_fault = Exchange::HeaderFault::kBadRequestId;
+        }
+        exchange.request_id = value;
+      }
+      break;
     default:
       break;
   }
@@ -199,6 +209,10 @@ void GrpcSession::OnHeadersWhole(Exchange& exchange) {
     return Reject(exchange, Code::kUnimplemented, exchange.known_service ? "unknown method" : "unknown service");
   }
   if (exchange.header_fault == kBadTimeout) return Reject(exchange, Code::kInternal, "malformed grpc-timeout");
+  if (exchange.header_fault == kBadRequestId) {
+    return Reject(exchange, Code::kInvalidArgument,
+                  "x-weir-request-id " + std::string(engine::kRequestIdForm) + ", once");
+  }
   if (exchange.encoding == Encoding::kUnknown) {
     return Reject(exchange, Code::kUnimplemented, "unknown grpc-encoding");
   }

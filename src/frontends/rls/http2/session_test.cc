@@ -375,5 +375,34 @@ TEST_F(Session, TheNumberOfWaitingCallsIsBounded) {
   EXPECT_EQ(Ask("again").Message(), "niaga");
 }
 
+TEST_F(Session, TellsTheServiceTheRequestId) {
+  Connect();
+  EXPECT_EQ(Ask("abc", "/test.Echo/Say", {{"x-weir-request-id", "id-1"}}).Message(), "cba of id-1");
+  EXPECT_EQ(Ask("abc").Message(), "cba") << "of another call";
+  // While the call waits its stream's memory is used for others.
+  service.hold = true;
+  const std::int32_t first = client->Call("abc", "/test.Echo/Say", {{"x-weir-request-id", std::string(128, 'x')}});
+  Exchange();
+  service.hold = false;
+  EXPECT_EQ(Ask("def", "/test.Echo/Say", {{"x-weir-request-id", "id-2"}}).Message(), "fed of id-2");
+  service.Release();
+  Exchange();
+  EXPECT_EQ(client->replies[first].Message(), "cba of " + std::string(128, 'x'));
+}
+
+TEST_F(Session, RefusesWhatIsNoRequestId) {
+  Connect();
+  for (const std::string& wrong : {std::string(), std::string("a b"), std::string(129, 'a')}) {
+    const Reply& reply = Ask("abc", "/test.Echo/Say", {{"x-weir-request-id", wrong}});
+    EXPECT_EQ(reply.status(), "3") << wrong;
+  }
+  Headers twice = Client::GrpcHeaders();
+  twice.emplace_back("x-weir-request-id", "a");
+  twice.emplace_back("x-weir-request-id", "a");
+  const std::int32_t stream = client->Request(twice, Framed("abc"));
+  Exchange();
+  EXPECT_EQ(client->replies[stream].status(), "3");
+}
+
 }  // namespace
 }  // namespace weir::rls

@@ -9,39 +9,20 @@
 //    counted as by Report too, and the reservation is released as any other.
 #pragma once
 
-#include <string>
-#include <string_view>
-#include <vector>
-
-#include "frontends/rls/envoy/descriptor_batch.h"
-#include "frontends/rls/envoy/descriptor_core.h"
-#include "frontends/rls/http2/service.h"
-#include "frontends/rls/reflection/descriptors.h"
+#include "frontends/rls/envoy/descriptor_service.h"
 
 namespace weir::rls {
 
-class KuadrantService final : public Service {
+class KuadrantService final : public DescriptorService {
  public:
   // `engine` outlives the service.
-  explicit KuadrantService(engine::Engine& engine) : core_(engine) {}
-
-  std::string_view name() const override { return "kuadrant.service.ratelimit.v1.RateLimitService"; }
-  const std::vector<Method>& methods() const override { return methods_; }
-  [[nodiscard]] bool Answer(std::span<UnaryCall> calls, storage::Completion* done) override {
-    return DescriptorBatch::Run(core_, calls, done);
-  }
-  std::span<const std::string> file_descriptors() const override { return descriptors_; }
-  ServiceCounts counts() const { return core_.counts(); }
-
- private:
-  static Method Of(std::string_view name, Form form) {
-    return {.path = "/kuadrant.service.ratelimit.v1.RateLimitService/" + std::string(name),
-            .number = static_cast<std::uint32_t>(form)};
-  }
-  DescriptorCore core_;
-  const std::vector<std::string> descriptors_ = FileDescriptors("kuadrant/service/ratelimit/v1/ratelimit.proto");
-  const std::vector<Method> methods_ = {Of("CheckRateLimit", Form::kCheckRateLimit), Of("Report", Form::kReport),
-                                        Of("Reserve", Form::kReserve), Of("Commit", Form::kCommit)};
+  explicit KuadrantService(engine::Engine& engine)
+      : DescriptorService(engine, "kuadrant.service.ratelimit.v1.RateLimitService",
+                          "kuadrant/service/ratelimit/v1/ratelimit.proto",
+                          {{"CheckRateLimit", Form::kCheckRateLimit},
+                           {"Report", Form::kReport},
+                           {"Reserve", Form::kReserve},
+                           {"Commit", Form::kCommit}}) {}
 };
 
 }  // namespace weir::rls

@@ -132,19 +132,7 @@ class ReportsReader {
 
   // Negative and absurd ones are unknown: they only tell how fast requests came.
   static Nanos ReadDuration(pbf_reader reader) {
-    std::int64_t seconds = 0, nanos = 0;
-    while (reader.next()) {
-      switch (reader.tag_and_type()) {
-        case Field(1, kVarint):
-          seconds = static_cast<std::int64_t>(reader.get_uint64());
-          break;
-        case Field(2, kVarint):
-          nanos = static_cast<std::int32_t>(reader.get_uint64());
-          break;
-        default:
-          reader.skip();
-      }
-    }
+    const auto [seconds, nanos] = weir::rls::ReadDuration(reader);
     constexpr std::int64_t kMost = std::numeric_limits<Nanos>::max() / kSecond - 1;
     if (seconds < 0 || nanos < 0 || nanos >= kSecond || seconds > kMost) return 0;
     return seconds * kSecond + nanos;

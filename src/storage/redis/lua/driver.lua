@@ -6,6 +6,8 @@
 -- parse and parse_source for its limit, and those of parse_target.
 -- take (algorithms/take.h): the words of an item are those of a cost of 1; behind them stand what is asked for and the
 -- words of parse_source. What is told begins with how much was granted.
+-- once (Plan::once) is a check that is charged once: the last key is its own, and behind margin stand for how many ms it
+-- lives and a note that is handed out with a repeated answer. What is told ends with 'n' (new), or 'r' and the note.
 -- Answers {admitted, told...}: for each item 'a' or 'd' (its own verdict) and what `answer` or `encode` says.
 local YES = 49                           -- the byte '1'
 
@@ -13,6 +15,27 @@ local YES = 49                           -- the byte '1'
 -- the same if the plan is admitted; `item` the latest one that it belongs to (nil: only ever a former state).
 local slots, slot_of = {}, {}
 local held = redis.call('MGET', unpack(KEYS))
+
+-- The answer that is remembered under the last key, when this is asked again; nil when it is not, or damaged.
+local life, note = 0, ''
+local function remembered()
+  local known = held[#KEYS]
+  local told, at = {1}, 1
+  while known and at <= #known do
+    local colon = find(known, ':', at, true)
+    local size = colon and tonumber(sub(known, at, colon - 1))
+    if not size or not whole(size, 0, #known - colon) then return nil end
+    told[#told + 1] = sub(known, colon + 1, colon + size)
+    at = colon + size + 1
+  end
+  return known and #told > 1 and told or nil
+end
+if op == 'once' then
+  op, life, note = 'check', number(), word()
+  local told = remembered()
+  if told then return told end
+end
+
 local key_position = 0
 local function next_slot()
   key_position = key_position + 1
@@ -76,6 +99,7 @@ local function carried(item)
   local algorithm, p, st = item.algorithm, item.p, state(item.slot, item.algorithm)
   local absent = algorithm.expired(p, st)
   if item.alike then
+    if algorithm.widen then old = algorithm.widen(p, old, item.q) end
     if algorithm.expired(p, old) then return st end
     if absent then return old end
     return algorithm.join and algorithm.join(p, st, old) or join_counts(algorithm, p, st, old)
@@ -191,5 +215,14 @@ for i = 1, #slots do
   elseif slot.raw and st and st ~= slot.loaded then
     redis.call('DEL', slot.key)
   end
+end
+if life > 0 then
+  if told[1] == 1 then
+    local parts = {}
+    for i = 2, count + 1 do parts[i - 1] = #told[i] .. ':' .. told[i] end
+    parts[count + 1] = (#note + 1) .. ':r' .. note
+    redis.call('SET', KEYS[#KEYS], table.concat(parts), 'PX', format('%d', life))
+  end
+  told[count + 2] = 'n'
 end
 return told

@@ -21,7 +21,7 @@ end
 local function instant() return number(), number() end
 
 -- The first words are the same for all items.
-local op = word()                        -- check peek charge refund reset assign take
+local op = word()                        -- check once peek charge refund reset assign take
 local now_s, now_n = instant()
 local margin = number()                  -- ms that a key outlives its state
 

@@ -1,0 +1,19 @@
+// API keys: an entity each (`api_keys` in the document), named by the digest of its secret. The secret itself is
+// nowhere but in the answer that brought it.
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "config/source/config_store.h"
+
+namespace weir::management::rest {
+
+// "key_<32 hex digits>" <-> the record's key, "sha256:<32 hex digits>".
+std::optional<std::string> RecordKeyOfKey(const std::string& id);
+std::string IdOfRecordKey(const std::string& key);
+
+// Labels that issuing writes: what may be shown of the secret, and which key it took the place of.
+void KeepKeyLabels(const config::RecordBody& from, config::RecordBody& to);
+
+}  // namespace weir::management::rest

@@ -1,0 +1,71 @@
+// Keeps the engine at what the configuration store says: at the start, after each change of the API, after changes that
+// others made (another process, an expiry), in the order of their revisions.
+//
+// Where a file is the source of the policy, only entities and overrides are the store's; the file's own entities lie
+// below them.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "base/clock.h"
+#include "config/source/config_store.h"
+#include "config/source/loader.h"
+#include "engine/engine.h"
+#include "management/rest/carry_over.h"
+#include "weir/config.h"
+#include "weir/result.h"
+
+namespace weir::management::rest {
+
+struct LiveConfigOptions {
+  config::ConfigStore* store = nullptr;  // outlives it, as all here
+  engine::Engine* engine = nullptr;
+  bool policy_in_store = false;  // false: a file is its source
+  // Puts a policy into force. Called by one thread at a time.
+  std::function<Result<>(const config::Revision&, EnterpriseRateLimitConfig)> apply_policy;
+};
+
+// Thread-safe.
+class LiveConfig {
+ public:
+  explicit LiveConfig(LiveConfigOptions options);
+  ~LiveConfig();
+  LiveConfig(const LiveConfig&) = delete;
+  LiveConfig& operator=(const LiveConfig&) = delete;
+
+  // What the file says; nullptr: there is none. Before Start(), and after each reload that was accepted: its entities
+  // then lie below the store's again.
+  Result<> SetDocument(std::shared_ptr<const EnterpriseRateLimitConfig> document);
+  std::shared_ptr<const EnterpriseRateLimitConfig> document() const;
+  // Puts all entities of the store into force, and follows it from then on. The policy was made of the store before.
+  Result<> Start();
+  // Returns when `revision` and all before it are in force. An error: it could not be read or applied; the next call
+  // tries again from there.
+  Result<> CatchUp(std::uint64_t revision);
+  // The revision that is in force.
+  std::uint64_t in_force() const;
+  bool policy_in_store() const { return options_.policy_in_store; }
+  config::Loader& loader() { return loader_; }
+
+ private:
+  Result<> ApplyAll();                                 // all entities; by changing_
+  Result<> ApplyUpdate(const config::Update& update);  // by changing_
+  void Follow(std::uint64_t head);
+
+  const LiveConfigOptions options_;
+  config::Loader loader_;
+  mutable std::mutex changing_;  // one change at a time; guards what follows
+  std::shared_ptr<const EnterpriseRateLimitConfig> document_;
+  config::ChangeCursor cursor_;
+  std::uint64_t in_force_ = 0;
+  bool started_ = false;
+  bool policy_pending_ = false;  // a policy of the store was refused
+  std::unique_ptr<config::Subscription> following_;
+};
+
+}  // namespace weir::management::rest
