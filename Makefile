@@ -21,12 +21,12 @@ test: ## install what the tests need, build and run them all
 	@scripts/ctest dev
 
 asan: ## the whole suite under AddressSanitizer and UndefinedBehaviorSanitizer
-	@scripts/deps run test
+	@scripts/deps run test lint
 	@scripts/tools test
 	@scripts/ctest asan
 
 tsan: ## the whole suite under ThreadSanitizer
-	@scripts/deps run test
+	@scripts/deps run test lint
 	@scripts/tools test
 	@scripts/ctest tsan
 

@@ -10,7 +10,7 @@
 
 #include "algorithms/time_zone.h"
 #include "base/clock.h"
-#include "base/siphash.h"
+#include "base/crypto/siphash.h"
 #include "engine/batch/request_ids.h"
 #include "engine/batch/reservations.h"
 #include "engine/counters/counters.h"

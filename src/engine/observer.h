@@ -8,7 +8,7 @@
 #include <span>
 
 #include "base/clock.h"
-#include "base/siphash.h"
+#include "base/crypto/siphash.h"
 #include "config/source/revision.h"
 #include "storage/store.h"
 

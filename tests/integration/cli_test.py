@@ -265,8 +265,8 @@ descriptors:
         bad = self.write("bad.yaml", "domain: edge\ndescriptors:\n  - {key: a, rate_limit: {unit: fortnight}}\n  - {kee: a}\n")
         done = subprocess.run([WEIR, "convert", "--from", "envoy-ratelimit", bad], capture_output=True, text=True, timeout=PATIENCE)
         self.assertEqual((done.returncode, done.stdout), (1, ""))
-        for part in (f"{bad}:3: descriptors.0.rate_limit: invalid rate limit unit 'fortnight'",
-                     f"{bad}:4: descriptors.1: unknown key 'kee' (did you mean 'key'?)"):
+        for part in (f"{bad}:3:33: descriptors.0.rate_limit: invalid rate limit unit 'fortnight'",
+                     f"{bad}:4:6: descriptors.1: unknown key 'kee' (did you mean 'key'?)"):
             self.assertIn(part, done.stderr)
         self.run_weir("convert", "--from", "envoy-ratelimit", self.directory / "none.yaml", code=2)
         self.run_weir("convert", "--from", "basic", bad, bad, code=2)
@@ -319,7 +319,7 @@ descriptors:
         self.run_weir("check", "-c", document, "--ip", "192.0.2.1")
         broken = self.write("rules/broken.yaml", "domain: edge\ndescriptor: []\n")
         out = self.run_weir("validate", document, code=1)
-        self.assertIn(f"{broken}:2: unknown key 'descriptor'", out)
+        self.assertIn(f"{broken}:2:1: unknown key 'descriptor'", out)
         faults = json.loads(self.run_weir("validate", "--json", document, code=1))["faults"]
         self.assertIn(str(broken), {fault["file"] for fault in faults})
         self.assertIn("broken.yaml", self.run_weir("check", "-c", document, "--ip", "192.0.2.1", code=2))

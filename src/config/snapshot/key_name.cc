@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <cstdint>
 
-#include "base/sha256.h"
+#include "base/crypto/sha256.h"
 
 namespace weir::config {
 namespace {

@@ -252,7 +252,7 @@ Result<Revision> Loader::Entities(Apply apply, absl::FunctionRef<void(RecordFaul
     return records.size() < kAtOnce || flush();
   });
   if (!applied) return std::unexpected(applied.error());
-  if (!read) return read;
+  if (!read) return std::unexpected(read.error());
   // Of what the store has no record of.
   for (const auto& [id, patch] : *overrides) {
     records.push_back({.id = id, .value = PatchValue(id, DocumentEntity(id), patch)});

@@ -282,14 +282,13 @@ class DocumentCheck {
       const IpRule& one = config_.ip_rules.rules[i];
       const std::string index = std::to_string(i);
       const Place here = list.Below(index);
-      if (one.action == IpRule::Action::kBlock) {
+      const bool challenges = one.action == IpRule::Action::kChallenge;
+      if (one.action == IpRule::Action::kBlock || (challenges && !one.rule)) {
         rules_.CountEnforced();
       } else if (one.rule) {
         RateLimitRule rule = *expanded_.ip_rules.rules[i].rule;
-        if (one.action == IpRule::Action::kChallenge && !rule.on_exceeded) rule.on_exceeded = Action::kChallenge;
+        if (challenges && !rule.on_exceeded) rule.on_exceeded = Action::kChallenge;
         CheckRule(here.Below("rule"), *one.rule, rule, expanded_.global.free_tier);
-      } else if (one.action == IpRule::Action::kChallenge) {
-        rules_.CountEnforced();
       }
     }
   }

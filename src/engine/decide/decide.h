@@ -4,7 +4,7 @@
 #include <cstdint>
 #include <span>
 
-#include "base/siphash.h"
+#include "base/crypto/siphash.h"
 #include "engine/batch/item_context.h"
 #include "storage/store.h"
 #include "weir/decision.h"

@@ -3,6 +3,8 @@
 #include <cstring>
 #include <utility>
 
+#include "engine/decide/decide.h"
+
 namespace weir::http {
 namespace {
 
@@ -62,15 +64,7 @@ engine::Call& Batch::AddCall(engine::CallKind kind) {
   call.partial = false;
   call.trace = nullptr;
   call.status = {};
-  call.decision.allowed = true;
-  call.decision.action = Action::kAllow;
-  call.decision.own_style = nullptr;
-  call.decision.repeated = false;
-  call.decision.reason = Reason::kNoLimit;
-  call.decision.deciding = -1;
-  call.decision.reservation = 0;
-  call.decision.rule_count = 0;
-  call.decision.spilled_rules.clear();
+  engine::ClearDecision(call.decision);
   return call;
 }
 

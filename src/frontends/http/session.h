@@ -9,7 +9,7 @@
 #include <memory>
 #include <string>
 
-#include "base/secret.h"
+#include "base/crypto/secret.h"
 #include "frontends/http/routes.h"
 #include "net/login_guard.h"
 #include "net/session.h"

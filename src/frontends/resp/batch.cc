@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "engine/decide/decide.h"
 #include "frontends/resp/check.h"
 
 namespace weir::resp {
@@ -105,15 +106,7 @@ engine::Call& Batch::NextCall() {
   call.partial = false;
   call.trace = nullptr;
   call.status = {};
-  call.decision.allowed = true;
-  call.decision.action = Action::kAllow;
-  call.decision.own_style = nullptr;
-  call.decision.repeated = false;
-  call.decision.reason = Reason::kNoLimit;
-  call.decision.deciding = -1;
-  call.decision.reservation = 0;
-  call.decision.rule_count = 0;
-  call.decision.spilled_rules.clear();
+  engine::ClearDecision(call.decision);
   return call;
 }
 

@@ -100,7 +100,7 @@ TEST_F(CheckTest, SaysNothingWhereNoRuleCounts) {
 TEST_F(CheckTest, InResp3ItIsAMap) {
   Say("HELLO 3");
   EXPECT_EQ(Say("WEIR.CHECK user u"),
-            "%11\r\n" + Bulk("allowed") + "#t\r\n" + Bulk("reason") + Bulk("ok") + Bulk("limit") + ":5\r\n" +
+            "%12\r\n" + Bulk("allowed") + "#t\r\n" + Bulk("reason") + Bulk("ok") + Bulk("limit") + ":5\r\n" +
                 Bulk("remaining") + ":4\r\n" + Bulk("reset_after_ms") + ":12000\r\n" + Bulk("retry_after_ms") +
                 ":0\r\n" + Bulk("rule") + Bulk("global.free_tier") + Bulk("level") + Bulk("global") + Bulk("delay_ms") +
                 ":0\r\n" + Bulk("reservation") + "_\r\n" + Bulk("action") + Bulk("allow"));
@@ -255,7 +255,7 @@ TEST(AppendDecision, TellsTheLongestDelayAndWhatTheStoreLeavesOpen) {
 TEST_F(CheckTest, ARequestIdIsChargedOnce) {
   EXPECT_EQ(Say("WEIR.CHECK user u request_id a"), Decided(true, 4, 12'000, ":0\r\n", kNull));
   const std::string again = Say("WEIR.CHECK user u REQUEST_ID a");
-  EXPECT_TRUE(again.starts_with("*22\r\n")) << again;
+  EXPECT_TRUE(again.starts_with("*24\r\n")) << again;
   EXPECT_TRUE(again.ends_with(Bulk("repeated") + ":1\r\n")) << again;
   EXPECT_EQ(Say("WEIR.CHECK user u"), Decided(true, 3, 24'000, ":0\r\n", kNull));
   const std::string first = Say("WEIR.RESERVE user u request_id a"), second = Say("WEIR.RESERVE user u request_id a");

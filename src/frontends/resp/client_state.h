@@ -7,7 +7,7 @@
 #include <string>
 #include <string_view>
 
-#include "base/secret.h"
+#include "base/crypto/secret.h"
 #include "engine/engine.h"
 #include "frontends/resp/reply.h"
 

@@ -16,7 +16,7 @@
 #include <memory>
 #include <string>
 
-#include "base/secret.h"
+#include "base/crypto/secret.h"
 #include "engine/engine.h"
 #include "frontends/resp/commands.h"
 #include "frontends/resp/parser.h"

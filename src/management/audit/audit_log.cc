@@ -10,7 +10,7 @@
 #include <cstring>
 #include <utility>
 
-#include "base/encoding.h"
+#include "base/crypto/encoding.h"
 #include "base/log.h"
 #include "management/audit/chain.h"
 

@@ -3,7 +3,7 @@
 #include <charconv>
 #include <system_error>
 
-#include "base/encoding.h"
+#include "base/crypto/encoding.h"
 #include "management/auth/crypto.h"
 
 namespace weir::management::audit {

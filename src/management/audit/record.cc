@@ -5,7 +5,7 @@
 #include <array>
 #include <boost/json.hpp>
 
-#include "base/encoding.h"
+#include "base/crypto/encoding.h"
 #include "base/utf8.h"
 #include "http/json_writer.h"
 #include "management/audit/redact.h"

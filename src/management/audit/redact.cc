@@ -6,7 +6,7 @@
 #include <cstddef>
 
 #include "base/ascii.h"
-#include "base/encoding.h"
+#include "base/crypto/encoding.h"
 #include "management/auth/secret_token.h"
 
 namespace weir::management::audit {

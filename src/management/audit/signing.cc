@@ -10,7 +10,7 @@
 #include <cerrno>
 #include <cstring>
 
-#include "base/encoding.h"
+#include "base/crypto/encoding.h"
 #include "base/file.h"
 #include "management/audit/record.h"
 #include "management/auth/crypto.h"

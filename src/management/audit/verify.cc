@@ -4,7 +4,7 @@
 #include <map>
 #include <utility>
 
-#include "base/encoding.h"
+#include "base/crypto/encoding.h"
 #include "base/file.h"
 #include "management/audit/chain.h"
 #include "management/audit/head_file.h"

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <utility>
 
-#include "base/secret.h"
+#include "base/crypto/secret.h"
 
 namespace weir::management {
 namespace {

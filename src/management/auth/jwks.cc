@@ -11,7 +11,7 @@
 #include <boost/json.hpp>
 #include <utility>
 
-#include "base/encoding.h"
+#include "base/crypto/encoding.h"
 
 namespace weir::management {
 namespace {

@@ -6,7 +6,7 @@
 #include <utility>
 
 #include "base/ascii.h"
-#include "base/encoding.h"
+#include "base/crypto/encoding.h"
 
 namespace weir::management {
 namespace {

@@ -5,8 +5,8 @@
 #include <optional>
 #include <utility>
 
-#include "base/encoding.h"
-#include "base/secret.h"
+#include "base/crypto/encoding.h"
+#include "base/crypto/secret.h"
 #include "management/auth/crypto.h"
 #include "management/auth/key_source.h"
 

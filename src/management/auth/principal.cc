@@ -4,7 +4,7 @@
 #include <cstddef>
 #include <utility>
 
-#include "base/encoding.h"
+#include "base/crypto/encoding.h"
 #include "base/utf8.h"
 
 namespace weir::management {

@@ -5,7 +5,7 @@
 #include <set>
 #include <string>
 
-#include "base/encoding.h"
+#include "base/crypto/encoding.h"
 #include "management/auth/crypto.h"
 
 namespace weir::management {

@@ -12,7 +12,7 @@
 #include <string>
 #include <string_view>
 
-#include "base/encoding.h"
+#include "base/crypto/encoding.h"
 #include "management/auth/jwks.h"
 
 namespace weir::management {

@@ -6,8 +6,8 @@
 #include <array>
 #include <optional>
 
-#include "base/encoding.h"
-#include "base/secret.h"
+#include "base/crypto/encoding.h"
+#include "base/crypto/secret.h"
 
 namespace weir::management::rest {
 namespace {

@@ -6,7 +6,7 @@
 #include <string_view>
 #include <utility>
 
-#include "base/encoding.h"
+#include "base/crypto/encoding.h"
 #include "base/log.h"
 #include "management/auth/secret_token.h"
 #include "storage/memory/memory_store.h"

@@ -146,6 +146,10 @@ Result<std::optional<std::int64_t>> Database::Number(const char* sql) {
   return statement.Integer(0);
 }
 
+bool Database::WaitedForOthers(int tries) {
+  return (sqlite3_errcode(handle_) & 0xff) == SQLITE_BUSY && OnBusy(this, tries) != 0;
+}
+
 bool Database::InTransaction() const { return sqlite3_get_autocommit(handle_) == 0; }
 
 Error Database::ErrorOf(int code) const {

@@ -68,6 +68,9 @@ class Database {
   Result<> Execute(const std::string& sql);
   // Of a statement with one row of one column; nullopt: no row, or NULL.
   Result<std::optional<std::int64_t>> Number(const char* sql);
+  // For statements during which SQLite does not wait for other processes itself: whether the last one failed because
+  // of them, and it is worth trying again after the moment that has now passed. `tries`: how often it has been, from 0.
+  bool WaitedForOthers(int tries);
   // Whether a transaction is open: SQLite ends one by itself after some errors.
   bool InTransaction() const;
   // What went wrong last.

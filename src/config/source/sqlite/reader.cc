@@ -218,7 +218,7 @@ Result<Revision> ReadRevisionNow(Database& database, std::uint64_t number) {
   auto revision = ReadStored(database, number);
   if (!revision) return revision;
   const auto head = ReadHead(database);
-  if (!head) return head;
+  if (!head) return std::unexpected(head.error());
   const auto undone = Undone::Read(database, head->number, number);
   if (!undone) return std::unexpected(undone.error());
   undone->Mark(*revision);

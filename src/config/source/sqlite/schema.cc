@@ -70,6 +70,13 @@ Result<Marks> ReadMarks(Database& database) {
   return Marks{.application = application->value_or(0), .version = version->value_or(0), .tables = tables->value_or(0)};
 }
 
+// Of one moment: another process may be making the tables just now.
+Result<Marks> ReadMarksAtOnce(Database& database) {
+  const Reading reading(database);
+  if (!reading.status()) return std::unexpected(reading.status().error());
+  return ReadMarks(database);
+}
+
 Result<> Check(const Database& database, const Marks& marks) {
   const bool empty = marks.application == 0 && marks.version == 0 && marks.tables == 0;
   if (!empty && marks.application != kApplicationId) {
@@ -98,10 +105,13 @@ Result<> TakeSteps(Database& database) {
 
 // SQLite stays with its old journal, without an error, where processes cannot share memory.
 Result<> UseJournal(Database& database) {
-  Statement mode = database.Prepare("PRAGMA journal_mode = WAL");
-  const auto row = mode.Step();
-  if (!row) return std::unexpected(row.error());
-  if (*row && mode.Text(0) == "wal") return {};
+  for (int tries = 0;; ++tries) {
+    Statement mode = database.Prepare("PRAGMA journal_mode = WAL");
+    const auto row = mode.Step();
+    if (row && *row && mode.Text(0) == "wal") return {};
+    if (row) break;
+    if (!database.WaitedForOthers(tries)) return std::unexpected(row.error());
+  }
   return Fail(ErrorCode::kUnavailable,
               database.path() + ": cannot be used on this file system; put the state directory on a local disk");
 }
@@ -109,7 +119,7 @@ Result<> UseJournal(Database& database) {
 }  // namespace
 
 Result<> BringUpToDate(Database& database) {
-  const auto marks = ReadMarks(database);
+  const auto marks = ReadMarksAtOnce(database);
   if (!marks) return std::unexpected(marks.error());
   if (auto ok = Check(database, *marks); !ok) return ok;
   // Only now that it is known to be ours: the mode is written into the file.

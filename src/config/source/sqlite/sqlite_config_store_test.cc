@@ -247,7 +247,8 @@ TEST_F(SqliteConfigStoreTest, NamesAreNames) {
     EXPECT_TRUE(store().Annotate(store().Head()->number, name, name).has_value());
   }
   std::set<std::string> found;
-  for (const StoredRecord& record : store().List({.kind = "users"})->records) found.insert(record.id.key);
+  const auto users = store().List({.kind = "users"});
+  for (const StoredRecord& record : users->records) found.insert(record.id.key);
   EXPECT_EQ(found, expected);
   EXPECT_EQ(store().List({.kind = "'; DROP TABLE records; --"})->records.size(), 0U);
 }

@@ -65,7 +65,8 @@ TEST_F(StoreHistoryTest, StatesFollowRollbacks) {
   for (int i = 1; i <= 4; ++i) Put("a", std::to_string(i));
   const auto states = [&] {
     std::string text;
-    for (const Revision& revision : store().ListRevisions({})->revisions) {
+    const auto listed = store().ListRevisions({});
+    for (const Revision& revision : listed->revisions) {
       text += revision.state == RevisionState::kInForce ? 'f' : 'r';
       EXPECT_EQ(store().GetRevision(revision.number)->state, revision.state);
     }

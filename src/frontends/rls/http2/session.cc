@@ -209,7 +209,11 @@ void GrpcSession::Say() {
     Pump();
     DestroyStreams();
   }
-  if (!closing_ && nghttp2_session_want_read(h2_) == 0 && nghttp2_session_want_write(h2_) == 0) closing_ = true;
+  // Between the two GOAWAYs of a drain new calls are welcome, although nghttp2 wants to read nothing more.
+  const bool more_may_come = draining_ && !drained_;
+  if (!closing_ && !more_may_come && nghttp2_session_want_read(h2_) == 0 && nghttp2_session_want_write(h2_) == 0) {
+    closing_ = true;
+  }
   if (closing_) connection_.CloseAfterFlush();
   unpacked_.clear();
   Trim(unpacked_);

@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "base/clock.h"
-#include "base/secret.h"
+#include "base/crypto/secret.h"
 #include "frontends/rls/http2/service.h"
 #include "net/login_guard.h"
 #include "net/session.h"

@@ -1,4 +1,4 @@
-#include "base/siphash.h"
+#include "base/crypto/siphash.h"
 
 #include <gtest/gtest.h>
 

@@ -2,7 +2,7 @@
 // each text, and take four times as long for a short one.
 #define OPENSSL_API_COMPAT 0x10100000L
 
-#include "base/sha256.h"
+#include "base/crypto/sha256.h"
 
 #include <openssl/sha.h>
 
