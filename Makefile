@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 JOBS  ?= $(shell nproc)
 
-.PHONY: help run build test bench lint fmt tidy asan tsan fuzz clean install docs
+.PHONY: help run build test bench lint fmt tidy asan tsan fuzz nightly clean install docs
 
 help: ## list the commands
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 16
@@ -49,6 +49,11 @@ fmt: ## format all sources in place
 fuzz: ## run every fuzzer for FUZZ_SECONDS (default 60)
 	@scripts/deps run lint
 	@scripts/fuzz $${FUZZ_SECONDS:-60}
+
+nightly: ## what takes hours: every test three times, a soak, long fuzzing
+	@scripts/deps run test lint
+	@scripts/tools test
+	@scripts/nightly
 
 docs: build ## write the generated pages and pictures of docs/ again
 	@scripts/docs

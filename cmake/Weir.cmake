@@ -21,6 +21,10 @@ if(WEIR_SANITIZE)
   # Not the compiler's own macro: what borrows another library's layout takes that back (proto/).
   if(WEIR_SANITIZE STREQUAL "thread")
     target_compile_definitions(weir_flags INTERFACE WEIR_TSAN)
+    if(CMAKE_CXX_COMPILER_ID MATCHES "Clang")
+      # Its runtime brings operator new whole; a test program's own, which counts, comes first and wins.
+      target_link_options(weir_flags INTERFACE -Wl,-z,muldefs)
+    endif()
   endif()
 endif()
 

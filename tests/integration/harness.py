@@ -72,13 +72,10 @@ class Weir:
     def __init__(self, directory, config=None, arguments=(), override_http=True, limits=None):
         """`override_http`: not where the document says; `limits`: soft and hard, of descriptors."""
         self.log = open(pathlib.Path(directory) / "weir.log", "ab+")
-        command = [WEIR, "serve", "--resp", "127.0.0.1:0"]
-        if "--admin" not in arguments:
-            command += ["--admin", "127.0.0.1:0"]
-        if override_http:
-            command += ["--http", "127.0.0.1:0"]
-        if "--grpc" not in arguments:
-            command += ["--grpc", "127.0.0.1:0"]
+        command = [WEIR, "serve"]
+        for listener in ("http", "resp", "grpc", "admin"):
+            if f"--{listener}" not in arguments and (listener != "http" or override_http):
+                command += [f"--{listener}", "127.0.0.1:0"]
         if config:
             command += ["--config", str(config)]
         lower = (lambda: resource.setrlimit(resource.RLIMIT_NOFILE, limits)) if limits else None
