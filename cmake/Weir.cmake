@@ -22,8 +22,11 @@ if(WEIR_SANITIZE)
   if(WEIR_SANITIZE STREQUAL "thread")
     target_compile_definitions(weir_flags INTERFACE WEIR_TSAN)
     if(CMAKE_CXX_COMPILER_ID MATCHES "Clang")
-      # Its runtime brings operator new whole; a test program's own, which counts, comes first and wins.
-      target_link_options(weir_flags INTERFACE -Wl,-z,muldefs)
+      # The static runtime brings an operator new that a test program's own, which counts, cannot replace.
+      execute_process(COMMAND ${CMAKE_CXX_COMPILER} -print-file-name=libclang_rt.tsan-${CMAKE_SYSTEM_PROCESSOR}.so
+                      OUTPUT_VARIABLE runtime OUTPUT_STRIP_TRAILING_WHITESPACE COMMAND_ERROR_IS_FATAL ANY)
+      cmake_path(GET runtime PARENT_PATH runtime)
+      target_link_options(weir_flags INTERFACE -shared-libsan -Wl,-rpath,${runtime})
     endif()
   endif()
 endif()

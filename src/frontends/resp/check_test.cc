@@ -100,7 +100,7 @@ TEST_F(CheckTest, SaysNothingWhereNoRuleCounts) {
 TEST_F(CheckTest, InResp3ItIsAMap) {
   Say("HELLO 3");
   EXPECT_EQ(Say("WEIR.CHECK user u"),
-            "%12\r\n" + Bulk("allowed") + "#t\r\n" + Bulk("reason") + Bulk("ok") + Bulk("limit") + ":5\r\n" +
+            "%11\r\n" + Bulk("allowed") + "#t\r\n" + Bulk("reason") + Bulk("ok") + Bulk("limit") + ":5\r\n" +
                 Bulk("remaining") + ":4\r\n" + Bulk("reset_after_ms") + ":12000\r\n" + Bulk("retry_after_ms") +
                 ":0\r\n" + Bulk("rule") + Bulk("global.free_tier") + Bulk("level") + Bulk("global") + Bulk("delay_ms") +
                 ":0\r\n" + Bulk("reservation") + "_\r\n" + Bulk("action") + Bulk("allow"));
@@ -264,7 +264,7 @@ TEST_F(CheckTest, ARequestIdIsChargedOnce) {
   EXPECT_EQ(first.substr(at), second.substr(at, first.size() - at)) << "the same reservation";
   Say("HELLO 3");
   const std::string map = Say("WEIR.CHECK user u request_id a");
-  EXPECT_TRUE(map.starts_with("%11\r\n") && map.ends_with(Bulk("repeated") + "#t\r\n")) << map;
+  EXPECT_TRUE(map.starts_with("%12\r\n") && map.ends_with(Bulk("repeated") + "#t\r\n")) << map;
   EXPECT_EQ(Say("WEIR.CHECK user u request_id \"\""), "-ERR request_id must be 1 to 128 visible ASCII characters\r\n");
   EXPECT_EQ(Say("WEIR.CHECK user u request_id \"a b\""),
             "-ERR request_id must be 1 to 128 visible ASCII characters\r\n");

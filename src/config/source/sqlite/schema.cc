@@ -103,15 +103,21 @@ Result<> TakeSteps(Database& database) {
       fmt::format("PRAGMA application_id = {}; PRAGMA user_version = {}", kApplicationId, kSchemaVersion));
 }
 
-// SQLite stays with its old journal, without an error, where processes cannot share memory.
+// Whether the file has it now. SQLite stays with its old journal, without an error, where processes cannot share
+// memory.
+Result<bool> SetJournal(Database& database) {
+  Statement mode = database.Prepare("PRAGMA journal_mode = WAL");
+  const auto row = mode.Step();
+  if (!row) return std::unexpected(row.error());
+  return *row && mode.Text(0) == "wal";
+}
+
 Result<> UseJournal(Database& database) {
-  for (int tries = 0;; ++tries) {
-    Statement mode = database.Prepare("PRAGMA journal_mode = WAL");
-    const auto row = mode.Step();
-    if (row && *row && mode.Text(0) == "wal") return {};
-    if (row) break;
-    if (!database.WaitedForOthers(tries)) return std::unexpected(row.error());
-  }
+  // The statement is over while others are waited for: it may hold a lock that they need.
+  auto set = SetJournal(database);
+  for (int tries = 0; !set && database.WaitedForOthers(tries); ++tries) set = SetJournal(database);
+  if (!set) return std::unexpected(set.error());
+  if (*set) return {};
   return Fail(ErrorCode::kUnavailable,
               database.path() + ": cannot be used on this file system; put the state directory on a local disk");
 }

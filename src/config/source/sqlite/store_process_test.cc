@@ -142,7 +142,8 @@ class StoreProcessTest : public StoreFixture {
 
   // Writes for ever (or `most`) and tells each acknowledged change to the pipe.
   [[noreturn]] static void Child(const std::string& path, int pipe, std::uint64_t first, std::uint64_t most) {
-    auto store = OpenSqliteConfigStore({.path = path});
+    // A busy disk may take seconds to sync.
+    auto store = OpenSqliteConfigStore({.path = path, .busy_ms = 120'000});
     if (!store) {
       // The file was being made when the one before was killed: that is a fault as well.
       std::fprintf(stderr, "%s\n", store.error().message.c_str());
