@@ -97,7 +97,7 @@ Result<bool> LineReader::Next(Line* line) {
     const std::size_t held = buffer_.size() - used_;
     if (held <= most_ && newline == std::string::npos) {
       const auto more = Fill();
-      if (!more) return more;
+      if (!more) return std::unexpected(more.error());
       searched = held;
       if (*more) continue;
       if (held == 0) return false;

@@ -132,7 +132,7 @@ Result<> KeyStore::Load() {
       entry->networks = NetworksOf(info.networks);
       entry->expires = info.expires;
       entry->revoked = info.revoked;
-      table.Set(std::move(entry));
+      table.Set(entry);
     });
   });
   if (!read) return read;
@@ -256,7 +256,7 @@ Result<std::vector<IssuedKey>> KeyStore::Make(std::span<const KeySpec> specs, st
       auto entry = MakeCounted<Entry>(*before);
       entry->expires = ending[i].expires;
       entry->revoked = ending[i].revoked;
-      table.Set(std::move(entry));
+      table.Set(entry);
     }
   }
   for (const IssuedKey& one : issued) {
@@ -268,7 +268,7 @@ Result<std::vector<IssuedKey>> KeyStore::Make(std::span<const KeySpec> specs, st
     entry->scopes = one.info.scopes;
     entry->networks = NetworksOf(one.info.networks);
     entry->expires = one.info.expires;
-    table.Set(std::move(entry));
+    table.Set(entry);
   }
   table_.Publish(std::make_shared<const Table>(std::move(table)));
   return issued;
@@ -304,7 +304,7 @@ Result<std::size_t> KeyStore::End(std::string_view sql, const std::vector<Value>
     }
     auto entry = MakeCounted<Entry>(*before);
     entry->revoked = revoked;
-    table.Set(std::move(entry));
+    table.Set(entry);
   }
   table_.Publish(std::make_shared<const Table>(std::move(table)));
   return hashes->size();

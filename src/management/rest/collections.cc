@@ -17,7 +17,6 @@ namespace weir::management::rest {
 
 namespace json = boost::json;
 using config::RecordBody;
-using config::RecordId;
 
 namespace {
 
@@ -53,7 +52,7 @@ std::expected<std::string, Problem> KeyOf(const Context& context) {
   }
   const std::string& segment = context.parameters.front();
   const std::string kind = segment == "keys" ? "api_keys" : segment;
-  const std::string key = config::OverrideKey({.kind = kind, .key = context.parameters.back()});
+  std::string key = config::OverrideKey({.kind = kind, .key = context.parameters.back()});
   const Collection* const target = CollectionOfKind(kind);
   if (target == nullptr || !target->entity || !config::TargetOfOverride(key)) {
     return std::unexpected(NotFound("there are overrides of users, tenants and keys only"));
