@@ -36,7 +36,7 @@ void TakeMeta(Node& root, config::RecordBody& body, std::vector<BodyFault>& faul
       if (!time || *time <= 0) {
         faults.push_back(At(child, "expires", "must be a time such as 2026-12-04T17:00:00Z"));
       } else {
-        body.expires = *time;
+        body.expires = time;
       }
       return true;
     }
