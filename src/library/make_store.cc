@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "storage/postgres/postgres_store.h"
 #include "storage/redis/redis_store.h"
 
 namespace weir::library {
@@ -13,6 +14,8 @@ using storage::memory::MemoryStoreOptions;
 // Enough for the subjects that one instance sees while its store is away; more push the oldest out.
 constexpr std::uint64_t kLocalEntries = 100'000;
 
+using storage::postgres::PostgresStore;
+using storage::postgres::PostgresStoreOptions;
 using storage::redis::RedisStore;
 using storage::redis::RedisStoreOptions;
 
@@ -42,6 +45,30 @@ Result<Stores> Make(const MemoryStorage& config) {
   return stores;
 }
 
+// A remote store, with what decides while it is away.
+template <typename Made>
+Result<Stores> WithLocal(Result<Made> store) {
+  if (!store) return std::unexpected(std::move(store).error());
+  auto local = MakeLocalStore();
+  if (!local) return std::unexpected(std::move(local).error());
+  Stores stores;
+  stores.main = std::move(*store);
+  stores.local = std::move(*local);
+  return stores;
+}
+
+storage::postgres::Durability DurabilityOf(PostgresDurability durability) {
+  switch (durability) {
+    case PostgresDurability::kUnlogged:
+      return storage::postgres::Durability::kUnlogged;
+    case PostgresDurability::kSync:
+      return storage::postgres::Durability::kSync;
+    case PostgresDurability::kAsync:
+      break;
+  }
+  return storage::postgres::Durability::kAsync;
+}
+
 Result<Stores> Make(const RedisStorage& config) {
   if (config.cluster) {
     return Fail(ErrorCode::kInvalidArgument, "storage.redis.cluster: Redis Cluster is not supported in this version");
@@ -53,14 +80,21 @@ Result<Stores> Make(const RedisStorage& config) {
   options.connect_timeout = config.connection_timeout_ms * kMillisecond;
   options.command_timeout = config.command_timeout_ms * kMillisecond;
   options.max_in_flight = config.max_in_flight;
-  auto store = RedisStore::Create(options);
-  if (!store) return std::unexpected(std::move(store).error());
-  auto local = MakeLocalStore();
-  if (!local) return std::unexpected(std::move(local).error());
-  Stores stores;
-  stores.main = std::move(*store);
-  stores.local = std::move(*local);
-  return stores;
+  return WithLocal(RedisStore::Create(options));
+}
+
+Result<Stores> Make(const PostgresStorage& config) {
+  PostgresStoreOptions options;
+  options.url = config.database_url;
+  options.schema = config.schema;
+  options.durability = DurabilityOf(config.durability);
+  options.create_schema = config.create_schema;
+  options.connections = config.pool_size;
+  options.batch = config.batch;
+  options.connect_timeout = config.connection_timeout_ms * kMillisecond;
+  options.command_timeout = config.command_timeout_ms * kMillisecond;
+  options.max_in_flight = config.max_in_flight;
+  return WithLocal(PostgresStore::Create(options));
 }
 
 }  // namespace
@@ -69,6 +103,10 @@ Result<std::unique_ptr<storage::Store>> MakeLocalStore() {
   MemoryStoreOptions options;
   options.max_entries = kLocalEntries;
   return MemoryStore::Create(options);
+}
+
+std::string PostgresSchema(const PostgresStorage& config, const std::string& role) {
+  return storage::postgres::SchemaScript(config.schema, DurabilityOf(config.durability), role);
 }
 
 Result<Stores> MakeStores(const StorageConfig& config) {

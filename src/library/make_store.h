@@ -23,6 +23,10 @@ struct Stores {
 // A remote server that does not answer is no error.
 Result<Stores> MakeStores(const StorageConfig& config);
 
+// The statements that make what a PostgreSQL store needs in its database, for who may run them. `role`: whom to grant
+// their use; empty: nobody.
+std::string PostgresSchema(const PostgresStorage& config, const std::string& role);
+
 // As `local`, of whatever `main`.
 Result<std::unique_ptr<storage::Store>> MakeLocalStore();
 

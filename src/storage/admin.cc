@@ -69,6 +69,12 @@ bool IsSane(const StateRecord& record) {
              algorithms::Of(record.kind).shape == algorithms::Shape::kList && record.bytes.empty();
     case StateForm::kRedis:
       return record.words.empty();
+    case StateForm::kPostgres: {
+      const algorithms::Algorithm& algorithm = algorithms::Of(record.kind);
+      if (algorithm.kind != record.kind || !record.bytes.empty()) return false;
+      return algorithm.shape == algorithms::Shape::kList ||
+             (algorithm.shape == algorithms::Shape::kWord && record.words.size() == 1);
+    }
   }
   return false;
 }

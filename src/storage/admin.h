@@ -24,9 +24,10 @@ namespace weir::storage {
 
 // How a state is written down. A number, once given, keeps its meaning; another layout gets another number.
 enum class StateForm : std::uint8_t {
-  kWord = 1,   // memory: one word, of a bucket or an aligned window; which of them only the rule knows
-  kList = 2,   // memory: a kind and its words
-  kRedis = 3,  // redis: the value under its key, as lua/ writes it (key_name.h: v1)
+  kWord = 1,      // memory: one word, of a bucket or an aligned window; which of them only the rule knows
+  kList = 2,      // memory: a kind and its words
+  kRedis = 3,     // redis: the value under its key, as lua/ writes it (key_name.h: v1)
+  kPostgres = 4,  // postgres: a kind, and its word or its words
 };
 
 // Which state. A store names it by what it knows: memory by the key alone, Redis by rule and subject.
@@ -41,9 +42,9 @@ struct StateName {
 struct StateRecord {
   StateForm form{};
   StateName name;
-  algorithms::Kind kind{};  // kList
+  algorithms::Kind kind{};  // kList, kPostgres
   Nanos expires = 0;        // by the clock that the store goes by; from then on it says nothing
-  algorithms::Words words;  // kWord: one; kList
+  algorithms::Words words;  // kWord: one; kList; kPostgres: one where the kind has a word
   std::string bytes;        // kRedis
   friend bool operator==(const StateRecord&, const StateRecord&) = default;
 };

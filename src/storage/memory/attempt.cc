@@ -149,8 +149,8 @@ void Attempt::GiveBackAll() {
   if (any) states_.counters().Add(Count::kRollbacks);
 }
 
-// Undoes Charge(): puts back what was there when nobody has touched it since, else takes this plan's part out of what
-// it has become.
+// Undoes Charge(): restores the old word if no other thread has changed it since, else takes this plan's part out of
+// the present word.
 void Attempt::GiveBack(std::uint32_t slot_number) {
   Slot& slot = slots_[slot_number];
   slot.charged = false;

@@ -1,5 +1,5 @@
-// A subject's bucket in 16 bytes: who, and one word of state. Changed only by swapping all 16 bytes at once, so that a
-// cell that was given to another subject in the meantime can never be charged by mistake.
+// A subject's bucket in 16 bytes: its fingerprint, and one word of state. Changed only by swapping all 16 bytes at
+// once, so that a cell that was given to another subject in the meantime can never be charged by mistake.
 #pragma once
 
 #include <cstdint>
@@ -17,8 +17,8 @@ using algorithms::Word;
 
 struct alignas(16) Cell {
   std::uint64_t owner = 0;  // fingerprint of the subject; kNobody or kDead
-  // 0 or <= now: as good as fresh, anybody may take the cell over. For every word algorithm the word is a time at which
-  // it has expired. Negative: being inserted (cell_table.cc); no algorithm writes such a word.
+  // 0 or <= now: the same as fresh, and any insertion may take the cell over. For every word algorithm the word is a
+  // time at which it has expired. Negative: being inserted (cell_table.cc); no algorithm writes such a word.
   Word word = 0;
   friend bool operator==(const Cell&, const Cell&) = default;
 };

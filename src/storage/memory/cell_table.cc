@@ -83,7 +83,7 @@ Result<std::unique_ptr<CellTable>> CellTable::Create(std::uint64_t max_entries, 
   }
   // Fewer TLB misses; only a wish, so a refusal is no error.
   if (size >= 2 * kHugePage) madvise(base, size, MADV_HUGEPAGE);
-  // Gigabytes of counts in a core file help nobody.
+  // Gigabytes of counts in a core file are of no use.
   madvise(base, size, MADV_DONTDUMP);
   return std::unique_ptr<CellTable>(new CellTable(static_cast<Line*>(base), count, size, secret, counters));
 }
@@ -143,7 +143,7 @@ CellTable::Found CellTable::FindFurther(std::uint64_t owner) const {
 }
 
 // Insertion, lock-free and without ever making two states of one subject:
-//   1. put {owner, pending} into a free cell, pending being a word that nobody else uses;
+//   1. put {owner, pending} into a free cell, pending being a word that no other insertion uses;
 //   2. look through all places of `owner` again: if its state is there by now, withdraw; another insertion of the same
 //      owner is made to fail (its pending word replaced) or given way to;
 //   3. swap {owner, pending} for {owner, word}; that fails if another insertion made us fail.
@@ -179,7 +179,7 @@ CellTable::Inserted CellTable::Insert(std::uint64_t owner, Word word, Nanos now,
   }
 }
 
-// How much a state is to be kept: 0, it denied nobody lately; else the more, the later that was.
+// How important it is to keep a state: 0 when it denied nothing lately, else the higher the later that was.
 unsigned CellTable::RankOf(const Cell* cell, Nanos now) const {
   constexpr unsigned kLately = 120;
   const unsigned mark = MarkOf(cell).load(std::memory_order_relaxed);

@@ -3,9 +3,9 @@
 //
 // Where a state may be: in the home line, which its subject's states under all rules have in common (base/hash.h), so
 // that a plan of several rules usually reads one line; then in two windows of four neighbouring lines each, chosen by
-// the whole fingerprint and secrets of this table, so that nobody outside can aim subjects at one place. (Who looks for
-// subjects that agree in the upper bits can aim at one home line; that costs those who share it a look at the windows.)
-// At the fullest 94% sit in the home line when a subject has one state, 85% when it has two.
+// the whole fingerprint and secrets of this table, so that no client can choose subjects that share all places. (A
+// client can find subjects that share a home line. Those are then looked for in the windows, which costs a few more
+// lines.) At the fullest 94% sit in the home line when a subject has one state, 85% when it has two.
 //
 // Invariants:
 //  1. At most one cell has a given owner and a word that is not pending: one subject, one state.
@@ -31,8 +31,8 @@ namespace weir::storage::memory {
 enum class FullPolicy : std::uint8_t {
   kDenyNew,   // say so: PlanStatus::kFull
   kAllowNew,  // decide as for a fresh state, and keep no count of it
-  kEvict,     // drop a state that is in the way: one that is not known to deny anybody, the soonest to expire of them;
-              // failing that, the one whose latest denial is the longest ago
+  kEvict,     // drop a state that is in the way: of those that have denied nothing lately, the first to expire;
+              // failing that, the one whose latest denial is the oldest
 };
 
 // Thread-safe.
@@ -77,9 +77,9 @@ class CellTable {
   // only with policies other than kEvict; nothing was changed.
   Inserted Insert(std::uint64_t owner, Word word, Nanos now, FullPolicy policy);
 
-  // Once newcomers find it hard to get a place, it is remembered of each cell when it last denied (a byte each, to the
-  // second; memory that is taken only then), so that what is spent is not forgotten while its subject still asks. From
-  // then on callers tell: a denial by the state in `cell`; nullptr: there is none.
+  // Once new subjects have trouble finding a place, the table remembers when each cell last denied (one byte a cell, to
+  // the second; the memory is only touched then), so that a spent limit is not forgotten while its subject still asks.
+  // From then on the store calls NoteDenied() for each denial by the state in `cell`; nullptr: there is no such state.
   bool crowded() const { return crowded_.load(std::memory_order_relaxed); }
   void NoteDenied(const Cell* cell, Nanos now) {
     if (cell == nullptr) return;

@@ -56,7 +56,7 @@ TEST(Lanes, AreTakenWithTheSecondRequestOfASubWindow) {
   EXPECT_FALSE(HasLane(*store, item)) << "the state was looked at";
 }
 
-TEST(Lanes, NobodyElseTakesOne) {
+TEST(Lanes, OtherRulesTakeNone) {
   const auto store = Make();
   const Limit limits[] = {BucketOf(10), DefaultOf(10), LogOf(10), SubWindowsOf(10, kMinute, 7 * kSecond)};
   for (const Limit& limit : limits) {
@@ -71,7 +71,7 @@ TEST(Lanes, NobodyElseTakesOne) {
   EXPECT_FALSE(store->lists().lanes().used());
 }
 
-// Who is denied is told so without the lock, too, and the state is asked again when that could change anything.
+// Denials are answered without the lock, too, and the state is asked again when the answer could be another.
 TEST(Lanes, AnswerDenials) {
   const auto store = Make();
   ReferenceStore reference;
@@ -99,7 +99,7 @@ TEST(Lanes, AgreeWithTheReference) {
     const auto store = Make({.max_entries = 1000, .sweep_interval = 0, .secret = 7});
     ReferenceStore reference;
     const Nanos precision = below(2) == 0 ? kMinute : kMillisecond;
-    // Two that mean the same under one key, as when an instance counts its share: "a"; "d" is as it comes.
+    // Rule "a" has two limits on one state, as when an instance counts its share. Rule "d" has the default.
     const Limit limits[] = {SubWindowsOf(5 + below(30), 4 * precision, precision),
                             SubWindowsOf(8, 3 * precision, precision), BucketOf(20, 600), DefaultOf(20),
                             SubWindowsOf(9, 4 * precision, precision)};
@@ -171,7 +171,30 @@ TEST(Lanes, EndWithTheirState) {
   EXPECT_EQ(UsedNow(*store, item, kNow + 2 * kHour), 0u);
 }
 
-// A spent subject that still asks is the last to be forgotten: where room is short each denial is noted.
+// Where room is short a state has to note when it denied: each second, and no more often than that.
+TEST(Lanes, DenialsAreNotedOnceASecondWhereRoomIsShort) {
+  const auto store = Make({.max_entries = 64, .secret = 7});
+  const Limit limit = SubWindowsOf(3);
+  const Item spent = ItemOf(limit, "hour", "spent");
+  for (int i = 0; i < 63; ++i) {
+    (void)Do(*store, Op::kCheck, {ItemOf(limit, "hour", "newcomer " + std::to_string(i))}, kNow);
+  }
+  for (int i = 0; i < 5; ++i) (void)Do(*store, Op::kCheck, {spent}, kNow);
+  int went_to_the_state = 0;
+  LaneView before;
+  ASSERT_TRUE(store->lists().lanes().Read(spent.key, before));
+  for (int i = 0; i < 300; ++i) {
+    ASSERT_FALSE(Do(*store, Op::kCheck, {spent}, kNow + i * 100 * kMillisecond).admitted);
+    LaneView after;
+    ASSERT_TRUE(store->lists().lanes().Read(spent.key, after));
+    went_to_the_state += after.IsOpeningOf(before) ? 0 : 1;
+    before = after;
+  }
+  EXPECT_GE(went_to_the_state, 29);
+  EXPECT_LE(went_to_the_state, 30);
+}
+
+// A spent subject that still asks is the last to be forgotten.
 TEST(Lanes, DenialsAreNotedWhereRoomIsShort) {
   const auto store = Make({.max_entries = 64, .secret = 7});
   const Limit limit = SubWindowsOf(3);

@@ -51,7 +51,7 @@ void ListShard::CloseLane(ListState& state) {
   const std::int64_t count = lanes_->Close(state.lane);
   state.lane = 0;
   if (count == 0) return;
-  // What a lane charges belongs to the newest sub-window: otherwise it only denies (algorithms/sub_window.h).
+  // A lane charges only while its sub-window is the newest of the state; otherwise it only denies (word_plan.cc).
   state.words.front() += count;
   state.words.back() += count;
 }

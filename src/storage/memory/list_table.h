@@ -1,5 +1,5 @@
-// The table of list states (windows, logs, slots): sharded, each shard behind its own mutex, so that those who never
-// use one pay nothing for them. Bounded by a count and by bytes over all shards.
+// The table of list states (windows, logs, slots): sharded, each shard behind its own mutex, so that rules of
+// other kinds pay nothing for them. Bounded by a count and by bytes over all shards.
 //
 // Within a shard the states lie densely in a deque, found through an index of their numbers: no pause ever moves them
 // all, and a reclaimer can walk them by number. The index holds a part of each key's hash too, so that a state is read
@@ -96,9 +96,9 @@ class alignas(64) ListShard {
   // The same from where it left off to the last state, at most until `seen` has reached `max_seen`; both counts are
   // added to. True: the last was reached, the next call begins anew.
   bool ReclaimToEnd(Nanos now, std::uint64_t max_seen, ListBudget& budget, std::uint64_t& seen, std::uint64_t& dropped);
-  // Drops a live state of the next few, but never `spared`'s: the one that expires soonest of those that deny nobody,
-  // for what is spent must not be forgotten while its subject still asks. kAlsoSpent: failing that, the one whose
-  // latest denial is the longest ago. False when there is none to drop.
+  // Drops a live state of the next few, but never `spared`'s: of those that never denied, the first to expire,
+  // for a spent limit must not be forgotten while its subject still asks. kAlsoSpent: failing that, the one whose
+  // latest denial is the oldest. False when there is none to drop.
   enum class Spent : std::uint8_t { kKeep, kAlsoSpent };
   bool Evict(const Key& spared, Spent spent, ListBudget& budget);
 
@@ -138,7 +138,7 @@ class alignas(64) ListShard {
   std::atomic<std::size_t> mask_hint_{0};
   std::size_t sweep_cursor_ = 0;  // of ReclaimToEnd
   std::size_t cursor_ = 0;        // of Reclaim and Evict
-  std::uint64_t secret_ = 0;      // so that nobody outside can aim subjects at one slot
+  std::uint64_t secret_ = 0;      // so that no client can choose subjects that share a slot
 };
 
 class ShardLocks;
@@ -149,7 +149,7 @@ class ListTable {
   // A plan may hold them all, and ThreadSanitizer's detector of deadlocks has room for 64 locks of a thread.
   static constexpr std::size_t kMostShards = 32;
 #else
-  // So many that a thread which is preempted with a lock in hand is seldom in another one's way.
+  // So many that a thread which is preempted while it holds a lock seldom blocks another.
   static constexpr std::size_t kMostShards = 4096;
 #endif
   static constexpr std::size_t kLeastShards = std::min<std::size_t>(256, kMostShards);

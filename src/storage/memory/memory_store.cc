@@ -20,7 +20,7 @@ constexpr std::size_t kPrefetchPlans = 16;
 
 constexpr std::uint64_t kSweepSlice = 256;  // cells: 4 KiB, about a microsecond
 constexpr std::size_t kSweepShards = 64;
-constexpr std::uint64_t kReclaimWithEach = 2;  // more than one comes in: what has expired never piles up
+constexpr std::uint64_t kReclaimWithEach = 2;  // more than one is added at a time, so expired states never pile up
 constexpr Nanos kMostSlices = 4;               // caught up with at once after idle time
 
 // The most entries whose buckets fit `bytes`.
@@ -51,7 +51,7 @@ Result<std::unique_ptr<MemoryStore>> MemoryStore::Create(const MemoryStoreOption
   if (options.sweep_interval < 0) return Fail(ErrorCode::kInvalidArgument, "sweep_interval must not be negative");
   std::uint64_t entries = options.max_entries;
   std::uint64_t list_bytes = DefaultListBytes(entries);
-  // Seven for four list states, so that a place is seldom far away. Memory that is taken only when they are used.
+  // Seven for four list states, so that a free place is near. Memory is taken only when lanes are used.
   std::uint64_t lanes = options.max_entries / 4 * 7;
   if (options.memory_limit != 0) {
     entries = std::min(entries, EntriesFor(options.memory_limit / 8 * 7));

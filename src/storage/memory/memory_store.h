@@ -4,7 +4,7 @@
 // charged by compare-and-swap; what is denied is only read. List states live in shards of their own, behind locks;
 // sliding windows of several sub-windows are charged without theirs while one sub-window lasts (lane_table.h). Neither
 // ever forgets a state that could change a decision without counting it (StoreStats); what has expired is reclaimed a
-// few at a time by those who come next, never in one go.
+// few states at a time by the requests that follow, never all at once.
 #pragma once
 
 #include <atomic>
@@ -37,11 +37,11 @@ struct MemoryStoreOptions {
   // The time in which the whole table is looked through once for expired states, a little with each batch, by the time
   // of the batches. 0 = only Sweep() reclaims, and newcomers that need the room.
   Nanos sweep_interval = kMinute;
-  // Decides where subjects are placed; 0 = drawn at random, so that nobody outside can know.
+  // Decides where subjects are placed; 0 = drawn at random, so that no client can know.
   std::uint64_t secret = 0;
 };
 
-// What came of writing or reading a snapshot.
+// The result of writing or reading a snapshot.
 struct SnapshotReport {
   std::uint64_t words = 0;  // states written, or taken in
   std::uint64_t lists = 0;

@@ -288,7 +288,6 @@ TEST_P(WhenFull, EvictForgetsWhatIsSpentAndStillAskedForLast) {
 
 TEST_P(WhenFull, AllowNewSaysThatItDidNotCount) {
   const auto store = Fill(FullPolicy::kAllowNew);
-  const Limit wide = BucketOf(1000);
   const auto ask = [&](Op op, std::vector<Item> items) {
     std::vector<Outcome> outcomes(items.size());
     Plan plan{.op = op, .items = items, .outcomes = outcomes};

@@ -17,7 +17,7 @@
 
 namespace weir::storage::memory {
 
-// Loads `path` at start-up and logs what came of it. A file that is not there is a first start, no error. A damaged one
+// Loads `path` at start-up and logs the result. A file that is not there is a first start, no error. A damaged one
 // is set aside as `path` + ".damaged" (so that the next save does not destroy the evidence) and the store stays as it
 // is; the error says so. Never a reason not to start.
 Result<SnapshotReport> RestoreSnapshot(MemoryStore& store, const std::string& path, Nanos now);
@@ -25,7 +25,7 @@ Result<SnapshotReport> RestoreSnapshot(MemoryStore& store, const std::string& pa
 struct PersistenceOptions {
   std::string path;
   Nanos interval = kMinute;      // > 0, between the end of one save and the next; in real time
-  const Clock* clock = nullptr;  // tells which states have expired; nullptr: the system's
+  const Clock* clock = nullptr;  // decides which states have expired; nullptr: the system's
   FileCalls calls = FileCalls::System();
 };
 

@@ -50,7 +50,7 @@ void PlanRunner::RunOne(Plan& plan, Nanos now) {
 void PlanRunner::RunMany(Plan& plan, Nanos now) {
   plan.status = PlanStatus::kOk;
   plan.admitted = true;
-  // One state that moves may be what another item of the plan moves on.
+  // The state that one item moves may be the one that another item of the plan moves on.
   bool carry_over = false;
   for (const Item& item : plan.items) carry_over = carry_over || states_.MayCarryOver(item, now);
   ShardLocks locks(lists_);
@@ -77,7 +77,7 @@ void PlanRunner::RunMany(Plan& plan, Nanos now) {
   }
 }
 
-// Where all of the plan can be charged without a lock the next time. The locks are held still.
+// If lanes let the whole plan be charged without a lock the next time. The locks are still held.
 void PlanRunner::OpenLanes(const Plan& plan, Nanos now) {
   if (!MayRunInLanes(plan)) return;
   for (std::size_t i = 0; i < plan.items.size(); ++i) states_.OpenLane(plan.items[i], now, plan.outcomes[i]);
@@ -106,7 +106,8 @@ void PlanRunner::Check(Plan& plan, Nanos now, const ShardLocks& locks) {
   }
 }
 
-// An enforced item denied. Its outcome stands; shadow items go their own way, and the allowed ones tell what is left.
+// An enforced item denied. Its outcome stands; shadow items are decided by themselves, and the outcomes of the allowed
+// ones say what is left.
 void PlanRunner::Deny(Plan& plan, Nanos now, const ShardLocks& locks) {
   plan.admitted = false;
   for (std::size_t i = 0; i < plan.items.size(); ++i) {

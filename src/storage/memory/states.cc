@@ -129,7 +129,7 @@ Applied States::ApplyList(const Item& item, Op op, Nanos now, const ShardLocks& 
 
 // ---- lanes ----------------------------------------------------------------------------------------------------------
 
-// A subject that asks once in a sub-window has nothing of a lane: it takes one with the second time.
+// A subject that asks once in a sub-window gains nothing by a lane, so it gets one with the second request.
 void States::OpenLane(const Item& item, Nanos now, const Outcome& outcome) {
   if (!sub_window::Holds(*item.limit)) return;
   const bool denied = outcome.verdict == Verdict::kLater;
@@ -139,8 +139,13 @@ void States::OpenLane(const Item& item, Nanos now, const Outcome& outcome) {
   if (!denied && (state->words.size() < 3 || static_cast<std::uint64_t>(state->words.back()) <= item.cost)) return;
   const auto frame = sub_window::FrameOf(*item.limit, state->words, now);
   if (!frame) return;
-  const std::uint64_t denial = denied ? LaneView::Denied(item.limit->capacity, item.cost) : 0;
-  state->lane = lists_.lanes().Open(item.key, *frame, denial, now + outcome.retry_after_ns);
+  NotedDenial denial;
+  if (denied) {
+    denial.asked = NotedDenial::Asked(item.limit->capacity, item.cost);
+    denial.fits_at = now + outcome.retry_after_ns;
+  }
+  if (state->denied == static_cast<std::uint32_t>(now / kSecond)) denial.second = NotedDenial::SecondOf(now);
+  state->lane = lists_.lanes().Open(item.key, *frame, denial);
 }
 
 void States::GiveBackList(const Item& item, Nanos now) {

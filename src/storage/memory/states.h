@@ -44,7 +44,7 @@ void Fill(Outcome& to, const Make& make) {
 // without a count.
 enum class Applied : std::uint8_t { kDone, kFull, kUntracked };
 
-// What to keep of an op: all of it, or nothing if it turns out to be allowed (a denial that is recorded).
+// What to write after an op: its result, or nothing when it was allowed (used to record a denial).
 enum class Keep : std::uint8_t { kAlways, kOnlyIfDenied };
 // Whether a new list state has to ask for room, or has it by ReserveList().
 enum class Room : std::uint8_t { kAsk, kReserved };
@@ -81,7 +81,7 @@ class States {
   Applied ApplyList(const Item& item, Op op, Nanos now, const ShardLocks& locks, Keep keep, Room room,
                     Outcome& outcome);
 
-  // kCheck of the item was done, its shard is held still: gives its state a lane if that is worth while.
+  // Called after kCheck of the item, while its shard is still held: gives its state a lane if that is worth while.
   void OpenLane(const Item& item, Nanos now, const Outcome& outcome);
   // Takes back a kCheck of an item that was charged in a lane, which is closed by now. Takes the lock.
   void GiveBackList(const Item& item, Nanos now);
@@ -92,17 +92,17 @@ class States {
   // Moves what is under previous_key here, if that is due (storage/store.h, b).
   void CarryOver(const Item& item, Nanos now, const ShardLocks& locks);
 
-  // A list item is about to be charged: makes room for what that adds, if anything. False: there is none to be had.
+  // Called before a list item is charged: makes room for what the charge adds, if anything. False: there is no room.
   bool ReserveList(const Item& item, Op op, Nanos now, const ShardLocks& locks);
   // The words of a list item; empty when absent.
   const Words& WordsOf(const Item& item);
 
-  // There is no place for a new state: kFull or kUntracked, by the policy. Counts it.
+  // Called when there is no place for a new state: counts that, and returns kFull or kUntracked by the policy.
   Applied NoRoom();
 
   CellTable& cells() { return cells_; }
   LaneTable& lanes() { return lists_.lanes(); }
-  // So little room is left for list states that it matters which one denied last: then denials have to be noted.
+  // Little room is left for list states, so each has to note when it denied: eviction goes by that.
   bool ListsAreCrowded() const { return lists_.budget().IsNearlyFull(); }
   FullPolicy policy() const { return policy_; }
   Counters& counters() { return counters_; }

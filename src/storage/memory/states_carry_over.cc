@@ -1,4 +1,4 @@
-// Carrying over (storage/store.h, b). Who moves a state holds the shards of both keys, also where both are words, so
+// Carrying over (storage/store.h, b). The thread that moves a state holds the shards of both keys, also for words, so
 // that no state is moved twice at once or round in a circle; requests that only charge one of the two words go on
 // meanwhile.
 #include <utility>
@@ -21,7 +21,7 @@ bool IsCarriedOver(const Item& item) {
 bool States::MayCarryOver(const Item& item, Nanos now) const {
   if (!IsCarriedOver(item)) return false;
   if (ShapeOf(item.previous->kind) == Shape::kList) return true;
-  // Whoever empties it has added it to the new state before.
+  // If it is empty, the thread that emptied it has added it to the new state before.
   return cells_.Find(FingerprintOf(item.previous_key)).word > now;
 }
 
@@ -78,7 +78,7 @@ void States::CarryOver(const Item& item, Nanos now, const ShardLocks& locks) {
   return ShapeOf(item.limit->kind) == Shape::kWord ? MoveToWord(item, now) : MoveToList(item, now, locks);
 }
 
-// Nobody else sees what is between taking and putting: they would hold the shard of the new state.
+// No other thread sees the moment between taking and putting: it would need the shard of the new state.
 void States::MoveToList(const Item& item, Nanos now, const ShardLocks& locks) {
   ListShard& shard = lists_.ShardOf(item.key);
   ListBudget& budget = lists_.budget();

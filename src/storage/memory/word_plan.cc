@@ -10,10 +10,10 @@
 namespace weir::storage::memory {
 namespace {
 
-// What changes of a word in one plan.
+// One item's word, before and after the plan.
 struct WordBucket {
   Cell* cell;
-  Word before;  // as read; kUncounted
+  Word before;  // as read, or kUncounted
   Word after;   // with this plan's charge, 0 when that has expired
   bool allowed;
 };
@@ -65,8 +65,8 @@ class WordPlan {
 
  private:
   using Bucket = std::conditional_t<kLanes, LaneBucket, WordBucket>;
-  static constexpr Word kUncounted = -1;  // no word is negative: there was no room for it
-  // kClosed: the lane, so that the state has to be asked.
+  static constexpr Word kUncounted = -1;  // there was no room for it; no word is negative
+  // kClosed: the lane was closed meanwhile, so the state has to be asked.
   enum class Charged : std::uint8_t { kDone, kDenied, kFull, kClosed };
 
   bool HasLane(std::size_t i) const { return kLanes && ShapeOf(items_[i].limit->kind) == Shape::kList; }
@@ -87,7 +87,7 @@ class WordPlan {
     return plain;
   }
 
-  // False: it has no lane, or none that could answer.
+  // False: the item has no lane, or its lane cannot answer.
   [[gnu::always_inline]] bool Read(std::size_t i) {
     if constexpr (kLanes) {
       if (HasLane(i)) return ReadLane(i);
@@ -194,8 +194,8 @@ class WordPlan {
     }
   }
 
-  // The enforced ones among the first `tried` items were charged, and the next could not be. Puts back what was there
-  // when nobody has touched it since, else takes this plan's part out of what it has become.
+  // The enforced ones among the first `tried` items were charged, and the next could not be. Restores the old word
+  // if no other thread has changed it since, else takes this plan's part out of the present word.
   [[gnu::noinline]] void GiveBack(std::size_t tried) {
     bool any = false;
     for (std::size_t i = 0; i < tried; ++i) {
@@ -226,7 +226,7 @@ class WordPlan {
     return true;
   }
 
-  // Enforced items consume nothing (a bucket learns nothing from a denial either); shadow items go their own way.
+  // Enforced items are charged nothing; shadow items are decided by themselves.
   [[gnu::always_inline]] bool Deny() {
     if constexpr (kLanes) {
       if (!KnowsWhenLanesFit()) return false;
@@ -263,15 +263,15 @@ class WordPlan {
   bool KnowsWhenLanesFit() {
     for (std::size_t i = 0; i < kItems; ++i) {
       if (!HasLane(i) || buckets_[i].allowed || items_[i].cost > items_[i].limit->capacity) continue;
-      // When room is short the state remembers who was denied last.
-      if (states_.ListsAreCrowded()) return false;
       LaneBucket& bucket = buckets_[i];
       const LaneView& view = bucket.view;
+      // When little room is left, the state has to note that it denied: once a second, which is as fine as it notes.
+      if (view.denial.second != NotedDenial::SecondOf(now_) && states_.ListsAreCrowded()) return false;
       const auto at = sub_window::FitsAt(*items_[i].limit, view.frame, view.count(), items_[i].cost);
       const bool known =
-          view.count() == 0 && view.denied == LaneView::Denied(items_[i].limit->capacity, items_[i].cost);
+          view.count() == 0 && view.denial.asked == NotedDenial::Asked(items_[i].limit->capacity, items_[i].cost);
       if (!at && !known) return false;
-      bucket.fits_at = at ? *at : view.fits_at;
+      bucket.fits_at = at ? *at : view.denial.fits_at;
     }
     return true;
   }

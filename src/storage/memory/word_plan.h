@@ -1,6 +1,6 @@
-// The short way for what most plans are: a check of one to four different buckets with nothing to carry over. Decides
-// as Attempt (attempt.h) and PlanRunner do, without what only lists, repeated subjects and full tables need. Takes no
-// lock and allocates nothing.
+// The fast path, which most plans take: a check of one to four different word states with nothing to carry over. Its
+// decisions are those of Attempt (attempt.h) and PlanRunner, without the work that only lists, repeated subjects and
+// full tables need. Takes no lock and allocates nothing.
 #pragma once
 
 #include <cstddef>
@@ -15,10 +15,10 @@ namespace weir::storage::memory {
 // for its outcomes. `now` is clamped. Thread-safe.
 bool RunWordPlan(States& states, Plan& plan, Nanos now);
 
-// The same for plans some of whose items are sliding windows that have a lane (lane_table.h). False also when one has
-// none, or it cannot answer.
+// The same for plans some of whose items are sliding windows that have a lane (lane_table.h). False also when a window
+// has no lane, or its lane cannot answer.
 bool RunLanePlan(States& states, Plan& plan, Nanos now);
-// Whether a plan is of that kind, lanes or not.
+// Whether a plan is of that kind, whether or not its windows have lanes.
 inline constexpr std::size_t kMostLanesAPlan = 4;
 bool MayRunInLanes(const Plan& plan);
 

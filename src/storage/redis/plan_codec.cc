@@ -156,7 +156,7 @@ void AddConcurrency(const Limit& limit, std::uint64_t cost, std::uint64_t token,
 void AddAdaptive(const Limit& limit, std::uint64_t cost, std::uint64_t token, Command& command) {
   constexpr std::uint64_t kIsFeedback = std::uint64_t{1} << 62, kIsError = std::uint64_t{1} << 61;
   constexpr std::uint64_t kMicroseconds = (std::uint64_t{1} << 28) - 1, kMostMicroseconds = std::uint64_t{1} << 27;
-  const bool heard = (token & kIsFeedback) != 0;
+  const bool is_feedback = (token & kIsFeedback) != 0;
   const std::uint64_t latency = std::clamp<std::uint64_t>(token & kMicroseconds, 1, kMostMicroseconds);
   const adaptive::LimitConstants constants = adaptive::Constants(limit);
   AddInstant(command, limit.window);
@@ -167,7 +167,8 @@ void AddAdaptive(const Limit& limit, std::uint64_t cost, std::uint64_t token, Co
       .Add(Bounded(limit.min_capacity))
       .Add(Bounded(limit.max_capacity))
       .Add(Bounded(cost));
-  command.Add(heard ? static_cast<std::int64_t>(latency) : 0).Add(heard && (token & kIsError) != 0 ? "1" : "0");
+  command.Add(is_feedback ? static_cast<std::int64_t>(latency) : 0)
+      .Add(is_feedback && (token & kIsError) != 0 ? "1" : "0");
 }
 
 void AddPenalty(const Limit& limit, std::uint64_t cost, Command& command) {

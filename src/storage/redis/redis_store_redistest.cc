@@ -50,11 +50,6 @@ Limit LimitOf(Kind kind, std::uint64_t capacity) {
   return algorithms::Sanitize(limit);
 }
 
-bool Serves(Store& store) {
-  const Limit limit = BucketOf(1'000'000);
-  return Eventually([&] { return Check(store, {ItemOf(limit, "serves", "x")}).status == PlanStatus::kOk; });
-}
-
 // Some state under every algorithm.
 void TouchAll(Store& store, std::string_view subject, Nanos now = kStart) {
   for (const Kind kind : kCounted) {
@@ -322,109 +317,6 @@ TEST(RedisStoreLive, AFlushedScriptIsNotNoticed) {
   EXPECT_EQ(peek.outcomes[0].used, 300u) << "each was charged once";
 }
 
-// ---- a server that fails --------------------------------------------------------------------------------------------
-
-TEST(RedisStoreLive, KilledAndStartedAgainItServesWithoutARestart) {
-  RedisProcess server;
-  RedisStoreOptions options = ImpatientOptions(server.url());
-  options.connections = 2;
-  const auto store = MakeStore(options);
-  const Limit limit = BucketOf(1'000'000);
-  std::atomic<bool> running = true;
-  std::atomic<int> served = 0, unavailable = 0;
-  std::vector<std::thread> clients;
-  for (int i = 0; i < 2; ++i) {
-    clients.emplace_back([&] {
-      while (running) {
-        (Check(*store, {ItemOf(limit, "r", "a")}).status == PlanStatus::kOk ? served : unavailable)++;
-        std::this_thread::yield();
-      }
-    });
-  }
-  for (std::uint64_t round = 1; round <= 3; ++round) {
-    const int before = served;
-    EXPECT_TRUE(Eventually([&] { return served > before + 20; }));
-    server.Kill();
-    EXPECT_TRUE(Eventually([&] { return store->GetHealth() == Health::kDown; }));
-    const int failed = unavailable;
-    EXPECT_TRUE(Eventually([&] { return unavailable > failed + 20; })) << "refused, not waiting";
-    EXPECT_EQ(store->DetailedStats().breaker_opened, round);
-    server.Start();
-    EXPECT_TRUE(BecomesUp(*store));
-    EXPECT_EQ(store->DetailedStats().breaker, io::BreakerState::kClosed);
-  }
-  running = false;
-  for (std::thread& client : clients) client.join();
-}
-
-TEST(RedisStoreLive, AServerThatHangsIsGivenUpAndTakenBack) {
-  RedisProcess server;
-  RedisStoreOptions options = ImpatientOptions(server.url());
-  options.command_timeout = 50 * kMillisecond;
-  options.connect_timeout = 200 * kMillisecond;
-  options.breaker.failures_to_open = 3;
-  const auto store = MakeStore(options);
-  ASSERT_TRUE(Serves(*store));
-  server.Freeze();
-  const Limit limit = BucketOf(1000);
-  for (int i = 0; i < 10; ++i) EXPECT_EQ(Check(*store, {ItemOf(limit, "r", "a")}).status, PlanStatus::kUnavailable);
-  EXPECT_EQ(store->GetHealth(), Health::kDown);
-  EXPECT_GE(store->DetailedStats().timeouts, 3u);
-  EXPECT_GE(store->DetailedStats().refused_breaker, 1u) << "the later ones did not wait";
-  server.Thaw();
-  EXPECT_TRUE(BecomesUp(*store));
-  EXPECT_TRUE(Serves(*store));
-}
-
-TEST(RedisStoreLive, AReplicaIsNotServingAndAPromotedOneIs) {
-  const RedisProcess server;
-  const auto store = MakeStore(ImpatientOptions(server.url()));
-  ASSERT_TRUE(Serves(*store));
-  server.Do({"REPLICAOF", "127.0.0.1", "1"});
-  EXPECT_TRUE(Eventually(
-      [&] { return store->GetHealth() == Health::kDown || Check(*store, {ItemOf(BucketOf(5), "r", "a")}).admitted; }));
-  EXPECT_TRUE(Eventually([&] { return store->GetHealth() == Health::kDown; }));
-  EXPECT_GE(store->DetailedStats().unavailable, 1u);
-  server.Do({"REPLICAOF", "NO", "ONE"});
-  EXPECT_TRUE(BecomesUp(*store));
-  EXPECT_TRUE(Serves(*store));
-}
-
-TEST(RedisStoreLive, AFullServerIsUnavailableUntilThereIsRoom) {
-  const RedisProcess server;
-  RedisStoreOptions options = ImpatientOptions(server.url());
-  options.breaker.failures_to_open = 2;
-  const auto store = MakeStore(options);
-  ASSERT_TRUE(Serves(*store));
-  server.Do({"CONFIG", "SET", "maxmemory", "1"});
-  const Limit limit = BucketOf(5);
-  for (int i = 0; i < 5; ++i) EXPECT_EQ(Check(*store, {ItemOf(limit, "r", "a")}).status, PlanStatus::kUnavailable);
-  EXPECT_GE(store->DetailedStats().errors[static_cast<std::size_t>(ErrorKind::kOom)], 2u);
-  EXPECT_EQ(store->GetHealth(), Health::kDown);
-  server.Do({"CONFIG", "SET", "maxmemory", "0"});
-  EXPECT_TRUE(BecomesUp(*store));
-  EXPECT_TRUE(Check(*store, {ItemOf(limit, "r", "a")}).admitted);
-}
-
-TEST(RedisStoreLive, ABusyServerIsUnavailableUntilItsScriptIsKilled) {
-  const RedisProcess server({"--lua-time-limit", "20"});
-  RedisStoreOptions options = ImpatientOptions(server.url());
-  options.breaker.failures_to_open = 1;
-  const auto store = MakeStore(options);
-  ASSERT_TRUE(Serves(*store));
-  std::thread endless([&] { server.Do({"EVAL", "while true do end", "0"}); });
-  const Limit limit = BucketOf(1'000'000);
-  EXPECT_TRUE(Eventually([&] { return Check(*store, {ItemOf(limit, "r", "a")}).status == PlanStatus::kUnavailable; }));
-  EXPECT_GE(store->DetailedStats().errors[static_cast<std::size_t>(ErrorKind::kBusy)], 1u);
-  EXPECT_TRUE(Eventually([&] {
-    const auto reply = server.Do({"SCRIPT", "KILL"});
-    return reply && reply->type == REDIS_REPLY_STATUS;
-  }));
-  endless.join();
-  EXPECT_TRUE(BecomesUp(*store));
-  EXPECT_TRUE(Serves(*store));
-}
-
 // ---- entering -------------------------------------------------------------------------------------------------------
 
 TEST(RedisStoreLive, APasswordAndAUserOfFewRights) {
@@ -459,59 +351,6 @@ TEST(RedisStoreLive, TheServersClockIsFoundWithinHalfARoundTrip) {
     const RedisStats stats = store->DetailedStats();
     return std::abs(stats.clock_offset) <= stats.clock_round_trip / 2 + 2 * kMicrosecond;
   }));
-}
-
-class RedisStoreTls : public testing::Test {
- protected:
-  void SetUp() override {
-    // An authority, a certificate of it for localhost, and another authority that knows nothing of them.
-    const std::string script = "cd " + files_.path() + R"( && {
-      openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=authority -keyout ca.key -out ca.pem
-      openssl req -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -subj /CN=localhost -keyout redis.key -out redis.csr
-      printf 'subjectAltName=DNS:localhost,IP:127.0.0.1' > names
-      openssl x509 -req -in redis.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 -extfile names -out redis.pem
-      openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=other -keyout other.key -out other.pem
-    } >/dev/null 2>&1)";
-    ASSERT_EQ(std::system(script.c_str()), 0) << "openssl makes the certificates";
-    port_ = FreePort();
-  }
-
-  std::string File(const std::string& name) const { return files_.path() + "/" + name; }
-  std::unique_ptr<RedisProcess> Serve(const std::string& clients) const {
-    return std::make_unique<RedisProcess>(std::vector<std::string>{
-        "--tls-port", std::to_string(port_), "--tls-cert-file", File("redis.pem"), "--tls-key-file", File("redis.key"),
-        "--tls-ca-cert-file", File("ca.pem"), "--tls-auth-clients", clients});
-  }
-  Health HealthOf(const std::string& host, const std::string& query) const {
-    const auto store = MakeStore(ImpatientOptions("rediss://" + host + ":" + std::to_string(port_) + "/0?" + query));
-    if (store->GetHealth() == Health::kUp) {
-      const Limit limit = BucketOf(1'000'000);
-      for (int i = 0; i < 50; ++i) EXPECT_EQ(Check(*store, {ItemOf(limit, "r", "a")}).status, PlanStatus::kOk);
-    }
-    return store->GetHealth();
-  }
-
-  const TemporaryDirectory files_;
-  int port_ = 0;
-};
-
-TEST_F(RedisStoreTls, TheServerIsVerified) {
-  const auto server = Serve("no");
-  EXPECT_EQ(HealthOf("localhost", "ca=" + File("ca.pem")), Health::kUp);
-  EXPECT_EQ(HealthOf("127.0.0.1", "ca=" + File("ca.pem")), Health::kUp);
-  EXPECT_EQ(HealthOf("127.0.0.1", "sni=localhost&ca=" + File("ca.pem")), Health::kUp);
-  EXPECT_EQ(HealthOf("localhost", "sni=elsewhere.example&ca=" + File("ca.pem")), Health::kDown) << "another name";
-  EXPECT_EQ(HealthOf("localhost", "ca=" + File("other.pem")), Health::kDown) << "another authority";
-  EXPECT_EQ(HealthOf("localhost", ""), Health::kDown) << "the system does not know ours";
-  EXPECT_EQ(HealthOf("localhost", "verify=none"), Health::kUp);
-}
-
-TEST_F(RedisStoreTls, TheClientShowsItsCertificate) {
-  const auto server = Serve("yes");
-  const std::string ca = "ca=" + File("ca.pem");
-  EXPECT_EQ(HealthOf("localhost", ca + "&cert=" + File("redis.pem") + "&key=" + File("redis.key")), Health::kUp);
-  EXPECT_EQ(HealthOf("localhost", ca), Health::kDown);
-  EXPECT_EQ(HealthOf("localhost", ca + "&cert=" + File("other.pem") + "&key=" + File("other.key")), Health::kDown);
 }
 
 }  // namespace

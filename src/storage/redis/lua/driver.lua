@@ -1,8 +1,8 @@
--- One plan, all at once. KEYS: for each item its state, and after it the former state that it may be carried over from.
+-- One plan, all at once. KEYS: for each item its state, and after it the previous state that it may be carried over from.
 -- ARGV: op, now, margin (prelude.lua), then for each item a word of four characters and the words of its algorithm.
---   1 letter of the algorithm   2 shadow: 0 1   3 former state: 0 none, 1 given   4 how the cost stands to the limit
+--   1 letter of the algorithm   2 shadow: 0 1   3 previous state: 0 none, 1 given   4 how the cost stands to the limit
 -- A refund has more words here: 0, or 1 and which charge it settles (p.charge, p.at_s, p.at_n, p.at_index).
--- With a former state there follow the letter of its algorithm and whether the two limits are alike (0 1), the words of
+-- With a previous state there follow the letter of its algorithm and whether the two limits are alike (0 1), the words of
 -- parse and parse_source for its limit, and those of parse_target.
 -- take (algorithms/take.h): the words of an item are those of a cost of 1; behind them stand what is asked for and the
 -- words of parse_source. What is told begins with how much was granted.
@@ -12,7 +12,7 @@
 local YES = 49                           -- the byte '1'
 
 -- A key and what becomes of it. `loaded` is what Redis holds, `st` the state after all that was decided so far, `trial`
--- the same if the plan is admitted; `item` the latest one that it belongs to (nil: only ever a former state).
+-- the same if the plan is admitted; `item` the latest one that it belongs to (nil: only ever a previous state).
 local slots, slot_of = {}, {}
 local held = redis.call('MGET', unpack(KEYS))
 
@@ -60,9 +60,9 @@ end
 local items, count = {}, 0
 while position < #ARGV do
   local head = word()
-  local _, shadow, former, fit = byte(head, 1, 4)
+  local _, shadow, previous, fit = byte(head, 1, 4)
   local algorithm, slot = algorithm_of(sub(head, 1, 1)), next_slot()
-  local item = {algorithm = algorithm, slot = slot, shadow = shadow == YES, p = algorithm.parse(fit), former = false,
+  local item = {algorithm = algorithm, slot = slot, shadow = shadow == YES, p = algorithm.parse(fit), previous = false,
                 alike = false, allowed = false, asked = 0}
   if op == 'take' then
     item.asked = number()
@@ -73,11 +73,11 @@ while position < #ARGV do
     local p = item.p
     p.charge, p.at_s, p.at_n, p.at_index = true, number(), number(), number()
   end
-  if former == YES then
+  if previous == YES then
     local kind = word()
-    item.former_slot, item.former, item.alike = next_slot(), algorithm_of(sub(kind, 1, 1)), byte(kind, 2) == YES
-    item.q = item.former.parse(ZERO)
-    if item.former.parse_source then item.former.parse_source(item.q) end
+    item.previous_slot, item.previous, item.alike = next_slot(), algorithm_of(sub(kind, 1, 1)), byte(kind, 2) == YES
+    item.q = item.previous.parse(ZERO)
+    if item.previous.parse_source then item.previous.parse_source(item.q) end
     if algorithm.parse_target then algorithm.parse_target(item.p) end
   end
   count = count + 1
@@ -91,11 +91,11 @@ local function join_counts(algorithm, p, st, old)
   return there > 0 and algorithm.add(p, st, there) or st
 end
 
--- The state that an item starts from, when the former one is to be carried over to it (algorithms/carry_over.h).
+-- The state that an item starts from, when the previous one is to be carried over to it (algorithms/carry_over.h).
 local function carried(item)
-  if not item.former or item.former_slot == item.slot then return nil end
-  local old = state(item.former_slot, item.former)
-  if item.former.expired(item.q, old) then return nil end
+  if not item.previous or item.previous_slot == item.slot then return nil end
+  local old = state(item.previous_slot, item.previous)
+  if item.previous.expired(item.q, old) then return nil end
   local algorithm, p, st = item.algorithm, item.p, state(item.slot, item.algorithm)
   local absent = algorithm.expired(p, st)
   if item.alike then
@@ -104,7 +104,7 @@ local function carried(item)
     if absent then return old end
     return algorithm.join and algorithm.join(p, st, old) or join_counts(algorithm, p, st, old)
   end
-  local used = item.former.used(item.q, old)
+  local used = item.previous.used(item.q, old)
   if used == 0 then return st end
   return absent and algorithm.assign(p, algorithm.fresh, used) or algorithm.add(p, st, used)
 end
@@ -144,7 +144,7 @@ for i = 1, count do
   local item = items[i]
   item.slot.item = item
   local st = carried(item)
-  if st then item.slot.st, item.former_slot.st = kept(item, st), item.former.fresh end
+  if st then item.slot.st, item.previous_slot.st = kept(item, st), item.previous.fresh end
 end
 
 if op == 'check' then

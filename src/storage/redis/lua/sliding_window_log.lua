@@ -98,7 +98,7 @@ makers.l = function()
     return {total + cost, body .. pack(FORM, s, n, cost), head}
   end
 
-  -- A former state under the words of its limit (q), of which more is kept than counted, goes on under p.
+  -- A previous state under the words of its limit (q), of which more is kept than counted, goes on under p.
   local function widen(p, st, q)
     local span_s, span_n = p.window_s, p.window_n
     if later(span_s, span_n, q.keep_s, q.keep_n) then span_s, span_n = q.keep_s, q.keep_n end
