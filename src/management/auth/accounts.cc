@@ -14,7 +14,7 @@ namespace weir::management {
 namespace {
 
 constexpr int kAtOnce = 2;
-// Each holds a thread of whoever calls.
+// Each keeps a thread of its caller busy.
 constexpr int kMostQueued = 2;
 constexpr std::size_t kLeastDistinct = 5;
 
@@ -207,7 +207,7 @@ bool Accounts::empty() const {
 }
 
 std::expected<Principal, LoginFault> Accounts::LogIn(std::string_view name, std::string_view password, Nanos now) {
-  // What is too long to be one is not worked on, whoever it is for.
+  // A password that is too long is refused before it is hashed, whatever the account.
   if (password.size() > kMostPassword) return std::unexpected(LoginFault::kRefused);
   const Working working(*this);
   if (!working.has_place()) return std::unexpected(LoginFault::kBusy);

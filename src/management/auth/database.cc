@@ -21,7 +21,7 @@ constexpr std::int64_t kApplication = 0x77656972;  // "weir"
 
 // Each brings the schema one version further; what is here is never changed again. Times are nanoseconds since the
 // epoch, 0: never.
-constexpr std::array<const char*, 1> kMigrations = {
+constexpr std::array<const char*, 2> kMigrations = {
     "CREATE TABLE secrets (name TEXT PRIMARY KEY, value BLOB NOT NULL) STRICT;"
     "CREATE TABLE facts (name TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT;"
     "CREATE TABLE tokens (id TEXT PRIMARY KEY, hash BLOB NOT NULL UNIQUE, name TEXT NOT NULL, roles TEXT NOT NULL,"
@@ -37,7 +37,9 @@ constexpr std::array<const char*, 1> kMigrations = {
     "CREATE TABLE key_secrets (id TEXT PRIMARY KEY, hash BLOB NOT NULL UNIQUE, key_id TEXT NOT NULL,"
     "  shown TEXT NOT NULL, scopes TEXT NOT NULL, networks TEXT NOT NULL, created INTEGER NOT NULL,"
     "  created_by TEXT NOT NULL, expires INTEGER NOT NULL, revoked INTEGER NOT NULL) STRICT;"
-    "CREATE INDEX key_secrets_by_key ON key_secrets (key_id);"};
+    "CREATE INDEX key_secrets_by_key ON key_secrets (key_id);",
+    "CREATE TABLE documents (kind TEXT NOT NULL, number INTEGER NOT NULL, value TEXT NOT NULL,"
+    "  PRIMARY KEY (kind, number)) STRICT, WITHOUT ROWID;"};
 
 std::unexpected<Error> Refused(const std::string& what, int error) {
   return Fail(ErrorCode::kUnavailable, what + ": " + std::strerror(error));

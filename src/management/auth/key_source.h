@@ -44,11 +44,11 @@ class FixedKeys final : public KeySource {
 
 // Keys that are fetched from a URL: when they are asked for the first time, when they have become old, and when a token
 // names a key that is not among them - then at most every `least_interval`, so that tokens with made-up key ids cannot
-// make weir hammer the issuer. One fetch at a time for an issuer. When a fetch fails the former keys stay.
+// make weir hammer the issuer. One fetch at a time for an issuer. When a fetch fails the previous keys stay.
 class JwksCache final : public KeySource {
  public:
   struct Options {
-    Nanos fresh = 15 * kMinute;           // then they are fetched again, while the former ones go on to hold
+    Nanos fresh = 15 * kMinute;           // then they are fetched again, while the previous ones go on to hold
     Nanos least_interval = 10 * kSecond;  // between two fetches, also failed ones
     Nanos longest = 24 * kHour;           // keys that could not be fetched again for so long hold no more; 0: for ever
   };

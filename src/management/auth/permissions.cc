@@ -97,7 +97,7 @@ class Table {
   }
   constexpr void Inherit(Role role, Role from) { cells_[At(role)] = cells_[At(from)]; }
 
-  std::array<std::array<Verbs, kResources>, kRoles.size()> cells_{};
+  std::array<std::array<Verbs, kResources>, kAllRoles.size()> cells_{};
 };
 
 constexpr Table kPermissions;

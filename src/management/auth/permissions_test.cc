@@ -65,7 +65,7 @@ char LetterOf(Role role) {
 
 TEST(Permissions, EachRoleMayWhatItShouldAndNothingElse) {
   for (const Row& row : kRows) {
-    for (const Role role : kRoles) {
+    for (const Role role : kAllRoles) {
       const bool may = std::string_view(row.roles).find(LetterOf(role)) != std::string_view::npos;
       EXPECT_EQ(Allowed(With({{role, ""}}), row.verb, row.resource, ""), may)
           << NameOf(role) << " " << PermissionText(row.verb, row.resource);
@@ -82,7 +82,7 @@ TEST(Permissions, EachRoleMayWhatItShouldAndNothingElse) {
 }
 
 TEST(Permissions, NobodyButAdminWritesWhoMayWhat) {
-  for (const Role role : kRoles) {
+  for (const Role role : kAllRoles) {
     if (role == Role::kAdmin) continue;
     for (const Resource resource : {Resource::kTokens, Resource::kAccounts, Resource::kRoles}) {
       EXPECT_FALSE(RoleAllows(role, Verb::kCreate, resource)) << NameOf(role);
@@ -102,7 +102,7 @@ TEST(Permissions, NamesReadBack) {
   for (std::size_t i = 0; i < kResources; ++i) {
     EXPECT_EQ(ResourceNamed(NameOf(static_cast<Resource>(i))), static_cast<Resource>(i));
   }
-  for (const Role role : kRoles) EXPECT_EQ(RoleNamed(NameOf(role)), role);
+  for (const Role role : kAllRoles) EXPECT_EQ(RoleNamed(NameOf(role)), role);
   EXPECT_EQ(VerbNamed("READ"), std::nullopt);
   EXPECT_EQ(ResourceNamed("ip_rules"), std::nullopt);
   EXPECT_EQ(ResourceNamed("ip-rules"), Resource::kIpRules);
@@ -135,7 +135,7 @@ TEST(Permissions, ListsShowWhatIsReached) {
 
 TEST(Permissions, NobodyGrantsMoreThanItsOwn) {
   const Principal admin = With({{Role::kAdmin, ""}});
-  for (const Role role : kRoles) {
+  for (const Role role : kAllRoles) {
     EXPECT_TRUE(MayGrant(admin, Verb::kCreate, Resource::kTokens, {role, ""}));
     EXPECT_TRUE(MayGrant(admin, Verb::kCreate, Resource::kTokens, {role, "acme"}));
     EXPECT_TRUE(MayGrant(With({{Role::kAdmin, "acme"}}), Verb::kCreate, Resource::kTokens, {role, "acme"}));
@@ -158,13 +158,13 @@ TEST(Permissions, ARefusalNamesWhatIsMissing) {
 // A row a resource, a column a role, as docs/access.md shows it.
 std::string TableOfPermissions() {
   std::string table = "| |";
-  for (const Role role : kRoles) table.append(" `").append(NameOf(role)).append("` |");
+  for (const Role role : kAllRoles) table.append(" `").append(NameOf(role)).append("` |");
   table += "\n| --- |";
-  for (std::size_t i = 0; i < kRoles.size(); ++i) table += " --- |";
+  for (std::size_t i = 0; i < kAllRoles.size(); ++i) table += " --- |";
   for (std::size_t r = 0; r < kResources; ++r) {
     const auto resource = static_cast<Resource>(r);
     table.append("\n| `").append(NameOf(resource)).append("` |");
-    for (const Role role : kRoles) {
+    for (const Role role : kAllRoles) {
       std::string verbs;
       std::size_t count = 0;
       for (std::size_t v = 0; v < kVerbs; ++v) {

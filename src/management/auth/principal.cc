@@ -10,8 +10,8 @@
 namespace weir::management {
 namespace {
 
-constexpr std::array<std::string_view, kRoles.size()> kRoleNames = {"viewer",   "operator", "editor",
-                                                                    "security", "admin",    "auditor"};
+constexpr std::array<std::string_view, kAllRoles.size()> kRoleNames = {"viewer",   "operator", "editor",
+                                                                       "security", "admin",    "auditor"};
 constexpr std::array<std::string_view, 5> kMethodNames = {"token", "password", "oidc", "jwt", "mtls"};
 constexpr std::size_t kMostName = 128;
 constexpr std::size_t kMostGrants = 16;
@@ -68,7 +68,7 @@ bool HidesText(std::string_view text) {
 std::string_view NameOf(Role role) { return kRoleNames.at(static_cast<std::size_t>(role)); }
 
 std::optional<Role> RoleNamed(std::string_view name) {
-  for (const Role role : kRoles) {
+  for (const Role role : kAllRoles) {
     if (NameOf(role) == name) return role;
   }
   return std::nullopt;

@@ -13,8 +13,8 @@
 namespace weir::management {
 
 enum class Role : std::uint8_t { kViewer, kOperator, kEditor, kSecurity, kAdmin, kAuditor };
-inline constexpr std::array kRoles = {Role::kViewer,   Role::kOperator, Role::kEditor,
-                                      Role::kSecurity, Role::kAdmin,    Role::kAuditor};
+inline constexpr std::array kAllRoles = {Role::kViewer,   Role::kOperator, Role::kEditor,
+                                         Role::kSecurity, Role::kAdmin,    Role::kAuditor};
 // "viewer", "operator", ...
 std::string_view NameOf(Role role);
 std::optional<Role> RoleNamed(std::string_view name);
@@ -44,7 +44,13 @@ struct Principal {
   // Names the credential for records: the id of a token or session, the jti of a JWT, the name in a certificate. Never
   // a secret.
   std::string credential{};
+  // Whom it acts for: of a token, who made it; where tokens make tokens, who made the first. Empty: itself.
+  std::string owner{};
 };
+// Who answers for what the principal does: all tokens that a person has made are that person.
+inline const std::string& PersonOf(const Principal& principal) {
+  return principal.owner.empty() ? principal.name : principal.owner;
+}
 
 // 1 to 128 bytes of UTF-8 without control characters, and without white space at either end: names are shown, written
 // into records and compared byte by byte. kInvalidArgument says what is wrong; `what`: "the name of the token".

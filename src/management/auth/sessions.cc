@@ -85,7 +85,7 @@ Result<std::size_t> Sessions::Drop(const std::vector<std::string>& hashes) {
   return hashes.size();
 }
 
-Result<Sessions::Begun> Sessions::Begin(const SessionInfo& info, std::string_view former, Nanos now) {
+Result<Sessions::Begun> Sessions::Begin(const SessionInfo& info, std::string_view replaced, Nanos now) {
   Begun begun;
   begun.secret = MakeSecret(kSessionPrefix);
   begun.csrf = CsrfOf(begun.secret);
@@ -99,7 +99,7 @@ Result<Sessions::Begun> Sessions::Begin(const SessionInfo& info, std::string_vie
 
   const std::lock_guard lock(mutex_);
   std::vector<std::string> ending = HashesOf([&](const Session& one) { return Ended(one, now); });
-  if (!former.empty() && sessions_.contains(HashOf(former))) ending.push_back(HashOf(former));
+  if (!replaced.empty() && sessions_.contains(HashOf(replaced))) ending.push_back(HashOf(replaced));
   std::vector<const Session*> own;
   for (const auto& [hash, one] : sessions_) {
     const SessionInfo& other = one.info;

@@ -55,9 +55,9 @@ class Sessions {
     std::string csrf;
     SessionInfo info;
   };
-  // After a login. `former` is what the browser brought in the cookie, or empty: that session ends.
+  // After a login. `replaced`: the session id in the browser's cookie, or empty. That session ends.
   // kResourceExhausted: there are Options::most.
-  Result<Begun> Begin(const SessionInfo& info, std::string_view former, Nanos now);
+  Result<Begun> Begin(const SessionInfo& info, std::string_view replaced, Nanos now);
 
   // Whose session it is. Counts as a request: the idle time begins anew.
   std::expected<Principal, SessionFault> Find(std::string_view secret, Nanos now);

@@ -12,6 +12,9 @@ namespace {
 
 constexpr std::size_t kMostPresented = 1'024;
 constexpr std::string_view kBootstrapped = "bootstrapped";
+// Who made the first token: weir, or the operator by the environment.
+constexpr std::string_view kMadeBy = "weir";
+constexpr std::string_view kChosenBy = "WEIR_BOOTSTRAP_TOKEN";
 
 // Enough that nobody types "0000...": the rest is the operator's word.
 constexpr std::size_t kLeastDistinct = 8;
@@ -150,7 +153,7 @@ Result<std::optional<IssuedToken>> TokenStore::Bootstrap(std::optional<std::stri
                          .roles = {{.role = Role::kAdmin, .tenant = ""}},
                          .tenant = "",
                          .expires = 0,
-                         .created_by = "weir"},
+                         .created_by = std::string(kMadeBy)},
                         now);
     if (!issued) return std::unexpected(issued.error());
     auto noted = database_.Write([&](Database::Access& access) {
@@ -171,7 +174,7 @@ Result<std::optional<IssuedToken>> TokenStore::Bootstrap(std::optional<std::stri
                           .roles = {{.role = Role::kAdmin, .tenant = ""}},
                           .tenant = "",
                           .shown = std::string(ShownPart(*chosen)),
-                          .created_by = "WEIR_BOOTSTRAP_TOKEN",
+                          .created_by = std::string(kChosenBy),
                           .created = now,
                           .expires = 0,
                           .last_used = 0,
@@ -187,7 +190,8 @@ Result<std::optional<IssuedToken>> TokenStore::Bootstrap(std::optional<std::stri
     return access.Run("INSERT OR REPLACE INTO facts (name, value) VALUES (?, 1)", {kBootstrapped});
   });
   if (!written) return std::unexpected(written.error());
-  if (const Entry* const former = FindId(table, info.id); former != nullptr) table.Erase(std::string(former->name));
+  if (const Entry* const previous = FindId(table, info.id); previous != nullptr)
+    table.Erase(std::string(previous->name));
   table.Set(MakeEntry(info, View(hash)));
   table_.Publish(std::make_shared<const Table>(std::move(table)));
   return std::optional<IssuedToken>();
@@ -255,7 +259,9 @@ std::expected<Principal, TokenFault> TokenStore::Verify(std::string_view present
                    .roles = entry->info.roles,
                    .tenant = entry->info.tenant,
                    .method = AuthMethod::kToken,
-                   .credential = entry->info.id};
+                   .credential = entry->info.id,
+                   // Both first tokens are the operator's.
+                   .owner = entry->info.created_by == kChosenBy ? std::string(kMadeBy) : entry->info.created_by};
 }
 
 Result<> TokenStore::FlushLastUsed() {

@@ -32,7 +32,7 @@ struct TokenSpec {
   std::vector<RoleGrant> roles{};  // at least one
   std::string tenant{};            // empty: not confined
   Nanos expires = 0;               // 0: never
-  std::string created_by{};
+  std::string created_by{};        // the person: PersonOf(), of whoever issues it
 };
 
 // What may be shown of a token.
