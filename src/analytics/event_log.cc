@@ -4,6 +4,7 @@
 
 #include <chrono>
 #include <string>
+#include <system_error>
 #include <utility>
 
 #include "base/log.h"
@@ -117,6 +118,15 @@ void EventLog::OnDecision(const engine::DecisionEvent& event) noexcept {
   denial.method.Assign(request.method);
   denial.path.Assign(PathOfTarget(request.path));
   slot->turn.store(ticket + 1, std::memory_order_release);
+}
+
+void EventLog::OnRevision(const config::Revision& /*revision*/, const config::Snapshot& snapshot) noexcept {
+  const bool wanted = snapshot.document().analytics.event_logging;
+  try {
+    Enable(wanted);
+  } catch (const std::system_error& error) {  // there is no thread for it
+    log::Error("denials are not logged", {{"why", error.what()}});
+  }
 }
 
 void EventLog::Flush() {

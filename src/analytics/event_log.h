@@ -64,8 +64,10 @@ class EventLog final : public engine::Observer {
   // Off at first.
   void Enable(bool enabled);
   // Only kCheck, kReserve and kCharge with a cost are events: a peek denies nobody.
-  std::uint32_t interest() const noexcept override { return engine::kDeniedDecisions; }
+  std::uint32_t interest() const noexcept override { return engine::kDeniedDecisions | engine::kRevisions; }
   void OnDecision(const engine::DecisionEvent& event) noexcept override;
+  // As the policy in force says.
+  void OnRevision(const config::Revision& revision, const config::Snapshot& snapshot) noexcept override;
   // Writes what waits, on the calling thread. Happens by itself ten times a second while enabled.
   void Flush();
 

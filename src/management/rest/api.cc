@@ -1,6 +1,7 @@
 #include "management/rest/api.h"
 
 #include <algorithm>
+#include <boost/json.hpp>
 #include <charconv>
 #include <exception>
 #include <utility>
@@ -9,9 +10,13 @@
 #include "base/log.h"
 #include "http/query.h"
 #include "management/auth/secret_token.h"
+#include "management/rest/approvals.h"
 #include "management/rest/etag.h"
 
 namespace weir::management::rest {
+
+namespace json = boost::json;
+
 namespace {
 
 constexpr std::size_t kMostParameters = 32;
@@ -220,7 +225,7 @@ ApiResponse Api::Dispatch(ApiRequest& request) {
   const Nanos now = options_.clock->Wall();
   RouteTable::Match match = routes_.Find(request.method, http::TargetPath(request.target));
   const bool is_public = match.route != nullptr && match.route->scope == Scope::kPublic;
-  // Whoever may not ask learns nothing of what is there.
+  // A caller without permission must not learn which records exist.
   const auto principal = is_public ? Principal() : Authenticate(request, now);
   if (!principal) return refuse(principal.error());
   if (match.allow.empty()) return refuse(NotFound("there is no such path; GET /admin/v1/openapi.json lists them"));
@@ -279,10 +284,16 @@ Answer Api::Run(Context& context) {
   return RunOnce(context);
 }
 
+Answer Api::Do(Context& context) {
+  Answer answer = context.route.handler(*this, context);
+  if (!answer && context.deferred) return std::move(*context.deferred);
+  return answer;
+}
+
 // With an Idempotency-Key: done once, and answered alike each time.
 Answer Api::RunOnce(Context& context) {
   const std::string& key = context.request.headers.idempotency_key;
-  if (key.empty() || !context.route.idempotent) return context.route.handler(*this, context);
+  if (key.empty() || !context.route.idempotent) return Do(context);
   if (key.size() > IdempotencyTable::kLongestKey) {
     return std::unexpected(BadRequest("invalid_idempotency_key", "the Idempotency-Key has more than 255 bytes"));
   }
@@ -304,7 +315,7 @@ Answer Api::RunOnce(Context& context) {
     case IdempotencyTable::State::kNew:
       break;
   }
-  Answer answer = context.route.handler(*this, context);
+  Answer answer = Do(context);
   if (answer) {
     idempotency_.Finish(who, key, *answer, context.now);
   } else {
@@ -349,9 +360,9 @@ void Api::AuditOutcome(Context& context, int status, const std::string& why) {
   }
 }
 
-std::optional<Problem> Api::AuditChange(Context& context) {
+std::optional<Problem> Api::AuditChange(Context& context, int status) {
   context.audited = true;
-  audit::Record record = RecordOf(context, context.route.success);
+  audit::Record record = RecordOf(context, status != 0 ? status : context.route.success);
   record.outcome = audit::Outcome::kSuccess;
   if (const auto written = options_.audit->Append(record, context.now); !written) {
     log::Error("an audit record was not written, so the change was refused", {{"why", written.error().message}});
@@ -379,25 +390,74 @@ bool ReachesTheHost(const config::RecordWrite& write) {
   return value.find("\"lua:") != std::string::npos || value.find("${") != std::string::npos;
 }
 
+Problem NotKept(const Error& error) {
+  Problem problem = ProblemOf(error);
+  if (error.code == ErrorCode::kFailedPrecondition) {
+    problem.status = 412;
+    problem.code = "changed_meanwhile";
+  }
+  return problem;
+}
+
+std::optional<Problem> RefuseHostAccess(const config::Draft& draft) {
+  if (std::ranges::none_of(draft.writes, ReachesTheHost)) return std::nullopt;
+  return Problem{.status = 403,
+                 .code = "host_access",
+                 .detail = "scripts (lua:) and references (${...}) cannot be written over the API"};
+}
+
 }  // namespace
 
+std::expected<config::Appended, Problem> Api::Propose(Context& context, config::Draft draft) {
+  if (auto refused = RefuseHostAccess(draft)) return std::unexpected(std::move(*refused));
+  if (auto refused = AuditChange(context)) return std::unexpected(std::move(*refused));
+  draft.origin = OriginOf(context);
+  auto proposed = options_.store->Propose(std::move(draft));
+  if (!proposed) return std::unexpected(NotKept(proposed.error()));
+  if (!proposed->changed) {
+    return std::unexpected(Problem{.status = 409, .code = "no_change", .detail = "everything is so already"});
+  }
+  // Who proposed it cannot approve it, whoever rolls it out.
+  const std::uint64_t number = proposed->revision.number;
+  if (const auto noted = options_.documents->Put(kCandidateKind, number, PersonOf(context.principal)); !noted) {
+    (void)options_.store->SetState(number, config::RevisionState::kRolledBack);
+    return std::unexpected(ProblemOf(noted.error()));
+  }
+  return std::move(*proposed);
+}
+
+Problem Api::AskForApproval(Context& context, config::Draft draft) {
+  if (auto refused = AuditChange(context, 202)) return std::move(*refused);
+  draft.origin = OriginOf(context);
+  const auto proposed = options_.store->Propose(std::move(draft));
+  if (!proposed) return NotKept(proposed.error());
+  if (!proposed->changed) return {.status = 409, .code = "no_change", .detail = "everything is so already"};
+  const std::uint64_t number = proposed->revision.number;
+  const auto asked = rest::AskForApproval(*options_.documents, {.number = number,
+                                                                .author = context.principal.name,
+                                                                .persons = {PersonOf(context.principal)},
+                                                                .reason = context.reason,
+                                                                .asked = context.now});
+  if (!asked) {
+    (void)options_.store->SetState(number, config::RevisionState::kRolledBack);
+    return ProblemOf(asked.error());
+  }
+  json::object body{{"approval", number}, {"state", "waiting"}};
+  if (!context.secret.empty()) body["key"] = context.secret;
+  context.deferred = JsonResponse(202, json::serialize(body));
+  context.deferred->headers.emplace_back("Location", std::string(kPrefix) + "/approvals/" + std::to_string(number));
+  return {.status = 202, .code = "approval_needed", .detail = "a second person has to approve it"};
+}
+
 std::expected<config::Appended, Problem> Api::Append(Context& context, config::Draft draft) {
-  if (std::ranges::any_of(draft.writes, ReachesTheHost)) {
-    return std::unexpected(Problem{.status = 403,
-                                   .code = "host_access",
-                                   .detail = "scripts (lua:) and references (${...}) cannot be written over the API"});
+  if (auto refused = RefuseHostAccess(draft)) return std::unexpected(std::move(*refused));
+  if (NeedApproval(options_.engine->snapshot()->document().approvals, draft.writes)) {
+    return std::unexpected(AskForApproval(context, std::move(draft)));
   }
   if (auto refused = AuditChange(context)) return std::unexpected(std::move(*refused));
   draft.origin = OriginOf(context);
   auto appended = options_.store->Append(std::move(draft));
-  if (!appended) {
-    Problem problem = ProblemOf(appended.error());
-    if (appended.error().code == ErrorCode::kFailedPrecondition) {
-      problem.status = 412;
-      problem.code = "changed_meanwhile";
-    }
-    return std::unexpected(std::move(problem));
-  }
+  if (!appended) return std::unexpected(NotKept(appended.error()));
   if (const auto caught = options_.live->CatchUp(appended->revision.number); !caught) {
     return std::unexpected(Problem{.status = 503,
                                    .code = "not_in_force_yet",

@@ -11,11 +11,13 @@
 #include <utility>
 #include <vector>
 
+#include "analytics/recorder.h"
 #include "base/clock.h"
 #include "config/source/config_store.h"
 #include "engine/engine.h"
 #include "management/audit/audit_log.h"
 #include "management/auth/authenticator.h"
+#include "management/auth/documents.h"
 #include "management/auth/permissions.h"
 #include "management/auth/token_store.h"
 #include "management/rest/cursor.h"
@@ -27,6 +29,8 @@
 #include "net/login_guard.h"
 
 namespace weir::management::rest {
+
+class Rollouts;
 
 // Which names the listener answers to, against DNS rebinding.
 struct HostRules {
@@ -57,6 +61,9 @@ struct ApiOptions {
   std::string policy_file;                                           // the source of the policy; empty: the store is
   std::function<std::unique_ptr<storage::Store>()> make_store = {};  // an empty one in memory, for replays
   std::function<void()> rolled_back = {};                            // after a rollback is in force
+  const analytics::Recorder* recorder = nullptr;                     // nullptr: nothing is recorded
+  Documents* documents = nullptr;
+  Rollouts* rollouts = nullptr;
 };
 
 // One request on its way through a handler.
@@ -71,6 +78,10 @@ struct Context {
   std::string before = {}, after = {};  // for the audit log
   std::string reason = {};
   bool audited = false;
+  // What a handler answers with that could not do it now (an approval is asked for): goes before its error.
+  std::optional<ApiResponse> deferred = {};
+  // Told beside it once, and kept nowhere: the secret of a new key.
+  std::string secret = {};
 
   const std::string* Query(std::string_view name) const;
   // For what belongs to a tenant (empty: to none): nothing, or why not.
@@ -92,10 +103,16 @@ class Api {
   const CursorSigner& cursors() const { return cursors_; }
 
   // ---- for handlers ----
-  // Writes down that the principal does this, before it is done. An error: it must not be done.
-  std::optional<Problem> AuditChange(Context& context);
-  // Audits, appends and brings into force.
+  // Writes down that the principal does this, before it is done. An error: it must not be done. `status`: of the
+  // answer to be; 0: the route's.
+  std::optional<Problem> AuditChange(Context& context, int status = 0);
+  // Audits, appends and brings into force. Where a second person has to approve it, it is kept as a candidate, and
+  // `deferred` says so: the error is not told.
   std::expected<config::Appended, Problem> Append(Context& context, config::Draft draft);
+  // Audits, and keeps as a candidate.
+  std::expected<config::Appended, Problem> Propose(Context& context, config::Draft draft);
+  // Audits, and asks a second person. Never succeeds: see Append().
+  Problem AskForApproval(Context& context, config::Draft draft);
   config::Origin OriginOf(const Context& context) const;
   // The page's size and position. A cursor is of this very query.
   struct Page {
@@ -109,6 +126,7 @@ class Api {
   ApiResponse Dispatch(ApiRequest& request);
   Answer Run(Context& context);
   Answer RunOnce(Context& context);
+  Answer Do(Context& context);
   std::expected<Principal, Problem> Authenticate(const ApiRequest& request, Nanos now);
   std::optional<Problem> RefuseForeign(const ApiRequest& request) const;
   std::optional<Problem> RefuseBody(const ApiRequest& request, const Route& route) const;

@@ -8,11 +8,14 @@
 #include <string>
 #include <string_view>
 
+#include "analytics/decision_meter.h"
+#include "analytics/recorder.h"
 #include "base/manual_clock.h"
 #include "base/test_directory.h"
 #include "config/source/sqlite/sqlite_config_store.h"
 #include "engine/engine.h"
 #include "management/rest/api.h"
+#include "management/rest/rollouts.h"
 #include "storage/memory/memory_store.h"
 
 namespace weir::management::rest {
@@ -26,6 +29,7 @@ class ApiFixture : public testing::Test {
   void StartApi(const std::string& yaml, bool policy_in_store) {
     store_ = std::move(*config::OpenSqliteConfigStore({.path = directory_ / "config.db", .clock = &clock_}));
     database_ = std::move(*Database::Open(directory_ / "auth.db"));
+    documents_ = std::make_unique<Documents>(*database_);
     tokens_ = std::move(*TokenStore::Open(*database_));
     sessions_ = std::move(*Sessions::Open(*database_, {}));
     accounts_ = std::move(*Accounts::Open(*database_, {.passes = 1, .memory = 1U << 20U}));
@@ -44,40 +48,66 @@ class ApiFixture : public testing::Test {
     }
     auto engine =
         engine::Engine::Create(policy, std::move(*storage::memory::MemoryStore::Create({.max_entries = 10'000})),
-                               {.clock = &clock_, .extractors = {}});
+                               {.clock = &clock_, .extractors = {}, .observers = {&meter_, &recorder_}});
     ASSERT_TRUE(engine) << engine.error().message;
     engine_ = std::move(*engine);
-    live_ = std::make_unique<LiveConfig>(
-        LiveConfigOptions{.store = store_.get(),
-                          .engine = engine_.get(),
-                          .policy_in_store = policy_in_store,
-                          .apply_policy = [this](const config::Revision& revision, EnterpriseRateLimitConfig changed) {
-                            return engine_->Apply(revision, std::move(changed));
-                          }});
+    live_ = std::make_unique<LiveConfig>(LiveConfigOptions{
+        .store = store_.get(),
+        .engine = engine_.get(),
+        .policy_in_store = policy_in_store,
+        .apply_policy = [this](
+                            const config::Revision& revision,
+                            EnterpriseRateLimitConfig changed) { return engine_->Apply(revision, std::move(changed)); },
+        .set_candidate =
+            [this](const config::Revision& revision, EnterpriseRateLimitConfig changed, const SubjectShare& share) {
+              return engine_->SetCandidate(revision, std::move(changed), share);
+            }});
     if (!policy_in_store) {
       ASSERT_TRUE(live_->SetDocument(std::make_shared<const EnterpriseRateLimitConfig>(parsed.config)));
     }
     ASSERT_TRUE(live_->Start());
     stats_ = std::make_unique<StatsSampler>(*engine_, clock_);
-    api_ = std::make_unique<Api>(ApiOptions{
-        .clock = &clock_,
-        .engine = engine_.get(),
-        .store = store_.get(),
-        .live = live_.get(),
-        .auth = auth_.get(),
-        .tokens = tokens_.get(),
-        .accounts = accounts_.get(),
-        .sessions = sessions_.get(),
-        .audit = audit_.get(),
-        .stats = stats_.get(),
-        .cursor_key = std::string(32, 'k'),
-        .hosts = &hosts_,
-        .instance = {.node = "n", .version = "v", .started = 0},
-        .policy_file = policy_in_store ? "" : "weir.yaml",
-        .make_store = [] { return std::move(*storage::memory::MemoryStore::Create({.max_entries = 10'000})); }});
+    StartRollouts();
+    StartServing(policy_in_store);
+  }
+  void StartRollouts() {
+    rollouts_ = std::make_unique<Rollouts>(RolloutsOptions{.clock = &clock_,
+                                                           .trial = {.store = store_.get(),
+                                                                     .live = live_.get(),
+                                                                     .engine = engine_.get(),
+                                                                     .recorder = &recorder_,
+                                                                     .make_store = &MakeStore},
+                                                           .meter = &meter_,
+                                                           .documents = documents_.get(),
+                                                           .audit = audit_.get()});
+    ASSERT_TRUE(rollouts_->Load());
+  }
+  static std::unique_ptr<storage::Store> MakeStore() {
+    return std::move(*storage::memory::MemoryStore::Create({.max_entries = 10'000}));
+  }
+  void StartServing(bool policy_in_store) {
+    api_ = std::make_unique<Api>(ApiOptions{.clock = &clock_,
+                                            .engine = engine_.get(),
+                                            .store = store_.get(),
+                                            .live = live_.get(),
+                                            .auth = auth_.get(),
+                                            .tokens = tokens_.get(),
+                                            .accounts = accounts_.get(),
+                                            .sessions = sessions_.get(),
+                                            .audit = audit_.get(),
+                                            .stats = stats_.get(),
+                                            .cursor_key = std::string(32, 'k'),
+                                            .hosts = &hosts_,
+                                            .instance = {.node = "n", .version = "v", .started = 0},
+                                            .policy_file = policy_in_store ? "" : "weir.yaml",
+                                            .make_store = &MakeStore,
+                                            .recorder = &recorder_,
+                                            .documents = documents_.get(),
+                                            .rollouts = rollouts_.get()});
   }
   void TearDown() override {
     api_.reset();
+    rollouts_.reset();
     live_.reset();
     engine_.reset();
     audit_.reset();
@@ -85,6 +115,7 @@ class ApiFixture : public testing::Test {
     accounts_.reset();
     sessions_.reset();
     tokens_.reset();
+    documents_.reset();
     database_.reset();
     store_.reset();
   }
@@ -129,12 +160,12 @@ class ApiFixture : public testing::Test {
     }
     return "";
   }
-  std::string IssueToken(Role role, std::string tenant = "", Nanos expires = 0) {
+  std::string IssueToken(Role role, std::string tenant = "", Nanos expires = 0, std::string by = "test") {
     auto issued = tokens_->Issue({.name = "t",
                                   .roles = {{.role = role, .tenant = tenant}},
                                   .tenant = tenant,
                                   .expires = expires,
-                                  .created_by = "test"},
+                                  .created_by = std::move(by)},
                                  clock_.Now());
     EXPECT_TRUE(issued);
     last_issued_ = issued->info.id;
@@ -157,13 +188,17 @@ class ApiFixture : public testing::Test {
   TestDirectory directory_;
   std::unique_ptr<config::ConfigStore> store_;
   std::unique_ptr<Database> database_;
+  std::unique_ptr<Documents> documents_;
   std::unique_ptr<TokenStore> tokens_;
   std::unique_ptr<Sessions> sessions_;
   std::unique_ptr<Accounts> accounts_;
   std::unique_ptr<Authenticator> auth_;
   std::unique_ptr<audit::AuditLog> audit_;
+  analytics::DecisionMeter meter_{clock_};
+  analytics::Recorder recorder_{{.clock = &clock_}};
   std::unique_ptr<engine::Engine> engine_;
   std::unique_ptr<LiveConfig> live_;
+  std::unique_ptr<Rollouts> rollouts_;
   std::unique_ptr<StatsSampler> stats_;
   std::unique_ptr<Api> api_;
   std::string last_issued_;

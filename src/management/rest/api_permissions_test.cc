@@ -53,7 +53,7 @@ TEST_F(PermissionsTest, EveryRouteWithoutCredentialsExpiredRevokedAndWrong) {
 }
 
 TEST_F(PermissionsTest, EveryRouteWithEveryRole) {
-  for (const Role role : kRoles) {
+  for (const Role role : kAllRoles) {
     const std::string token = IssueToken(role);
     for (const Route& route : api_->routes().routes()) {
       const Sample sample = SampleOf(route);
@@ -126,6 +126,37 @@ TEST_F(PermissionsTest, PeopleLogInAndTheirChangesNeedTheirCsrfToken) {
   // Another role: the session was begun as somebody else.
   ASSERT_EQ(Ask("PUT", "/accounts/ann", R"({"roles":["viewer"]})").status, 200);
   EXPECT_EQ(ask("GET", ""), 401);
+}
+
+// What the table of all routes and roles says of these in particular.
+TEST_F(PermissionsTest, WhoTriesRollsOutAndApproves) {
+  struct Expected {
+    Role role;
+    bool reads, replays, proposes, rolls_out, approves;
+  };
+  constexpr Expected kExpected[] = {
+      {Role::kViewer, true, false, false, false, false}, {Role::kOperator, true, true, false, false, false},
+      {Role::kEditor, true, true, true, true, true},     {Role::kSecurity, true, true, false, false, true},
+      {Role::kAdmin, true, true, true, true, true},      {Role::kAuditor, true, false, false, false, false}};
+  for (const Expected& one : kExpected) {
+    const std::string token = IssueToken(one.role);
+    const auto may = [&](std::string method, std::string target) {
+      const std::string body = method == "GET" ? "" : "{}";
+      return AskAs(token, std::move(method), std::move(target), body).status != 403;
+    };
+    const std::string who(NameOf(one.role));
+    EXPECT_EQ(may("GET", "/rollouts"), one.reads) << who;
+    EXPECT_EQ(may("GET", "/approvals"), one.reads) << who;
+    EXPECT_EQ(may("POST", "/revisions/1/dry-run"), one.replays) << who;
+    EXPECT_EQ(may("POST", "/revisions"), one.proposes) << who;
+    EXPECT_EQ(may("POST", "/revisions/1/withdraw"), one.proposes) << who;
+    EXPECT_EQ(may("POST", "/rollouts"), one.rolls_out) << who;
+    for (const char* const what : {"pause", "resume", "advance", "promote", "abort"}) {
+      EXPECT_EQ(may("POST", "/rollouts/1/" + std::string(what)), one.rolls_out) << who << " " << what;
+    }
+    EXPECT_EQ(may("POST", "/approvals/1/approve"), one.approves) << who;
+    EXPECT_EQ(may("POST", "/approvals/1/reject"), one.approves) << who;
+  }
 }
 
 TEST_F(PermissionsTest, NobodyMakesATokenThatMayDoMore) {

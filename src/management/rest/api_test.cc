@@ -235,6 +235,32 @@ TEST_F(StoredPolicyTest, BulkIsOneRevisionOrNothing) {
   EXPECT_EQ(Ask("GET", "/users/c").status, 200);
 }
 
+TEST_F(StoredPolicyTest, UsersMayBelongToTenantsOfTheSameBulk) {
+  const ApiResponse done = Ask(
+      "POST", "/bulk",
+      R"({"items":[{"method":"PUT","collection":"users","name":"e","value":{"tenant":"new"}},{"method":"PUT","collection":"tenants","name":"new","value":{"note":"n"}}]})");
+  EXPECT_EQ(done.status, 200) << done.body;
+  EXPECT_EQ(Text(Json(Ask("GET", "/users/e")), "tenant"), "new");
+  const ApiResponse bad = Ask(
+      "POST", "/bulk",
+      R"({"items":[{"method":"PUT","collection":"users","name":"f","value":{"tenant":"bad"}},{"method":"PUT","collection":"tenants","name":"bad","value":{"tiger":"n"}}]})");
+  EXPECT_EQ(bad.status, 422);
+}
+
+TEST_F(StoredPolicyTest, ADryRunOfABulkChecksEverythingAndChangesNothing) {
+  const std::uint64_t before = store_->Head()->number;
+  const ApiResponse good =
+      Ask("POST", "/bulk", R"({"dry_run":true,"items":[{"method":"PUT","collection":"users","name":"g","value":{}}]})");
+  EXPECT_EQ(good.status, 200) << good.body;
+  EXPECT_EQ(Json(good).at("applied").as_int64(), 0);
+  const ApiResponse bad =
+      Ask("POST", "/bulk",
+          R"({"dry_run":true,"items":[{"method":"PUT","collection":"users","name":"g","value":{"tier":"none"}}]})");
+  EXPECT_EQ(bad.status, 422) << bad.body;
+  EXPECT_EQ(Ask("GET", "/users/g").status, 404);
+  EXPECT_EQ(store_->Head()->number, before);
+}
+
 TEST_F(StoredPolicyTest, AnOverrideHoldsUntilItExpires) {
   ASSERT_EQ(Ask("PUT", "/users/alice", R"({"rule":{"max_requests":2}})").status, 201);
   const ApiResponse raised =

@@ -1,7 +1,11 @@
-// Many records in one call, as one revision.
-#include <boost/json.hpp>
-#include <set>
+#include "management/rest/bulk.h"
 
+#include <boost/json.hpp>
+#include <map>
+#include <set>
+#include <utility>
+
+#include "config/document/entity_text.h"
 #include "management/rest/api.h"
 #include "management/rest/collections.h"
 #include "management/rest/entities.h"
@@ -18,11 +22,6 @@ namespace {
 constexpr std::size_t kMostItems = 10'000;
 constexpr std::size_t kMostBody = std::size_t{16} << 20;
 constexpr std::size_t kMostNamed = 100;
-
-struct Item {
-  config::RecordWrite write;
-  std::optional<Problem> refused;
-};
 
 const Collection* CollectionOfSegment(std::string_view segment) {
   for (const Collection& one : Collections()) {
@@ -51,8 +50,37 @@ std::expected<json::array, Problem> ReadLines(std::string_view text) {
 
 Problem BadItem(std::string message) { return InvalidBody({{.message = std::move(message)}}); }
 
-Item ReadItem(Api& api, Context& context, const json::value& value, const Surroundings& around) {
-  Item item;
+// The tenants that the items make or change: users of the same call may belong to them.
+std::map<std::string, TenantLimits> TenantsIn(const json::array& items) {
+  std::map<std::string, TenantLimits> tenants;
+  for (const json::value& item : items) {
+    if (!item.is_object() || TextOf(item.get_object(), "collection") != "tenants") continue;
+    const auto name = TextOf(item.get_object(), "name");
+    const json::value* const value = item.get_object().if_contains("value");
+    if (!name || value == nullptr || !value->is_object()) continue;
+    json::object limits = value->get_object();
+    for (const std::string_view beside : {"expires", "labels", "note"}) limits.erase(beside);
+    // One with faults is told as an item of its own.
+    if (auto read = config::LimitsFromJson<TenantLimits>(json::serialize(limits)))
+      tenants.emplace(*name, std::move(*read));
+  }
+  return tenants;
+}
+
+// What is in force, with these in their places. Both outlive it.
+config::Surroundings AroundWith(const std::map<std::string, TenantLimits>& tenants, const config::Snapshot& snapshot) {
+  config::Surroundings around = config::SurroundingsOf(snapshot);
+  around.tenant = [&tenants, there = around.tenant](const std::string& name) -> std::optional<TenantLimits> {
+    const auto found = tenants.find(name);
+    return found != tenants.end() ? found->second : there(name);
+  };
+  return around;
+}
+
+}  // namespace
+
+BulkItem ReadBulkItem(Api& api, Context& context, const json::value& value, const config::Surroundings& around) {
+  BulkItem item;
   const auto refuse = [&](Problem problem) {
     item.refused = std::move(problem);
     return std::move(item);
@@ -105,6 +133,37 @@ Item ReadItem(Api& api, Context& context, const json::value& value, const Surrou
   return item;
 }
 
+std::expected<std::vector<config::RecordWrite>, Problem> ReadChanges(Api& api, Context& context,
+                                                                     const json::value& items) {
+  if (!items.is_array() || items.get_array().empty() || items.get_array().size() > kMostItems) {
+    return std::unexpected(InvalidBody({{.path = "changes", .message = "must be a list of 1 to 10000 changes"}}));
+  }
+  const auto snapshot = api.options().engine->snapshot();
+  const std::map<std::string, TenantLimits> tenants = TenantsIn(items.get_array());
+  const config::Surroundings around = AroundWith(tenants, *snapshot);
+  std::vector<config::RecordWrite> writes;
+  std::set<config::RecordId> seen;
+  std::vector<BodyFault> faults;
+  for (std::size_t i = 0; i < items.get_array().size(); ++i) {
+    BulkItem item = ReadBulkItem(api, context, items.get_array()[i], around);
+    if (!item.refused && !seen.insert(item.write.id).second) item.refused = BadItem("is there twice");
+    if (!item.refused) {
+      writes.push_back(std::move(item.write));
+      continue;
+    }
+    if (item.refused->status == 403) return std::unexpected(std::move(*item.refused));
+    std::string path = "changes." + std::to_string(i);
+    if (!item.refused->errors.empty() && !item.refused->errors.front().path.empty()) {
+      path += ".value." + item.refused->errors.front().path;
+    }
+    faults.push_back({.path = std::move(path), .message = item.refused->detail});
+  }
+  if (!faults.empty()) return std::unexpected(InvalidBody(std::move(faults)));
+  return writes;
+}
+
+namespace {
+
 bool IsPolicy(const config::RecordWrite& write) { return config::EffectOf(write.id) == config::Effect::kPolicy; }
 
 std::optional<Problem> Try(Api& api, const std::vector<config::RecordWrite>& writes) {
@@ -125,19 +184,22 @@ json::object ToJsonObject(std::size_t index, const Problem& problem) {
 }
 
 Answer Bulk(Api& api, Context& context) {
-  bool atomic = true;
+  bool atomic = true, dry_run = false;
   json::array given;
   if (context.request.headers.content_type.starts_with("application/x-ndjson")) {
     auto lines = ReadLines(context.request.body);
     if (!lines) return std::unexpected(std::move(lines.error()));
     given = std::move(*lines);
   } else {
-    auto body = ReadObject(context.request.body, {"atomic", "reason", "items"});
+    auto body = ReadObject(context.request.body, {"atomic", "dry_run", "reason", "items"});
     if (!body) return std::unexpected(std::move(body.error()));
-    if (const json::value* one = body->if_contains("atomic")) {
-      if (!one->is_bool())
-        return std::unexpected(InvalidBody({{.path = "atomic", .message = "must be true or false"}}));
-      atomic = one->get_bool();
+    for (const auto& [name, to] : {std::pair<std::string_view, bool*>{"atomic", &atomic}, {"dry_run", &dry_run}}) {
+      const json::value* const one = body->if_contains(name);
+      if (one == nullptr) continue;
+      if (!one->is_bool()) {
+        return std::unexpected(InvalidBody({{.path = std::string(name), .message = "must be true or false"}}));
+      }
+      *to = one->get_bool();
     }
     if (const auto reason = TextOf(*body, "reason")) context.reason = *reason;
     const json::value* const items = body->if_contains("items");
@@ -150,12 +212,13 @@ Answer Bulk(Api& api, Context& context) {
     return std::unexpected(InvalidBody({{.path = "items", .message = "must have 1 to 10000 entries"}}));
   }
   const auto snapshot = api.options().engine->snapshot();
-  const Surroundings around = SurroundingsOf(*snapshot);
+  const std::map<std::string, TenantLimits> tenants = TenantsIn(given);
+  const config::Surroundings around = AroundWith(tenants, *snapshot);
   std::vector<config::RecordWrite> writes;
   std::set<config::RecordId> seen;
   json::array refused, names;
   for (std::size_t i = 0; i < given.size(); ++i) {
-    Item item = ReadItem(api, context, given[i], around);
+    BulkItem item = ReadBulkItem(api, context, given[i], around);
     if (!item.refused && !seen.insert(item.write.id).second) item.refused = BadItem("is there twice");
     if (item.refused) {
       if (atomic && item.refused->status == 403) return std::unexpected(std::move(*item.refused));
@@ -177,6 +240,12 @@ Answer Bulk(Api& api, Context& context) {
   }
   if (auto fault = Try(api, writes)) return std::unexpected(std::move(*fault));
   const std::size_t count = writes.size();
+  if (dry_run) {  // every check was made, and nothing is kept
+    context.after = json::serialize(json::object{{"dry_run", true}, {"items", count}});
+    return JsonResponse(
+        200, json::serialize(
+                 json::object{{"dry_run", true}, {"changed", false}, {"applied", 0}, {"refused", std::move(refused)}}));
+  }
   context.after = json::serialize(json::object{{"items", count}, {"names", std::move(names)}});
   const auto appended = api.Append(context, {.writes = std::move(writes)});
   if (!appended) return std::unexpected(appended.error());

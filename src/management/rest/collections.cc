@@ -131,7 +131,7 @@ Answer Store(Api& api, Context& context, const std::string& key, std::string_vie
     if (auto refused = context.Authorise(context.object.tenant)) return std::unexpected(std::move(*refused));
   }
   const auto snapshot = api.options().engine->snapshot();
-  auto body = ReadRecordBody(collection, key, text, SurroundingsOf(*snapshot));
+  auto body = ReadRecordBody(collection, key, text, config::SurroundingsOf(*snapshot));
   // What issuing wrote stays, whatever the body says.
   if (body && collection.kind == "api_keys") KeepKeyLabels((*found)->body, *body);
   if (collection.scoped) {

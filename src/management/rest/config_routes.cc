@@ -94,14 +94,17 @@ std::optional<Problem> RefuseHostSettings(const EnterpriseRateLimitConfig& confi
                  .detail = "server, storage and jwt cannot be changed over the API: leave them out"};
 }
 
-Answer Replace(Api& api, Context& context, config::Entities entities) {
+}  // namespace
+
+std::expected<std::vector<config::RecordWrite>, Problem> ReadDocumentChanges(Api& api, const std::string& text,
+                                                                             config::Entities entities) {
   if (!api.options().live->policy_in_store()) {
     return std::unexpected(
         Problem{.status = 409,
                 .code = "policy_is_a_file",
                 .detail = "the policy comes from " + api.options().policy_file + ": change it there"});
   }
-  config::LoadedDocument loaded = ReadWhole(context.request.body);
+  config::LoadedDocument loaded = ReadWhole(text);
   if (!loaded.ok()) return std::unexpected(Invalid(FaultsOf(loaded)));
   const auto now = api.options().live->loader().Policy();
   if (!now) return std::unexpected(ProblemOf(now.error()));
@@ -117,6 +120,14 @@ Answer Replace(Api& api, Context& context, config::Entities entities) {
     return std::unexpected(
         Problem{.status = 413, .code = "too_many_changes", .detail = "that is too much for one change"});
   }
+  return std::move(*writes);
+}
+
+namespace {
+
+Answer Replace(Api& api, Context& context, config::Entities entities) {
+  auto writes = ReadDocumentChanges(api, context.request.body, entities);
+  if (!writes) return std::unexpected(std::move(writes.error()));
   config::Draft draft{.writes = std::move(*writes)};
   if (const std::string& tag = context.request.headers.if_match; !tag.empty()) {
     const TagCondition condition = ParseTags(tag);

@@ -52,6 +52,9 @@ std::expected<Asked, Problem> ReadAsked(Context& context, std::string_view numbe
   const auto body = number_name.empty() ? ReadObject(context.request.body, {"request", "reason"})
                                         : ReadObject(context.request.body, {"request", "reason", number_name});
   if (!body) return std::unexpected(body.error());
+  if (IsMalformedText(*body, "reason")) {
+    return std::unexpected(InvalidBody({{.path = "reason", .message = "must be text"}}));
+  }
   if (const auto reason = TextOf(*body, "reason")) context.reason = *reason;
   const json::value* const request = body->if_contains("request");
   if (request == nullptr) return std::unexpected(InvalidBody({{.path = "request", .message = "is missing"}}));

@@ -84,7 +84,7 @@ std::expected<TokenSpec, Problem> ReadSpec(const Context& context) {
     if (const auto checked = CheckGrants(spec.roles); !checked) add("roles", checked.error().message);
   }
   if (!faults.empty()) return std::unexpected(InvalidBody(std::move(faults)));
-  spec.created_by = context.principal.name;
+  spec.created_by = PersonOf(context.principal);
   return spec;
 }
 
@@ -136,7 +136,7 @@ Answer RevokeToken(Api& api, Context& context) {
 
 Answer ListRoles(Api& /*api*/, Context& /*context*/) {
   json::array items;
-  for (const Role role : kRoles) {
+  for (const Role role : kAllRoles) {
     json::array permissions;
     for (const std::string& one : PermissionsOf(role)) permissions.push_back(json::string(one));
     items.push_back(json::object{{"role", NameOf(role)}, {"permissions", std::move(permissions)}});

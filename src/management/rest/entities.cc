@@ -124,20 +124,6 @@ std::string TenantOf(const Collection& collection, const std::string& key, const
   return tenant != nullptr && tenant->is_string() ? std::string(tenant->get_string()) : "";
 }
 
-Surroundings SurroundingsOf(const config::Snapshot& snapshot) {
-  return {.policy = snapshot.document(),
-          .tenant = [&snapshot](const std::string& name) -> std::optional<TenantLimits> {
-            const config::TenantEntry* const entry = snapshot.FindTenant(name);
-            if (entry == nullptr) return std::nullopt;
-            return entry->of->Written();
-          },
-          .user = [&snapshot](const std::string& name) -> std::optional<UserLimits> {
-            const config::UserEntry* const entry = snapshot.FindUser(name);
-            if (entry == nullptr) return std::nullopt;
-            return entry->of->Written();
-          }};
-}
-
 std::optional<Problem> TryEntities(Api& api, std::span<const config::RecordWrite> writes) {
   std::vector<config::EntityChange> changes;
   for (const config::RecordWrite& write : writes) {

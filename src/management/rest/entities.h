@@ -47,9 +47,6 @@ std::expected<RecordList, Problem> ListRecords(Api& api, const Collection& colle
 // What the record belongs to; empty: no tenant.
 std::string TenantOf(const Collection& collection, const std::string& key, const config::RecordBody& body);
 
-// What is in force, as what an entity is judged by. `snapshot` outlives it.
-Surroundings SurroundingsOf(const config::Snapshot& snapshot);
-
 // Whether the engine would take these, without changing anything: nothing, or why not. Entities and overrides.
 std::optional<Problem> TryEntities(Api& api, std::span<const config::RecordWrite> writes);
 // Parts of the policy; all of it is validated and compiled. Faults of `only` are told with paths below it.

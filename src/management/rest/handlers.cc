@@ -23,6 +23,9 @@ std::vector<Route> AllRoutes() {
   AddAccountRoutes(routes);
   AddSimulateRoutes(routes);
   AddStatusRoutes(routes);
+  AddCandidateRoutes(routes);
+  AddApprovalRoutes(routes);
+  AddRolloutRoutes(routes);
   return routes;
 }
 
@@ -55,7 +58,7 @@ std::optional<std::string> TextOf(const json::object& object, std::string_view m
 
 bool IsMalformedText(const json::object& object, std::string_view member) {
   const json::value* const value = object.if_contains(member);
-  return value != nullptr && !value->is_null() && !value->is_string();
+  return value != nullptr && !value->is_string();
 }
 
 }  // namespace weir::management::rest

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <boost/json/object.hpp>
+#include <cstdint>
 #include <expected>
 #include <initializer_list>
 #include <optional>
@@ -9,6 +10,8 @@
 #include <string_view>
 #include <vector>
 
+#include "config/source/config_store.h"
+#include "config/source/loader.h"
 #include "management/rest/problem.h"
 #include "management/rest/route.h"
 
@@ -23,6 +26,9 @@ void AddBulkRoutes(std::vector<Route>& routes);
 void AddAccountRoutes(std::vector<Route>& routes);
 void AddSimulateRoutes(std::vector<Route>& routes);
 void AddStatusRoutes(std::vector<Route>& routes);
+void AddCandidateRoutes(std::vector<Route>& routes);
+void AddApprovalRoutes(std::vector<Route>& routes);
+void AddRolloutRoutes(std::vector<Route>& routes);
 
 // A JSON object with these members and no others; an empty text is an empty object. Depth is bounded.
 std::expected<boost::json::object, Problem> ReadObject(std::string_view text,
@@ -31,5 +37,14 @@ std::expected<boost::json::object, Problem> ReadObject(std::string_view text,
 std::optional<std::string> TextOf(const boost::json::object& object, std::string_view member);
 // Present and of another type than text.
 bool IsMalformedText(const boost::json::object& object, std::string_view member);
+
+// What makes the policy of the store (with kReplace: everything in it) this document.
+std::expected<std::vector<config::RecordWrite>, Problem> ReadDocumentChanges(Api& api, const std::string& text,
+                                                                             config::Entities entities);
+// As the API shows it: "rolling_out".
+std::string_view NameOfState(config::RevisionState state);
+boost::json::object ToJsonObject(const config::Revision& revision);
+// The number of a revision in a path.
+std::expected<std::uint64_t, Problem> RevisionNumber(std::string_view text);
 
 }  // namespace weir::management::rest

@@ -47,6 +47,7 @@ Answer Issued(Api& api, Context& context, NewKey made, const config::RecordBody&
   writes.push_back({.id = {.kind = "api_keys", .key = made.record_key}, .body = body, .if_version = 0});
   if (auto refused = TryEntities(api, writes)) return std::unexpected(std::move(*refused));
   context.after = WriteRecordBody(body);
+  context.secret = made.secret;
   const auto appended = api.Append(context, {.writes = std::move(writes)});
   if (!appended) return std::unexpected(appended.error());
   json::object out{
@@ -61,7 +62,7 @@ Answer Issue(Api& api, Context& context) {
   NewKey made = MakeKey();
   const auto snapshot = api.options().engine->snapshot();
   const std::string text = context.request.body.empty() ? "{}" : context.request.body;
-  auto body = ReadRecordBody(Keys(), made.record_key, text, SurroundingsOf(*snapshot));
+  auto body = ReadRecordBody(Keys(), made.record_key, text, config::SurroundingsOf(*snapshot));
   if (!body) {
     if (auto refused = context.Authorise("")) return std::unexpected(std::move(*refused));
     return std::unexpected(InvalidBody(std::move(body.error())));

@@ -94,6 +94,12 @@ Result<> LiveConfig::ApplyUpdate(const config::Update& update) {
                  {{"why", applied.error().message}});
     } else {
       policy_pending_ = false;
+      ++policy_changes_;
+      if (const auto again = ApplyCandidate(); !again) {
+        candidate_fault_ = again.error().message;
+        candidate_.reset();
+        log::Error("a candidate does not go with the new policy and holds for nobody", {{"why", candidate_fault_}});
+      }
     }
   }
   if (update.entities.empty()) return {};
@@ -106,6 +112,49 @@ Result<> LiveConfig::ApplyUpdate(const config::Update& update) {
       LogFault);
   if (applied) carried.Charge();
   return applied;
+}
+
+Result<> LiveConfig::ApplyCandidate() {
+  if (!candidate_) return {};
+  auto policy = loader_.Policy(candidate_->writes);
+  if (!policy) return std::unexpected(policy.error());
+  if (!policy->ok()) return std::unexpected(policy->ToError());
+  config::Revision revision = policy->revision;
+  revision.number = candidate_->number;
+  return options_.set_candidate(revision, std::move(policy->policy), candidate_->share);
+}
+
+Result<> LiveConfig::SetCandidate(std::uint64_t number, std::vector<config::RecordWrite> writes,
+                                  const SubjectShare& share) {
+  const std::lock_guard lock(changing_);
+  candidate_ = {.number = number, .writes = std::move(writes), .share = share};
+  candidate_fault_.clear();
+  auto applied = ApplyCandidate();
+  if (!applied) candidate_.reset();
+  return applied;
+}
+
+void LiveConfig::DropCandidate() {
+  const std::lock_guard lock(changing_);
+  candidate_.reset();
+  candidate_fault_.clear();
+  options_.engine->DropCandidate();
+}
+
+void LiveConfig::ForgetCandidate() {
+  const std::lock_guard lock(changing_);
+  candidate_.reset();
+  candidate_fault_.clear();
+}
+
+std::uint64_t LiveConfig::policy_changes() const {
+  const std::lock_guard lock(changing_);
+  return policy_changes_;
+}
+
+std::string LiveConfig::candidate_fault() const {
+  const std::lock_guard lock(changing_);
+  return candidate_fault_;
 }
 
 void LiveConfig::Follow(std::uint64_t head) {

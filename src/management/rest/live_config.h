@@ -9,9 +9,11 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "base/assignment.h"
 #include "base/clock.h"
 #include "config/source/config_store.h"
 #include "config/source/loader.h"
@@ -28,6 +30,8 @@ struct LiveConfigOptions {
   bool policy_in_store = false;  // false: a file is its source
   // Puts a policy into force. Called by one thread at a time.
   std::function<Result<>(const config::Revision&, EnterpriseRateLimitConfig)> apply_policy;
+  // Lets a candidate hold for a share of the subjects: as Engine::SetCandidate. Likewise.
+  std::function<Result<>(const config::Revision&, EnterpriseRateLimitConfig, const SubjectShare&)> set_candidate;
 };
 
 // Thread-safe.
@@ -49,12 +53,22 @@ class LiveConfig {
   Result<> CatchUp(std::uint64_t revision);
   // The revision that is in force.
   std::uint64_t in_force() const;
+  // What these writes make of the policy holds for a share of the subjects, also after the policy has changed, until
+  // DropCandidate(), or ForgetCandidate(): then until the policy changes. `number`: of the candidate.
+  Result<> SetCandidate(std::uint64_t number, std::vector<config::RecordWrite> writes, const SubjectShare& share);
+  void DropCandidate();
+  void ForgetCandidate();
+  // Counts up with each policy that came into force.
+  std::uint64_t policy_changes() const;
+  // Why the candidate does not hold any more, after the policy has changed; empty: it does.
+  std::string candidate_fault() const;
   bool policy_in_store() const { return options_.policy_in_store; }
   config::Loader& loader() { return loader_; }
 
  private:
   Result<> ApplyAll();                                 // all entities; by changing_
   Result<> ApplyUpdate(const config::Update& update);  // by changing_
+  Result<> ApplyCandidate();                           // by changing_
   void Follow(std::uint64_t head);
 
   const LiveConfigOptions options_;
@@ -65,6 +79,14 @@ class LiveConfig {
   std::uint64_t in_force_ = 0;
   bool started_ = false;
   bool policy_pending_ = false;  // a policy of the store was refused
+  struct Candidate {
+    std::uint64_t number = 0;
+    std::vector<config::RecordWrite> writes;
+    SubjectShare share;
+  };
+  std::optional<Candidate> candidate_;
+  std::string candidate_fault_;
+  std::uint64_t policy_changes_ = 0;
   std::unique_ptr<config::Subscription> following_;
 };
 

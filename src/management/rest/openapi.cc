@@ -1,5 +1,6 @@
 #include "management/rest/openapi.h"
 
+#include <algorithm>
 #include <boost/json.hpp>
 #include <map>
 
@@ -20,6 +21,51 @@ constexpr std::string_view kOwnSchemas = R"json({
   "override": {"type": "object", "description": "A merge patch that holds over the entity while it lives, with `expires`."},
   "Annotation": {"type": "object", "required": ["text"], "additionalProperties": false, "properties": {
     "text": {"type": "string", "minLength": 1, "maxLength": 4096}}},
+  "RolloutSpec": {"type": "object", "additionalProperties": false,
+    "description": "One of revision (a candidate), changes and document.", "properties": {
+    "revision": {"type": "integer", "minimum": 1},
+    "changes": {"type": "array", "minItems": 1, "maxItems": 10000, "items": {"$ref": "#/components/schemas/Change"}},
+    "document": {"$ref": "#/components/schemas/document"},
+    "stages": {"type": "array", "minItems": 1, "maxItems": 16, "items": {"type": "object",
+      "additionalProperties": false, "required": ["stage"], "properties": {
+        "stage": {"type": "string", "enum": ["shadow", "percent", "all"]},
+        "percent": {"type": "number", "exclusiveMinimum": 0, "maximum": 100},
+        "seconds": {"type": "number", "minimum": 1, "maximum": 7776000,
+          "description": "How long it lasts; missing: until somebody advances it."}}}},
+    "guards": {"type": "object", "additionalProperties": false, "properties": {
+      "denial_rate": {"type": "number", "minimum": 0, "maximum": 1},
+      "error_rate": {"type": "number", "minimum": 0, "maximum": 1},
+      "latency_p99_us": {"type": "number", "minimum": 1},
+      "least_decisions": {"type": "integer", "minimum": 1, "default": 100},
+      "window_seconds": {"type": "number", "minimum": 1, "maximum": 3600, "default": 60}}},
+    "reason": {"type": "string"}}},
+  "Rollout": {"type": "object", "required": ["revision", "state", "stage", "stages", "guards"], "properties": {
+    "revision": {"type": "integer", "description": "of its candidate"},
+    "state": {"type": "string", "enum": ["waiting", "running", "paused", "completed", "returned", "aborted"]},
+    "author": {"type": "string"}, "reason": {"type": "string"}, "created": {"type": "string", "format": "date-time"},
+    "ended": {"type": "string", "format": "date-time"}, "stage": {"type": "integer", "minimum": 0},
+    "stages": {"type": "array", "items": {"type": "object"}}, "guards": {"type": "object"},
+    "why": {"type": "string", "description": "It ended, or is paused."},
+    "promoted_as": {"type": "integer"}, "dry_run": {"$ref": "#/components/schemas/DryRun"}}},
+  "Nothing": {"type": "object", "additionalProperties": false},
+  "Reason": {"type": "object", "additionalProperties": false, "properties": {"reason": {"type": "string"}}},
+  "Candidate": {"type": "object", "additionalProperties": false, "description": "Either changes or document.",
+    "properties": {
+      "changes": {"type": "array", "minItems": 1, "maxItems": 10000, "items": {"$ref": "#/components/schemas/Change"}},
+      "document": {"$ref": "#/components/schemas/document"}, "reason": {"type": "string"}}},
+  "Change": {"type": "object", "additionalProperties": false, "required": ["method", "collection", "name"],
+    "properties": {"method": {"type": "string", "enum": ["PUT", "DELETE"]}, "collection": {"type": "string"},
+      "name": {"type": "string"}, "value": {}}},
+  "DryRun": {"type": "object", "properties": {
+    "decisions": {"type": "integer", "description": "that were replayed"},
+    "denied_in_force": {"type": "integer"}, "denied": {"type": "integer"},
+    "newly_denied": {"type": "integer"}, "newly_allowed": {"type": "integer"},
+    "replayed_otherwise": {"type": "integer",
+      "description": "What is in force, replayed, says another thing than was said then."},
+    "newly_denied_by_rule": {"type": "object"}, "newly_allowed_by_rule": {"type": "object"},
+    "newly_denied_subjects": {"type": "array", "maxItems": 100, "items": {"type": "object"}},
+    "newly_allowed_subjects": {"type": "array", "maxItems": 100, "items": {"type": "object"}},
+    "sample": {"type": "object"}}},
   "Rollback": {"type": "object", "additionalProperties": false, "required": ["reason"], "properties": {
     "reason": {"type": "string", "minLength": 1}}},
   "TokenSpec": {"type": "object", "additionalProperties": false, "required": ["name"], "properties": {
@@ -38,12 +84,12 @@ constexpr std::string_view kOwnSchemas = R"json({
   "Rotate": {"type": "object", "additionalProperties": false, "properties": {
     "overlap_seconds": {"type": "integer", "minimum": 0, "maximum": 31536000}}},
   "Request": {"type": "object", "additionalProperties": false, "properties": {
-    "domain": {"type": "string"}, "ip": {"type": "string"}, "user": {"type": "string"}, "tenant": {"type": "string"},
-    "tier": {"type": "string"}, "api_key": {"type": "string"}, "country": {"type": "string"},
-    "method": {"type": "string"}, "path": {"type": "string"},
-    "headers": {"type": "object", "additionalProperties": {"type": "string"}},
-    "attributes": {"type": "object", "additionalProperties": {"type": "string"}},
-    "cost": {"type": "integer", "minimum": 0}}},
+    "domain": {"type": ["string", "null"]}, "ip": {"type": ["string", "null"]}, "user": {"type": ["string", "null"]}, "tenant": {"type": ["string", "null"]},
+    "tier": {"type": ["string", "null"]}, "api_key": {"type": ["string", "null"]}, "country": {"type": ["string", "null"]},
+    "method": {"type": ["string", "null"]}, "path": {"type": ["string", "null"]},
+    "headers": {"type": ["object", "null"], "additionalProperties": {"type": "string"}},
+    "attributes": {"type": ["object", "null"], "additionalProperties": {"type": "string"}},
+    "cost": {"type": ["integer", "null"], "minimum": 0}}},
   "CounterRequest": {"type": "object", "additionalProperties": false, "required": ["request"], "properties": {
     "request": {"$ref": "#/components/schemas/Request"}, "reason": {"type": "string"}}},
   "CounterRefund": {"type": "object", "additionalProperties": false, "required": ["request", "cost"], "properties": {
@@ -58,7 +104,8 @@ constexpr std::string_view kOwnSchemas = R"json({
     "explain": {"type": "array", "items": {"type": "object"}}}},
   "Bulk": {"type": "object", "additionalProperties": false, "required": ["items"], "properties": {
     "atomic": {"type": "boolean", "default": true}, "reason": {"type": "string"},
-    "items": {"type": "array", "maxItems": 10000, "items": {"type": "object", "additionalProperties": false,
+    "dry_run": {"type": "boolean", "default": false, "description": "Every check is made, and nothing is changed."},
+    "items": {"type": "array", "minItems": 1, "maxItems": 10000, "items": {"type": "object", "additionalProperties": false,
       "required": ["method", "collection", "name"], "properties": {
         "method": {"type": "string", "enum": ["PUT", "DELETE"]}, "collection": {"type": "string"},
         "name": {"type": "string"}, "value": {}}}}}},
@@ -113,6 +160,19 @@ json::object Content(std::string_view type, json::object schema) {
   return {{type, json::object{{"schema", std::move(schema)}}}};
 }
 
+// By the parameter's name, which means the same everywhere.
+json::object QuerySchema(std::string_view name) {
+  if (name == "limit") return {{"type", "integer"}, {"minimum", 1}, {"maximum", 1000}, {"default", 100}};
+  if (name == "label") return {{"type", "array"}, {"items", json::object{{"type", "string"}}}};
+  if (name == "cursor") return {{"type", "string"}, {"minLength", 1}};
+  if (name == "format") return {{"type", "string"}, {"enum", json::array{"json", "yaml"}}};
+  if (name == "sort") return {{"type", "string"}, {"enum", json::array{"name", "-name"}}};
+  if (name == "outcome") return {{"type", "string"}, {"enum", json::array{"success", "denied", "error"}}};
+  if (name == "from" || name == "to") return {{"type", "string"}, {"format", "date-time"}};
+  if (name == "against") return {{"type", "integer"}, {"minimum", 0}};
+  return {{"type", "string"}};
+}
+
 json::array Parameters(const Route& route) {
   json::array parameters;
   for (std::size_t at = route.path.find('{'); at != std::string::npos; at = route.path.find('{', at + 1)) {
@@ -122,11 +182,8 @@ json::array Parameters(const Route& route) {
                                       {"schema", json::object{{"type", "string"}, {"minLength", 1}}}});
   }
   for (const Parameter& one : route.query) {
-    json::object schema{{"type", "string"}};
-    if (one.name == "limit") schema = {{"type", "integer"}, {"minimum", 1}, {"maximum", 1000}, {"default", 100}};
-    if (one.name == "label") schema = {{"type", "array"}, {"items", json::object{{"type", "string"}}}};
     parameters.push_back(json::object{
-        {"name", one.name}, {"in", "query"}, {"description", one.description}, {"schema", std::move(schema)}});
+        {"name", one.name}, {"in", "query"}, {"description", one.description}, {"schema", QuerySchema(one.name)}});
   }
   const auto header = [&](std::string_view name, std::string_view description) {
     parameters.push_back(json::object{
@@ -168,13 +225,20 @@ json::object Operation(const Route& route) {
   if (route.success != 204) {
     json::object schema = route.response_schema.empty() ? json::object() : Reference(route.response_schema);
     const bool stream = route.path.ends_with("/stream");
-    success["content"] = Content(stream ? "text/event-stream" : "application/json", std::move(schema));
+    const bool in_yaml = std::ranges::any_of(route.query, [](const Parameter& one) { return one.name == "format"; });
+    json::object content = Content(stream ? "text/event-stream" : "application/json", schema);
+    if (in_yaml) content["application/yaml"] = json::object{{"schema", std::move(schema)}};
+    success["content"] = std::move(content);
   }
   if (route.method == "PUT" && route.success == 200) responses["201"] = success;
   responses[std::to_string(route.success)] = std::move(success);
   const auto refer = [&](std::string_view status) {
     responses[status] = json::object{{"$ref", "#/components/responses/Problem"}};
   };
+  if (route.writes() && route.success != 204) {
+    responses["202"] = json::object{{"description", "A second person has to approve it: `approval` names it."},
+                                    {"content", Content("application/json", json::object{{"type", "object"}})}};
+  }
   for (const std::string_view status : {"400", "401", "403", "404", "409", "421", "429", "503"}) refer(status);
   if (route.body != BodyKind::kNone) {
     for (const std::string_view status : {"413", "415", "422"}) refer(status);

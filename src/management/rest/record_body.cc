@@ -64,21 +64,6 @@ void TakeMeta(Node& root, config::RecordBody& body, std::vector<BodyFault>& faul
   });
 }
 
-// The parts of the policy by which one entity is judged.
-EnterpriseRateLimitConfig Around(const EnterpriseRateLimitConfig& policy) {
-  EnterpriseRateLimitConfig around;
-  around.global = policy.global;
-  around.templates = policy.templates;
-  around.algorithm = policy.algorithm;
-  around.jwt = policy.jwt;
-  return around;
-}
-
-template <typename Map>
-void Adopt(Map& to, Map& from) {
-  for (auto& [name, limits] : from) to.insert_or_assign(name, std::move(limits));
-}
-
 }  // namespace
 
 std::string DocumentPath(const Collection& collection, const std::string& key) {
@@ -106,7 +91,7 @@ std::vector<BodyFault> FaultsBelow(const Collection& collection, const std::stri
 
 std::expected<config::RecordBody, std::vector<BodyFault>> ReadRecordBody(const Collection& collection,
                                                                          const std::string& key, std::string_view text,
-                                                                         const Surroundings& around) {
+                                                                         const config::Surroundings& around) {
   config::ParsedTree tree = config::ParseJsonTree(text);
   std::vector<BodyFault> faults;
   if (!tree.faults.empty()) {
@@ -134,23 +119,7 @@ std::expected<config::RecordBody, std::vector<BodyFault>> ReadRecordBody(const C
   std::ranges::move(FaultsBelow(collection, key, config::ReadDocument(document, read)), std::back_inserter(faults));
   // A key that the document does not take is told at the mapping, and not below the record.
   if (collection.entity && faults.empty()) {
-    EnterpriseRateLimitConfig judged = Around(around.policy);
-    const auto add_tenant = [&](const std::optional<std::string>& name) {
-      if (!name || judged.tenants.contains(*name)) return;
-      if (auto tenant = around.tenant(*name)) judged.tenants.emplace(*name, std::move(*tenant));
-    };
-    for (const auto& [name, user] : read.users) add_tenant(user.tenant);
-    for (const auto& [name, api_key] : read.api_keys) {
-      add_tenant(api_key.tenant);
-      if (!api_key.user) continue;
-      auto user = around.user(*api_key.user);
-      if (!user) continue;
-      add_tenant(user->tenant);
-      judged.users.emplace(*api_key.user, std::move(*user));
-    }
-    Adopt(judged.tenants, read.tenants);
-    Adopt(judged.users, read.users);
-    Adopt(judged.api_keys, read.api_keys);
+    const EnterpriseRateLimitConfig judged = config::DocumentToJudge(std::move(read), around);
     std::ranges::move(FaultsBelow(collection, key, config::Validate(judged, document)), std::back_inserter(faults));
   }
   if (!faults.empty()) return std::unexpected(std::move(faults));

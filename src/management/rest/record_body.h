@@ -2,7 +2,6 @@
 #pragma once
 
 #include <expected>
-#include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -10,24 +9,18 @@
 
 #include "config/source/config_store.h"
 #include "config/source/record_kinds.h"
+#include "config/validate/entity.h"
 #include "management/rest/collections.h"
 #include "management/rest/message.h"
 #include "weir/config.h"
 
 namespace weir::management::rest {
 
-// What an entity is judged by: the policy (tiers, templates, what rules inherit), and the entities that it names.
-struct Surroundings {
-  const EnterpriseRateLimitConfig& policy;
-  std::function<std::optional<TenantLimits>(const std::string&)> tenant;
-  std::function<std::optional<UserLimits>(const std::string&)> user;
-};
-
 // Reads and checks one record's body, with the place of each fault in `text`. A part of the policy is checked only in
 // its structure: whoever has the whole checks the rest.
 std::expected<config::RecordBody, std::vector<BodyFault>> ReadRecordBody(const Collection& collection,
                                                                          const std::string& key, std::string_view text,
-                                                                         const Surroundings& around);
+                                                                         const config::Surroundings& around);
 
 // What the API answers for it: the value, and what else is set.
 std::string WriteRecordBody(const config::RecordBody& body);

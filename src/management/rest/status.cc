@@ -126,7 +126,7 @@ std::expected<audit::Filter, Problem> FilterOf(const Context& context) {
   return filter;
 }
 
-// Whoever may see the records of one tenant only.
+// A caller that may see the records of one tenant only.
 std::expected<audit::Filter, Problem> ReachableFilter(const Context& context) {
   auto filter = FilterOf(context);
   if (!filter) return filter;

@@ -8,10 +8,13 @@
 #include <chrono>
 #include <mutex>
 
+#include "analytics/decision_meter.h"
+#include "analytics/recorder.h"
 #include "base/anchored_clock.h"
 #include "base/log.h"
 #include "config/source/load.h"
 #include "config/source/loader.h"
+#include "config/validate/validate.h"
 #include "engine/document_faults.h"
 #include "server/daemon/descriptors.h"
 #include "server/daemon/systemd.h"
@@ -82,6 +85,19 @@ void Override(ListenerConfig& listener, const std::optional<std::string>& addres
   if (address) listener.address = *address;
 }
 
+// Addresses of the command line are no secret: they are told as they were given.
+Result<> CheckAddresses(const DaemonOptions& options) {
+  for (const auto& [flag, address] : {std::pair{"--http", &options.http}, std::pair{"--resp", &options.resp},
+                                      std::pair{"--grpc", &options.grpc}, std::pair{"--admin", &options.admin}}) {
+    if (!*address || config::IsListenAddress(**address)) continue;
+    return Fail(ErrorCode::kInvalidArgument,
+                fmt::format("{}: '{}' is not an address to listen on (write it as 127.0.0.1:8080, [::1]:8080, "
+                            "unix:/path or off)",
+                            flag, **address));
+  }
+  return {};
+}
+
 void ApplyOverrides(const DaemonOptions& options, ServerConfig& server) {
   Override(server.http, options.http);
   Override(server.resp, options.resp);
@@ -143,6 +159,9 @@ struct Daemon::Parts {
   const Clock* clock = nullptr;
   ServerConfig server_config;  // in force since the start, with overrides
   StateDirectory state_directory;
+  // Observe the limiter, and so outlive it; nullptr: management is off, and nobody asks.
+  std::unique_ptr<analytics::DecisionMeter> meter;
+  std::unique_ptr<analytics::Recorder> recorder;
   std::unique_ptr<RateLimiter> limiter;
   std::unique_ptr<DataPlane> data;
   std::unique_ptr<ManagementPlane> management;
@@ -213,10 +232,17 @@ Result<> Daemon::Parts::StartPlanes(std::optional<State> state, std::string off_
                                                                                   : options.config_file,
        .document = std::move(document),
        .apply_policy =
-           [this](const config::Revision& /*revision*/, EnterpriseRateLimitConfig policy) {
+           [this](const config::Revision& revision, EnterpriseRateLimitConfig policy) {
              Complete(policy);
-             return limiter->Apply(policy);
+             return limiter->engine().Apply(revision, std::move(policy));
            },
+       .set_candidate =
+           [this](const config::Revision& revision, EnterpriseRateLimitConfig policy, const SubjectShare& share) {
+             Complete(policy);
+             return limiter->engine().SetCandidate(revision, std::move(policy), share);
+           },
+       .recorder = recorder.get(),
+       .meter = meter.get(),
        .ready = ready,
        .metrics = page,
        .leaving = leaving});
@@ -245,6 +271,7 @@ Result<std::unique_ptr<Daemon>> Daemon::Start(DaemonOptions options) {
   auto parts = std::make_unique<Parts>();
   parts->clock = options.clock != nullptr ? options.clock : &DecisionClock();
   parts->started = parts->clock->Now();
+  if (auto valid = CheckAddresses(options); !valid) return std::unexpected(valid.error());
   const auto document = DocumentOf(options);
   if (!document) return std::unexpected(document.error());
   auto loaded = Load(*document);
@@ -279,7 +306,14 @@ Result<std::unique_ptr<Daemon>> Daemon::Start(DaemonOptions options) {
   ConfigureLogs(parts->server_config);
 
   parts->metrics_enabled = config.analytics.metrics_enabled;
-  auto limiter = RateLimiter::Create(config, {.clock = parts->clock, .extractors = {}});
+  std::vector<engine::Observer*> observers;
+  if (state) {
+    parts->meter = std::make_unique<analytics::DecisionMeter>(*parts->clock);
+    parts->recorder = std::make_unique<analytics::Recorder>(analytics::RecorderOptions{.clock = parts->clock});
+    observers = {parts->meter.get(), parts->recorder.get()};
+  }
+  auto limiter =
+      RateLimiter::Create(config, {.clock = parts->clock, .extractors = {}, .observers = std::move(observers)});
   if (!limiter) return std::unexpected(WhyNot(*document, loaded, limiter.error()));
   LogWarnings(loaded.faults);
   parts->limiter = std::move(*limiter);
@@ -362,7 +396,8 @@ Result<> Daemon::Reload() {
   if (!loaded.ok()) return refuse(loaded.ToError());
   auto file_document = std::make_shared<const EnterpriseRateLimitConfig>(*config);
   parts_->Complete(*config);
-  if (auto applied = parts_->limiter->Apply(*config); !applied) {
+  // Not RateLimiter::Apply(), which would validate once more what was read from text.
+  if (auto applied = parts_->limiter->engine().Apply(*config); !applied) {
     return refuse(WhyNot(*document, loaded, applied.error()));
   }
   parts_->management->DocumentChanged(std::move(file_document));

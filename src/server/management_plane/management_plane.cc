@@ -68,6 +68,7 @@ void ManagementPlane::Stop() {
 ManagementPlane::~ManagementPlane() {
   Stop();
   api_.reset();
+  rollouts_.reset();
   live_.reset();
 }
 
@@ -89,7 +90,8 @@ Result<> ManagementPlane::TurnOn() {
   live_ = std::make_unique<rest::LiveConfig>(rest::LiveConfigOptions{.store = state.store.get(),
                                                                      .engine = options_.engine,
                                                                      .policy_in_store = options_.document == nullptr,
-                                                                     .apply_policy = options_.apply_policy});
+                                                                     .apply_policy = options_.apply_policy,
+                                                                     .set_candidate = options_.set_candidate});
   if (options_.document != nullptr) {
     NoteDocument();
     if (auto set = live_->SetDocument(std::move(options_.document)); !set) return set;
@@ -97,6 +99,18 @@ Result<> ManagementPlane::TurnOn() {
   if (auto started = live_->Start(); !started) return started;
   auto cursor_key = state.database->SecretOf("cursors", 32);
   if (!cursor_key) return std::unexpected(cursor_key.error());
+  documents_ = std::make_unique<management::Documents>(*state.database);
+  rollouts_ = std::make_unique<rest::Rollouts>(rest::RolloutsOptions{.clock = options_.clock,
+                                                                     .trial = {.store = state.store.get(),
+                                                                               .live = live_.get(),
+                                                                               .engine = options_.engine,
+                                                                               .recorder = options_.recorder,
+                                                                               .make_store = &MakeReplayStore},
+                                                                     .meter = options_.meter,
+                                                                     .documents = documents_.get(),
+                                                                     .audit = state.audit.get()});
+  // Before anything is served: whoever took part in a rollout does so again from the first request on.
+  if (auto loaded = rollouts_->Load(); !loaded) return loaded;
   stats_ = std::make_unique<rest::StatsSampler>(*options_.engine, *options_.clock);
   api_ = std::make_unique<rest::Api>(
       rest::ApiOptions{.clock = options_.clock,
@@ -115,7 +129,10 @@ Result<> ManagementPlane::TurnOn() {
                        .instance = {.node = state.node, .version = state.version, .started = options_.clock->Wall()},
                        .policy_file = options_.policy_file,
                        .make_store = &MakeReplayStore,
-                       .rolled_back = [this] { NoteDocument(); }});
+                       .rolled_back = [this] { NoteDocument(); },
+                       .recorder = options_.recorder,
+                       .documents = documents_.get(),
+                       .rollouts = rollouts_.get()});
   return {};
 }
 
@@ -168,6 +185,8 @@ void ManagementPlane::AddJobs() {
   if (!on()) return;
   State& state = *options_.state;
   stats_->Sample();
+  jobs_.Add("recorder", kSecond / 10, [this] { options_.recorder->Drain(); });
+  jobs_.Add("rollouts", kSecond, [this] { rollouts_->Tick(); });
   jobs_.Add("statistics", kSecond, [this] { stats_->Sample(); });
   // What expires leaves in revisions of its own, which the engine then follows.
   jobs_.Add("expiry", kSecond, [&state] {

@@ -8,10 +8,13 @@
 #include <string>
 #include <vector>
 
+#include "analytics/decision_meter.h"
+#include "analytics/recorder.h"
 #include "base/clock.h"
 #include "engine/engine.h"
 #include "management/rest/api.h"
 #include "management/rest/live_config.h"
+#include "management/rest/rollouts.h"
 #include "management/rest/session.h"
 #include "management/rest/stats.h"
 #include "management/rest/workers.h"
@@ -33,6 +36,10 @@ struct ManagementOptions {
   // Of a file: what it says, for what lies below the store's entities. nullptr: the store is the source.
   std::shared_ptr<const EnterpriseRateLimitConfig> document;
   std::function<Result<>(const config::Revision&, EnterpriseRateLimitConfig)> apply_policy;
+  std::function<Result<>(const config::Revision&, EnterpriseRateLimitConfig, const SubjectShare&)> set_candidate;
+  // Observers of the engine; not nullptr with a state.
+  analytics::Recorder* recorder = nullptr;
+  analytics::DecisionMeter* meter = nullptr;
   std::function<bool(std::string* why)> ready;
   std::function<std::shared_ptr<const std::string>()> metrics;
   std::function<bool()> leaving;
@@ -78,6 +85,8 @@ class ManagementPlane {
   std::string first_token_;
   std::unique_ptr<management::rest::LiveConfig> live_;
   std::unique_ptr<management::rest::StatsSampler> stats_;
+  std::unique_ptr<management::Documents> documents_;
+  std::unique_ptr<management::rest::Rollouts> rollouts_;
   std::unique_ptr<management::rest::Api> api_;
   management::rest::HostRules hosts_;
   management::rest::SessionOptions sessions_;

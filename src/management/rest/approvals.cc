@@ -1,0 +1,376 @@
+#include "management/rest/approvals.h"
+
+#include <algorithm>
+#include <boost/json.hpp>
+
+#include "base/log.h"
+#include "config/source/record_kinds.h"
+#include "management/rest/api.h"
+#include "management/rest/candidates.h"
+#include "management/rest/entities.h"
+#include "management/rest/handlers.h"
+#include "management/rest/record_body.h"
+#include "management/rest/rollouts.h"
+
+namespace weir::management::rest {
+
+namespace json = boost::json;
+
+namespace {
+
+constexpr std::size_t kMostBody = 16 << 10;
+
+std::optional<ApprovalScope> ScopeOf(const config::RecordId& id) {
+  if (id.kind == config::kOverrides) return ApprovalScope::kOverrides;
+  if (id.kind == "api_keys") return ApprovalScope::kKeys;
+  switch (config::EffectOf(id)) {
+    case config::Effect::kPolicy:
+      return ApprovalScope::kPolicy;
+    case config::Effect::kEntity:
+      return ApprovalScope::kEntities;
+    case config::Effect::kNone:
+      break;
+  }
+  return std::nullopt;
+}
+
+bool IsApprovals(const config::RecordId& id) { return id.kind == "settings" && id.key == "approvals"; }
+
+std::string TextIn(const json::object& object, std::string_view member) {
+  return TextOf(object, member).value_or(std::string());
+}
+
+Nanos TimeIn(const json::object& object, std::string_view member) {
+  const json::value* const value = object.if_contains(member);
+  return value != nullptr && value->is_int64() ? value->get_int64() : 0;
+}
+
+}  // namespace
+
+std::string WriteApproval(const Approval& approval) {
+  json::array persons;
+  for (const std::string& one : approval.persons) persons.push_back(json::string(one));
+  return json::serialize(json::object{{"number", approval.number},
+                                      {"author", approval.author},
+                                      {"persons", std::move(persons)},
+                                      {"reason", approval.reason},
+                                      {"asked", approval.asked},
+                                      {"rollout", approval.rollout},
+                                      {"decision", approval.decision},
+                                      {"decided_by", approval.decided_by},
+                                      {"decided_because", approval.decided_because},
+                                      {"decided", approval.decided}});
+}
+
+Result<Approval> ReadApproval(std::string_view text) {
+  boost::system::error_code fault;
+  const json::value value = json::parse(text, fault);
+  if (fault || !value.is_object()) return Fail(ErrorCode::kDataLoss, "an approval is damaged");
+  const json::object& object = value.get_object();
+  Approval approval;
+  if (const json::value* number = object.if_contains("number")) {
+    approval.number = number->to_number<std::uint64_t>(fault);
+  }
+  approval.author = TextIn(object, "author");
+  if (const json::value* persons = object.if_contains("persons"); persons != nullptr && persons->is_array()) {
+    for (const json::value& one : persons->get_array()) {
+      if (one.is_string()) approval.persons.emplace_back(one.get_string());
+    }
+  }
+  approval.reason = TextIn(object, "reason");
+  approval.asked = TimeIn(object, "asked");
+  const json::value* const rollout = object.if_contains("rollout");
+  approval.rollout = rollout != nullptr && rollout->is_bool() && rollout->get_bool();
+  approval.decision = TextIn(object, "decision");
+  approval.decided_by = TextIn(object, "decided_by");
+  approval.decided_because = TextIn(object, "decided_because");
+  approval.decided = TimeIn(object, "decided");
+  // Without its persons nobody could tell who is the second.
+  if (approval.number == 0 || approval.persons.empty()) return Fail(ErrorCode::kDataLoss, "an approval is damaged");
+  return approval;
+}
+
+bool NeedApproval(const ApprovalsConfig& config, ApprovalScope scope) {
+  return std::ranges::find(config.required_for, scope) != config.required_for.end();
+}
+
+bool NeedApproval(const ApprovalsConfig& config, std::span<const config::RecordWrite> writes) {
+  if (config.required_for.empty()) return false;
+  return std::ranges::any_of(writes, [&](const config::RecordWrite& write) {
+    const auto scope = ScopeOf(write.id);
+    // Who could switch approvals off alone would need none.
+    return IsApprovals(write.id) || (scope && NeedApproval(config, *scope));
+  });
+}
+
+Result<> AskForApproval(Documents& documents, const Approval& approval) {
+  const auto latest = documents.List(kApprovalKind, 0, 2 * kMostWaiting);
+  if (!latest) return std::unexpected(latest.error());
+  std::size_t waiting = 0;
+  for (const auto& [number, text] : *latest) {
+    const auto one = ReadApproval(text);
+    waiting += one && one->decision.empty() ? 1 : 0;
+  }
+  if (waiting >= kMostWaiting) {
+    return Fail(ErrorCode::kResourceExhausted, "too many changes wait for an approval: approve or reject some");
+  }
+  return documents.Put(kApprovalKind, approval.number, WriteApproval(approval));
+}
+
+bool IsSecondPerson(const Principal& principal, const Approval& approval) {
+  return std::ranges::none_of(
+      approval.persons, [&](const std::string& one) { return one == PersonOf(principal) || one == principal.name; });
+}
+
+namespace {
+
+struct Waiting {
+  Approval approval;
+  config::Revision revision;
+};
+
+bool IsWaiting(const Waiting& one) {
+  using State = config::RevisionState;
+  return one.approval.decision.empty() && one.revision.state != State::kInForce &&
+         one.revision.state != State::kRolledBack;
+}
+
+json::object ToJsonObject(const Waiting& one) {
+  json::object out;
+  out["number"] = one.approval.number;
+  out["author"] = one.approval.author;
+  json::array persons;
+  for (const std::string& person : one.approval.persons) persons.push_back(json::string(person));
+  out["persons"] = std::move(persons);
+  out["reason"] = one.approval.reason;
+  out["time"] = TimestampText(one.approval.asked);
+  out["rollout"] = one.approval.rollout;
+  out["changes"] = one.revision.change_count;
+  out["state"] = IsWaiting(one)                   ? "waiting"
+                 : !one.approval.decision.empty() ? std::string_view(one.approval.decision)
+                                                  : "withdrawn";
+  if (!one.approval.decision.empty()) {
+    out["decided_by"] = one.approval.decided_by;
+    out["decided_because"] = one.approval.decided_because;
+    out["decided"] = TimestampText(one.approval.decided);
+  }
+  if (one.revision.promoted_as > 0) out["revision"] = one.revision.promoted_as;
+  return out;
+}
+
+std::expected<Waiting, Problem> FindApproval(Api& api, std::uint64_t number) {
+  const auto text = api.options().documents->Get(kApprovalKind, number);
+  if (!text) return std::unexpected(ProblemOf(text.error()));
+  auto approval = ReadApproval(*text);
+  if (!approval) return std::unexpected(ProblemOf(approval.error()));
+  auto revision = api.options().store->GetRevision(number);
+  if (!revision) return std::unexpected(ProblemOf(revision.error()));
+  return Waiting{std::move(*approval), std::move(*revision)};
+}
+
+Answer List(Api& api, Context& context) {
+  const auto page = api.PageOf(context);
+  if (!page) return std::unexpected(page.error());
+  std::uint64_t before = 0;
+  if (!page->position.empty()) {
+    const auto number = RevisionNumber(page->position);
+    if (!number) return std::unexpected(number.error());
+    before = *number;
+  }
+  const std::string* const state = context.Query("state");
+  if (state != nullptr && *state != "waiting") {
+    return std::unexpected(BadRequest("invalid_state", "state can be waiting"));
+  }
+  const auto listed = api.options().documents->List(kApprovalKind, before, page->limit);
+  if (!listed) return std::unexpected(ProblemOf(listed.error()));
+  json::array items;
+  for (const auto& [number, text] : *listed) {
+    const auto one = FindApproval(api, number);
+    if (!one || (state != nullptr && !IsWaiting(*one))) continue;
+    items.push_back(ToJsonObject(*one));
+  }
+  json::object body{{"items", std::move(items)}};
+  if (listed->size() == page->limit) {
+    body["next"] = api.NextCursor(context, std::to_string(listed->back().first));
+  }
+  return JsonResponse(200, json::serialize(body));
+}
+
+Answer Get(Api& api, Context& context) {
+  const auto number = RevisionNumber(context.parameters.front());
+  if (!number) return std::unexpected(number.error());
+  const auto one = FindApproval(api, *number);
+  if (!one) return std::unexpected(one.error());
+  return JsonResponse(200, json::serialize(ToJsonObject(*one)));
+}
+
+// What both decisions begin with: what waits, and why it is decided.
+std::expected<Waiting, Problem> BeginDecision(Api& api, Context& context) {
+  const auto number = RevisionNumber(context.parameters.front());
+  if (!number) return std::unexpected(number.error());
+  const auto body = ReadObject(context.request.body, {"reason"});
+  if (!body) return std::unexpected(body.error());
+  if (const auto reason = TextOf(*body, "reason")) context.reason = *reason;
+  auto one = FindApproval(api, *number);
+  if (!one) return one;
+  if (!IsWaiting(*one)) {
+    return std::unexpected(
+        Problem{.status = 409, .code = "not_waiting", .detail = "this change does not wait for an approval"});
+  }
+  return one;
+}
+
+Result<> Decide(Api& api, Context& context, Approval approval, std::string decision) {
+  approval.decision = std::move(decision);
+  approval.decided_by = context.principal.name;
+  approval.decided_because = context.reason;
+  approval.decided = context.now;
+  return api.options().documents->Put(kApprovalKind, approval.number, WriteApproval(approval));
+}
+
+std::optional<Problem> TryWrites(Api& api, std::span<const config::RecordWrite> writes) {
+  std::vector<config::RecordWrite> policy, entities;
+  for (const config::RecordWrite& write : writes) {
+    const auto scope = ScopeOf(write.id);
+    if (!scope) continue;
+    (*scope == ApprovalScope::kPolicy ? policy : entities).push_back(write);
+  }
+  if (!policy.empty() && api.options().live->policy_in_store()) {
+    if (auto refused = TryPolicy(api, policy)) return refused;
+  }
+  // Entities that use a tier of this very change are judged when it is in force.
+  return !entities.empty() && policy.empty() ? TryEntities(api, entities) : std::nullopt;
+}
+
+Answer BringIntoForce(Api& api, Context& context, const Waiting& one) {
+  const auto writes = WritesOfCandidate(*api.options().store, one.approval.number);
+  if (!writes) return std::unexpected(ProblemOf(writes.error()));
+  if (auto refused = TryWrites(api, *writes)) return std::unexpected(std::move(*refused));
+  if (auto refused = api.AuditChange(context)) return std::unexpected(std::move(*refused));
+  const config::Revision& proposed = one.revision;
+  const auto promoted = api.options().store->Promote(
+      one.approval.number,
+      {.author = proposed.author, .method = proposed.method, .reason = proposed.reason, .source = proposed.source});
+  if (!promoted) {
+    Problem problem = ProblemOf(promoted.error());
+    if (problem.status == 409) problem.code = "changed_meanwhile";
+    return std::unexpected(std::move(problem));
+  }
+  const std::uint64_t revision = promoted->revision.number;
+  const std::string note = "approved" + (context.reason.empty() ? "" : ": " + context.reason);
+  for (const std::uint64_t number : {one.approval.number, revision}) {
+    if (const auto noted = api.options().store->Annotate(number, context.principal.name, note); !noted) {
+      log::Warn("an approval is not noted at its revision", {{"why", noted.error().message}});
+    }
+  }
+  if (const auto kept = Decide(api, context, one.approval, "approved"); !kept) {
+    return std::unexpected(ProblemOf(kept.error()));
+  }
+  if (const auto caught = api.options().live->CatchUp(revision); !caught) {
+    return std::unexpected(ProblemOf(caught.error()));
+  }
+  ApiResponse response = JsonResponse(
+      200,
+      json::serialize(json::object{{"number", one.approval.number}, {"state", "approved"}, {"revision", revision}}));
+  response.headers.emplace_back("Weir-Revision", std::to_string(revision));
+  return response;
+}
+
+Answer BeginRollout(Api& api, Context& context, const Waiting& one) {
+  if (api.options().rollouts->Busy()) {
+    return std::unexpected(
+        Problem{.status = 409, .code = "rollout_running", .detail = "another rollout is running: it ends first"});
+  }
+  if (auto refused = api.AuditChange(context)) return std::unexpected(std::move(*refused));
+  const std::uint64_t number = one.approval.number;
+  const auto begun = api.options().rollouts->Begin(number);
+  if (!begun) return std::unexpected(ProblemOf(begun.error()));
+  const std::string note = "rollout approved" + (context.reason.empty() ? "" : ": " + context.reason);
+  if (const auto noted = api.options().store->Annotate(number, context.principal.name, note); !noted) {
+    log::Warn("an approval is not noted at its revision", {{"why", noted.error().message}});
+  }
+  if (const auto kept = Decide(api, context, one.approval, "approved"); !kept) {
+    return std::unexpected(ProblemOf(kept.error()));
+  }
+  return JsonResponse(200,
+                      json::serialize(json::object{{"number", number}, {"state", "approved"}, {"rollout", number}}));
+}
+
+Answer Approve(Api& api, Context& context) {
+  const auto one = BeginDecision(api, context);
+  if (!one) return std::unexpected(one.error());
+  if (!IsSecondPerson(context.principal, one->approval)) {
+    return std::unexpected(
+        Problem{.status = 403,
+                .code = "own_change",
+                .detail = "a change is approved by somebody else than who made it; all tokens that a person has made "
+                          "are that person"});
+  }
+  return one->approval.rollout ? BeginRollout(api, context, *one) : BringIntoForce(api, context, *one);
+}
+
+// Who made the change may take it back in this way, too.
+Answer Reject(Api& api, Context& context) {
+  const auto one = BeginDecision(api, context);
+  if (!one) return std::unexpected(one.error());
+  if (auto refused = api.AuditChange(context)) return std::unexpected(std::move(*refused));
+  const std::uint64_t number = one->approval.number;
+  if (const auto done = api.options().store->SetState(number, config::RevisionState::kRolledBack); !done) {
+    return std::unexpected(ProblemOf(done.error()));
+  }
+  const std::string note = "rejected" + (context.reason.empty() ? "" : ": " + context.reason);
+  if (const auto noted = api.options().store->Annotate(number, context.principal.name, note); !noted) {
+    log::Warn("a rejection is not noted at its revision", {{"why", noted.error().message}});
+  }
+  if (one->approval.rollout) {
+    if (const auto told = api.options().rollouts->Refuse(number, note); !told) {
+      log::Warn("a rejection is not noted at its rollout", {{"why", told.error().message}});
+    }
+  }
+  if (const auto kept = Decide(api, context, one->approval, "rejected"); !kept) {
+    return std::unexpected(ProblemOf(kept.error()));
+  }
+  return JsonResponse(200, json::serialize(json::object{{"number", number}, {"state", "rejected"}}));
+}
+
+}  // namespace
+
+void AddApprovalRoutes(std::vector<Route>& routes) {
+  routes.push_back({.method = "GET",
+                    .path = "/approvals",
+                    .operation = "listApprovals",
+                    .summary = "Changes that a second person has to approve, the newest first.",
+                    .verb = Verb::kRead,
+                    .resource = Resource::kApprovals,
+                    .handler = List,
+                    .response_schema = "List",
+                    .query = {{"limit", "how many, 1 to 1000 (100)"},
+                              {"cursor", "`next` of the page before"},
+                              {"state", "waiting: only those that wait"}}});
+  routes.push_back({.method = "GET",
+                    .path = "/approvals/{number}",
+                    .operation = "getApproval",
+                    .summary = "One of them; what it would change is at /revisions/{number}/diff.",
+                    .verb = Verb::kRead,
+                    .resource = Resource::kApprovals,
+                    .handler = Get});
+  const auto decides = [&](std::string path, std::string operation, std::string summary, Handler handler) {
+    routes.push_back({.method = "POST",
+                      .path = std::move(path),
+                      .operation = std::move(operation),
+                      .summary = std::move(summary),
+                      .verb = Verb::kApprove,
+                      .resource = Resource::kApprovals,
+                      .handler = handler,
+                      .body = BodyKind::kJson,
+                      .max_body = kMostBody,
+                      .request_schema = "Reason",
+                      .idempotent = true,
+                      .heavy = true});
+  };
+  decides("/approvals/{number}/approve", "approve",
+          "Approve somebody else's change: it comes into force, or its rollout begins.", Approve);
+  decides("/approvals/{number}/reject", "reject", "Reject a change, or take back one's own.", Reject);
+}
+
+}  // namespace weir::management::rest

@@ -1,0 +1,398 @@
+#include "management/rest/rollouts.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <boost/json.hpp>
+
+#include "base/log.h"
+
+namespace weir::management::rest {
+
+namespace json = boost::json;
+
+namespace {
+
+constexpr std::string_view kKind = "rollouts";
+constexpr std::size_t kMostLooked = 1'000;
+using Kind = RolloutStage::Kind;
+using Arm = analytics::DecisionMeter::Arm;
+
+// Under the same salt who takes part at 10 % does so at 50 %, too; each rollout begins with others.
+SubjectShare ShareOf(std::uint64_t number, double percent) {
+  return {"rollout-" + std::to_string(number), 0, percent / 100};
+}
+
+}  // namespace
+
+Result<> Rollouts::Keep(const Rollout& rollout) {
+  kept_ = options_.clock->Wall();
+  return options_.documents->Put(kKind, rollout.number, json::serialize(ToJsonObject(rollout)));
+}
+
+// What weir does by itself. False: it could not be written down.
+bool Rollouts::Audit(const std::string& what, const std::string& why) {
+  audit::Record record;
+  record.time = options_.clock->Wall();
+  record.actor = {.name = "weir", .kind = "service", .method = "rollout"};
+  record.action = "update:rollouts";
+  record.object = {.kind = "rollouts", .id = std::to_string(active_->number)};
+  record.after = json::serialize(json::object{{"state", what}, {"stage", active_->stage}});
+  record.reason = why;
+  const auto written = options_.audit->Append(record, record.time);
+  if (!written) log::Error("an audit record was not written", {{"why", written.error().message}});
+  return written.has_value();
+}
+
+Result<> Rollouts::Load() {
+  const std::lock_guard lock(mutex_);
+  const auto listed = options_.documents->List(kKind, 0, kMostLooked);
+  if (!listed) return std::unexpected(listed.error());
+  for (const auto& [number, text] : *listed) {
+    auto rollout = ReadRollout(text);
+    if (!rollout) {
+      log::Error("a rollout cannot be read", {{"revision", std::to_string(number)}, {"why", rollout.error().message}});
+      continue;
+    }
+    if (!rollout->active()) continue;
+    active_ = std::move(*rollout);
+    if (auto entered = Enter(active_->stage, nullptr, true); !entered) {
+      End(Rollout::State::kReturned, "weir", "it could not go on after a restart: " + entered.error().message);
+    }
+    break;
+  }
+  return options_.documents->Trim(kKind, kMostKept);
+}
+
+bool Rollouts::Busy() const {
+  const std::lock_guard lock(mutex_);
+  return active_.has_value();
+}
+
+Result<Rollout> Rollouts::Add(Rollout rollout, std::unique_ptr<Comparison> compared) {
+  const std::lock_guard lock(mutex_);
+  rollout.figures.resize(rollout.stages.size());
+  if (rollout.state == Rollout::State::kWaiting) {
+    if (auto kept = Keep(rollout); !kept) return std::unexpected(kept.error());
+    return rollout;
+  }
+  if (active_) return Fail(ErrorCode::kFailedPrecondition, "another rollout is running");
+  const std::uint64_t number = rollout.number;
+  if (auto started = Start(std::move(rollout), std::move(compared)); !started) return std::unexpected(started.error());
+  return active_ ? Result<Rollout>(*active_) : ReadRollout(*options_.documents->Get(kKind, number));
+}
+
+Result<> Rollouts::Start(Rollout rollout, std::unique_ptr<Comparison> compared) {
+  active_ = std::move(rollout);
+  active_->state = Rollout::State::kRunning;
+  auto entered = Enter(0, std::move(compared), false);
+  if (!entered && active_) {
+    // Nothing of it holds: as if it had not been asked for.
+    options_.trial.live->DropCandidate();
+    options_.meter->Watch(0);
+    active_.reset();
+    comparison_.reset();
+  }
+  return entered;
+}
+
+Result<Rollout> Rollouts::Begin(std::uint64_t number) {
+  const std::lock_guard lock(mutex_);
+  if (active_) return Fail(ErrorCode::kFailedPrecondition, "another rollout is running: it ends first");
+  const auto text = options_.documents->Get(kKind, number);
+  if (!text) return std::unexpected(text.error());
+  auto rollout = ReadRollout(*text);
+  if (!rollout) return rollout;
+  if (rollout->state != Rollout::State::kWaiting) {
+    return Fail(ErrorCode::kFailedPrecondition, "this rollout does not wait");
+  }
+  if (auto started = Start(std::move(*rollout), nullptr); !started) return std::unexpected(started.error());
+  return active_ ? Result<Rollout>(*active_) : ReadRollout(*options_.documents->Get(kKind, number));
+}
+
+Result<> Rollouts::Refuse(std::uint64_t number, const std::string& why) {
+  const std::lock_guard lock(mutex_);
+  const auto text = options_.documents->Get(kKind, number);
+  if (!text) return std::unexpected(text.error());
+  auto rollout = ReadRollout(*text);
+  if (!rollout) return std::unexpected(rollout.error());
+  rollout->state = Rollout::State::kAborted;
+  rollout->why = why;
+  rollout->ended = options_.clock->Wall();
+  return Keep(*rollout);
+}
+
+// `again`: after a restart, with what was measured before.
+Result<> Rollouts::Enter(std::size_t stage_number, std::unique_ptr<Comparison> compared, bool again) {
+  const Nanos now = options_.clock->Wall();
+  active_->stage = stage_number;
+  StageFigures& figures = active_->figures[stage_number];
+  if (!again) figures = {.began = now};
+  before_ = figures;
+  ticked_ = now;
+  window_.clear();
+  candidate_base_ = last_ = options_.meter->Read(Arm::kCandidate);
+  in_force_base_ = options_.meter->Read(Arm::kInForce);
+  if (stage().kind == Kind::kAll) return BringIntoForce();
+  if (stage().kind == Kind::kShadow) {
+    if (auto entered = EnterShadow(std::move(compared)); !entered) return entered;
+  } else {
+    comparison_.reset();
+    auto writes = WritesOfCandidate(*options_.trial.store, active_->number);
+    if (!writes) return std::unexpected(writes.error());
+    options_.meter->Watch(active_->number);
+    auto set = options_.trial.live->SetCandidate(active_->number, std::move(*writes),
+                                                 ShareOf(active_->number, stage().percent));
+    if (!set) return set;
+  }
+  const auto state =
+      stage().kind == Kind::kShadow ? config::RevisionState::kShadow : config::RevisionState::kRollingOut;
+  if (const auto told = options_.trial.store->SetState(active_->number, state); !told) {
+    return std::unexpected(told.error());
+  }
+  return Keep(*active_);
+}
+
+Result<> Rollouts::EnterShadow(std::unique_ptr<Comparison> compared) {
+  compared_policy_ = options_.trial.live->policy_changes();
+  if (compared == nullptr) {
+    auto made = TryOut(options_.trial, active_->number);
+    if (!made) return std::unexpected(made.error());
+    compared = std::move(*made);
+  }
+  comparison_ = std::move(compared);
+  comparison_->CountAnew();
+  return {};
+}
+
+Result<> Rollouts::BringIntoForce() {
+  // What holds for a share goes on until the new policy takes its place.
+  options_.trial.live->ForgetCandidate();
+  const auto promoted = options_.trial.store->Promote(
+      active_->number, {.author = active_->author, .method = "rollout", .reason = active_->reason, .source = "api"});
+  if (!promoted) {
+    const auto revision = options_.trial.store->GetRevision(active_->number);
+    const bool done = revision && revision->state == config::RevisionState::kInForce;
+    if (!done) return std::unexpected(promoted.error());
+    active_->promoted_as = revision->promoted_as;
+  } else {
+    active_->promoted_as = promoted->revision.number;
+  }
+  if (const auto caught = options_.trial.live->CatchUp(active_->promoted_as); !caught) {
+    log::Warn("a change of the configuration is not in force yet", {{"why", caught.error().message}});
+  }
+  End(Rollout::State::kCompleted, "weir", "");
+  return {};
+}
+
+void Rollouts::End(Rollout::State state, const std::string& who, const std::string& why) {
+  const Nanos now = options_.clock->Wall();
+  active_->state = state;
+  active_->ended = active_->figures[active_->stage].ended = now;
+  active_->why = why;
+  options_.meter->Watch(0);
+  std::string note = "rollout completed";
+  if (state != Rollout::State::kCompleted) {
+    options_.trial.live->DropCandidate();
+    note = "rollout " + std::string(NameOf(state)) + (why.empty() ? "" : ": " + why);
+    if (const auto told = options_.trial.store->SetState(active_->number, config::RevisionState::kRolledBack); !told) {
+      log::Warn("a candidate was not withdrawn", {{"why", told.error().message}});
+    }
+  }
+  if (const auto noted = options_.trial.store->Annotate(active_->number, who, note); !noted) {
+    log::Warn("the end of a rollout is not noted at its revision", {{"why", noted.error().message}});
+  }
+  // Going back is not refused for want of a record.
+  (void)Audit(std::string(NameOf(state)), why);
+  if (const auto kept = Keep(*active_); !kept) {
+    log::Error("the end of a rollout was not written down", {{"why", kept.error().message}});
+  }
+  log::Info("a rollout ended",
+            {{"revision", std::to_string(active_->number)}, {"state", std::string(NameOf(state))}, {"why", why}});
+  comparison_.reset();
+  active_.reset();
+}
+
+void Rollouts::MeasureShadow(StageFigures& figures) {
+  const TrialParts& trial = options_.trial;
+  if (trial.live->policy_changes() != compared_policy_) {
+    before_ = figures;
+    if (const auto made = EnterShadow(nullptr); !made) {
+      log::Warn("a candidate is compared with a policy that was changed", {{"why", made.error().message}});
+    }
+  }
+  if (trial.recorder != nullptr) comparison_->Follow(*trial.recorder, *trial.engine->snapshot());
+  const ComparisonFigures& compared = comparison_->figures();
+  figures.decisions = before_.decisions + compared.compared;
+  figures.denied = before_.denied + compared.denied;
+  figures.comparison = json::serialize(comparison_->ToJson());
+}
+
+void Rollouts::Measure(Nanos now) {
+  StageFigures& figures = active_->figures[active_->stage];
+  const std::uint64_t decisions = figures.decisions, denied = figures.denied;
+  Sample sample{.at = now, .figures = {}};
+  if (stage().kind == Kind::kShadow) {
+    MeasureShadow(figures);
+    sample.figures.denied = figures.denied - std::min(denied, figures.denied);
+    sample.figures.allowed = figures.decisions - decisions - sample.figures.denied;
+  } else {
+    const analytics::DecisionFigures read = options_.meter->Read(Arm::kCandidate);
+    analytics::DecisionFigures since = read;
+    since.Subtract(candidate_base_);
+    figures.decisions = before_.decisions + since.decisions();
+    figures.denied = before_.denied + since.denied;
+    figures.errors = before_.errors + since.errors;
+    if (since.latency.count() > 0) figures.latency_p99 = since.latency.Quantile(0.99);
+    sample.figures = read;
+    sample.figures.Subtract(last_);
+    last_ = read;
+  }
+  analytics::DecisionFigures others = options_.meter->Read(Arm::kInForce);
+  others.Subtract(in_force_base_);
+  figures.others = before_.others + others.decisions();
+  figures.others_denied = before_.others_denied + others.denied;
+  window_.push_back(sample);
+  // A clock that was set back begins anew.
+  while (!window_.empty() && (window_.front().at <= now - active_->guards.window || window_.front().at > now)) {
+    window_.pop_front();
+  }
+}
+
+// Which one, and how; empty: none.
+std::string Rollouts::ExceededGuard() const {
+  const RolloutGuards& guards = active_->guards;
+  analytics::DecisionFigures sum;
+  for (const Sample& sample : window_) sum.Add(sample.figures);
+  const std::uint64_t decisions = sum.decisions();
+  if (decisions == 0 || decisions < guards.least_decisions) return "";
+  const auto tell = [&](std::string_view what, double found, double most) {
+    return fmt::format("{} {:.4g} is above {:.4g}, of {} decisions", what, found, most, decisions);
+  };
+  const auto rate = [&](std::uint64_t count) { return static_cast<double>(count) / static_cast<double>(decisions); };
+  if (guards.denial_rate && rate(sum.denied) > *guards.denial_rate) {
+    return tell("denial_rate", rate(sum.denied), *guards.denial_rate);
+  }
+  if (stage().kind == Kind::kShadow) return "";
+  if (guards.error_rate && rate(sum.errors) > *guards.error_rate) {
+    return tell("error_rate", rate(sum.errors), *guards.error_rate);
+  }
+  const Nanos slow = sum.latency.Quantile(0.99);
+  if (guards.latency_p99 && slow > *guards.latency_p99) {
+    return tell("latency_p99_us", static_cast<double>(slow) / 1e3, static_cast<double>(*guards.latency_p99) / 1e3);
+  }
+  return "";
+}
+
+// To another stage; a fault ends the rollout.
+Result<> Rollouts::GoOn(std::size_t stage_number) {
+  active_->figures[active_->stage].ended = options_.clock->Wall();
+  auto entered = Enter(stage_number, nullptr, false);
+  if (!entered && active_) End(Rollout::State::kReturned, "weir", entered.error().message);
+  return entered;
+}
+
+void Rollouts::Tick() {
+  const std::lock_guard lock(mutex_);
+  if (!active_) return;
+  const Nanos now = options_.clock->Wall();
+  const Nanos passed = std::max<Nanos>(now - ticked_, 0);
+  ticked_ = now;
+  Measure(now);
+  if (std::string fault = options_.trial.live->candidate_fault(); !fault.empty()) {
+    return End(Rollout::State::kReturned, "weir", "it does not go with the policy any more: " + fault);
+  }
+  // Also while it is paused: it holds for its share.
+  if (const std::string exceeded = ExceededGuard(); !exceeded.empty()) {
+    return End(Rollout::State::kReturned, "weir", exceeded);
+  }
+  if (active_->state == Rollout::State::kRunning) {
+    StageFigures& figures = active_->figures[active_->stage];
+    figures.elapsed += passed;
+    if (stage().lasts > 0 && figures.elapsed >= stage().lasts) {
+      if (Audit("running", "the next stage begins")) (void)GoOn(active_->stage + 1);
+      return;
+    }
+  }
+  if (now - kept_ < kKeepEvery && now >= kept_) return;
+  if (const auto kept = Keep(*active_); !kept) {
+    log::Warn("how far a rollout is was not written down", {{"why", kept.error().message}});
+  }
+}
+
+Result<Rollout*> Rollouts::Active(std::uint64_t number) {
+  if (active_ && active_->number == number) return &*active_;
+  const auto text = options_.documents->Get(kKind, number);
+  if (!text) return std::unexpected(text.error());
+  return Fail(ErrorCode::kFailedPrecondition, "this rollout is not running");
+}
+
+Result<Rollout> Rollouts::Pause(std::uint64_t number, const std::string& why) {
+  const std::lock_guard lock(mutex_);
+  const auto rollout = Active(number);
+  if (!rollout) return std::unexpected(rollout.error());
+  (*rollout)->state = Rollout::State::kPaused;
+  (*rollout)->why = why;
+  if (auto kept = Keep(**rollout); !kept) return std::unexpected(kept.error());
+  return **rollout;
+}
+
+Result<Rollout> Rollouts::Resume(std::uint64_t number) {
+  const std::lock_guard lock(mutex_);
+  const auto rollout = Active(number);
+  if (!rollout) return std::unexpected(rollout.error());
+  (*rollout)->state = Rollout::State::kRunning;
+  (*rollout)->why.clear();
+  ticked_ = options_.clock->Wall();
+  if (auto kept = Keep(**rollout); !kept) return std::unexpected(kept.error());
+  return **rollout;
+}
+
+Result<Rollout> Rollouts::Advance(std::uint64_t number) {
+  const std::lock_guard lock(mutex_);
+  const auto rollout = Active(number);
+  if (!rollout) return std::unexpected(rollout.error());
+  if (auto gone = GoOn((*rollout)->stage + 1); !gone) return std::unexpected(gone.error());
+  return active_ ? Result<Rollout>(*active_) : ReadRollout(*options_.documents->Get(kKind, number));
+}
+
+Result<Rollout> Rollouts::Promote(std::uint64_t number) {
+  const std::lock_guard lock(mutex_);
+  const auto rollout = Active(number);
+  if (!rollout) return std::unexpected(rollout.error());
+  if (auto gone = GoOn((*rollout)->stages.size() - 1); !gone) return std::unexpected(gone.error());
+  return active_ ? Result<Rollout>(*active_) : ReadRollout(*options_.documents->Get(kKind, number));
+}
+
+Result<Rollout> Rollouts::Abort(std::uint64_t number, const std::string& who, const std::string& why) {
+  const std::lock_guard lock(mutex_);
+  const auto rollout = Active(number);
+  if (!rollout) return std::unexpected(rollout.error());
+  End(Rollout::State::kAborted, who, why);
+  const auto text = options_.documents->Get(kKind, number);
+  return text ? ReadRollout(*text) : std::unexpected(text.error());
+}
+
+Result<Rollout> Rollouts::Get(std::uint64_t number) const {
+  const std::lock_guard lock(mutex_);
+  if (active_ && active_->number == number) return *active_;
+  const auto text = options_.documents->Get(kKind, number);
+  return text ? ReadRollout(*text) : std::unexpected(text.error());
+}
+
+Result<std::vector<Rollout>> Rollouts::List(std::uint64_t before, std::size_t most) const {
+  const std::lock_guard lock(mutex_);
+  const auto listed = options_.documents->List(kKind, before, most);
+  if (!listed) return std::unexpected(listed.error());
+  std::vector<Rollout> rollouts;
+  for (const auto& [number, text] : *listed) {
+    if (active_ && active_->number == number) {
+      rollouts.push_back(*active_);
+    } else if (auto rollout = ReadRollout(text)) {
+      rollouts.push_back(std::move(*rollout));
+    }
+  }
+  return rollouts;
+}
+
+}  // namespace weir::management::rest

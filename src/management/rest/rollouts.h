@@ -1,0 +1,101 @@
+// Rollouts: a candidate is brought into force in stages, and given up when a guard is exceeded. One at a time; what it
+// is and how far it is outlives the process.
+//
+// A rollout is this instance's: others follow when the candidate is in force.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "analytics/decision_meter.h"
+#include "management/audit/audit_log.h"
+#include "management/auth/documents.h"
+#include "management/rest/candidates.h"
+#include "management/rest/comparison.h"
+#include "management/rest/rollout.h"
+
+namespace weir::management::rest {
+
+struct RolloutsOptions {
+  const Clock* clock = nullptr;  // outlives it, as all here
+  TrialParts trial = {};
+  analytics::DecisionMeter* meter = nullptr;
+  Documents* documents = nullptr;
+  audit::AuditLog* audit = nullptr;
+};
+
+// Thread-safe. Calls may take as long as a replay of the last hour.
+class Rollouts {
+ public:
+  static constexpr Nanos kKeepEvery = 5 * kSecond;  // how often figures are written down
+  static constexpr std::size_t kMostKept = 200;     // rollouts that have ended
+
+  explicit Rollouts(RolloutsOptions options) : options_(std::move(options)) {}
+
+  // What an earlier process left goes on at its stage. Afterwards Tick(), once a second.
+  Result<> Load();
+  void Tick();
+
+  // Whether one is running or paused.
+  bool Busy() const;
+  // Keeps it; one that is to run begins. `compared`: its dry run, with which shadow goes on; may be nullptr.
+  // kFailedPrecondition: another one is running.
+  Result<Rollout> Add(Rollout rollout, std::unique_ptr<Comparison> compared);
+  // One that waits was approved.
+  Result<Rollout> Begin(std::uint64_t number);
+
+  // It was rejected.
+  Result<> Refuse(std::uint64_t number, const std::string& why);
+
+  // By hand. kNotFound: there is no such rollout; kFailedPrecondition: not in its state. `who`: by whom.
+  Result<Rollout> Pause(std::uint64_t number, const std::string& why);
+  Result<Rollout> Resume(std::uint64_t number);
+  Result<Rollout> Advance(std::uint64_t number);  // to the next stage
+  Result<Rollout> Promote(std::uint64_t number);  // to all
+  Result<Rollout> Abort(std::uint64_t number, const std::string& who, const std::string& why);
+
+  Result<Rollout> Get(std::uint64_t number) const;
+  // The newest first; `before`: numbers below it, 0: all.
+  Result<std::vector<Rollout>> List(std::uint64_t before, std::size_t most) const;
+
+ private:
+  // Of the window that guards look at.
+  struct Sample {
+    Nanos at = 0;
+    analytics::DecisionFigures figures;
+  };
+
+  // All by mutex_.
+  Result<Rollout*> Active(std::uint64_t number);
+  Result<> Start(Rollout rollout, std::unique_ptr<Comparison> compared);
+  Result<> Enter(std::size_t stage, std::unique_ptr<Comparison> compared, bool again);
+  Result<> EnterShadow(std::unique_ptr<Comparison> compared);
+  Result<> BringIntoForce();
+  Result<> GoOn(std::size_t stage);
+  void Measure(Nanos now);
+  void MeasureShadow(StageFigures& figures);
+  std::string ExceededGuard() const;
+  void End(Rollout::State state, const std::string& who, const std::string& why);
+  Result<> Keep(const Rollout& rollout);
+  bool Audit(const std::string& what, const std::string& why);
+  const RolloutStage& stage() const { return active_->stages[active_->stage]; }
+
+  const RolloutsOptions options_;
+  mutable std::mutex mutex_;  // guards what follows
+  std::optional<Rollout> active_;
+  std::unique_ptr<Comparison> comparison_;
+  std::uint64_t compared_policy_ = 0;  // LiveConfig::policy_changes() that it was made of
+  StageFigures before_;                // of this stage, from before the restart or the change of the policy
+  analytics::DecisionFigures candidate_base_, in_force_base_;  // readings when the stage began
+  analytics::DecisionFigures last_;                            // the latest reading, for the window
+  std::deque<Sample> window_;
+  Nanos ticked_ = 0, kept_ = 0;
+};
+
+}  // namespace weir::management::rest
