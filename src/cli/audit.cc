@@ -86,7 +86,8 @@ void PrintText(const audit::Report& report) {
   }
 }
 
-// Where the daemon keeps it when nothing else is said.
+}  // namespace
+
 std::string DefaultStateDir() {
   const auto environment = [](const char* name) {
     const char* const value = std::getenv(name);  // NOLINT(concurrency-mt-unsafe): there is one thread
@@ -96,8 +97,6 @@ std::string DefaultStateDir() {
   if (const std::string state = environment("XDG_STATE_HOME"); !state.empty()) return state + "/weir";
   return environment("HOME") + "/.local/state/weir";
 }
-
-}  // namespace
 
 int RunAuditVerify(const AuditVerifyOptions& options) {
   audit::VerifyOptions verify;

@@ -7,9 +7,12 @@
 #include <exception>
 #include <functional>
 #include <string>
+#include <string_view>
 #include <system_error>
 #include <vector>
 
+#include "cli/admin/commands.h"
+#include "cli/admin/complete.h"
 #include "cli/commands.h"
 #include "cli/terminal.h"
 #include "config/document/reader.h"
@@ -67,15 +70,21 @@ std::string Suggestion(const CLI::App& app, const std::vector<std::string>& word
     const std::string meant = config::DidYouMean(word, {known.begin(), known.end()});
     return fmt::format("weir: there is no {} '{}'{}", kind, Printable(word), meant.empty() ? "" : ": " + meant);
   };
-  std::vector<std::string> commands;
-  for (const CLI::App* one : app.get_subcommands([](const CLI::App*) { return true; }))
-    commands.push_back(one->get_name());
-  const std::string& first = words.front();
-  const bool known = std::ranges::find(commands, first) != commands.end();
-  if (!known && !first.starts_with('-')) return told("command", first, commands);
+  // As far down as the words are commands.
+  const CLI::App* command = &app;
+  for (const std::string& word : words) {
+    std::vector<std::string> commands;
+    for (const CLI::App* one : command->get_subcommands([](const CLI::App*) { return true; })) {
+      commands.push_back(one->get_name());
+    }
+    if (commands.empty()) break;
+    const bool known = std::ranges::find(commands, word) != commands.end();
+    if (!known && word.starts_with('-')) break;
+    if (!known) return told("command", word, commands);
+    command = command->get_subcommand(word);
+  }
   if (!extra) return {};
-  const CLI::App& command = known ? *app.get_subcommand(first) : app;
-  std::vector<std::string> flags = FlagsOf(command);
+  const std::vector<std::string> flags = FlagsOf(*command);
   for (const std::string& word : words) {
     const std::string name = word.substr(0, word.find('='));
     if (!name.starts_with("--") || name.size() == 2) continue;
@@ -91,7 +100,8 @@ int Main(int argc, const char* const* argv) try {
   app.require_subcommand(1);
   app.set_version_flag("-V,--version", VersionText());
   app.footer(
-      "Exit codes: 0 done (check: allowed), 1 a negative answer (denied, invalid), 2 wrong usage or failure.\n"
+      "Exit codes: 0 done (check: allowed), 1 a negative answer (denied, invalid, refused), 2 wrong usage or failure,\n"
+      "3 no server answered (login, top, admin).\n"
       "Manual: man weir. Start with: weir serve");
   std::function<int()> run;
 
@@ -137,6 +147,13 @@ int Main(int argc, const char* const* argv) try {
   command = app.add_subcommand("schema", "print the JSON Schema of the configuration");
   command->add_flag("--markdown", schema.markdown, "print the configuration reference instead");
   command->callback([&] { run = [&] { return RunSchema(schema); }; });
+
+  StorageSchemaOptions storage_schema;
+  command = app.add_subcommand("storage", "what concerns the store of counts")->require_subcommand(1);
+  command = command->add_subcommand("schema", "print the statements that make what the PostgreSQL store needs");
+  command->add_option("-c,--config", storage_schema.config_file, "configuration with storage.postgres");
+  command->add_option("--grant", storage_schema.role, "a role that may then use it");
+  command->callback([&] { run = [&] { return RunStorageSchema(storage_schema); }; });
 
   ConvertOptions convert;
   command = app.add_subcommand("convert", "print another limiter's configuration in weir's form");
@@ -214,6 +231,13 @@ int Main(int argc, const char* const* argv) try {
   command->add_option("SHELL", shell, "bash, zsh or fish")->required()->check(CLI::IsMember({"bash", "zsh", "fish"}));
   command->callback([&] { run = [&] { return RunCompletion(shell); }; });
 
+  admin::AddCommands(app, run);
+
+  // Scripts of the shells ask this; it is in no help.
+  if (argc > 1 && std::string_view(argv[1]) == "__complete") {
+    for (const std::string& one : admin::Candidates(app, {argv + 2, argv + argc})) fmt::print("{}\n", one);
+    return 0;
+  }
   if (argc == 1) {
     fmt::print("{}", app.help());
     return 2;

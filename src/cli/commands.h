@@ -1,5 +1,6 @@
 // The subcommands of `weir`, each a function from its options to an exit code:
 // 0 done (check: allowed), 1 a negative answer (denied, invalid, nothing found), 2 wrong usage or a failure to run.
+// Those that ask a running server are in admin/.
 // They print results to standard output and complaints to standard error.
 #pragma once
 
@@ -43,6 +44,13 @@ struct SchemaOptions {
 };
 int RunSchema(const SchemaOptions& options);
 
+// The statements that make what the PostgreSQL store needs.
+struct StorageSchemaOptions {
+  std::string config_file;  // empty: the defaults of storage.postgres
+  std::string role;         // whom to grant its use; empty: nobody
+};
+int RunStorageSchema(const StorageSchemaOptions& options);
+
 struct ConvertOptions {
   std::string from = "basic";      // basic, envoy-ratelimit, limitador
   std::vector<std::string> files;  // "-" = standard input; basic: one; envoy-ratelimit: also directories
@@ -75,6 +83,9 @@ struct SimulateOptions {
   bool progress = true;
 };
 int RunSimulate(const SimulateOptions& options);
+
+// Where the daemon keeps its state when nothing else is said.
+std::string DefaultStateDir();
 
 struct AuditVerifyOptions {
   std::string state_dir{};        // empty: $STATE_DIRECTORY, $XDG_STATE_HOME/weir or ~/.local/state/weir

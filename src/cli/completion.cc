@@ -6,46 +6,44 @@
 namespace weir::cli {
 namespace {
 
-// The scripts ask `weir` itself for its flags, so that they cannot fall behind it.
+// The scripts ask `weir` itself what may follow, so that they cannot fall behind it. It gives names only that a shell
+// takes as they are: nothing that a server says is evaluated.
 constexpr const char* kBash = R"sh(_weir() {
-  local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]} command=${COMP_WORDS[1]} words
-  if [ "$COMP_CWORD" -eq 1 ]; then
-    words=$(weir --help 2>/dev/null | awk '/^Subcommands:/{on=1;next} on&&/^  [a-z]/{print $1}')
-  elif [ "$previous" = --from ]; then
-    words="basic envoy-ratelimit limitador"
-  elif [ "$previous" = completion ]; then
-    words="bash zsh fish"
-  elif [ "$previous" = audit ]; then
-    words="verify"
-  elif [[ $current == -* ]]; then
-    words=$(weir "$command" --help 2>/dev/null | grep -oE -- '--[a-z-]+')
-  else
-    COMPREPLY=($(compgen -f -- "$current"))
+  local found current=${COMP_WORDS[COMP_CWORD]}
+  mapfile -t found < <(weir __complete "${COMP_WORDS[@]:1:COMP_CWORD}" 2>/dev/null)
+  if [ "${#found[@]}" -eq 0 ]; then
+    compopt -o filenames 2>/dev/null
+    mapfile -t COMPREPLY < <(compgen -f -- "$current")
     return
   fi
-  COMPREPLY=($(compgen -W "$words" -- "$current"))
+  COMPREPLY=("${found[@]}")
+  # "users/" goes on.
+  if [ "${#found[@]}" -eq 1 ] && [[ ${found[0]} == */ ]]; then compopt -o nospace 2>/dev/null; fi
 }
-complete -o filenames -F _weir weir
+complete -F _weir weir
 )sh";
 
 constexpr const char* kZsh = R"sh(#compdef weir
 _weir() {
   local -a found
-  if (( CURRENT == 2 )); then
-    found=(${(f)"$(weir --help 2>/dev/null | awk '/^Subcommands:/{on=1;next} on&&/^  [a-z]/{print $1}')"})
+  found=(${(f)"$(weir __complete "${(@)words[2,CURRENT]}" 2>/dev/null)"})
+  if (( ${#found} )); then
+    local -a begun=(${(M)found:#*/}) whole=(${found:#*/})
+    compadd -S '' -a begun  # "users/" goes on
+    compadd -a whole
   else
-    found=(${(f)"$(weir $words[2] --help 2>/dev/null | grep -oE -- '--[a-z-]+')"})
+    _files
   fi
-  compadd -a found
-  _files
 }
 # Autoloaded from a directory of $fpath, or read by `source`.
 if [ "$funcstack[1]" = _weir ]; then _weir "$@"; else compdef _weir weir; fi
 )sh";
 
-constexpr const char* kFish =
-    R"sh(complete -c weir -n __fish_use_subcommand -f -a "(weir --help 2>/dev/null | awk '/^Subcommands:/{on=1;next} on&&/^  [a-z]/{print \$1}')"
-complete -c weir -n "not __fish_use_subcommand" -a "(weir (commandline -opc)[2] --help 2>/dev/null | string match -ar -- '--[a-z-]+')"
+constexpr const char* kFish = R"sh(function __weir_complete
+  set -l words (commandline -opc) (commandline -ct)
+  weir __complete $words[2..-1] 2>/dev/null
+end
+complete -c weir -a "(__weir_complete)"
 )sh";
 
 }  // namespace

@@ -59,7 +59,7 @@ void AddAbsentFiles(std::string_view text, const std::string& file, config::Load
         {"key_file", listener.tls->key_file},
         {"client_ca_file", listener.tls->client_ca_file}};
     for (const auto& [key, path] : named) {
-      // Not opened: a key is nobody's business here, and a pipe would wait for its writer.
+      // Not opened: validation needs no key, and opening a pipe would block.
       if (path.empty() || access(path.c_str(), R_OK) == 0) continue;
       const std::string why = std::generic_category().message(errno);
       loaded.faults.push_back({file,

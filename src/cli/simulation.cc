@@ -124,9 +124,9 @@ class Replay {
 
   void Count(const AccessLogEntry& entry, std::string client_name, const Decision& decision) {
     ++(decision.allowed ? report_.allowed : report_.denied);
-    report_.waits += decision.action == Action::kWait ? 1 : 0;
-    report_.challenged += decision.action == Action::kChallenge ? 1 : 0;
-    report_.charged += decision.action == Action::kCharge ? 1 : 0;
+    report_.waits += decision.action == Action::kWait ? 1U : 0U;
+    report_.challenged += decision.action == Action::kChallenge ? 1U : 0U;
+    report_.charged += decision.action == Action::kCharge ? 1U : 0U;
     timeline_.Add(report_.last, decision.allowed);
     CountPath(WithoutQuery(entry.target), decision.allowed);
     bool shadow_denied = false;
