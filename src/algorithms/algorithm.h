@@ -82,10 +82,10 @@ inline constexpr Nanos kMinNanos = INT64_MIN;
 std::size_t MaxWords(const Limit& limit);
 
 // When a rule's numbers change: whether a state of `from` is as good a state of `to`, and may be copied as it is. It
-// then keeps what a count cannot say (when it was used, who holds a slot, what was learned). Always possible is to
-// carry over what was used by number (carry_over.h does either). Same algorithm only: buckets of one
-// rate, anchored and calendar windows of one kind (of words also of one length and grid), sub-windows of one precision;
-// logs, concurrency, adaptive and penalty always.
+// then keeps what a count cannot say (when it was used, which tokens hold a slot, what was learned). Always possible is
+// to carry over what was used by number (carry_over.h does either). Same algorithm only: buckets of one rate, anchored
+// and calendar windows of one kind (of words also of one length and grid), sub-windows of one precision; logs,
+// concurrency, adaptive and penalty always.
 bool CarriesOver(const Limit& from, const Limit& to);
 
 // What a list state of this kind counts in all, whatever its limit is; 0 for an empty or damaged one. Only good for

@@ -19,13 +19,13 @@
 //   count + cost <= capacity  -> kAllowed; write end + count + cost
 //   else                      -> kLater, retry_after = end - now; a denial writes nothing
 // with a capacity of at most MostCount(), also of a limit that did not go through Sanitize(). The other operations and
-// what is told of a state are anchored_window.h's.
+// the outcomes are those of anchored_window.h.
 //
 // The grid of an anchored window, Limit::grid_shift, is the least 2^k microseconds above the rule's capacity: 1 us for
 // a limit below 1,000, 1 ms for one of a million, 131 ms for 100 million a minute. So the end is late by less than `2 *
-// capacity` ns, which no processor needs less than to count that many requests of cost 1: who has used the limit up by
-// them waits no longer than the window. Rounded up, never down: a window that ended early could admit three times the
-// limit.
+// capacity` ns, and no processor counts that many requests of cost 1 faster: a client that used the limit up by
+// such requests waits no longer than the window. Rounded up, never down: a window that ended early could admit three
+// times the limit.
 #pragma once
 
 #include <algorithm>
@@ -128,7 +128,7 @@ inline Outcome Describe(const Limit& limit, Word word, Nanos now) {
   outcome.reset_after_ns = window.count > 0 ? window.end - now : 0;
   return outcome;
 }
-// Adds to what is told of a state that an ask of `cost` was denied in it.
+// Makes an outcome that describes a state say that an ask of `cost` was denied.
 void Deny(const Limit& limit, std::uint64_t cost, Outcome& outcome);
 // Takes `cost` back of what was charged in the window of `charged`; nothing when `word` is of another one by now.
 Word Withdrawn(const Limit& limit, Word word, Word charged, std::uint64_t cost);

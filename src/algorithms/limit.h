@@ -36,7 +36,7 @@ constexpr bool IsWordWindow(Kind kind) { return kind == Kind::kAlignedWindow || 
 struct Limit {
   Kind kind = Kind::kUnlimited;
   Calendar calendar = Calendar::kNone;  // fixed_window: aligned to this unit in `zone`; kNone = rolling
-  bool shape = false;                   // buckets: outcomes tell a delay; without max_wait that of a queue
+  bool shape = false;                   // buckets: outcomes have a delay; without max_wait that of a queue
   bool count_denied = false;            // fixed/sliding window: denied requests count too (the basic limiter's way)
   std::uint16_t zone = 0;               // index into the process's time zone table (time_zone.h); 0 = UTC
   std::uint8_t grid_shift = 0;          // kAnchoredWindow: what ends lie on (aligned_window.h); Sanitize() sets it

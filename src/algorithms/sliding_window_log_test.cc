@@ -131,7 +131,9 @@ TEST(SlidingWindowLog, IsCleanedAtTheInterval) {
     EXPECT_LE(EntriesOf(counter), 15U) << "10 in the window, 5 of the interval";
     if (EntriesOf(counter) < before) {
       EXPECT_EQ(EntriesOf(counter), 10U) << "nothing is left of what is over";
-      if (last_cleaned >= 0) EXPECT_EQ(i - last_cleaned, 6) << "not more often than that";
+      if (last_cleaned >= 0) {
+        EXPECT_EQ(i - last_cleaned, 6) << "not more often than that";
+      }
       last_cleaned = i;
     }
     before = EntriesOf(counter);

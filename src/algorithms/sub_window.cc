@@ -10,16 +10,18 @@ std::optional<Frame> FrameOf(const Limit& limit, const Words& state, Nanos now) 
               .sub_windows = limit.window / limit.precision,
               .precision = limit.precision};
   if (frame.newest > at.current || frame.newest < at.oldest) return std::nullopt;
-  std::int64_t total = 0;
-  for (std::size_t place = state.size() - 2; state[place] >= at.oldest; place -= 2) {
-    const Word count = state[place + 1];
+  std::int64_t total = 0;  // of all entries
+  for (std::size_t place = 1; place < state.size(); place += 2) {
+    const Word index = state[place], count = state[place + 1];
+    if (place > 1 && index <= state[place - 2]) return std::nullopt;
     if (count < 1 || count > kMostCount) return std::nullopt;
     total += count;
     if (total > kMostCount) return std::nullopt;
-    if (state[place] == at.oldest) frame.oldest = count;
-    if (place == 1) break;
+    if (index == at.oldest) frame.oldest = count;
+    if (index > at.oldest) frame.rest += count;
   }
-  frame.rest = total - frame.oldest;
+  // The store adds to the total, too: of a damaged state that could overflow.
+  if (state[0] != total) return std::nullopt;
   return frame;
 }
 

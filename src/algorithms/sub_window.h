@@ -1,7 +1,8 @@
-// sliding_window with several sub-windows, as long as one sub-window lasts. What lies before it then stands still, and
-// all that changes with each request is one count: so a store can decide on these few numbers, and change the count by
-// one compare-and-swap, without the state itself (storage/memory/lane_table.h). Whatever these do not answer is asked
-// of the state, and the two answer alike (sub_window_test.cc). The arithmetic is sliding_window.h's. Pure; thread-safe.
+// sliding_window with several sub-windows, while one sub-window lasts. The counts of earlier sub-windows do not change
+// then, and each request changes only the newest count. So a store can decide on the few numbers of a Frame and change
+// the count by one compare-and-swap, without the state itself (storage/memory/lane_table.h). What a frame cannot answer
+// is asked of the state, and both give the same answers (sub_window_test.cc). The arithmetic is that of
+// sliding_window.h. Pure; thread-safe.
 #pragma once
 
 #include <algorithm>
@@ -15,10 +16,10 @@ namespace weir::algorithms::sub_window {
 
 // Counts and costs are below this, so that two of them fit one word.
 inline constexpr std::int64_t kMostCount = (std::int64_t{1} << 31) - 1;
-// weight is then computed in 64 bits: 2.4 hours.
+// Up to this length (2.4 hours) a weight is computed in 64 bits.
 inline constexpr Nanos kLongestPrecision = Nanos{1} << 43;
 
-// A state as of one sub-window: all but what is charged in this one from now on.
+// What a state says during one sub-window, without what is charged in it from now on.
 struct Frame {
   std::int64_t index = 0;   // of the sub-window, >= 0
   std::int64_t newest = 0;  // index of the newest entry, index - sub_windows..index. Below index: nothing was charged
@@ -30,17 +31,17 @@ struct Frame {
   friend bool operator==(const Frame&, const Frame&) = default;
 };
 
-// Whether limits like this one are ever held so: whole sub-windows, counts that fit.
+// Whether states of this limit can have frames: windows of whole sub-windows, and counts that fit.
 inline bool Holds(const Limit& limit) {
   return limit.kind == Kind::kSlidingWindow && !limit.count_denied && !sliding_window::IsAnchored(limit) &&
          limit.precision <= kLongestPrecision && limit.window % limit.precision == 0 &&
          limit.capacity <= static_cast<std::uint64_t>(kMostCount);
 }
-// nullopt: nothing is counted any more, a count is too large, or the clock went back before the newest entry. Of limits
-// that it Holds(); `now` clamped.
+// For limits that it Holds(); `now` clamped. nullopt: nothing is counted any more, a count is too large, the newest
+// entry is later than `now` (the clock went back), or the state is damaged.
 std::optional<Frame> FrameOf(const Limit& limit, const Words& state, Nanos now);
 
-// Whether `frame` is one of this limit, at this time. Without a division.
+// Whether `frame` is of this limit and holds at this time. Needs no division.
 inline bool IsOf(const Frame& frame, const Limit& limit, Nanos now) {
   const Nanos elapsed = now - frame.index * frame.precision;
   return limit.kind == Kind::kSlidingWindow && limit.precision == frame.precision &&
@@ -48,7 +49,7 @@ inline bool IsOf(const Frame& frame, const Limit& limit, Nanos now) {
          limit.capacity <= static_cast<std::uint64_t>(kMostCount) && elapsed >= 0 && elapsed < frame.precision;
 }
 
-// The rest is for frames that are of the limit and the time; `count`: what has been charged since the frame was made.
+// The rest needs a frame for which IsOf() is true. `count`: what was charged since the frame was made.
 inline std::int64_t Used(const Frame& frame, std::int64_t count, Nanos now) {
   const std::int64_t used = frame.rest + count;
   if (frame.oldest == 0) return used;
@@ -70,7 +71,8 @@ inline Outcome Describe(const Limit& limit, const Frame& frame, std::int64_t cou
   outcome.reset_after_ns = (frame.newest + 1) * frame.precision + limit.window - now;
   return outcome;
 }
-// The instant at which `cost` <= capacity fits that does not now, if that is for the oldest sub-window to say.
+// For a cost <= capacity that does not fit now: the instant at which it fits, if that depends on the oldest sub-window
+// only. nullopt: younger ones have to leave the window first.
 std::optional<Nanos> FitsAt(const Limit& limit, const Frame& frame, std::int64_t count, std::uint64_t cost);
 
 }  // namespace weir::algorithms::sub_window

@@ -110,6 +110,10 @@ TEST(SubWindow, ThereIsNoFrameOfWhatItCannotSay) {
   EXPECT_FALSE(sub_window::FrameOf(limit, {3, index - 61, 3}, kStart)) << "it has expired";
   EXPECT_FALSE(sub_window::FrameOf(limit, {1, index, Word{1} << 31}, kStart)) << "debt";
   EXPECT_FALSE(sub_window::FrameOf(limit, {1, index, -5}, kStart)) << "damaged";
+  EXPECT_FALSE(sub_window::FrameOf(limit, {INT64_MAX, index, 3}, kStart)) << "another total than its counts";
+  EXPECT_FALSE(sub_window::FrameOf(limit, {6, index, 3, index, 3}, kStart)) << "one sub-window twice";
+  EXPECT_FALSE(sub_window::FrameOf(limit, {6, index, 3, index - 1, 3}, kStart)) << "out of order";
+  EXPECT_TRUE(sub_window::FrameOf(limit, {6, index - 70, 3, index, 3}, kStart)) << "one of two has expired";
 }
 
 }  // namespace

@@ -8,9 +8,9 @@
 //                 there is something again)
 //   cost = 0      nothing changes; the outcome is that of kPeek of 0
 // Adaptive: what the limit of this moment leaves. Concurrency: so many slots, all under `token`: one kRefund of it
-// gives them all back, and the limit's lease takes them back from who is gone. Penalty counts nothing, so there is
-// nothing to cut a lease from: all of the cost where there is no ban, 0 during one, and nothing changes. Unlimited: all
-// of it. What is not spent comes back as kRefund, as with any charge. Pure; thread-safe.
+// gives them all back, and the limit's lease takes them back from a client that is gone. Penalty counts nothing, so
+// there is nothing to cut a lease from: all of the cost where there is no ban, 0 during one, and nothing changes.
+// Unlimited: all of it. What is not spent comes back as kRefund, as with any charge. Pure; thread-safe.
 #pragma once
 
 #include <algorithm>

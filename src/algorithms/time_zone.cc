@@ -35,7 +35,7 @@ struct Table {
     const auto* entry = new Zone{std::move(name), zone};
     const auto index = static_cast<std::uint16_t>(size++);
     by_name.emplace(entry->name, index);
-    // release: whoever reads the pointer sees the zone complete.
+    // release: a thread that reads the pointer sees the whole zone.
     zones[index].store(entry, std::memory_order_release);
     return index;
   }

@@ -1,7 +1,7 @@
 // Calendar windows: the process's table of time zones, and where a minute, hour, day, week, month or year begins and
 // ends in one of them. Thread-safe; CalendarBounds takes no lock.
 //
-// Decisions are made by a time line that nobody sets (base/anchored_clock.h). A calendar follows the clock on the wall,
+// Decisions are made by a time line that cannot be set (base/anchored_clock.h). A calendar follows the wall clock,
 // so the table also holds how far that is ahead of the time line. States keep instants of the time line; when the wall
 // clock is set, what was a bound lies within a unit. It then stands for that unit's beginning: a window ends when the
 // wall says so, or is over at once, for at most one window's limit more. It stands for the next bound when that is at

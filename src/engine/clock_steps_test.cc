@@ -128,14 +128,14 @@ TEST(ClockSteps, CalendarWindowsFollowTheWall) {
       const Nanos before = algorithms::ClampNow(wall.Now());
       wall.Advance(passed);
       monotonic.Advance(passed);
-      windows += before / unit != wall.Now() / unit ? 1 : 0;
+      windows += before / unit != wall.Now() / unit ? 1U : 0U;
       if (step != 0 && wall.Now() + step > 3'000 * kDay && wall.Now() + step < 70'000 * kDay) {
         wall.Advance(step);
         ++steps;
         // It is looked at once a second.
         wall.Advance(kSecond);
         monotonic.Advance(kSecond);
-        windows += (wall.Now() - kSecond) / unit != wall.Now() / unit ? 1 : 0;
+        windows += (wall.Now() - kSecond) / unit != wall.Now() / unit ? 1U : 0U;
       }
       for (int k = 0; k < 3; ++k) {
         const Decision decision = machine.Ask(8);

@@ -51,17 +51,18 @@ bool AskStore(Core& core, Nanos now, Plan& plan, std::span<const ItemContext> co
   return true;
 }
 
-void Tell(Core& core, const Ruleset& rules, Nanos now, std::span<const Item> items,
-          std::span<const ItemContext> contexts, const Resolved* resolved, const Call& call) {
+void NotifyObservers(Core& core, const Ruleset& rules, Nanos now, std::span<const Item> items,
+                     std::span<const ItemContext> contexts, const Resolved* resolved, const Call& call) {
   if (Counts(call)) CountDecision(core.counters, rules, call, contexts, true);
   if (core.observers.any()) [[unlikely]] {
     const bool asked = resolved != nullptr;
-    core.observers.Tell(InterestOf(call), {.call = call,
-                                           .facts = asked ? &resolved->facts : nullptr,
-                                           .resolution = asked ? &resolved->resolution : nullptr,
-                                           .now = now,
-                                           .items = items,
-                                           .subject_key = core.subject_secret});
+    core.observers.Notify(InterestOf(call), {.call = call,
+                                             .facts = asked ? &resolved->facts : nullptr,
+                                             .resolution = asked ? &resolved->resolution : nullptr,
+                                             .now = now,
+                                             .items = items,
+                                             .subject_key = core.subject_secret,
+                                             .revision = rules.revision().get()});
   }
 }
 
@@ -75,7 +76,7 @@ bool DecideThrottle(Core& core, const Ruleset& rules, Nanos now, Call& call) {
   ClearDecision(call.decision);
   call.status = {};
   if (!AskStore(core, now, plan, {&context, 1}, call)) return false;
-  Tell(core, rules, now, plan.items, {&context, 1}, nullptr, call);
+  NotifyObservers(core, rules, now, plan.items, {&context, 1}, nullptr, call);
   return true;
 }
 
@@ -100,7 +101,7 @@ bool DecideOne(Core& core, const Ruleset& rules, Nanos now, const HashedSubject&
   std::uint32_t missed_count = 0;
   if (asks) {
     Identify identify(rules.snapshot(), rules.extractors(), call.request, resolved.facts, resolved.resolution.tenant,
-                      arena, expected);
+                      resolved.resolution.ancestors, arena, expected);
     for (const config::Rule* rule : resolved.resolution.rules) {
       const RuleUse& use = rules.UseOf(*rule);
       const auto add = [&](const algorithms::Limit& limit, std::string_view subject) {
@@ -113,7 +114,7 @@ bool DecideOne(Core& core, const Ruleset& rules, Nanos now, const HashedSubject&
       };
       bool missing = false;
       if (use.simple) [[likely]] {
-        const std::string_view subject = identify.FindSimple(rule->identifier);
+        const std::string_view subject = identify.FindSimple(*rule);
         missing = subject.data() == nullptr;
         if (!missing) [[likely]] {
           add(rule->limit, subject);
@@ -140,7 +141,7 @@ bool DecideOne(Core& core, const Ruleset& rules, Nanos now, const HashedSubject&
     if (!AskStore(core, now, plan, all_contexts, call)) return false;
   }
   for (std::uint32_t i = 0; i < missed_count; ++i) core.counters.Add(TallyOf(missed[i]));
-  Tell(core, rules, now, {items.at(0), count}, all_contexts, &resolved, call);
+  NotifyObservers(core, rules, now, {items.at(0), count}, all_contexts, &resolved, call);
   return true;
 }
 

@@ -58,6 +58,9 @@ struct Engine::Parts {
 
   const FactSource* facts = nullptr;
   decltype(EngineOptions::entities_changed) entities_changed;
+  decltype(EngineOptions::policy_changed) policy_changed;
+  // Guarded by `applying`. Of the candidate, for policy_changed; nullptr: there is no candidate, or nobody to tell.
+  std::shared_ptr<const EnterpriseRateLimitConfig> candidate_policy;
 
   Result<std::shared_ptr<Ruleset>> Make(const config::Revision& revision,
                                         std::shared_ptr<const config::Snapshot> snapshot, const Ruleset* previous) {
@@ -66,9 +69,8 @@ struct Engine::Parts {
     return made;
   }
   Result<std::shared_ptr<Ruleset>> Compile(const config::Revision& revision, EnterpriseRateLimitConfig config,
-                                           const Ruleset* previous) {
-    return CompileAfter(revision, std::move(config), previous == nullptr ? nullptr : &previous->snapshot(),
-                        core->clock.Now(), previous);
+                                           Nanos now, const Ruleset& previous) {
+    return CompileAfter(revision, std::move(config), &previous.snapshot(), now, &previous);
   }
   // `follows`: what the rules follow, of `previous` or of an earlier process.
   Result<std::shared_ptr<Ruleset>> CompileAfter(const config::Revision& revision, EnterpriseRateLimitConfig config,
@@ -96,7 +98,18 @@ struct Engine::Parts {
     Settle(*next);
     rules->Publish(next);
   }
-  void TellRevision(const Ruleset& in_force) const { core->observers.Tell(*in_force.revision(), in_force.snapshot()); }
+  // A copy for policy_changed; nullptr: nobody is told.
+  std::shared_ptr<const EnterpriseRateLimitConfig> CopyToTell(const EnterpriseRateLimitConfig& policy) const {
+    return policy_changed ? std::make_shared<const EnterpriseRateLimitConfig>(policy) : nullptr;
+  }
+  // `policy`, if anybody is to be told, is in force now.
+  void NotifyOfPolicy(const EnterpriseRateLimitConfig* policy, const Ruleset& in_force, Nanos now) const {
+    if (policy != nullptr) policy_changed(*policy, in_force.snapshot(), now);
+    NotifyOfRevision(in_force);
+  }
+  void NotifyOfRevision(const Ruleset& in_force) const {
+    core->observers.Notify(*in_force.revision(), in_force.snapshot());
+  }
 };
 
 Engine::Engine(std::unique_ptr<Parts> parts) : parts_(std::move(parts)) {}
@@ -119,6 +132,7 @@ Result<std::unique_ptr<Engine>> Engine::Create(const EnterpriseRateLimitConfig& 
                                        options.most_reservations);
   parts->facts = options.facts;
   parts->entities_changed = std::move(options.entities_changed);
+  parts->policy_changed = std::move(options.policy_changed);
   const Nanos since = options.since != 0 ? options.since : parts->core->clock.Now();
   auto rules = parts->CompileAfter({}, config, options.follows.get(), since, nullptr);
   if (!rules) return std::unexpected(rules.error());
@@ -180,8 +194,8 @@ bool Engine::SubmitAt(Nanos now, std::span<Call> calls, storage::Completion* don
   return trip.group == nullptr || trip.group->Leave();
 }
 
-// Cancels what was reserved for a time that is over, before what is asked now. Some at a time: whoever asks pays for
-// it.
+// Cancels reservations whose time is over, before the present calls are decided. A few at a time, since the caller
+// waits for it.
 void Engine::CancelEnded(Nanos now) {
   // Owns its calls until they are answered; nobody waits for them.
   struct Cancels final : storage::Completion {
@@ -220,10 +234,13 @@ Result<> Engine::Apply(const config::Revision& revision, EnterpriseRateLimitConf
   const std::lock_guard lock(parts_->applying);
   const auto current = parts_->Current();
   if (auto same = CheckSameStore(*current, policy); !same) return same;
-  auto next = parts_->Compile(revision, std::move(policy), current.get());
+  const auto to_tell = parts_->CopyToTell(policy);
+  const Nanos now = parts_->core->clock.Now();
+  auto next = parts_->Compile(revision, std::move(policy), now, *current);
   if (!next) return std::unexpected(next.error());
   parts_->Publish(*next);
-  parts_->TellRevision(**next);
+  parts_->candidate_policy = nullptr;
+  parts_->NotifyOfPolicy(to_tell.get(), **next, now);
   return {};
 }
 
@@ -277,7 +294,7 @@ Result<> Engine::ChangeEntities(const config::Revision& revision, std::span<cons
   }
   parts_->Publish(*next);
   if (parts_->entities_changed) parts_->entities_changed(changes, (*next)->snapshot(), now);
-  parts_->TellRevision(**next);
+  parts_->NotifyOfRevision(**next);
   return {};
 }
 
@@ -287,10 +304,12 @@ Result<> Engine::SetCandidate(const config::Revision& revision, EnterpriseRateLi
   const std::lock_guard lock(parts_->applying);
   const auto next = parts_->Again();
   if (auto same = CheckSameStore(*next, policy); !same) return same;
-  auto candidate = parts_->Compile(revision, std::move(policy), next.get());
+  auto to_tell = parts_->CopyToTell(policy);
+  auto candidate = parts_->Compile(revision, std::move(policy), parts_->core->clock.Now(), *next);
   if (!candidate) return std::unexpected(candidate.error());
   next->SetCandidate(std::make_shared<const Ruleset::Candidate>(std::move(*candidate), share));
   parts_->Publish(next);
+  parts_->candidate_policy = std::move(to_tell);
   return {};
 }
 
@@ -311,7 +330,8 @@ Result<> Engine::PromoteCandidate() {
   if (current->candidate() == nullptr) return Fail(ErrorCode::kNotFound, "there is no candidate");
   const auto next = current->candidate()->rules;
   parts_->Publish(next);
-  parts_->TellRevision(*next);
+  const auto policy = std::exchange(parts_->candidate_policy, nullptr);
+  parts_->NotifyOfPolicy(policy.get(), *next, parts_->core->clock.Now());
   return {};
 }
 
@@ -321,6 +341,7 @@ void Engine::DropCandidate() {
   if (next->candidate() == nullptr) return;
   next->SetCandidate(nullptr);
   parts_->Publish(next);
+  parts_->candidate_policy = nullptr;
 }
 
 std::shared_ptr<const config::Revision> Engine::revision() const { return parts_->rules->Read()->revision(); }

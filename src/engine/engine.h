@@ -102,21 +102,24 @@ struct Call {
 
 struct EngineOptions {
   const Clock* clock = nullptr;  // nullptr: DecisionClock()
-  std::vector<std::pair<std::string, Extractor>> extractors;
-  std::vector<Observer*> observers;  // at most Observers::kMost; they outlive the engine
+  std::vector<std::pair<std::string, Extractor>> extractors = {};
+  std::vector<Observer*> observers = {};  // at most Observers::kMost; they outlive the engine
   // Asked for what the configuration needs to know of requests; outlives the engine. nullptr: nothing is known.
   const FactSource* facts = nullptr;
   // Decides by this instance's share while `store` does not answer, for rules with on_store_failure local. Must
   // complete inline and be bounded (a small memory store). nullptr: such rules let requests pass then, and say
   // kStoreAllowed.
-  std::unique_ptr<storage::Store> local;
+  std::unique_ptr<storage::Store> local = {};
   // What the first configuration follows, as a change does, with when that came into force (0: now): counts of an
   // earlier process then follow their rules. nullptr: nothing.
-  std::shared_ptr<const config::Snapshot> follows;
+  std::shared_ptr<const config::Snapshot> follows = {};
   Nanos since = 0;
   // Told of each accepted ApplyEntities and ReplaceEntities: what was changed, what came of it, and when. Called while
   // no other change can be applied, in their order; must not apply one itself.
-  std::function<void(std::span<const config::EntityChange>, const config::Snapshot&, Nanos)> entities_changed;
+  std::function<void(std::span<const config::EntityChange>, const config::Snapshot&, Nanos)> entities_changed = {};
+  // The same of each policy that has come into force since, by Apply or PromoteCandidate: the policy as it was given,
+  // what was made of it, and when. While there is a candidate, a copy of its policy is kept for this.
+  std::function<void(const EnterpriseRateLimitConfig&, const config::Snapshot&, Nanos)> policy_changed = {};
   // Open at once: a reservation more is refused (kResourceExhausted).
   std::size_t most_reservations = std::size_t{1} << 18;
 };

@@ -127,7 +127,7 @@ TEST_F(EntitiesTest, ChangeUnderLoadAndNothingIsMiscounted) {
         for (const Call& call : calls) {
           EXPECT_EQ(call.decision.rule_count, 1U);
           EXPECT_EQ(call.decision.rules()[0].rule, "users.ann.rule");
-          allowed += call.decision.allowed ? 1 : 0;
+          allowed += call.decision.allowed ? 1U : 0U;
         }
       }
     });
@@ -187,7 +187,9 @@ TEST_F(CandidateTest, HoldsForItsShareOfTheSubjects) {
   }
   ASSERT_TRUE(engine_->SetCandidateShare({"roll-out", 0, 0.5}));
   for (int i = 0; i < 200; ++i) {
-    if (tenth.Includes(User(i))) ASSERT_EQ(LimitOf(User(i)), 50U) << "who was in stays in";
+    if (tenth.Includes(User(i))) {
+      ASSERT_EQ(LimitOf(User(i)), 50U) << "who was in stays in";
+    }
   }
   EXPECT_EQ(engine_->revision()->number, 0U);
   ASSERT_TRUE(engine_->PromoteCandidate());

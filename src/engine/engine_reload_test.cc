@@ -36,7 +36,7 @@ TEST_F(EngineTest, ReloadWithTheSameNumbersAdmitsExactlyTheLimit) {
         asked += calls.size();
         for (const Call& call : calls) {
           EXPECT_EQ(call.decision.rule_count, 1U);
-          allowed += call.decision.allowed ? 1 : 0;
+          allowed += call.decision.allowed ? 1U : 0U;
         }
       }
     });
@@ -110,7 +110,7 @@ TEST_F(EngineTest, ReloadToAnotherAlgorithmUnderLoad) {
       while (!stop) {
         const Decision decision = Check({.peer_ip = "192.0.2.1"});
         ++asked;
-        allowed += decision.allowed ? 1 : 0;
+        allowed += decision.allowed ? 1U : 0U;
         if (decision.rule_count != 1 || (decision.reason != Reason::kOk && decision.reason != Reason::kOverLimit))
           ++odd;
       }

@@ -49,6 +49,7 @@ struct DecisionEvent {
   Nanos now = 0;
   std::span<const storage::Item> items = {};  // those of the decision's rules, in their order; none: it has none
   SipKey subject_key = {};
+  const config::Revision* revision = nullptr;  // under which it was decided; that of a candidate for its share
 
   // Names whom that rule of the decision counts, without telling; another number in every process. 0: nobody.
   std::uint64_t SubjectHash(std::int32_t rule) const noexcept {
@@ -85,12 +86,12 @@ class Observers {
   bool any() const noexcept { return count_ > 0; }
   bool Want(std::uint32_t interest) const noexcept { return (interest_ & interest) != 0; }
   // `interest`: what the event is.
-  void Tell(std::uint32_t interest, const DecisionEvent& event) const noexcept {
+  void Notify(std::uint32_t interest, const DecisionEvent& event) const noexcept {
     for (std::size_t i = 0; i < count_; ++i) {
       if ((all_[i].interest & interest) != 0) all_[i].observer->OnDecision(event);
     }
   }
-  void Tell(const config::Revision& revision, const config::Snapshot& snapshot) const noexcept {
+  void Notify(const config::Revision& revision, const config::Snapshot& snapshot) const noexcept {
     for (std::size_t i = 0; i < count_; ++i) {
       if ((all_[i].interest & kRevisions) != 0) all_[i].observer->OnRevision(revision, snapshot);
     }

@@ -159,9 +159,9 @@ void Batch::Finish(Question& question) {
     const Resolved* const kept = question.kept == kNoPlan ? nullptr : &kept_[question.kept];
     const std::uint32_t interest = InterestOf(call);
     if (core_->observers.Want(interest)) {
-      core_->observers.Tell(
+      core_->observers.Notify(
           interest, {call, kept == nullptr ? nullptr : &kept->facts, kept == nullptr ? nullptr : &kept->resolution,
-                     now_, ItemsOf(question), core_->subject_secret});
+                     now_, ItemsOf(question), core_->subject_secret, rules_->revision().get()});
     }
   }
   if (!IsDecision(call.kind)) return;

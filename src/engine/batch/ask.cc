@@ -152,7 +152,7 @@ void Batch::AskRules(Question& question, const Resolved& resolved) {
   const Call& call = *question.call;
   const Op op = OpOf(call.kind);
   Identify identify(rules_->snapshot(), rules_->extractors(), call.request, resolved.facts, resolved.resolution.tenant,
-                    arena_);
+                    resolved.resolution.ancestors, arena_);
   question.first_item = plans_.item_count();
   if (DeniesUnidentified(question, resolved, identify) && op != Op::kCharge) return;
   for (const config::Rule* rule : resolved.resolution.rules) {

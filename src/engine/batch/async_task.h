@@ -9,13 +9,13 @@
 
 namespace weir::engine {
 
-// Whoever submitted several tasks is told once when the last of them has finished.
+// Calls the submitter of several tasks back once, when the last of them has finished.
 class CompletionGroup {
  public:
   explicit CompletionGroup(storage::Completion* done) : done_(done) {}
   void Join() { open_.fetch_add(1, std::memory_order_relaxed); }
   // The last one to leave frees the group. True: that was this one.
-  // Acquire and release: what every flight wrote is seen by whoever is told.
+  // Acquire and release: the thread that is called back sees what every task wrote.
   bool Leave() {
     if (open_.fetch_sub(1, std::memory_order_acq_rel) != 1) return false;
     delete this;

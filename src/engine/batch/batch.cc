@@ -48,7 +48,8 @@ AsyncTask::Step Batch::Next() {
       [[fallthrough]];
     case Stage::kAsk:
       stage_ = Stage::kDecide;
-      // After everything that could take long, or call the engine again: whoever asks the same waits from here on.
+      // Comes after everything that could take long or call the engine again: from here on a request with the same id
+      // waits.
       if (!named_.empty()) FindRepeated();
       if (!plans_.empty() && !AskStore(plans_)) return Step::kWaiting;
       [[fallthrough]];

@@ -13,7 +13,7 @@ using storage::Op;
 using storage::Plan;
 using storage::PlanStatus;
 
-// A strike, and then a look at what came of it: whoever earns a ban is told at once how long it is.
+// Charges a strike and reads the state again, so that the denial that earns a ban already says how long it is.
 void AddStrike(const Item& ban, PlanSet& to) {
   to.Open(Op::kCharge);
   to.Add(ban).cost = 1;

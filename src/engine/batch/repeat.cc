@@ -134,7 +134,7 @@ bool Batch::TakeAnswers() {
   for (; taken_ < named_.size(); ++taken_) {
     const NamedPlan& named = named_[taken_];
     if (!QuestionsOf(named).front().shares) continue;
-    // With a store that completes inline whoever answers is at it, and waits for nothing.
+    // With a store that completes inline, the other thread is answering right now and waits for nothing.
     const RepeatedAnswer* const answer =
         core_->store->CompletesInline() ? &named.ask->Wait() : named.ask->WaitFor(this);
     if (answer == nullptr) return false;

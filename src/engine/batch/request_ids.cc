@@ -70,7 +70,7 @@ void RequestIds::Forget(const Key& key, const OpenAsk& ask) {
   });
 }
 
-// Those that have expired, and more until there is room for one. A few at most, for whoever asks pays for it.
+// Removes expired entries, and others until there is room for one. A few at most, since the caller waits for it.
 void RequestIds::DropOldest(Shard& shard, Nanos now, Nanos life, std::size_t most) {
   constexpr int kAtOnce = 16;
   for (int dropped = 0; !shard.by_age.empty() && dropped < kAtOnce;) {

@@ -95,7 +95,7 @@ void Identify::Add(const config::Identifier& identifier, Subjects& to) {
     case Kind::kApiKey:
       return AddApiKey(identifier, to);
     case Kind::kTenant:
-      if (!tenant_.empty()) Append(to, Escaped(tenant_));
+      if (!counted_tenant_.empty()) Append(to, Escaped(counted_tenant_));
       return;
     case Kind::kGlobal:
       return Append(to, "*");

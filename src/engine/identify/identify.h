@@ -52,30 +52,33 @@ struct Subjects {
 //   strictest    both parts, each by itself, as "1:..." and "2:..."; one alone when the other is absent
 class Identify {
  public:
-  // `tenant`: Resolution::tenant. `hashed`: what the request's subject probably is, when that was hashed already.
+  // `tenant`, `ancestors`: of the Resolution, which outlives it. `hashed`: what the request's subject probably is, when
+  // that was hashed already.
   Identify(const config::Snapshot& snapshot, const Extractors& extractors, const Request& request, const Facts& facts,
-           std::string_view tenant, Arena& arena, const HashedSubject& hashed = {})
+           std::string_view tenant, std::span<const Resolution::Ancestor> ancestors, Arena& arena,
+           const HashedSubject& hashed = {})
       : snapshot_(snapshot),
         extractors_(extractors),
         request_(request),
         facts_(facts),
         tenant_(tenant),
+        ancestors_(ancestors),
         arena_(arena),
         hashed_(hashed) {}
 
-  Subjects Find(const config::Identifier& identifier);
   // Whom a rule with on_missing ip counts when its identifier finds nothing: "!ip:ADDRESS", or "!ip:unknown" for all
   // requests without an address. No identifier finds such a text: what begins with '!' in a request gets another one.
   std::string_view FindInstead();
-  // The one subject of an identifier that IsSimple; no data: none.
-  std::string_view FindSimple(const config::Identifier& identifier) {
+  // The one subject of a rule whose identifier IsSimple; no data: none.
+  std::string_view FindSimple(const config::Rule& rule) {
+    const config::Identifier& identifier = rule.identifier;
     switch (identifier.kind) {
       case config::Identifier::Kind::kUser:
         return Bounded(facts_.user);
       case config::Identifier::Kind::kApiKey:
         return facts_.api_key.starts_with(identifier.key_prefix) ? Bounded(facts_.api_key) : std::string_view();
       case config::Identifier::Kind::kTenant:
-        return Bounded(tenant_);
+        return Bounded(TenantOf(rule));
       case config::Identifier::Kind::kIp:
         return ClientText().value_or(std::string_view());
       default:
@@ -94,10 +97,21 @@ class Identify {
   Subjects Find(const config::Rule& rule, const algorithms::Limit* client_limit) {
     path_ = rule.descriptor;
     client_limit_ = client_limit;
+    counted_tenant_ = TenantOf(rule);
     return Find(rule.identifier);
   }
 
  private:
+  Subjects Find(const config::Identifier& identifier);
+  // Whom a tenant_id identifier of the rule counts.
+  std::string_view TenantOf(const config::Rule& rule) const {
+    for (const Resolution::Ancestor& ancestor : ancestors_) {
+      if (&rule >= ancestor.rules.data() && &rule < ancestor.rules.data() + ancestor.rules.size()) {
+        return ancestor.tenant;
+      }
+    }
+    return tenant_;
+  }
   std::string_view Bounded(std::string_view text) {
     return text.empty() ? std::string_view() : BoundSubject(Escaped(text), arena_);
   }
@@ -122,6 +136,8 @@ class Identify {
   const Request& request_;
   const Facts& facts_;
   std::string_view tenant_;
+  std::span<const Resolution::Ancestor> ancestors_;
+  std::string_view counted_tenant_;  // TenantOf the rule that is asked about
   Arena& arena_;
   const config::DescriptorPath* path_ = nullptr;  // of the rule that is asked about
   const algorithms::Limit* client_limit_ = nullptr;

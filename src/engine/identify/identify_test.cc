@@ -50,8 +50,8 @@ class IdentifyTest : public testing::Test {
   std::string Subjects(const Request& request, Nanos now = 1000) {
     arena_.Clear();
     const Facts facts = rules_->FactsOf(request, now, arena_);
-    Identify identify(rules_->snapshot(), rules_->extractors(), request, facts, request.tenant, arena_);
-    const auto found = identify.Find(rules_->snapshot().FindTier("")->identifier);
+    Identify identify(rules_->snapshot(), rules_->extractors(), request, facts, request.tenant, {}, arena_);
+    const auto found = identify.Find(*rules_->snapshot().FindTier(""), nullptr);
     std::string text;
     for (const std::string_view subject : found.all()) text += (text.empty() ? "" : " & ") + std::string(subject);
     return text.empty() && found.count == 0 ? "none" : text;

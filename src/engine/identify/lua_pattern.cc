@@ -57,7 +57,7 @@ PatternMatcher::End PatternMatcher::MatchAt(std::size_t start) {
   const std::size_t end = Match(start, 0, kDeepest);
   if (broken_ == nullptr && !too_much_ && end != kNoMatch) {
     for (std::size_t i = 0; i < level_; ++i) {
-      if (parts_[i].length == kOpen) Break("unfinished capture");
+      if (captures_[i].length == kOpen) Break("unfinished capture");
     }
   }
   if (broken_ != nullptr) return End::kBroken;
@@ -68,9 +68,9 @@ PatternMatcher::End PatternMatcher::MatchAt(std::size_t start) {
 }
 
 PatternCapture PatternMatcher::capture(std::size_t index) const {
-  const Part& part = parts_[index];
-  if (part.length == kPosition) return {.start = part.start, .length = 0, .is_position = true};
-  return {.start = part.start, .length = part.length, .is_position = false};
+  const Capture& capture = captures_[index];
+  if (capture.length == kPosition) return {.start = capture.start, .length = 0, .is_position = true};
+  return {.start = capture.start, .length = capture.length, .is_position = false};
 }
 
 bool PatternMatcher::Step(std::uint64_t count) {
@@ -249,7 +249,7 @@ std::size_t PatternMatcher::MatchFewest(std::size_t at, std::size_t p, std::size
 
 std::size_t PatternMatcher::OpenCapture(std::size_t at, std::size_t p, std::size_t kind, int depth) {
   if (level_ >= kMostCaptures) return Break("too many captures");
-  parts_[level_] = {.start = at, .length = kind};
+  captures_[level_] = {.start = at, .length = kind};
   ++level_;
   const std::size_t end = Match(at, p, depth - 1);
   if (end == kNoMatch) --level_;
@@ -258,23 +258,23 @@ std::size_t PatternMatcher::OpenCapture(std::size_t at, std::size_t p, std::size
 
 std::size_t PatternMatcher::CloseCapture(std::size_t at, std::size_t p, int depth) {
   std::size_t open = level_;
-  while (open > 0 && parts_[open - 1].length != kOpen) --open;
+  while (open > 0 && captures_[open - 1].length != kOpen) --open;
   if (open == 0) return Break("invalid pattern capture");
-  parts_[open - 1].length = at - parts_[open - 1].start;
+  captures_[open - 1].length = at - captures_[open - 1].start;
   const std::size_t end = Match(at, p, depth - 1);
-  if (end == kNoMatch) parts_[open - 1].length = kOpen;
+  if (end == kNoMatch) captures_[open - 1].length = kOpen;
   return end;
 }
 
 // A back reference, as %1.
 std::size_t PatternMatcher::MatchCapture(std::size_t at, char digit) {
   const auto index = static_cast<std::size_t>(digit - '1');  // '0' becomes the largest
-  if (index >= level_ || parts_[index].length == kOpen) return Break("invalid capture index");
+  if (index >= level_ || captures_[index].length == kOpen) return Break("invalid capture index");
   // Lua takes a place for a text that is longer than any.
-  const std::size_t length = parts_[index].length;
+  const std::size_t length = captures_[index].length;
   if (length > text_.size() - at) return kNoMatch;
   if (!Step(1 + length / 16)) return kNoMatch;
-  return std::memcmp(text_.data() + parts_[index].start, text_.data() + at, length) == 0 ? at + length : kNoMatch;
+  return std::memcmp(text_.data() + captures_[index].start, text_.data() + at, length) == 0 ? at + length : kNoMatch;
 }
 
 std::size_t FindPlain(std::string_view text, std::string_view what, std::size_t start, std::uint64_t& steps) {

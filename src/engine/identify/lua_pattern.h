@@ -48,7 +48,7 @@ class PatternMatcher {
   static constexpr std::size_t kOpen = SIZE_MAX;          // lengths of captures that are not closed,
   static constexpr std::size_t kPosition = SIZE_MAX - 1;  // and of places
   static constexpr int kDeepest = 200;                    // what Lua allows itself
-  struct Part {
+  struct Capture {
     std::size_t start = 0, length = 0;
   };
 
@@ -69,7 +69,7 @@ class PatternMatcher {
 
   std::string_view text_, pattern_;
   std::uint64_t& steps_;
-  std::array<Part, kMostCaptures> parts_{};
+  std::array<Capture, kMostCaptures> captures_{};
   std::size_t level_ = 0;
   std::size_t end_ = 0;
   const char* broken_ = nullptr;

@@ -204,7 +204,9 @@ TEST_F(LuaScriptTest, HostileTextsEndToo) {
        }) {
     const LuaScript::Answer answer = Run(source);
     EXPECT_TRUE(answer.status == Status::kFailed || answer.status == Status::kSubject) << source;
-    if (answer.status == Status::kFailed) EXPECT_FALSE(answer.text.empty()) << source;
+    if (answer.status == Status::kFailed) {
+      EXPECT_FALSE(answer.text.empty()) << source;
+    }
   }
   EXPECT_EQ(Value("return #request.headers.a"), "40000");
   EXPECT_EQ(Value("return request.headers.c:find('/', 1, true) or 'none'"), "none");

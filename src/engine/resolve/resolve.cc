@@ -52,6 +52,7 @@ class Resolver {
 
  private:
   void FindWho();
+  void FindAncestors();
   bool FindDomain();
   void AddDomainRules();
   void RunHierarchy();
@@ -91,8 +92,9 @@ class Resolver {
   Resolution& result_;
   const UserEntry* user_ = nullptr;
   const TenantEntry* tenant_ = nullptr;
-  const DomainEntry* domain_ = nullptr;  // whose own rules hold
-  const IpMatch* allow_ = nullptr;       // whose rule takes the place of the base rule
+  absl::InlinedVector<const TenantEntry*, 2> ancestors_;  // the nearest first
+  const DomainEntry* domain_ = nullptr;                   // whose own rules hold
+  const IpMatch* allow_ = nullptr;                        // whose rule takes the place of the base rule
   absl::InlinedVector<const Rule*, 2> shadow_allows_;
   absl::InlinedVector<IpMatch, 8> ip_rules_;
 };
@@ -194,6 +196,25 @@ void Resolver::FindWho() {
   } else if (user_ != nullptr && !user_->tenant().empty()) {
     result_.tenant = user_->tenant();
     tenant_ = snapshot_.FindTenant(result_.tenant);
+  }
+  if (tenant_ != nullptr && !tenant_->parent().empty()) [[unlikely]] {
+    FindAncestors();
+  }
+}
+
+void Resolver::FindAncestors() {
+  const TenantEntry* at = tenant_;
+  while (!at->parent().empty() && ancestors_.size() + 1 < config::kMostTenantLevels) {
+    const TenantEntry* const next = snapshot_.FindTenant(at->parent());
+    if (next == nullptr) {
+      Trace("tenant", "tenants.{} is a part of '{}', which is not in the document", at->name, at->parent());
+      return;
+    }
+    if (next == tenant_) return;  // made of two sources, each of which is a tree
+    Trace("tenant", "tenants.{} is a part of {}", at->name, next->name);
+    ancestors_.push_back(next);
+    result_.ancestors.push_back({next->name, next->stacked()});
+    at = next;
   }
 }
 
@@ -384,6 +405,9 @@ void Resolver::AddBase() {
   } else if (TryBase(*tenant_->rule(), "tenant") == Next::kStop) {
     return;
   }
+  for (const TenantEntry* const ancestor : ancestors_) {
+    if (ancestor->rule() != nullptr && TryBase(*ancestor->rule(), "tenant") == Next::kStop) return;
+  }
   TryBase(TierRule(), "tier");
 }
 
@@ -422,6 +446,11 @@ const Rule& Resolver::TierRule() {
     tell(tenant_->tier(), "the tenant's");
     return *tenant_->tier_rule();
   }
+  for (const TenantEntry* const ancestor : ancestors_) {
+    if (ancestor->tier_rule() == nullptr) continue;
+    tell(ancestor->tier(), "that of what the tenant is a part of");
+    return *ancestor->tier_rule();
+  }
   tell("free_tier", "the default");
   return *snapshot_.FindTier({});
 }
@@ -436,6 +465,7 @@ void Resolver::AddStacked() {
     }
   };
   if (tenant_ != nullptr) add(tenant_->stacked(), "tenant");
+  for (const TenantEntry* const ancestor : ancestors_) add(ancestor->stacked(), "tenant");
   if (user_ != nullptr) add(user_->stacked(), "quota");
   if (facts_.key != nullptr) add(facts_.key->stacked(), "quota");
 }

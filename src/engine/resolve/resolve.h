@@ -73,6 +73,12 @@ struct Resolution {
   std::string_view by;
   const ResponseStyle* style = nullptr;  // kBlocked, kChallenged: Decision::own_style
   std::string_view tenant;  // the tenant that was found: what a tenant_id identifier counts. Borrowed as the facts are
+  // What the tenant is a part of, and its rules that always hold: a tenant_id identifier of these counts that one.
+  struct Ancestor {
+    std::string_view tenant;
+    std::span<const config::Rule> rules;
+  };
+  absl::InlinedVector<Ancestor, 2> ancestors;
   absl::InlinedVector<const config::Rule*, kInlineRules> rules;  // enforced and shadow; never unlimited ones
   bool unknown_domain = false;  // of a descriptor, however envoy.unknown_domain has it decided
   // What the domain's tree said, also what is unlimited and so not among `rules`.

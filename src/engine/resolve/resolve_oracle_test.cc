@@ -87,6 +87,11 @@ class Oracle {
     tenant_name_ = facts_.tenant;
     if (tenant_name_.empty() && user_ != nullptr) tenant_name_ = user_->tenant.value_or("");
     tenant_ = TenantNamed(tenant_name_);
+    // Itself, what it is a part of, and so on.
+    std::string name = tenant_name_;
+    for (const TenantLimits* at = tenant_; at != nullptr; at = TenantNamed(name = at->parent.value_or(""))) {
+      tree_.emplace_back(name, at);
+    }
   }
   const TenantLimits* TenantNamed(const std::string& name) const {
     const auto found = document_.tenants.find(name);
@@ -234,11 +239,14 @@ class Oracle {
     std::vector<std::pair<std::string, Chain>> candidates;
     if (user_ != nullptr && user_->rule)
       candidates.emplace_back("users." + std::string(facts_.user) + ".rule", UserChain());
-    if (tenant_ != nullptr && tenant_->rule)
-      candidates.emplace_back("tenants." + tenant_name_ + ".rule", TenantChain(*tenant_));
+    for (const auto& [name, tenant] : tree_) {
+      if (tenant->rule) candidates.emplace_back("tenants." + name + ".rule", TenantChain(*tenant));
+    }
     std::string tier(facts_.tier);
     if (tier.empty() && user_ != nullptr) tier = user_->tier.value_or("");
-    if (tier.empty() && tenant_ != nullptr) tier = tenant_->tier.value_or("");
+    for (const auto& [name, tenant] : tree_) {
+      if (tier.empty()) tier = tenant->tier.value_or("");
+    }
     candidates.push_back(Tier(tier));
     for (const auto& [path, chain] : candidates) {
       const Traits traits = TraitsOf(chain);
@@ -248,10 +256,10 @@ class Oracle {
   }
 
   void AddStacked() {
-    if (tenant_ != nullptr) {
-      if (tenant_->aggregate) List("tenants." + tenant_name_ + ".aggregate", TraitsOf({&*tenant_->aggregate}));
-      for (std::size_t i = 0; i < tenant_->quotas.size(); ++i) {
-        answer_.rules.insert("tenants." + tenant_name_ + ".quotas." + std::to_string(i));
+    for (const auto& [name, tenant] : tree_) {
+      if (tenant->aggregate) List("tenants." + name + ".aggregate", TraitsOf({&*tenant->aggregate}));
+      for (std::size_t i = 0; i < tenant->quotas.size(); ++i) {
+        answer_.rules.insert("tenants." + name + ".quotas." + std::to_string(i));
       }
     }
     for (std::size_t i = 0; user_ != nullptr && i < user_->quotas.size(); ++i) {
@@ -271,6 +279,7 @@ class Oracle {
   const TenantLimits* tenant_ = nullptr;
   const IpRule* allow_ = nullptr;
   std::string tenant_name_;
+  std::vector<std::pair<std::string, const TenantLimits*>> tree_;
   Answer answer_;
 };
 
@@ -321,6 +330,12 @@ class World {
       document.tenants[name] = {.tier = Maybe(kTiers), .rule = MaybeRule(), .aggregate = {}, .quotas = SomeQuotas()};
       if (Chance(3)) document.tenants[name].aggregate = Complete(AnyRule());
     }
+    // Of those before it by name: no circles.
+    for (auto tenant = document.tenants.begin(); tenant != document.tenants.end(); ++tenant) {
+      const auto before = std::distance(document.tenants.begin(), tenant);
+      if (before > 0 && Chance(2)) tenant->second.parent = document.tenants.begin()->first;
+      if (before > 1 && Chance(2)) tenant->second.parent = std::prev(tenant)->first;
+    }
     for (const auto& name : Some(kUsers)) {
       document.users[name] = {.tier = Maybe(kTiers),
                               .tenant = Maybe(kTenants),
@@ -360,7 +375,7 @@ class World {
     static const std::vector<std::string> addresses = {"10.1.1.1",  "10.1.2.3",    "10.2.2.2",
                                                        "192.0.2.1", "2001:db8::1", "2001:db9::1"};
     static const std::vector<std::string> names = {"u1", "u2", "u3", "nobody"};
-    static const std::vector<std::string> tenants = {"t1", "t2", "nobody"};
+    static const std::vector<std::string> tenants = {"t1", "t2", "t3", "nobody"};
     static const std::vector<std::string> tiers = {"pro", "gold", "enterprise", "free", "nothing"};
     Facts facts;
     if (!Chance(4)) facts.client = ParseAddress(Any(addresses));
@@ -376,7 +391,7 @@ class World {
   }
 
  private:
-  inline static const std::vector<std::string> kTenants = {"t1", "t2"};
+  inline static const std::vector<std::string> kTenants = {"t1", "t2", "t3"};
   inline static const std::vector<std::string> kUsers = {"u1", "u2", "u3"};
   inline static const std::vector<std::string> kTiers = {"pro", "gold", "enterprise", "free", "unknown"};
   inline static const std::vector<std::string> kMethods = {"GET", "POST", "HEAD"};
