@@ -3,8 +3,6 @@
 #include <fmt/format.h>
 #include <malloc.h>
 
-#include <array>
-#include <atomic>
 #include <cstdio>
 #include <cstdlib>
 #include <ctime>
@@ -48,11 +46,9 @@ EnterpriseRateLimitConfig Policy(std::uint64_t max_requests) {
   return policy;
 }
 
-std::unique_ptr<engine::Engine> Make(std::vector<engine::Observer*> observers = {}) {
-  engine::EngineOptions options;
-  options.observers = std::move(observers);
+std::unique_ptr<engine::Engine> Make() {
   auto store = storage::memory::MemoryStore::Create({.max_entries = 10'000});
-  auto made = engine::Engine::Create(Policy(1'000'000), std::move(*store), std::move(options));
+  auto made = engine::Engine::Create(Policy(1'000'000), std::move(*store));
   if (!made) std::abort();
   return std::move(*made);
 }
@@ -93,36 +89,6 @@ void PrintChanges(std::size_t users, std::uint64_t limits) {
   std::fflush(stdout);
 }
 
-// One decision in 64 is looked at.
-class Sampler final : public engine::Observer {
- public:
-  void OnDecision(const engine::DecisionEvent& event) noexcept override {
-    thread_local std::uint32_t turn = 0;
-    if ((++turn & 63) != 0) return;
-    Sample& sample = samples_[turn / 64 % samples_.size()];
-    sample = {event.now, event.call.decision.reason, event.call.decision.rule_count, event.call.request.user.size()};
-  }
-
- private:
-  struct Sample {
-    Nanos at;
-    Reason reason;
-    std::uint32_t rules;
-    std::size_t user;
-  };
-  std::array<Sample, 1024> samples_{};
-};
-
-// By the CPU's time: what else runs on the machine is no part of it.
-double NanosADecision(engine::Engine& engine) {
-  constexpr int kDecisions = 1'000'000;
-  engine::Call call;
-  call.request = {.user = "user-00000001", .method = "GET", .path = "/api/v1/items"};
-  const double begin = CpuNanos();
-  for (int i = 0; i < kDecisions; ++i) (void)engine.Submit({&call, 1}, nullptr);
-  return (CpuNanos() - begin) / kDecisions;
-}
-
 }  // namespace
 
 void PrintChangeCost() {
@@ -131,15 +97,6 @@ void PrintChangeCost() {
       "policy |\n| ---: | ---: | ---: | ---: | ---: |\n");
   for (const std::size_t users : {1'000U, 10'000U, 100'000U, 1'000'000U}) PrintChanges(users, 100);
   PrintChanges(100'000, 100'000);
-  Sampler sampler;
-  const auto none = Make();
-  const auto one = Make({&sampler});
-  std::printf("\n| observers | a decision |\n| --- | ---: |\n");
-  for (int round = 0; round < 5; ++round) {
-    std::printf("%s", fmt::format("| none | {:.1f} ns |\n| one that samples | {:.1f} ns |\n", NanosADecision(*none),
-                                  NanosADecision(*one))
-                          .c_str());
-  }
 }
 
 }  // namespace weir::bench

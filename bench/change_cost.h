@@ -1,9 +1,9 @@
-// What a change of the configuration costs while users are many, and what observers cost a decision.
+// What a change of the configuration costs while users are many.
 #pragma once
 
 namespace weir::bench {
 
-// Prints two Markdown tables.
+// Prints a Markdown table.
 void PrintChangeCost();
 
 }  // namespace weir::bench

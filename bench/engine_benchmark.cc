@@ -7,6 +7,9 @@
 //
 //   weir_bench_engine 1000,1000000 5
 //   weir_bench_engine changes              what a change of the configuration costs (change_cost.h)
+//   weir_bench_engine decisions 1000000 2 5  what whole decisions cost, by algorithm and threads; subjects, seconds,
+//                                          rounds
+//   weir_bench_engine observers 15         what observers add to a decision; rounds
 #include <absl/container/flat_hash_map.h>
 #include <fmt/format.h>
 #include <malloc.h>
@@ -32,6 +35,7 @@
 #include "algorithms/token_bucket.h"
 #include "base/hash.h"
 #include "change_cost.h"
+#include "decision_cost.h"
 #include "storage/memory/memory_store.h"
 #include "weir/config.h"
 #include "weir/rate_limiter.h"
@@ -98,7 +102,7 @@ class Weir final : public Contestant {
         items[k].key = weir::HashKey(7, items[k].subject);
       }
       if (!store_->Apply({plans.data(), batch_}, now, nullptr)) std::abort();
-      for (std::size_t k = 0; k < batch_; ++k) allowed += plans[k].admitted ? 1 : 0;
+      for (std::size_t k = 0; k < batch_; ++k) allowed += plans[k].admitted ? 1U : 0U;
     }
     return allowed;
   }
@@ -140,7 +144,7 @@ class WeirExpecting final : public Contestant {
       plan.items = {&items[i % 2], 1};
       plan.outcomes = {&outcome, 1};
       if (!store_->Apply({&plan, 1}, now, nullptr)) std::abort();
-      allowed += plan.admitted ? 1 : 0;
+      allowed += plan.admitted ? 1U : 0U;
     }
     return allowed;
   }
@@ -173,11 +177,11 @@ class WholeDecision final : public Contestant {
     for (std::size_t i = 0; i < count; i += batch_) {
       for (std::size_t k = 0; k < batch_; ++k) requests[k].user = Name(picks[i + k], names[k]);
       if (batch_ == 1) {
-        allowed += limiter_->Check(requests[0]).allowed ? 1 : 0;
+        allowed += limiter_->Check(requests[0]).allowed ? 1U : 0U;
         continue;
       }
       limiter_->CheckBatch({requests.data(), batch_}, {decisions.data(), batch_});
-      for (std::size_t k = 0; k < batch_; ++k) allowed += decisions[k].allowed ? 1 : 0;
+      for (std::size_t k = 0; k < batch_; ++k) allowed += decisions[k].allowed ? 1U : 0U;
     }
     return allowed;
   }
@@ -203,7 +207,7 @@ class MapAndMutex final : public Contestant {
       const std::scoped_lock lock(shard.mutex);
       const auto outcome =
           algorithm.apply_word(limit_, Ask{.op = Op::kCheck, .cost = 1, .now = now, .token = 0}, shard.map[name]);
-      allowed += outcome.verdict == weir::Verdict::kAllowed ? 1 : 0;
+      allowed += outcome.verdict == weir::Verdict::kAllowed ? 1U : 0U;
     }
     return allowed;
   }
@@ -240,7 +244,7 @@ class Least final : public Contestant {
         keys[k] = weir::HashKey(7, Name(picks[i + k], name));
         if (batch_ > 1) __builtin_prefetch(LineOf(keys[k]));
       }
-      for (std::size_t k = 0; k < batch_; ++k) allowed += Charge(keys[k], now) ? 1 : 0;
+      for (std::size_t k = 0; k < batch_; ++k) allowed += Charge(keys[k], now) ? 1U : 0U;
     }
     return allowed;
   }
@@ -411,6 +415,14 @@ std::uint64_t AvailableBytes() {
 int main(int argc, char** argv) {
   if (argc == 2 && std::string_view(argv[1]) == "changes") {
     weir::bench::PrintChangeCost();
+    return 0;
+  }
+  if (argc == 5 && std::string_view(argv[1]) == "decisions") {
+    weir::bench::PrintDecisionCost(std::stoul(argv[2]), std::stod(argv[3]), std::stoi(argv[4]));
+    return 0;
+  }
+  if (argc == 3 && std::string_view(argv[1]) == "observers") {
+    weir::bench::PrintObserverCost(std::stoi(argv[2]));
     return 0;
   }
   if (argc != 3) {

@@ -37,7 +37,8 @@ if(WEIR_MOLD)
 endif()
 
 # weir_library(NAME [ROOMS folders...] [DEPS targets...]): the *.cc of this folder and of its ROOMS, without tests and
-# benchmarks, as weir::NAME. Their *_test.cc become the test program weir_NAME_test; *_redistest.cc weir_NAME_redistest.
+# benchmarks, as weir::NAME. Their *_test.cc become the test program weir_NAME_test; *_redistest.cc weir_NAME_redistest and
+# *_pgtest.cc weir_NAME_pgtest.
 function(weir_library name)
   cmake_parse_arguments(arg "" "" "ROOMS;DEPS;TEST_DEPS" ${ARGN})
   set(patterns *.cc)
@@ -51,7 +52,7 @@ function(weir_library name)
   add_library(weir::${name} ALIAS weir_${name})
   set_target_properties(weir_${name} PROPERTIES EXPORT_NAME ${name})
   target_link_libraries(weir_${name} PUBLIC weir_flags ${arg_DEPS})
-  foreach(kind test redistest)
+  foreach(kind test redistest pgtest)
     set(kind_sources ${tests})
     list(FILTER kind_sources INCLUDE REGEX "_${kind}\\.cc$")
     if(WEIR_TESTS AND kind_sources)

@@ -78,10 +78,10 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     const weir::engine::Facts facts = rules->FactsOf(request, 0, arena);
     Require(facts.client.has_value());
     for (const weir::config::Rule& rule : rules->snapshot().rules()) {
-      weir::engine::Identify first(rules->snapshot(), rules->extractors(), request, facts, "", arena);
-      weir::engine::Identify second(rules->snapshot(), rules->extractors(), request, facts, "", again);
-      const auto a = first.Find(rule.identifier);
-      const auto b = second.Find(rule.identifier);
+      weir::engine::Identify first(rules->snapshot(), rules->extractors(), request, facts, "", {}, arena);
+      weir::engine::Identify second(rules->snapshot(), rules->extractors(), request, facts, "", {}, again);
+      const auto a = first.Find(rule, nullptr);
+      const auto b = second.Find(rule, nullptr);
       Require(a.count == b.count && a.count <= weir::engine::kMostSubjects);
       for (std::uint32_t i = 0; i < a.count; ++i) {
         Require(a.texts[i] == b.texts[i] && a.texts[i].size() <= weir::engine::kShortenedSubject);

@@ -49,9 +49,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
 
   const auto collections = Collections();
   const Collection& collection = collections[static_cast<std::size_t>(data[0]) % collections.size()];
-  const Surroundings around{.policy = Policy(),
-                            .tenant = [](const std::string&) { return std::nullopt; },
-                            .user = [](const std::string&) { return std::nullopt; }};
+  const weir::config::Surroundings around{.policy = Policy(),
+                                          .tenant = [](const std::string&) { return std::nullopt; },
+                                          .user = [](const std::string&) { return std::nullopt; }};
   const auto body = ReadRecordBody(
       collection, collection.kind == "api_keys" ? "sha256:00000000000000000000000000000000" : "name", rest, around);
   if (body) {

@@ -34,10 +34,12 @@
 namespace weir {
 
 class KeyedLimiter;
+class ManagementApi;
 class StoreFaults;
 namespace engine {
 class Engine;
-}
+class Observer;
+}  // namespace engine
 namespace library {
 struct Internals;
 }
@@ -51,6 +53,7 @@ struct RateLimiterOptions {
   const Clock* clock = nullptr;  // nullptr: its own (weir/clock.h); outlives the limiter
   std::vector<std::pair<std::string, Extractor>> extractors = {};  // names usable as custom identifiers
   StoreFaults* store_faults = nullptr;                             // for tests (weir/testing.h)
+  std::vector<engine::Observer*> observers = {};  // for what is inside this repository; they outlive the limiter
 };
 
 // For PerKey: so many requests in a window of whole seconds.
@@ -132,6 +135,9 @@ class RateLimiter {
   // Replaces the configuration without losing a count; an invalid one changes nothing. A change of `storage` needs a
   // restart and is refused with kFailedPrecondition.
   Result<> Apply(const EnterpriseRateLimitConfig& config);
+
+  // Changes of single limits; lives as long as the limiter.
+  ManagementApi& management_api();
 
   // Cheap enough to ask every second: it reads some counters of each thread, and takes no lock that a decision takes.
   // Never asks a remote store.

@@ -36,7 +36,9 @@ TEST(Assignment, StaysWhatItIs) {
   for (int i = 0; i < 10'000; ++i) {
     const std::string subject = Subject(i);
     in_tenth += tenth.Includes(subject) ? 1 : 0;
-    if (tenth.Includes(subject)) EXPECT_TRUE(fifth.Includes(subject));
+    if (tenth.Includes(subject)) {
+      EXPECT_TRUE(fifth.Includes(subject));
+    }
     EXPECT_NE(fifth.Includes(subject), rest.Includes(subject)) << "one of two arms, and only one";
     EXPECT_EQ(fifth.Includes(subject), AssignmentOf(subject, "salt") < 0.2);
   }

@@ -46,8 +46,10 @@ Result<> ReadHostAndPort(const urls::url_view& from, RedisUrl& url) {
   if (std::ranges::any_of(url.host, strange)) return Bad("a character that no host has");
   if (url.host.empty()) return Bad("the host is missing");
   if (!from.has_port()) return {};
-  if (from.port_number() == 0) return Bad("the port must be 1..65535");
-  url.port = from.port_number();
+  // Not port_number(): in Boost 1.81 it takes 99999 for 34463.
+  const auto port = ParseNumber(from.port(), 65'535);
+  if (!port || *port == 0) return Bad("the port must be 1..65535");
+  url.port = static_cast<std::uint16_t>(*port);
   return {};
 }
 

@@ -150,7 +150,9 @@ TEST(JsonReader, FindsEveryByteThatIsNotPlainAtEveryPlace) {
         const bool plain = c >= 0x20 && c < 0x80 && byte != '"' && byte != '\\';
         const std::string text = front + byte + back;
         ASSERT_EQ(Accepts('"' + text + '"'), plain) << before << " " << after << " " << c;
-        if (plain) ASSERT_EQ(ReadOneString('"' + text + '"'), text);
+        if (plain) {
+          ASSERT_EQ(ReadOneString('"' + text + '"'), text);
+        }
       }
       ASSERT_EQ(ReadOneString('"' + front + R"(\n\")" + back + '"'), front + "\n\"" + back);
       ASSERT_EQ(ReadOneString('"' + front + "\xc3\xa9" + back + '"'), front + "\xc3\xa9" + back);

@@ -137,7 +137,7 @@ void DropOutdated(std::vector<EntityRecord>& records) {
     if (!kept[i]) continue;
     std::size_t& earlier = forms[static_cast<std::size_t>(records[i].change.kind)][records[i].change.name];
     kept[i] = earlier > 0 || !std::holds_alternative<std::monostate>(records[i].change.limits);
-    earlier += kept[i] ? 1 : 0;
+    earlier += kept[i] ? 1U : 0U;
   }
   std::size_t to = 0;
   forms = {};  // its names are about to move
@@ -162,7 +162,7 @@ EntityRecords ReadEntityRecords(std::string_view text) {
     EntityRecord record;
     const Taken taken = TakeRecord(text, record);
     contents.damaged = taken == Taken::kDamaged;
-    contents.unreadable += taken == Taken::kUnreadable ? 1 : 0;
+    contents.unreadable += taken == Taken::kUnreadable ? 1U : 0U;
     if (taken == Taken::kRecord) contents.records.push_back(std::move(record));
   }
   return contents;

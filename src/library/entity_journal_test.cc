@@ -85,7 +85,7 @@ TEST_F(EntityJournalTest, EntitiesHoldAfterARestartAndCountsFollowTheirRules) {
   EXPECT_EQ(CountAllowed({.user = "bob", .tenant = "acme"}, 20), 6);
 }
 
-// The subject asks nothing between a change and the restart: what it used lies under the rule's former name.
+// The subject asks nothing between a change and the restart: what it used lies under the rule's previous name.
 TEST_F(EntityJournalTest, CountsFollowAChangeJustBeforeARestart) {
   Start(Document());
   Apply({User("ann", 10)});

@@ -7,6 +7,7 @@
 
 #include "analytics/event_log.h"
 #include "base/anchored_clock.h"
+#include "config/document/document.h"
 #include "engine/engine.h"
 #include "library/fault_injection.h"
 #include "library/internals.h"
@@ -14,6 +15,7 @@
 #include "library/owned_request.h"
 #include "library/rule_history.h"
 #include "storage/memory/persistence.h"
+#include "weir/management.h"
 #include "weir/testing.h"
 
 namespace weir {
@@ -29,6 +31,7 @@ struct RateLimiter::Parts {
   std::unique_ptr<library::RuleHistory> history;  // with persistence
   library::Internals internals;
   const storage::Store* local = nullptr;  // the engine's; nullptr: there is none
+  std::unique_ptr<ManagementApi> management;
 
   Call Run(CallKind kind, const Request& request) {
     const HashedSubject expected = engine->Expect(request);  // first of all, to have the longest head start
@@ -140,6 +143,7 @@ RateLimiter::~RateLimiter() = default;
 
 Result<std::unique_ptr<RateLimiter>> RateLimiter::Create(const EnterpriseRateLimitConfig& config,
                                                          RateLimiterOptions options) {
+  if (auto valid = config::CheckConfig(config); !valid) return std::unexpected(std::move(valid).error());
   auto stores = MakeStores(config.storage, options.store_faults == nullptr ? nullptr : options.store_faults->state_);
   if (!stores) return std::unexpected(std::move(stores).error());
   auto parts = std::make_unique<Parts>();
@@ -161,19 +165,26 @@ Result<std::unique_ptr<RateLimiter>> RateLimiter::Create(const EnterpriseRateLim
     follows = parts->history->Follow(config, extractors, since);
   }
   decltype(engine::EngineOptions::entities_changed) entities_changed;
+  decltype(engine::EngineOptions::policy_changed) policy_changed;
   if (parts->history != nullptr) {
     entities_changed = [history = parts->history.get()](std::span<const config::EntityChange> changes,
                                                         const config::Snapshot& after,
                                                         Nanos now) { history->AddEntities(changes, after, now); };
+    policy_changed = [history = parts->history.get()](const EnterpriseRateLimitConfig& policy,
+                                                      const config::Snapshot& after,
+                                                      Nanos now) { history->Add(policy, after, now); };
   }
+  std::vector<engine::Observer*> observers = std::move(options.observers);
+  observers.push_back(&parts->events);
   auto engine = engine::Engine::Create(config, std::move(stores->main),
                                        {.clock = options.clock,
                                         .extractors = std::move(options.extractors),
-                                        .observers = {&parts->events},
+                                        .observers = std::move(observers),
                                         .local = std::move(stores->local),
                                         .follows = std::move(follows),
                                         .since = since,
-                                        .entities_changed = std::move(entities_changed)});
+                                        .entities_changed = std::move(entities_changed),
+                                        .policy_changed = std::move(policy_changed)});
   if (!engine) return std::unexpected(std::move(engine).error());
   parts->engine = std::move(*engine);
   parts->events.Enable(config.analytics.event_logging);
@@ -185,7 +196,9 @@ Result<std::unique_ptr<RateLimiter>> RateLimiter::Create(const EnterpriseRateLim
     parts->internals.describe.push_back(
         [saved = parts->persistence.get()](MetricSink& sink) { saved->Describe(sink); });
   }
-  return std::unique_ptr<RateLimiter>(new RateLimiter(std::move(parts)));
+  std::unique_ptr<RateLimiter> limiter(new RateLimiter(std::move(parts)));
+  limiter->parts_->management.reset(new ManagementApi(*limiter));
+  return limiter;
 }
 
 Decision RateLimiter::Check(const Request& request) { return parts_->Run(CallKind::kCheck, request).decision; }
@@ -290,12 +303,8 @@ Explanation RateLimiter::Explain(const Request& request) {
 }
 
 Result<> RateLimiter::Apply(const EnterpriseRateLimitConfig& config) {
-  if (auto applied = parts_->engine->Apply(config); !applied) return applied;
-  if (parts_->history != nullptr) {
-    parts_->history->Add(config, *parts_->engine->snapshot(), parts_->engine->clock().Now());
-  }
-  parts_->events.Enable(config.analytics.event_logging);
-  return {};
+  if (auto valid = config::CheckConfig(config); !valid) return valid;
+  return parts_->engine->Apply(config);
 }
 
 Stats RateLimiter::GetStats() const {
@@ -319,6 +328,8 @@ Stats RateLimiter::GetStats() const {
 }
 
 library::Internals RateLimiter::internals() const { return parts_->internals; }
+
+ManagementApi& RateLimiter::management_api() { return *parts_->management; }
 
 engine::Engine& RateLimiter::engine() { return *parts_->engine; }
 

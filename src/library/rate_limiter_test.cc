@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <chrono>
+#include <cmath>
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
@@ -168,6 +169,45 @@ TEST_F(RateLimiterTest, CreateAndApplyRefuseWhatIsWrong) {
   EXPECT_EQ(CountAllowed({.peer_ip = "192.0.2.1"}, 9), 2);
 }
 
+// What a document made in code is held to is what the same document as text is held to.
+TEST_F(RateLimiterTest, CreateAndApplyRefuseWhatIsOutOfRange) {
+  using Change = void (*)(EnterpriseRateLimitConfig&);
+  const Change changes[] = {
+      [](auto& c) { c.global.free_tier.algorithm = TokenBucket{.refill_rate = -1}; },
+      [](auto& c) { c.global.free_tier.algorithm = TokenBucket{.refill_rate = std::nan("")}; },
+      [](auto& c) { c.global.free_tier.algorithm = LeakyBucket{.leak_rate = 1e300}; },
+      [](auto& c) { c.global.free_tier.algorithm = SlidingWindow{.precision = {.seconds = 0}}; },
+      [](auto& c) { c.global.free_tier.algorithm = Adaptive{.adjustment_factor = 0}; },
+      [](auto& c) { c.global.free_tier.algorithm = Adaptive{.min_limit = 9, .max_limit = 8}; },
+      [](auto& c) { c.global.free_tier.algorithm = Concurrency{.lease_seconds = 0}; },
+      [](auto& c) { c.global.free_tier.window_seconds = 4'000'000'000; },
+      [](auto& c) { c.global.free_tier.max_requests = UINT64_MAX; },
+      [](auto& c) { c.global.free_tier.mode = static_cast<RuleMode>(77); },
+      [](auto& c) { c.global.free_tier.headers = HeaderConfig{.styles = {}}; },
+      [](auto& c) { c.global.free_tier.schedule = Schedule{.from = "8"}; },
+      [](auto& c) { c.global.burst.multiplier = 0.5; },
+      [](auto& c) { c.global.penalties.factor = 0; },
+      [](auto& c) { c.global.penalties = {.first_ban_seconds = 60, .longest_ban_seconds = 5}; },
+      [](auto& c) { c.ip_rules.ipv6_prefix = 129; },
+      [](auto& c) { c.users["a\nb"].exempt = true; },
+      [](auto& c) { c.tenants["acme"].quotas = {{.max_requests = 5, .period = WindowAlignment::kMinute}}; },
+      [](auto& c) { c.endpoints["no-slash"].rule = RateLimitRule::Strict(); },
+      [](auto& c) { c.request_ids.ttl_seconds = 0; },
+  };
+  Start(Limits(5));
+  for (std::size_t i = 0; i < std::size(changes); ++i) {
+    EnterpriseRateLimitConfig wrong = Limits(5);
+    changes[i](wrong);
+    EXPECT_FALSE(ParseConfig(ToJson(wrong)).ok()) << i;
+    const auto refused = RateLimiter::Create(wrong);
+    ASSERT_FALSE(refused) << i << ToJson(wrong);
+    EXPECT_EQ(refused.error().code, ErrorCode::kInvalidArgument) << i;
+    EXPECT_FALSE(refused.error().message.empty()) << i;
+    EXPECT_EQ(limiter_->Apply(wrong).error().code, ErrorCode::kInvalidArgument) << i;
+  }
+  EXPECT_EQ(CountAllowed({.peer_ip = "192.0.2.1"}, 9), 5);
+}
+
 TEST_F(RateLimiterTest, CountsSurviveARestart) {
   const std::string path = testing::TempDir() + "/weir_" + std::to_string(getpid()) + ".snapshot";
   EnterpriseRateLimitConfig config = Limits(5);
@@ -188,7 +228,7 @@ TEST_F(RateLimiterTest, CountsSurviveARestart) {
   std::remove((path + ".rules").c_str());
 }
 
-// Subjects who do not ask between a change and the restart: what they used lies under the rule's former name.
+// Subjects who do not ask between a change and the restart: what they used lies under the rule's previous name.
 class HistoryTest : public RateLimiterTest {
  protected:
   HistoryTest() {
@@ -227,6 +267,23 @@ TEST_F(HistoryTest, CountsFollowTheirRulesWhenTheDocumentChangesWhileItIsDown) {
   EXPECT_EQ(CountAllowed({.peer_ip = "192.0.2.1"}, 20), 5);
 }
 
+// However a policy came into force: those that the engine was given are remembered too.
+TEST_F(HistoryTest, CountsFollowWhatTheEngineWasGiven) {
+  Start(Saved(5));
+  EXPECT_EQ(CountAllowed({.peer_ip = "192.0.2.1"}, 4), 4);
+  ASSERT_TRUE(limiter_->engine().Apply({.number = 2}, Saved(7, true)));
+  EXPECT_EQ(CountAllowed({.peer_ip = "192.0.2.2"}, 3), 3);
+  ASSERT_TRUE(limiter_->engine().SetCandidate({.number = 3}, Saved(8), {"", 0, 1}));
+  ASSERT_TRUE(limiter_->engine().PromoteCandidate());
+  EXPECT_EQ(CountAllowed({.peer_ip = "192.0.2.3"}, 2), 2);
+  ASSERT_TRUE(limiter_->engine().SetCandidate({.number = 4}, Saved(20), {"", 0, 1}));
+  limiter_->engine().DropCandidate();
+  Start(Saved(9));
+  EXPECT_EQ(CountAllowed({.peer_ip = "192.0.2.1"}, 20), 5) << "4 of 9 were used, under the first";
+  EXPECT_EQ(CountAllowed({.peer_ip = "192.0.2.2"}, 20), 6) << "under the second";
+  EXPECT_EQ(CountAllowed({.peer_ip = "192.0.2.3"}, 20), 7) << "under the promoted one";
+}
+
 TEST_F(HistoryTest, ARestartWithTheSameDocumentIsNoChange) {
   Start(Saved(5));
   Start(Saved(6));
@@ -251,7 +308,7 @@ TEST_F(HistoryTest, IsBounded) {
   limiter_.reset();
   std::ifstream file(Rules());
   std::size_t lines = 0;
-  for (std::string line; std::getline(file, line);) lines += line.starts_with("{") ? 1 : 0;
+  for (std::string line; std::getline(file, line);) lines += line.starts_with("{") ? 1U : 0U;
   EXPECT_LE(lines, 17u);
   EXPECT_GE(lines, 10u);
 }
@@ -330,7 +387,7 @@ TEST_F(RateLimiterTest, WhoPassesUncountedIsToldAndCounted) {
         "10." + std::to_string(i / 65536) + "." + std::to_string(i / 256 % 256) + "." + std::to_string(i % 256);
     const Decision decision = limiter_->Check({.peer_ip = address});
     EXPECT_TRUE(decision.allowed);
-    told += decision.reason == Reason::kStoreFull ? 1 : 0;
+    told += decision.reason == Reason::kStoreFull ? 1U : 0U;
   }
   EXPECT_GT(told, 1000u);
   EXPECT_EQ(limiter_->engine().GetCounts().store_full, told);

@@ -99,7 +99,7 @@ void RuleHistory::Load() {
   const Result<> read = Read();
   if (read || read.error().code == ErrorCode::kNotFound) return;
   if (read.error().code == ErrorCode::kDataLoss) (void)std::rename(path_.c_str(), (path_ + ".damaged").c_str());
-  log::Warn("former rules not known: subjects of rules that were changed before the restart start fresh",
+  log::Warn("previous rules not known: subjects of rules that were changed before the restart start fresh",
             {{"path", path_}, {"reason", read.error().message}});
 }
 
@@ -117,7 +117,7 @@ class RuleHistory::Replay {
       latest_ = std::move(*compiled);
     } else {
       // Of another version of weir, or with extractors that are gone.
-      log::Warn("a former document is not followed",
+      log::Warn("a previous document is not followed",
                 {{"path", std::string(path_)}, {"reason", compiled.error().message}});
     }
   }
@@ -252,7 +252,7 @@ void RuleHistory::Add(const EnterpriseRateLimitConfig& config, const config::Sna
   }
   Trim(now);
   if (const Result<> saved = ReplaceFile(path_, Text()); !saved) {
-    log::Error("former rules not saved", {{"path", path_}, {"reason", saved.error().message}});
+    log::Error("previous rules not saved", {{"path", path_}, {"reason", saved.error().message}});
   }
 }
 

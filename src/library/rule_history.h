@@ -1,6 +1,6 @@
 // What the rules were before, those of the document and those of entities that were applied by themselves: kept beside
 // a memory store's snapshot, so that counts follow their rules over a restart as they do over a reload. Without it,
-// what a subject had used under a rule that was changed since would lie in the snapshot under the rule's former name,
+// what a subject had used under a rule that was changed since would lie in the snapshot under the rule's previous name,
 // and its next request would start fresh.
 //
 // The file (`snapshot path` + ".rules") holds the documents themselves, the one in force last, each with when it came

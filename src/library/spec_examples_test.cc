@@ -109,64 +109,62 @@ TEST(SpecExamples, BasicEnterpriseSetup) {
   }
 }
 
-// "Runtime Configuration Management". management_api() comes with the management plane; what its calls do is a changed
-// document that is applied.
+// "Runtime Configuration Management".
 TEST(SpecExamples, RuntimeConfigurationManagement) {
   ManualClock clock;
-  EnterpriseRateLimitConfig config =
-      EnterpriseRateLimitConfig::Builder().GlobalLimits(LimitsOfTheExample()).Build().value();
-  const auto rate_limiter = EnterpriseRateLimit::Create(config, {.clock = &clock}).value();
+  const auto rate_limiter =
+      EnterpriseRateLimit::Create(
+          EnterpriseRateLimitConfig::Builder().GlobalLimits(LimitsOfTheExample()).Build().value(), {.clock = &clock})
+          .value();
+  ManagementApi& management_api = rate_limiter->management_api();
 
   // Update user-specific limits at run time.
-  config.users["user123"].rule = RateLimitRule{
-      .max_requests = 5000,
-      .window_seconds = 3600,
-      .identifier = EnhancedIdentifier{UserId{
-          .tier_field = "subscription_tier",
-          .fallback_to_ip = true,
-      }},
-      .algorithm = SlidingWindow{.precision = WindowPrecision::Minute()},
-      .headers = HeaderConfig::Detailed(),
-  };
-  ASSERT_TRUE(rate_limiter->Apply(config));
+  ASSERT_TRUE(
+      management_api.SetUserLimit("user123", RateLimitRule{
+                                                 .max_requests = 5000,
+                                                 .window_seconds = 3600,
+                                                 .identifier = EnhancedIdentifier{UserId{
+                                                     .tier_field = "subscription_tier",
+                                                     .fallback_to_ip = true,
+                                                 }},
+                                                 .algorithm = SlidingWindow{.precision = WindowPrecision::Minute()},
+                                                 .headers = HeaderConfig::Detailed(),
+                                             }));
   EXPECT_EQ(rate_limiter->Check({.user = "user123"}).decider()->outcome.limit, 5000U);
   EXPECT_EQ(RateLimitHeaders(rate_limiter->Check({.user = "user123"}), clock).size(), 5U);
 
   // Create endpoint-specific limits.
-  config.endpoints["/api/v1/upload/*"].rule = RateLimitRule{
-      .max_requests = 100,
-      .window_seconds = 3600,
-      .identifier = EnhancedIdentifier{IpAddress{
-          .use_forwarded = true,
-          .geolocation = true,
-          .reputation_check = true,
-      }},
-      .algorithm =
-          LeakyBucket{
-              .leak_rate = 0.1,  // smooth rate limiting for uploads
-              .capacity = 100,
-          },
-      .headers = HeaderConfig::UploadOptimized(),
-  };
-  ASSERT_TRUE(rate_limiter->Apply(config));
+  ASSERT_TRUE(management_api.SetEndpointLimit("/api/v1/upload/*",
+                                              RateLimitRule{
+                                                  .max_requests = 100,
+                                                  .window_seconds = 3600,
+                                                  .identifier = EnhancedIdentifier{IpAddress{
+                                                      .use_forwarded = true,
+                                                      .geolocation = true,
+                                                      .reputation_check = true,
+                                                  }},
+                                                  .algorithm =
+                                                      LeakyBucket{
+                                                          .leak_rate = 0.1,  // smooth rate limiting for uploads
+                                                          .capacity = 100,
+                                                      },
+                                                  .headers = HeaderConfig::UploadOptimized(),
+                                              }));
   const Decision upload = rate_limiter->Check({.peer_ip = "192.0.2.1", .user = "user123", .path = "/api/v1/upload/a"});
   EXPECT_EQ(upload.decider()->outcome.limit, 100U);
   EXPECT_TRUE(RateLimitHeaders(upload, clock).empty()) << "only a denial says anything";
 
   // Geographic rate limiting.
-  config.ip_rules.rules.push_back({
-      .name = "home",
+  ASSERT_TRUE(management_api.AddGeographicRule(GeographicRule{
       .countries = {"US", "CA", "GB"},
-      .action = IpRule::Action::kAllow,
       .rule = RateLimitRule::Generous(),
-  });
-  config.ip_rules.rules.push_back({
-      .name = "watched",
+      .action = GeographicAction::kAllow,
+  }));
+  const auto applied = management_api.AddGeographicRule(GeographicRule{
       .countries = {"CN", "RU"},
-      .action = IpRule::Action::kThrottle,
       .rule = RateLimitRule::Strict(),
+      .action = GeographicAction::kThrottle,
   });
-  const auto applied = rate_limiter->Apply(config);
   ASSERT_TRUE(applied) << applied.error().message;
   // 1000 and 10 a minute; here too a tenth at once.
   EXPECT_EQ(rate_limiter->Check({.peer_ip = "192.0.2.2", .api_key = "k1", .country = "CA"}).decider()->outcome.limit,

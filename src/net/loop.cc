@@ -185,7 +185,7 @@ void Loop::Turn() {
   if (waited > 0) TakeSome(again_, waited);
   SettleAll();
   Tick();
-  Bury();
+  ReleaseClosed();
 }
 
 void Loop::TakeSome(std::deque<std::shared_ptr<SocketConnection>>& list, std::size_t most) {
@@ -270,8 +270,8 @@ void Loop::Forget(SocketConnection& connection) {
   connections_.pop_back();
 }
 
-void Loop::Bury() {
-  // A session's end may close other connections, but hardly; they are buried in the same turn.
+void Loop::ReleaseClosed() {
+  // A session's end may close other connections, but hardly; those are released in the same turn.
   while (!gone_.empty()) {
     for (const auto& connection : std::exchange(gone_, {})) {
       Guarded([&connection] { connection->Abandon(); });

@@ -177,7 +177,7 @@ class Loop {
   void TakeSome(std::deque<std::shared_ptr<SocketConnection>>& list, std::size_t most);
   void SettleAll();
   void Tick();
-  void Bury();
+  void ReleaseClosed();
   void ReleasePlace();
 
   struct Delayed {

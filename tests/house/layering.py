@@ -10,23 +10,27 @@ MAY = {
     "storage": {"algorithms", "base"},
     "storage/memory": {"storage", "algorithms", "base"},
     "storage/redis": {"storage", "io", "algorithms", "net", "base"},
+    "storage/postgres": {"storage", "io", "io/postgres", "algorithms", "base"},
     "io": {"net", "base"},
+    "io/https": {"io", "net", "base"},
+    "io/postgres": {"io", "base"},
     "http": {"net", "base"},
     "headers": {"http", "base"},
     "config": {"algorithms", "base"},
     "config/source/sqlite": {"config", "base"},
     "engine": {"config", "storage", "headers", "algorithms", "base"},
     "analytics": {"engine", "config", "storage", "algorithms", "base"},
-    "library": {"analytics", "engine", "config", "storage", "storage/memory", "storage/redis", "algorithms", "base"},
+    "library": {"analytics", "engine", "config", "storage", "storage/memory", "storage/redis", "storage/postgres", "algorithms", "base"},
     "net": {"base"},
     "frontends/http": {"net", "http", "headers", "engine", "config", "storage", "algorithms", "base"},
     "frontends/resp": {"net", "headers", "engine", "config", "storage", "algorithms", "base"},
     "frontends/rls": {"net", "headers", "engine", "config", "storage", "algorithms", "base"},
-    "management/auth": {"net", "http", "config", "algorithms", "base"},
+    "management/auth": {"io/https", "net", "http", "config", "algorithms", "base"},
     "management/audit": {"management/auth", "http", "base"},
+    "management/backup": {"management/audit", "management/auth", "base"},
     "management/keys": {"management/auth", "config", "algorithms", "base"},
-    "management/rest": {"management/auth", "management/audit", "management/keys", "net", "http", "config", "engine", "storage",
-                        "algorithms", "base"},
+    "management/rest": {"management/auth", "management/audit", "management/keys", "analytics", "net", "http", "config", "engine",
+                        "storage", "algorithms", "base"},
     "server/data_plane": {"frontends/http", "frontends/resp", "frontends/rls", "net", "engine", "config", "storage", "algorithms", "base"},
     "server/management_plane": {"server/data_plane", "server/jobs", "management/auth", "management/audit", "management/keys",
                                 "management/rest", "library", "analytics", "frontends/http", "frontends/rls", "net", "http", "engine",
@@ -35,14 +39,15 @@ MAY = {
     "server/daemon": {"server/data_plane", "server/management_plane", "server/jobs", "library", "analytics", "frontends/http",
                       "frontends/resp", "frontends/rls", "net", "engine", "config", "storage", "storage/memory", "storage/redis",
                       "algorithms", "base"},
-    "cli": {"server/daemon", "management/audit", "library", "engine", "config", "algorithms", "base", "storage"},
+    "cli": {"io/https", "server/daemon", "management/audit", "management/backup", "library", "engine", "config", "algorithms", "base", "storage"},
 }
 # Tests may also use these: they build what they test from real parts.
 TESTS_MAY = {"storage/memory", "config/source/sqlite", "library", "base", "tests/conformance"}
 # Libraries that stay inside one folder.
 ONLY_IN = {
-    r"<boost/asio|<boost/beast": {"io", "storage/redis"},
+    r"<boost/asio|<boost/beast": {"io", "io/postgres", "storage/redis", "storage/postgres"},
     r"<hiredis": {"storage/redis"},
+    r"<libpq": {"io/postgres"},
     r"<yaml-cpp": {"config"},
     r"<valijson": {"config"},
     r"<lua|<lauxlib": {"engine"},
@@ -53,10 +58,11 @@ ONLY_IN = {
     r"<nghttp2": {"frontends/rls"},
     r"<protozero": {"frontends/rls"},
     r"<sodium": {"management/auth", "management/audit"},
-    r"<sqlite3": {"config/source/sqlite", "management/auth"},
+    r"<sqlite3": {"config/source/sqlite", "management/auth", "management/backup"},
     r"<zlib": {"frontends/rls", "cli"},
+    r"<curl": {"io/https"},
 }
-IS_TEST = re.compile(r"(_(test|redistest|fuzz|benchmark)\.cc|/(test|fake|fault)[^/]*|/[^/]*_(fixture|process)\.h)$")
+IS_TEST = re.compile(r"(_(test|redistest|pgtest|fuzz|benchmark)\.cc|/(test|fake|fault)[^/]*|/[^/]*_(fixture|process)\.h)$")
 
 
 def folder_of(path, folders):

@@ -31,7 +31,7 @@ TXT
 
 # The code of docs/library.md.
 build_against "$here/../../examples/library" "$prefix/library"
-for name in per_key response middleware async stats faults; do echo "$name:"; "$prefix/library/$name"; done > "$prefix/said"
+for name in per_key response middleware async changes stats faults; do echo "$name:"; "$prefix/library/$name"; done > "$prefix/said"
 cat "$prefix/said"
 diff <(sed 's/;t=[0-9]*/;t=T/; s/Retry-After: [0-9]*/Retry-After: R/' "$prefix/said") - <<'TXT'
 per_key:
@@ -54,6 +54,9 @@ middleware:
 async:
 allowed
 denied
+changes:
+alice: 5000
+bob: 2
 stats:
 2 allowed, 1 denied, 1 subjects, store up
 faults:

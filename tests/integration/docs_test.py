@@ -1,8 +1,9 @@
 """Runs the examples of README and docs/: every ```console block, its commands and their output ('...' stands for anything).
 
-A page asks the daemon on its default addresses. `weir serve --config FILE` starts it anew with a file of the page; the
+A page asks the daemon on its default addresses, and has its first token as $WEIR_BOOTSTRAP_TOKEN. `weir serve --config FILE` starts it anew with a file of the page; the
 site on port 9000 and `envoy -c FILE` go on running, too. All get free ports.
 """
+import os
 import pathlib
 import re
 import shutil
@@ -12,6 +13,8 @@ import unittest
 from harness import PATIENCE, ROOT, WEIR, Case, free_port, tool
 
 PAGES = [ROOT / "README.md"] + sorted((ROOT / "docs").rglob("*.md"))
+
+TOKEN = "the-first-token-of-a-page-0123456789"
 
 
 def blocks(page):
@@ -43,7 +46,7 @@ class Page:
         shutil.copytree(ROOT / "examples", self.directory / "examples", dirs_exist_ok=True)
 
     def with_ports(self, text):
-        ports = {8080: self.daemon.port, 8081: self.daemon.port_of("grpc"), **self.others}
+        ports = {8080: self.daemon.port, 8081: self.daemon.port_of("grpc"), 8089: self.daemon.port_of("admin"), **self.others}
         for old, new in ports.items():
             text = text.replace(f"127.0.0.1:{old}", f"127.0.0.1:{new}")
             text = text.replace(f"address: 127.0.0.1, port_value: {old}", f"address: 127.0.0.1, port_value: {new}")
@@ -73,11 +76,13 @@ class Page:
 
     def run(self, command):
         return subprocess.run(["bash", "-c", self.with_ports(command)], capture_output=True, text=True, timeout=PATIENCE, cwd=self.directory,
-                              env={"PATH": f"{pathlib.Path(WEIR).parent}:{ROOT}/build/tools/bin:/usr/bin:/bin", "HOME": str(self.directory)})
+                              env={"PATH": f"{pathlib.Path(WEIR).parent}:{ROOT}/build/tools/bin:/usr/bin:/bin", "HOME": str(self.directory), "XDG_STATE_HOME": str(self.directory), "WEIR_BOOTSTRAP_TOKEN": TOKEN})
 
 
 class Docs(Case):
     def test_console_blocks(self):
+        os.environ["WEIR_BOOTSTRAP_TOKEN"] = TOKEN
+        self.addCleanup(os.environ.pop, "WEIR_BOOTSTRAP_TOKEN", None)
         count = 0
         for path in PAGES:
             found = blocks(path)
@@ -98,6 +103,9 @@ class Docs(Case):
                     pattern = re.escape(expected.strip()).replace(re.escape("..."), ".*")
                     output = done.stdout.replace("\r", "").strip()
                     self.assertRegex(output, re.compile(f"^{pattern}$", re.S), f"{path.name}:{line}: {command}\n{done.stderr}")
+            # The next page begins anew.
+            page.daemon.stop()
+            shutil.rmtree(self.directory / "weir", ignore_errors=True)
         self.assertGreater(count, 5)
 
     def test_links_lead_somewhere(self):

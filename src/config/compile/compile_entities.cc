@@ -50,6 +50,7 @@ std::uint64_t HashOf(const Limits& limits) {
     AddRule(limits.rule, print);
     if constexpr (kIsTenant<Limits>) {
       AddRule(limits.aggregate, print);
+      print.Add(limits.parent.value_or(""));
     } else {
       print.Add(limits.tenant.value_or("")).Add(limits.exempt ? 1 : 0);
     }
@@ -170,6 +171,9 @@ Result<> EntityCompiler::Apply(const EntityChange& change) {
       return Fail(ErrorCode::kInvalidArgument, fmt::format("{}: its limits are of another kind", PathOf<Limits>(name)));
     }
     PutLive(name, *limits);
+    if constexpr (kIsTenant<Limits>) {
+      if (limits->parent) new_parents_.insert(name);
+    }
     return {};
   };
   switch (change.kind) {
@@ -210,6 +214,24 @@ Result<> EntityCompiler::Remove(const std::string& name) {
   MapOf<Limits>().Erase(name);
   Note(before.get(), nullptr);
   return {};
+}
+
+void EntityCompiler::CheckParents() {
+  for (const std::string& name : new_parents_) {
+    const TenantEntry* at = entities_.tenants.Find(name);
+    for (std::size_t level = 1; at != nullptr && !at->parent().empty(); ++level) {
+      if (at->parent() == name) {
+        faults_.Add(fmt::format("{}.parent", PathOf<TenantLimits>(name)), "is a part of itself");
+        break;
+      }
+      if (level == kMostTenantLevels) {
+        faults_.Add(fmt::format("{}.parent", PathOf<TenantLimits>(name)),
+                    fmt::format("has more than {} levels above it and itself", kMostTenantLevels));
+        break;
+      }
+      at = entities_.tenants.Find(at->parent());
+    }
+  }
 }
 
 void EntityCompiler::CompileUsersOfChangedTenants() {

@@ -63,7 +63,7 @@ class EntityClasses {
   ClassTable<TenantLimits> tenants;
   ClassTable<UserLimits> users;
   ClassTable<ApiKeyLimits> api_keys;
-  Nanos told_cut = 0;  // when it was last told that former selves were cut off
+  Nanos told_cut = 0;  // when it was last told that previous forms were cut off
 };
 
 // The entities that a document writes, taken out of it.
@@ -85,6 +85,8 @@ class EntityCompiler {
   // All of a document's, and those of `previous` that were made live.
   void Build(const WrittenEntities& written, const Snapshot::Entities* previous);
   Result<> Apply(const EntityChange& change);
+  // Whether those that were put make a tree with the others; `faults` says which do not. After all changes.
+  void CheckParents();
   // What their rules inherit has changed. Once, after all changes.
   void CompileUsersOfChangedTenants();
 
@@ -140,6 +142,7 @@ class EntityCompiler {
   const std::unique_lock<std::mutex> lock_;
   bool building_ = false;
   std::map<std::string, std::unique_ptr<const RateLimitRule>, std::less<>> tiers_;
+  std::set<std::string, std::less<>> new_parents_;      // tenants that were put with a parent
   std::set<std::string, std::less<>> changed_tenants_;  // of which users inherit otherwise now
 };
 

@@ -217,7 +217,8 @@ TEST(Entities, AreCountedByTier) {
 
 TEST(Entities, ThoseThatSayTheSameShareIt) {
   auto document = Document();
-  for (int i = 0; i < 1000; ++i) document.users["user-" + std::to_string(i)] = UserOf(5 + i % 3);
+  for (int i = 0; i < 1000; ++i)
+    document.users["user-" + std::to_string(i)] = UserOf(static_cast<std::uint64_t>(5 + i % 3));
   auto snapshot = Compiled(document);
   snapshot = With(snapshot, {EntityChange::Put("eve", UserOf(5))});
   EXPECT_EQ(snapshot->FindUser("eve")->of, snapshot->FindUser("user-0")->of);

@@ -82,9 +82,10 @@ class SnapshotCompiler {
     for (const EntityChange& change : changes) {
       if (auto done = compiler.Apply(change); !done) return std::unexpected(done.error());
     }
+    compiler.CheckParents();
     compiler.CompileUsersOfChangedTenants();
     if (!faults.empty()) return std::unexpected(faults.ToError());
-    // One that changes all the time is told of once a minute.
+    // An entity that changes all the time is logged once a minute.
     if (Nanos& told = entities->classes->told_cut; now - told >= kMinute || now < told) {
       if (rules.TellCut()) told = now;
     }
@@ -231,7 +232,7 @@ void SnapshotCompiler::CompileExemptions() {
   const Exemptions& exemptions = document_.exemptions;
   tables_->exempt_paths = ExemptPaths(exemptions.paths);
   tables_->exempt_networks = Networks(exemptions.cidrs, "exemptions.cidrs");
-  // An empty name is an unknown one: it is nobody's.
+  // An empty name identifies no user.
   for (const std::string& user : exemptions.users) {
     if (!user.empty()) tables_->exempt_users.Insert(user, 0);
   }

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "config/document/document.h"
 #include "weir/config.h"
 
 namespace weir {
@@ -61,6 +62,12 @@ EnterpriseRateLimitConfig EnterpriseRateLimitConfig::EnableRedisStorage(std::str
   RedisStorage redis;
   redis.url = std::move(url);
   storage.kind = std::move(redis);
+  return std::move(*this);
+}
+EnterpriseRateLimitConfig EnterpriseRateLimitConfig::EnablePostgresStorage(std::string database_url) && {
+  PostgresStorage postgres;
+  postgres.database_url = std::move(database_url);
+  storage.kind = std::move(postgres);
   return std::move(*this);
 }
 EnterpriseRateLimitConfig EnterpriseRateLimitConfig::EnableAnalytics() && {
@@ -127,13 +134,7 @@ ConfigBuilder& ConfigBuilder::Server(ServerConfig server) {
 }
 
 Result<EnterpriseRateLimitConfig> ConfigBuilder::Build() {
-  std::string message;
-  for (const Fault& fault : ValidateConfig(config_)) {
-    if (fault.severity != Severity::kError) continue;
-    if (!message.empty()) message += '\n';
-    message += Describe(fault);
-  }
-  if (!message.empty()) return Fail(ErrorCode::kInvalidArgument, std::move(message));
+  if (auto valid = config::CheckConfig(config_); !valid) return std::unexpected(std::move(valid).error());
   return config_;
 }
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <iterator>
+#include <utility>
 
 #include "config/document/migrate.h"
 #include "config/document/schema.h"
@@ -36,13 +37,13 @@ bool IsAtOrBelow(std::string_view path, std::string_view above) {
   return path.starts_with(above) && (path.size() == above.size() || path[above.size()] == '.');
 }
 
-// Whether a fault of meaning may be there only because a part of the document could not be read.
-bool MayFollow(const Fault& meaning, const Fault& structure) {
-  if (structure.path.empty()) return IsAtOrBelow(meaning.path, "global") && meaning.message.ends_with("missing");
-  if (IsAtOrBelow(structure.path, meaning.path)) return true;
-  if (structure.message.ends_with("is missing") && IsAtOrBelow(meaning.path, structure.path)) return true;
+// Whether a semantic fault may be there only because a part of the document could not be read.
+bool MayFollow(const Fault& semantic, const Fault& structure) {
+  if (structure.path.empty()) return IsAtOrBelow(semantic.path, "global") && semantic.message.ends_with("missing");
+  if (IsAtOrBelow(structure.path, semantic.path)) return true;
+  if (structure.message.ends_with("is missing") && IsAtOrBelow(semantic.path, structure.path)) return true;
   const bool inherited = IsAtOrBelow(structure.path, "global") || IsAtOrBelow(structure.path, "templates");
-  return inherited && meaning.message.ends_with("missing");
+  return inherited && semantic.message.ends_with("missing");
 }
 
 }  // namespace
@@ -52,12 +53,12 @@ namespace config {
 ParsedConfig ReadAndValidate(const Node& root, std::string_view source) {
   ParsedConfig parsed;
   parsed.faults = ReadDocument(root, parsed.config);
-  // Meaning is judged also of a document with faults: all that can be told is told at once.
-  std::vector<Fault> meaning = Validate(parsed.config, root, source);
-  std::erase_if(meaning, [&](const Fault& one) {
+  // The semantics of a document with structural faults are checked too, so that one run reports everything.
+  std::vector<Fault> semantic = Validate(parsed.config, root, source);
+  std::erase_if(semantic, [&](const Fault& one) {
     return std::ranges::any_of(parsed.faults, [&](const Fault& structure) { return MayFollow(one, structure); });
   });
-  std::ranges::move(meaning, std::back_inserter(parsed.faults));
+  std::ranges::move(semantic, std::back_inserter(parsed.faults));
   std::ranges::stable_sort(parsed.faults, {}, &Fault::line);
   return parsed;
 }
@@ -85,8 +86,8 @@ ParsedConfig ParseConfig(std::string_view text, DocumentFormat format) {
 std::vector<Fault> ValidateConfig(const EnterpriseRateLimitConfig& config) {
   EnterpriseRateLimitConfig read_back;
   std::vector<Fault> faults = config::ReadDocument(config::WriteDocument(config), read_back);
-  std::vector<Fault> meaning = config::Validate(config, config::Node::Map());
-  std::ranges::move(meaning, std::back_inserter(faults));
+  std::vector<Fault> semantic = config::Validate(config, config::Node::Map());
+  std::ranges::move(semantic, std::back_inserter(faults));
   return faults;
 }
 
@@ -133,7 +134,8 @@ std::string ConfigReferenceMarkdown() {
       "field that it does not write; when it writes other numbers and inherits an algorithm with numbers of its own, "
       "those "
       "are scaled along. The most specific endpoint that replaces takes the base rule's place; every one with "
-      "`combine: stack` holds beside it. Aggregates, quotas and ip rules that throttle always hold beside the others. "
+      "`combine: stack` applies in addition. Aggregates, quotas and ip rules that throttle always apply in addition to "
+      "the others. "
       "A request passes only if every rule passes, and a denied "
       "request "
       "consumes nothing.\n";
@@ -158,6 +160,17 @@ std::vector<Fault> ReadDocument(const Node& root, EnterpriseRateLimitConfig& con
   Reader reader(faults);
   DocumentType()->Read(root, &config, reader);
   return faults;
+}
+
+Result<> CheckConfig(const EnterpriseRateLimitConfig& config) {
+  std::string message;
+  for (const Fault& fault : ValidateConfig(config)) {
+    if (fault.severity != Severity::kError) continue;
+    if (!message.empty()) message += '\n';
+    message += weir::Describe(fault);
+  }
+  if (message.empty()) return {};
+  return Fail(ErrorCode::kInvalidArgument, std::move(message));
 }
 
 Node WriteDocument(const EnterpriseRateLimitConfig& config) { return DocumentType()->Write(&config); }

@@ -146,7 +146,8 @@ TEST(Document, HybridOfTheSpecIsNamedAsNotYetThere) {
   const ParsedConfig parsed = ParseConfig(
       R"({"global": {"free_tier": "strict"}, "storage": {"Hybrid": {"primary": {"Memory": {}}, "secondary": {"Redis": {}}, "sync_interval": 60}}})");
   ASSERT_EQ(parsed.faults.size(), 1U);
-  EXPECT_EQ(Describe(parsed.faults[0]), "line 1: storage: hybrid storage is not in this version; use memory or redis");
+  EXPECT_EQ(Describe(parsed.faults[0]),
+            "line 1: storage: hybrid storage is not in this version; use memory, redis or postgres");
 }
 
 TEST(Document, PrecisionInEverySpelling) {

@@ -129,7 +129,7 @@ class Walk {
     if (end >= source_.size() || source_[end] != '\n') return Said(1, 1);
     std::size_t breaks = 0;
     while (end < source_.size() && (IsBlank(source_[end]) || source_[end] == '\n')) {
-      breaks += source_[end] == '\n' ? 1 : 0;
+      breaks += source_[end] == '\n' ? 1U : 0U;
       ++end;
     }
     Said(end - at_, breaks > 1 ? breaks - 1 : 1);

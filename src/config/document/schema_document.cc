@@ -62,7 +62,8 @@ Ref<IpRules> IpRulesType() {
                                     {IpRule::Action::kBlock, "block"},
                                     {IpRule::Action::kThrottle, "throttle"},
                                     {IpRule::Action::kChallenge, "challenge"}}),
-            "`block` denies for ever, whatever else matches. `limit`, `throttle`: the rule holds beside all others. "
+            "`block` denies for ever, whatever else matches. `limit`, `throttle`: the rule applies in addition to all "
+            "others. "
             "`allow`: "
             "the rule takes the place of the user's, tenant's or tier's rule and of a replacing endpoint's; without a "
             "rule "
@@ -203,8 +204,11 @@ Ref<TenantLimits> TenantType() {
   record->With("tier", &TenantLimits::tier, Opt(Text(NameRule("tier"))), "The tier of its requests.")
       .With("rule", &TenantLimits::rule, Opt(RuleType()), "For each subject of the tenant; inherits from its tier.")
       .With("aggregate", &TenantLimits::aggregate, Opt(RuleType()),
-            "One budget that the whole tenant shares; holds beside every other rule and inherits no numbers.")
-      .With("quotas", &TenantLimits::quotas, ListOf(QuotaType()), "Allowances that the whole tenant shares.");
+            "One budget that the whole tenant shares; applies in addition to every other rule and inherits no numbers.")
+      .With("quotas", &TenantLimits::quotas, ListOf(QuotaType()), "Allowances that the whole tenant shares.")
+      .With("parent", &TenantLimits::parent, Opt(Text(NameRule("tenant"))),
+            "The tenant that it is a part of. The aggregate and quotas of that one apply too, and its rule and tier "
+            "where this one has none. At most 8 levels.");
   return record;
 }
 
@@ -263,12 +267,37 @@ Ref<StorageConfig> StorageType() {
       .With("command_timeout_ms", &RedisStorage::command_timeout_ms, Count32({1, 600'000}), "To answer.")
       .With("max_in_flight", &RedisStorage::max_in_flight, Count32({1, 1'000'000}),
             "Decisions waiting at once; more are answered as a store failure.");
+  auto postgres =
+      std::make_shared<Record<PostgresStorage>>("postgres", "States in PostgreSQL, shared by several instances.");
+  postgres
+      ->With(
+          "database_url", &PostgresStorage::database_url,
+          Text({"^postgres(ql)?://", "a postgresql:// address", "URL", true}),
+          "`postgresql://[user[:password]@]host[:port][,host...]/database[?sslmode=verify-full&...]`, as libpq takes "
+          "it. Hosts are tried in order, until one may be written.")
+      .With("schema", &PostgresStorage::schema,
+            Text({"^[a-z_][a-z0-9_]{0,62}$", "at most 63 of a-z, 0-9 and _, not beginning with a digit", "name"}),
+            "Where the tables are.")
+      .With("durability", &PostgresStorage::durability,
+            EnumOf<PostgresDurability>({{PostgresDurability::kUnlogged, "unlogged"},
+                                        {PostgresDurability::kAsync, "async"},
+                                        {PostgresDurability::kSync, "sync"}}),
+            "What a crash of the server costs: all counts, the last fraction of a second, or nothing.")
+      .With("create_schema", &PostgresStorage::create_schema, Bool(),
+            "Make what is missing in the database. `weir storage schema` prints it for who may.")
+      .With("pool_size", &PostgresStorage::pool_size, Count32({1, 1024}), "Connections.")
+      .With("batch", &PostgresStorage::batch, Count32({1, 1000}), "Most decisions that share a transaction.")
+      .With("connection_timeout_ms", &PostgresStorage::connection_timeout_ms, Count32({1, 600'000}),
+            "To connect to each host.")
+      .With("command_timeout_ms", &PostgresStorage::command_timeout_ms, Count32({1, 600'000}), "To answer.")
+      .With("max_in_flight", &PostgresStorage::max_in_flight, Count32({1, 1'000'000}),
+            "Decisions waiting at once; more are answered as a store failure.");
   using Kind = decltype(StorageConfig::kind);
   auto variant = std::make_shared<Variant<Kind>>("store", "Where states live.");
   variant->With<MemoryStorage>("memory", memory, "In this process: fastest, for one instance.")
       .With<RedisStorage>("redis", redis, "In Redis: shared by several instances.")
-      .Refusing("hybrid", "hybrid storage is not in this version; use memory or redis")
-      .Refusing("postgres", "postgres storage is not in this version; use memory or redis");
+      .With<PostgresStorage>("postgres", postgres, "In PostgreSQL: shared by several instances.")
+      .Refusing("hybrid", "hybrid storage is not in this version; use memory, redis or postgres");
   auto record =
       std::make_shared<Record<StorageConfig>>("storage", "Where states live, and what to do when that place fails.");
   record->Flattening(&StorageConfig::kind, std::shared_ptr<const Variant<Kind>>(variant))
@@ -304,6 +333,24 @@ Ref<AnalyticsConfig> AnalyticsType() {
           "out is counted and logged too.")
       .With("insights_retention_days", &AnalyticsConfig::insights_retention_days, Count32({1, 3650}),
             "Days that insights are kept. No effect in this version, which keeps none.");
+  return record;
+}
+
+Ref<ApprovalsConfig> ApprovalsType() {
+  auto record = std::make_shared<Record<ApprovalsConfig>>(
+      "approvals",
+      "Changes over the management API that hold only when a second person has approved them. A change of this section "
+      "itself needs an approval as soon as anything does.");
+  record->With("required_for", &ApprovalsConfig::required_for,
+               ListOf(EnumOf<ApprovalScope>({{ApprovalScope::kPolicy, "policy"},
+                                             {ApprovalScope::kEntities, "entities"},
+                                             {ApprovalScope::kKeys, "keys"},
+                                             {ApprovalScope::kOverrides, "overrides"},
+                                             {ApprovalScope::kRollbacks, "rollbacks"}})),
+               "`policy`: tiers, endpoints, ip rules, templates, domains, exemptions, penalties and settings, rollouts "
+               "of these too. `entities`: users and tenants. `keys`: API keys. `overrides`. `rollbacks`: going back to "
+               "an earlier revision.",
+               "none");
   return record;
 }
 
@@ -403,6 +450,7 @@ Ref<EnterpriseRateLimitConfig> DocumentType() {
         .With("request_ids", &Document::request_ids, RequestIdsType(),
               "How long answers are remembered by `request_id`.")
         .With("analytics", &Document::analytics, AnalyticsType(), "What is observed.")
+        .With("approvals", &Document::approvals, ApprovalsType(), "What a second person has to approve.")
         .With("domains", &Document::domains, MapOf(DomainType(), LongNameRule("domain")),
               "Limits by descriptor: what Envoy's rate limit service is asked.")
         .With("envoy", &Document::envoy, EnvoyType(), "How Envoy's rate limit service answers.")

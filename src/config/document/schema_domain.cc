@@ -35,7 +35,7 @@ Ref<DescriptorLimits> DescriptorType() {
         .With(
             "quota_mode", &Limits::quota_mode, Bool(),
             "Does not deny alone: a request is over only when all of its descriptors in quota mode are (or another one "
-            "is). Which are over is told in the statuses and in the dynamic metadata.")
+            "is). The statuses and the dynamic metadata say which ones are over.")
         .With("detailed_metric", &Limits::detailed_metric, Bool(),
               "Metrics name the values of all entries, also where the document has none.")
         .With("value_to_metric", &Limits::value_to_metric, Bool(), "Metrics name the value of this entry.")

@@ -411,7 +411,7 @@ Ref<RateLimitRule> RuleType() {
               "When the identifier finds nothing in a request: `ip` counts the client's address instead (requests "
               "without "
               "one share a subject), `skip` leaves the rule out, `deny` denies the request.",
-              "inherited, else `ip`; of rules that hold beside others `skip`")
+              "inherited, else `ip`; of rules that apply in addition to others `skip`")
         .With(
             "counts", &RateLimitRule::counts, Opt(CountedUnitType()),
             "What a request adds: `requests` 1, `cost` its cost, `attribute:NAME` the number in that attribute (1 when "
@@ -449,8 +449,8 @@ Ref<RateLimitRule> RuleType() {
 
 Ref<Quota> QuotaType() {
   static const Ref<Quota> type = [] {
-    auto record =
-        std::make_shared<Record<Quota>>("quota", "A further allowance by period; it holds beside every other rule.");
+    auto record = std::make_shared<Record<Quota>>(
+        "quota", "A further allowance by period; it applies in addition to every other rule.");
     record->Requires("max_requests", &Quota::max_requests, Count(), "Requests (or units of cost) in the period.")
         .With("period", &Quota::period,
               EnumOf<WindowAlignment>({{WindowAlignment::kHour, "hour"},

@@ -74,7 +74,9 @@ TEST(EntityMap, CopiesKeepWhatTheyHad) {
       const auto wanted = version.model.find(name);
       const Numbered* const found = version.map.Find(name);
       ASSERT_EQ(found != nullptr, wanted != version.model.end()) << name;
-      if (found != nullptr) ASSERT_EQ(found->number, wanted->second) << name;
+      if (found != nullptr) {
+        ASSERT_EQ(found->number, wanted->second) << name;
+      }
     }
     std::size_t seen = 0;
     version.map.ForEach([&](const Numbered& one) {

@@ -36,6 +36,7 @@ class RandomConfig {
     if (Chance(2)) config.algorithm = Algorithm();
     if (Chance(2)) config.storage = Storage();
     if (Chance(3)) config.request_ids = {Seconds(1, 86'400), Seconds(16, 10'000'000)};
+    if (Chance(3)) config.approvals = {{ApprovalScope::kPolicy, ApprovalScope::kKeys}};
     if (Chance(3)) config.analytics = {Flip(), Flip(), Seconds(1, 3650)};
     for (std::size_t i = Below(3); i > 0; --i)
       config.domains[Name()] = {Rules(), Descriptors(3), Flip() ? DescriptorMatch::kExact : DescriptorMatch::kContained,
@@ -282,7 +283,8 @@ class RandomConfig {
     return quotas;
   }
   TenantLimits Tenant() {
-    return {Maybe([&] { return Name(); }), Maybe([&] { return Rule(); }), Maybe([&] { return Rule(); }), Quotas()};
+    return {Maybe([&] { return Name(); }), Maybe([&] { return Rule(); }), Maybe([&] { return Rule(); }), Quotas(),
+            Maybe([&] { return Name(); })};
   }
   UserLimits User() {
     return {Maybe([&] { return Name(); }), Maybe([&] { return Name(); }), Maybe([&] { return Rule(); }), Quotas(),
@@ -362,6 +364,17 @@ class RandomConfig {
                                    Pick({FullPolicy::kDenyNew, FullPolicy::kAllowNew, FullPolicy::kEvict}),
                                    Maybe([&] { return Name(); }),
                                    Seconds(1, 86'400)};
+    } else if (Flip()) {
+      storage.kind =
+          PostgresStorage{"postgresql://h/d",
+                          "weir_" + std::to_string(Below(100)),
+                          Pick({PostgresDurability::kUnlogged, PostgresDurability::kAsync, PostgresDurability::kSync}),
+                          Flip(),
+                          Seconds(1, 1024),
+                          Seconds(1, 1000),
+                          Seconds(1, 600'000),
+                          Seconds(1, 600'000),
+                          Seconds(1, 1'000'000)};
     } else {
       storage.kind =
           RedisStorage{"redis://h:6379/1",   Flip(), Seconds(1, 1024), Name(), Seconds(1, 600'000), Seconds(1, 600'000),

@@ -60,9 +60,9 @@ const ApiKeyEntry* Snapshot::FindApiKey(std::string_view key) const {
   const KeyDigest digest = DigestOfKey(key);
   return entities_->api_keys.Find({digest.data(), digest.size()});
 }
-bool Snapshot::HasApiKey(std::string_view name) const {
+const ApiKeyEntry* Snapshot::FindApiKeyNamed(std::string_view name) const {
   const auto digest = DigestOfKeyName(name);
-  return digest && entities_->api_keys.Find(*digest) != nullptr;
+  return digest ? entities_->api_keys.Find(*digest) : nullptr;
 }
 std::size_t Snapshot::api_key_count() const { return entities_->api_keys.size(); }
 void Snapshot::VisitApiKeys(absl::FunctionRef<void(const ApiKeyEntry&)> visit) const {

@@ -269,6 +269,11 @@ struct Entity : Counted {
   {
     return Text(of->shape->limits.tenant);
   }
+  std::string_view parent() const
+    requires requires(Limits limits) { limits.parent; }
+  {
+    return Text(of->shape->limits.parent);
+  }
   bool exempt() const
     requires requires(Limits limits) { limits.exempt; }
   {
@@ -289,6 +294,9 @@ struct Entity : Counted {
 using TenantEntry = Entity<TenantLimits>;
 using UserEntry = Entity<UserLimits>;
 using ApiKeyEntry = Entity<ApiKeyLimits>;
+
+// Of a tree of tenants, from a team up to the organisation.
+inline constexpr std::size_t kMostTenantLevels = 8;
 
 // A change of one entity: what it is from now on, or that it is not any more.
 struct EntityChange {
@@ -431,7 +439,9 @@ class Snapshot {
   const TenantEntry* FindTenant(std::string_view name) const;
   const UserEntry* FindUser(std::string_view name) const;
   const ApiKeyEntry* FindApiKey(std::string_view key) const;  // as a request brings it
-  bool HasApiKey(std::string_view name) const;                // as a document writes it. Slow
+  // As a document writes it. Slow.
+  const ApiKeyEntry* FindApiKeyNamed(std::string_view name) const;
+  bool HasApiKey(std::string_view name) const { return FindApiKeyNamed(name) != nullptr; }
   const DomainEntry* FindDomain(std::string_view name) const;
   // The endpoints that match, the most specific first, until `visit` returns kStop. `path` is in normal form
   // (base/path.h); a final '/' does not matter. Per segment from the left: literal, then literal without regard to case

@@ -129,7 +129,7 @@ class Builder {
     } else if (id.kind == "settings") {
       AddSettings(std::move(record));
     } else if (id.kind == "penalties") {
-      if (id.key != kDefault) return Tell("penalties." + id.key, "there is only `default`");
+      if (id.key != kDefault) return AddFault("penalties." + id.key, "there is only `default`");
       Child(document_, "global").Add("penalties", std::move(record.value));
     }
   }
@@ -140,7 +140,7 @@ class Builder {
   }
 
  private:
-  void Tell(std::string path, std::string message) {
+  void AddFault(std::string path, std::string message) {
     faults_.push_back({.path = std::move(path), .message = std::move(message)});
   }
 
@@ -187,7 +187,7 @@ class Builder {
     const bool own_kind =
         key == "global" || key == "exemptions" ||
         std::ranges::any_of(kMappings, [&](const Mapping& m) { return m.below.empty() && m.section == key; });
-    if (own_kind) return Tell(std::string(key), "is no section of settings: its parts are records of their own");
+    if (own_kind) return AddFault(std::string(key), "is no section of settings: its parts are records of their own");
     if (key != "ip_rules") {
       document_.Add(key, std::move(record.value));
       return;
@@ -196,7 +196,7 @@ class Builder {
       for (const Node& name : order->children) order_.push_back(name.text);
       std::erase_if(record.value.children, [](const Node& child) { return child.key == "order"; });
     }
-    if (record.value.Find("rules") != nullptr) Tell("ip_rules.rules", "are records of kind ip_rules");
+    if (record.value.Find("rules") != nullptr) AddFault("ip_rules.rules", "are records of kind ip_rules");
     Child(document_, "ip_rules") = std::move(record.value);
     document_.children.back().key = "ip_rules";
   }
@@ -208,7 +208,7 @@ class Builder {
       if (value.kind == Node::Kind::kMap) {
         const Node* const written = value.Find("name");
         if (written != nullptr && written->text != name) {
-          Tell("ip_rules.rules." + name, "names itself otherwise than its key");
+          AddFault("ip_rules.rules." + name, "names itself otherwise than its key");
         }
         if (written == nullptr) value.Add("name", Node::String(name));
       }

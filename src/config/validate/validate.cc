@@ -121,7 +121,7 @@ class DocumentCheck {
     CheckRule(global.Below("free_tier"), config_.global.free_tier, expanded_.global.free_tier, {});
     const auto tier = [&](const Place& place, const RateLimitRule& written, const RateLimitRule& expanded) {
       rules_.CheckWritten(place, written);
-      // Nothing written: it is free_tier again, which was told of already.
+      // A tier that writes nothing is free_tier again, whose faults are reported there.
       if (written != RateLimitRule{}) rules_.CheckWhole(place, expanded, expanded_.global.free_tier);
     };
     tier(global.Below("pro_tier"), config_.global.pro_tier, expanded_.global.pro_tier);
@@ -183,6 +183,21 @@ class DocumentCheck {
       if (tenant.aggregate)
         CheckRule(here.Below("aggregate"), *tenant.aggregate, AggregateRule(*expanded.aggregate), {});
       CheckQuotas(here.Below("quotas"), tenant.quotas, expanded.aggregate);
+      CheckParent(here.Below("parent"), name, tenant);
+    }
+  }
+
+  void CheckParent(const Place& place, const std::string& name, const TenantLimits& tenant) {
+    CheckTenantOf(place, tenant.parent);
+    const TenantLimits* at = &tenant;
+    for (std::size_t level = 1; at->parent; ++level) {
+      if (*at->parent == name) return faults_.Error(place, "is a part of itself");
+      if (level == kMostTenantLevels) {
+        return faults_.Error(place, fmt::format("has more than {} levels above it and itself", kMostTenantLevels));
+      }
+      const auto next = config_.tenants.find(*at->parent);
+      if (next == config_.tenants.end()) return;
+      at = &next->second;
     }
   }
 

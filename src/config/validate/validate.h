@@ -1,4 +1,4 @@
-// The checks of meaning behind Validate (document.h), by part of the document.
+// The semantic checks behind Validate (document.h), by part of the document.
 #pragma once
 
 #include <cstdint>
@@ -95,6 +95,8 @@ void CheckIpRules(const Place& place, const IpRules& rules, ValidationFaults& fa
 void CheckExemptions(const Place& place, const Exemptions& exemptions, ValidationFaults& faults);
 void CheckStorage(const Place& place, const StorageConfig& storage, ValidationFaults& faults);
 void CheckAnalytics(const Place& place, const AnalyticsConfig& analytics, ValidationFaults& faults);
+// "127.0.0.1:8080", "[::1]:0", "unix:/path", "off".
+bool IsListenAddress(std::string_view text);
 void CheckServer(const Place& place, const ServerConfig& server, ValidationFaults& faults);
 
 }  // namespace weir::config

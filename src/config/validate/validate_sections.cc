@@ -6,6 +6,7 @@
 #include <map>
 
 #include "base/address.h"
+#include "base/postgres_url.h"
 #include "base/redis_url.h"
 #include "config/validate/validate.h"
 
@@ -187,6 +188,22 @@ void CheckExemptions(const Place& place, const Exemptions& exemptions, Validatio
 }
 
 void CheckStorage(const Place& place, const StorageConfig& storage, ValidationFaults& faults) {
+  if (const auto* postgres = std::get_if<PostgresStorage>(&storage.kind)) {
+    const auto url = ParsePostgresUrl(postgres->database_url);
+    const Place here = place.Below("postgres");
+    if (!url) return faults.Error(here.Below("database_url"), url.error().message);
+    const auto named = [](std::string_view name) {
+      return [name](const auto& parameter) { return parameter.first == name; };
+    };
+    const bool far = std::ranges::any_of(url->hosts, [](const PostgresUrl::Host& host) {
+      return host.name != "localhost" && host.name != "127.0.0.1" && host.name != "::1" && !host.name.starts_with('/');
+    });
+    if (far && url->has_password && std::ranges::none_of(url->parameters, named("sslmode"))) {
+      faults.Warn(here.Below("database_url"), "without sslmode the server is not verified, and may be somebody else",
+                  "add ?sslmode=verify-full");
+    }
+    return;
+  }
   const auto* redis = std::get_if<RedisStorage>(&storage.kind);
   if (redis != nullptr && redis->cluster) {
     const Place here = place.Below("redis");
@@ -204,6 +221,10 @@ void CheckAnalytics(const Place& place, const AnalyticsConfig& analytics, Valida
   if (analytics.insights_retention_days != AnalyticsConfig{}.insights_retention_days) {
     faults.Warn(place.Below("insights_retention_days"), std::string(kNoEffect));
   }
+}
+
+bool IsListenAddress(std::string_view text) {
+  return text == "off" || (text.starts_with("unix:") && text.size() > 5) || IsTcpAddress(text);
 }
 
 void CheckServer(const Place& place, const ServerConfig& server, ValidationFaults& faults) {

@@ -192,7 +192,7 @@ void AppendSettledAnswer(const engine::Call& call, const Pending& pending, Nanos
   Scratch body;
   if (call.status.has_value()) {
     if (pending.form == AnswerForm::kFeedback) {
-      (*body)->append("{\"heard\":");
+      (*body)->append("{\"rules_updated\":");
       AppendNumber(call.rules_updated, *body);
       (*body)->append("}");
     } else {

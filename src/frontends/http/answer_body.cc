@@ -80,7 +80,7 @@ void AppendRules(const Decision& decision, std::string* out) {
   out->push_back(']');
 }
 
-// By the library: whoever asks why does not ask often.
+// Written with Boost.JSON: explanations are rare, so speed does not matter here.
 void AppendSteps(const std::vector<ExplainStep>& steps, std::string* out) {
   boost::json::array explain;
   explain.reserve(steps.size());

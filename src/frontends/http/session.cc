@@ -5,14 +5,14 @@
 #include <string_view>
 #include <utility>
 
-#include "base/ascii.h"
 #include "engine/engine.h"
+#include "frontends/http/access.h"
 #include "frontends/http/answer.h"
 #include "frontends/http/answer_body.h"
 #include "frontends/http/batch.h"
 #include "frontends/http/believed_headers.h"
-#include "frontends/http/browser.h"
 #include "frontends/http/forward_auth.h"
+#include "frontends/http/operational.h"
 #include "frontends/http/routes.h"
 #include "http/query.h"
 #include "http/request_parser.h"
@@ -35,19 +35,6 @@ constexpr std::size_t kLittleRoom = 8 << 10;
 std::size_t RoomFor(const AnswerOptions& answer) {
   return kCallRoom + (answer.rules ? kRulesRoom : 0) + (answer.explain ? kExplainRoom : 0);
 }
-
-constexpr std::string_view kRootText =
-    "weir decides whether a request may pass.\n"
-    "\n"
-    "  curl -d '{\"user\":\"alice\",\"method\":\"GET\",\"path\":\"/\"}' http://ADDRESS/v1/check\n"
-    "  curl -d '{\"user\":\"alice\",\"explain\":true}' http://ADDRESS/v1/peek\n"
-    "  curl -i -H 'X-Original-URI: /' http://ADDRESS/v1/auth\n"
-    "\n"
-    "POST /v1/check /v1/check/batch /v1/peek /v1/reserve /v1/commit /v1/cancel /v1/extend /v1/refund /v1/reset\n"
-    "     /v1/feedback\n"
-    "ANY  /v1/auth\n"
-    "GET  /livez /readyz /metrics\n"
-    "Each listener answers what its `serve` lists: /v1/reset only where that says so.\n";
 
 Plain NoRoom() {
   Plain plain = MakeProblem(503, "too much is waiting to be taken by clients: nothing was decided; ask again");
@@ -78,10 +65,6 @@ class HttpSession final : public net::Session, private BatchOwner {
   // Reads requests until the input ends; returns how much was consumed.
   std::size_t ReadRequests(std::string_view input);
   bool Leaves() const;
-  // Why the request is not answered at all: a path or method that is not there or not served, a client that may not
-  // ask.
-  std::optional<Plain> Refuse(const Route* route);
-  bool HasToken() const;
   // Counts what the answer will take; false: there is no room for it.
   bool TakeRoom(std::size_t bytes);
   // Puts the request's questions into the batch, or returns the answer that needs none.
@@ -91,7 +74,6 @@ class HttpSession final : public net::Session, private BatchOwner {
   std::optional<Plain> HandleSettlement(Endpoint endpoint, Pending pending);
   std::optional<Plain> HandleFeedback(Pending pending);
   std::optional<Plain> HandleAuth(Pending pending);
-  Plain HandleOperational(Endpoint endpoint);
   bool ReadDenialStatus(std::string_view query, AnswerOptions* answer, std::string* error);
 
   Batch& batch();
@@ -123,7 +105,7 @@ std::size_t HttpSession::OnInput(std::string_view input) {
   if (waiting_) return 0;
   if (closing_) return input.size();
   std::size_t consumed = ReadRequests(input);
-  // What follows the last request of a connection is nobody's.
+  // Input after the last request of a connection is dropped.
   if (closing_) consumed = input.size();
   if (closing_ && !waiting_) connection_.CloseAfterFlush();
   left_ = input.size() - consumed;
@@ -230,7 +212,8 @@ void HttpSession::OnDrain() {
 std::optional<Plain> HttpSession::Handle(Pending pending) {
   const RequestHead& head = parser_.head();
   const Route* route = FindRoute(TargetPath(head.target));
-  if (std::optional<Plain> refusal = Refuse(route)) return refusal;
+  const AccessQuestion question{.head = head, .peer = connection_.peer_address(), .now = Now()};
+  if (std::optional<Plain> refusal = RefuseRequest(route, question, options_)) return refusal;
   if (route->methods == Methods::kPost && head.has_content_encoding) {
     return MakeProblem(415, "a compressed body is not accepted");
   }
@@ -255,52 +238,9 @@ std::optional<Plain> HttpSession::Handle(Pending pending) {
     case Endpoint::kLive:
     case Endpoint::kReady:
     case Endpoint::kMetrics:
-      return HandleOperational(route->endpoint);
+      return AnswerOperational(route->endpoint, connection_.draining(), options_);
   }
   return std::nullopt;
-}
-
-std::optional<Plain> HttpSession::Refuse(const Route* route) {
-  const RequestHead& head = parser_.head();
-  if (route == nullptr) return MakeProblem(404, "there is no such path; GET / lists those that there are");
-  // Whoever may not ask learns nothing of what is served.
-  const bool is_health = route->endpoint == Endpoint::kLive || route->endpoint == Endpoint::kReady;
-  if (!options_.tokens.empty() && !is_health && !HasToken()) {
-    if (options_.guard != nullptr) options_.guard->Failed(connection_.peer_address(), Now());
-    Plain plain = MakeProblem(401, "a token is needed: Authorization: Bearer TOKEN, or X-Weir-Token: TOKEN");
-    plain.headers = "WWW-Authenticate: Bearer\r\nCache-Control: no-store\r\n";
-    return plain;
-  }
-  if ((route->serve & ~options_.serve) != 0) {
-    std::string why = "this listener does not serve ";
-    why.append(route->path).append(": '").append(route->name).append("' is not among its `serve`");
-    return MakeProblem(403, why);
-  }
-  if (!Allows(route->methods, head.method)) {
-    Plain plain = MakeProblem(405, "this path does not know the method");
-    plain.headers.append("Allow: ").append(AllowedMethods(route->methods)).append("\r\n");
-    return plain;
-  }
-  if (route->methods == Methods::kPost) {
-    if (const std::string_view why = WhyForeign(head); !why.empty()) return MakeProblem(403, why);
-  }
-  return std::nullopt;
-}
-
-// Of several, each must be right: a proxy may have passed on its visitor's beside its own.
-bool HttpSession::HasToken() const {
-  bool own = false, own_right = true, bearer = false, bearer_right = true;
-  for (const Attribute& header : parser_.head().headers) {
-    if (EqualsIgnoreCase(header.name, "x-weir-token")) {
-      own = true;
-      own_right &= options_.tokens.Has(header.value);
-    } else if (EqualsIgnoreCase(header.name, "authorization")) {
-      bearer = true;
-      bearer_right &= options_.tokens.Has(BearerToken(header.value));
-    }
-  }
-  // What is in Authorization may be meant for the site that a proxy asks about.
-  return own ? own_right : bearer && bearer_right;
 }
 
 bool HttpSession::TakeRoom(std::size_t bytes) {
@@ -324,12 +264,12 @@ bool HttpSession::ReadDenialStatus(std::string_view query, AnswerOptions* answer
 }
 
 std::optional<Plain> HttpSession::HandleRequest(Endpoint endpoint, Pending pending) {
-  struct Meaning {
+  struct Asked {
     engine::CallKind kind;
     AnswerForm form;
     std::string_view done;
   };
-  const auto meaning = [endpoint]() -> Meaning {
+  const auto asked = [endpoint]() -> Asked {
     switch (endpoint) {
       case Endpoint::kPeek:
         return {engine::CallKind::kPeek, AnswerForm::kPeek, {}};
@@ -350,19 +290,19 @@ std::optional<Plain> HttpSession::HandleRequest(Endpoint endpoint, Pending pendi
   if (!ReadRequestBody(batch().CopyText(body), body.size(), &parsed, &batch().pairs(), &error)) {
     return MakeProblem(400, error);
   }
-  const bool once = meaning.kind == engine::CallKind::kCheck || meaning.kind == engine::CallKind::kReserve;
-  if (meaning.done.data() != nullptr && !parsed.request.request_id.empty()) {
+  const bool once = asked.kind == engine::CallKind::kCheck || asked.kind == engine::CallKind::kReserve;
+  if (asked.done.data() != nullptr && !parsed.request.request_id.empty()) {
     return MakeProblem(400, "$.request_id: only checks and reservations are charged once");
   }
   if (once && !believed_.Of(*options_.engine).AddRequestId(parser_.head(), batch().arena(), &parsed.request, &error)) {
     return MakeProblem(400, error);
   }
   if (!TakeRoom(RoomFor(parsed.answer))) return NoRoom();
-  pending.form = meaning.form;
-  pending.done = meaning.done;
+  pending.form = asked.form;
+  pending.done = asked.done;
   pending.first_call = batch().call_count();
   pending.call_count = 1;
-  batch().AddCall(meaning.kind, parsed);
+  batch().AddCall(asked.kind, parsed);
   batch().AddPending(pending);
   return std::nullopt;
 }
@@ -461,7 +401,7 @@ std::optional<Plain> HttpSession::HandleAuth(Pending pending) {
     case AuthReading::kForged:
       return MakeForgeryDenial(question.deny_status, error);
   }
-  // Whoever connects through a Unix socket is on this machine.
+  // The client of a Unix socket is on this machine.
   const std::string_view peer = connection_.peer_address();
   question.request.peer_ip = peer.empty() ? "127.0.0.1" : batch().arena().Copy(peer);
   parsed.request = question.request;
@@ -472,28 +412,6 @@ std::optional<Plain> HttpSession::HandleAuth(Pending pending) {
   batch().AddCall(engine::CallKind::kCheck, parsed);
   batch().AddPending(pending);
   return std::nullopt;
-}
-
-Plain HttpSession::HandleOperational(Endpoint endpoint) {
-  switch (endpoint) {
-    case Endpoint::kLive:
-      return MakeText(200, "ok\n");
-    case Endpoint::kReady: {
-      std::string why;
-      if (connection_.draining()) return MakeText(503, "draining\n");
-      const bool ready = !options_.ready || options_.ready(&why);
-      return MakeText(ready ? 200 : 503, why.empty() ? "ready\n" : why + '\n');
-    }
-    case Endpoint::kMetrics: {
-      const auto text = options_.metrics ? options_.metrics() : nullptr;
-      if (text == nullptr) return MakeProblem(404, "metrics are off");
-      Plain plain = MakeText(200, *text);
-      plain.content_type = "text/plain; version=0.0.4; charset=utf-8";
-      return plain;
-    }
-    default:
-      return MakeText(200, std::string(kRootText));
-  }
 }
 
 }  // namespace

@@ -115,127 +115,6 @@ TEST_F(SessionTest, ResetMakesTheConnectionAsNew) {
   EXPECT_EQ(Say("CLIENT GETNAME"), "$-1\r\n");
 }
 
-// ---- MULTI ----
-
-TEST_F(SessionTest, ATransactionIsAnsweredAsOneArray) {
-  EXPECT_EQ(Say("MULTI"), "+OK\r\n");
-  EXPECT_EQ(Say("CL.THROTTLE k 1 1 60"), "+QUEUED\r\n");
-  EXPECT_EQ(Say("PING hello"), "+QUEUED\r\n");
-  EXPECT_EQ(Say("THROTTLE k 2 1 60"), "+QUEUED\r\n");
-  EXPECT_EQ(engine_.store->batches, 0) << "nothing is asked before EXEC";
-  EXPECT_EQ(Say("WEIR.CHECK user u"), "+QUEUED\r\n");
-  EXPECT_EQ(Say("CL.THROTTLE k 1 1 60"), "+QUEUED\r\n");
-  const std::string reply = Say("EXEC");
-  EXPECT_TRUE(reply.starts_with("*5\r\n" + Integers({0, 2, 1, -1, 60}) + "$5\r\nhello\r\n" +
-                                Integers({1, 2, 0, 120, 0}) + "*22\r\n"))
-      << reply;
-  EXPECT_TRUE(reply.ends_with(Integers({1, 2, 0, 60, 120}))) << "each decides for itself: " << reply;
-  EXPECT_EQ(engine_.store->batches, 1);
-  EXPECT_EQ(Say("EXEC"), "-ERR EXEC without MULTI\r\n");
-  EXPECT_EQ(session_->held(), 0U);
-}
-
-TEST_F(SessionTest, ATransactionInOneRead) {
-  EXPECT_EQ(Say("MULTI\r\nCL.THROTTLE k 1 1 60\r\nEXEC\r\nPING"),
-            "+OK\r\n+QUEUED\r\n*1\r\n" + Integers({0, 2, 1, -1, 60}) + "+PONG\r\n");
-  EXPECT_EQ(Say("MULTI\r\nEXEC"), "+OK\r\n*0\r\n");
-}
-
-TEST_F(SessionTest, WhatIsRefusedInATransactionChargesNothing) {
-  const std::string abort = "-EXECABORT Transaction discarded because of previous errors.\r\n";
-  for (const std::string_view wrong :
-       {"GET key", "ECHO", "CL.THROTTLE k 1 x 60", "CL.THROTTLE k 1 1", "THROTTLE k 0 1 60", "WEIR.CHECK user",
-        "WEIR.CHECK colour red", "WEIR.PEEK ip nonsense", "WEIR.COMMIT x 1", "WEIR.COMMIT 1", "WEIR.CANCEL -1",
-        "WEIR.EXTEND 1 x", "WEIR.EXTEND 1 1 all", "WEIR.FEEDBACK user u", "WEIR.RESET user u", "AUTH default x",
-        "HELLO 3"}) {
-    EXPECT_EQ(Say("MULTI"), "+OK\r\n");
-    EXPECT_EQ(Say("CL.THROTTLE k 1 1 60"), "+QUEUED\r\n");
-    EXPECT_TRUE(Say(wrong).starts_with("-")) << wrong;
-    EXPECT_EQ(Say("CL.THROTTLE k 1 1 60"), "+QUEUED\r\n");
-    EXPECT_EQ(Say("EXEC"), abort) << wrong;
-  }
-  EXPECT_EQ(engine_.store->batches, 0);
-  // An error outside of a transaction is not its fault.
-  Say("GET key");
-  Say("MULTI");
-  EXPECT_EQ(Say("EXEC"), "*0\r\n");
-}
-
-TEST_F(SessionTest, DiscardResetAndTheEndForgetATransaction) {
-  Say("MULTI");
-  Say("CL.THROTTLE k 0 1 60");
-  EXPECT_EQ(Say("DISCARD"), "+OK\r\n");
-  EXPECT_EQ(Say("DISCARD"), "-ERR DISCARD without MULTI\r\n");
-  Say("MULTI");
-  Say("CL.THROTTLE k 0 1 60");
-  EXPECT_GT(session_->held(), 0U);
-  EXPECT_EQ(Say("RESET"), "+RESET\r\n");
-  EXPECT_EQ(session_->held(), 0U);
-  EXPECT_EQ(Say("EXEC"), "-ERR EXEC without MULTI\r\n");
-  Say("MULTI");
-  Say("CL.THROTTLE k 0 1 60");
-  Connect();
-  EXPECT_EQ(Say("CL.THROTTLE k 0 1 60"), Integers({0, 1, 0, -1, 60}));
-}
-
-TEST_F(SessionTest, NestingAndWatching) {
-  EXPECT_EQ(Say("WATCH key other"), "+OK\r\n");
-  EXPECT_EQ(Say("UNWATCH"), "+OK\r\n");
-  Say("MULTI");
-  EXPECT_EQ(Say("MULTI"), "-ERR MULTI calls can not be nested\r\n");
-  EXPECT_EQ(Say("WATCH key"), "-ERR WATCH inside MULTI is not allowed\r\n");
-  EXPECT_EQ(Say("PING"), "+QUEUED\r\n");
-  EXPECT_EQ(Say("EXEC"), "*1\r\n+PONG\r\n") << "as with Redis, these two spoil nothing";
-}
-
-TEST_F(SessionTest, ATransactionIsBounded) {
-  RespOptions options;
-  options.limits.max_command_bytes = 10'000;
-  Connect(options);
-  Say("MULTI");
-  const std::string line = "CL.THROTTLE " + std::string(900, 'k') + " 1 1 60";
-  int queued = 0;
-  while (queued < 100 && Say(line) == "+QUEUED\r\n") ++queued;
-  EXPECT_GE(queued, 9);
-  EXPECT_LE(queued, 11);
-  EXPECT_LT(session_->held(), 40'000U);
-  EXPECT_TRUE(Say("EXEC").starts_with("-EXECABORT"));
-  EXPECT_EQ(session_->held(), 0U);
-  EXPECT_EQ(engine_.store->batches, 0);
-}
-
-// More than one batch holds: the array is whole all the same, at once and over a store that answers later.
-TEST_F(SessionTest, ALargeTransactionIsCarriedOutInParts) {
-  constexpr int kMany = 1'000;
-  std::string input = Encode({"MULTI"});
-  std::string expected = "+OK\r\n";
-  for (int i = 0; i < kMany; ++i) {
-    input += Encode({"CL.THROTTLE", "k" + std::to_string(i), "0", "1", "60"});
-    expected += "+QUEUED\r\n";
-  }
-  expected += "*1000\r\n";
-  const std::string once = expected;
-  std::string second = once;
-  for (int i = 0; i < kMany; ++i) expected += Integers({0, 1, 0, -1, 60});
-  for (int i = 0; i < kMany; ++i) second += Integers({1, 1, 0, 60, 60});
-  input += Encode({"EXEC"}) + Encode({"PING"});
-  connection_->Receive(input);
-  EXPECT_EQ(connection_->TakeOutput(), expected + "+PONG\r\n");
-  EXPECT_EQ(engine_.store->batches, 16) << "batches of 256, each in parts of 64";
-  engine_.store->hold = true;
-  connection_->Receive(input);
-  std::string told;
-  while (engine_.store->AnswerOne()) {
-    connection_->RunPosted();
-    told += connection_->TakeOutput();
-  }
-  EXPECT_EQ(told, second + "+PONG\r\n");
-  EXPECT_FALSE(connection_->paused());
-  EXPECT_EQ(session_->held(), 0U);
-}
-
-// ---- what is served ----
-
 TEST_F(SessionTest, ServesOnlyWhatItIsToldTo) {
   EXPECT_EQ(Say("WEIR.RESET user u"),
             "-NOPERM this listener does not serve 'weir.reset': 'reset' is not among its `serve`\r\n");
@@ -268,102 +147,6 @@ TEST_F(SessionTest, ExplanationsNeedRoom) {
   EXPECT_TRUE(Say("WEIR.EXPLAIN user u").starts_with("-UNAVAILABLE "));
   EXPECT_FALSE(Say("WEIR.PEEK user u").starts_with("-"));
 }
-
-// ---- passwords ----
-
-class PasswordTest : public RespTest {
- protected:
-  PasswordTest() { Connect({.engine = nullptr, .passwords = SecretSet({"secret"}), .limits = {}}); }
-};
-
-// After a few wrong ones the attempts of an address wait for their turn, over all its connections; others notice
-// nothing, and neither does anything else.
-TEST_F(PasswordTest, GuessingIsSlowedForTheAddressThatGuesses) {
-  net::LoginGuard guard("resp");
-  const RespOptions options{
-      .engine = nullptr, .passwords = SecretSet({"secret", "other"}), .guard = &guard, .limits = {}};
-  Connect(options);
-  for (int i = 0; i < net::LoginGuard::kFree; ++i) {
-    EXPECT_TRUE(Say(i % 2 == 0 ? "AUTH x" : "HELLO 3 AUTH default x").starts_with("-WRONGPASS")) << i;
-  }
-  EXPECT_EQ(guard.failures(), 8U);
-  connection_->Receive("PING\r\nauth x\r\nPING\r\n");
-  EXPECT_EQ(connection_->TakeOutput(), "-NOAUTH Authentication required.\r\n");
-  EXPECT_TRUE(connection_->paused());
-  EXPECT_EQ(connection_->wake_after(), 1'000U);
-  const auto slow = std::move(connection_);
-  const auto slow_session = std::move(session_);
-  Connect(options);
-  EXPECT_EQ(Say("HELLO 2"), Say("HELLO 2")) << "is no attempt";
-  connection_->Receive("AUTH other\r\nPING\r\n");
-  EXPECT_EQ(connection_->wake_after(), 2'000U) << "another connection of the same address";
-  EXPECT_TRUE(connection_->Wake());
-  EXPECT_EQ(connection_->TakeOutput(), "+OK\r\n+PONG\r\n") << "the right one is right all the same";
-  EXPECT_TRUE(slow->Wake());
-  EXPECT_EQ(slow->TakeOutput(),
-            "-WRONGPASS invalid username-password pair or user is disabled.\r\n"
-            "-NOAUTH Authentication required.\r\n");
-  EXPECT_EQ(guard.failures(), 9U);
-  // Too many wait.
-  for (int i = 0; i < 20; ++i) (void)guard.TakeTurn("192.0.2.7", engine_.clock.Now());
-  Connect(options);
-  EXPECT_TRUE(Say("AUTH secret").starts_with("-ERR too many failed attempts"));
-  EXPECT_TRUE(connection_->closing());
-  // Another address.
-  net::FakeConnection elsewhere("192.0.2.8");
-  RespOptions same = options;
-  same.engine = engine_.engine.get();
-  const auto session = MakeRespSession(elsewhere, same);
-  elsewhere.Attach(session.get());
-  elsewhere.Receive("AUTH secret\r\n");
-  EXPECT_EQ(elsewhere.TakeOutput(), "+OK\r\n");
-  elsewhere.Attach(nullptr);
-  slow->Attach(nullptr);
-}
-
-TEST_F(PasswordTest, NothingIsAnsweredBeforeAuthentication) {
-  for (const std::string_view line :
-       {"PING", "CL.THROTTLE k 1 1 1", "WEIR.CHECK user a", "INFO", "COMMAND", "SELECT 0"}) {
-    EXPECT_EQ(Say(line), "-NOAUTH Authentication required.\r\n") << line;
-  }
-  EXPECT_TRUE(Say("HELLO 3").starts_with("-NOAUTH HELLO must be called with the client already authenticated"));
-  EXPECT_EQ(engine_.store->batches, 0);
-  EXPECT_EQ(Say("AUTH secret"), "+OK\r\n");
-  EXPECT_EQ(Say("PING"), "+PONG\r\n");
-  EXPECT_EQ(Say("RESET"), "+RESET\r\n");
-  EXPECT_EQ(Say("PING"), "-NOAUTH Authentication required.\r\n");
-}
-
-TEST_F(PasswordTest, OnlyTheRightPasswordOfTheDefaultUserIsAccepted) {
-  const std::string wrong = "-WRONGPASS invalid username-password pair or user is disabled.\r\n";
-  for (const std::string_view line :
-       {"AUTH wrong", "AUTH secre", "AUTH secrets", "AUTH secretsecret", "AUTH \"\"", "AUTH SECRET", "AUTH root secret",
-        "AUTH default wrong", "HELLO 3 AUTH default wrong", "HELLO 2 AUTH root secret"}) {
-    EXPECT_EQ(Say(line), wrong) << line;
-    EXPECT_EQ(Say("PING"), "-NOAUTH Authentication required.\r\n");
-  }
-  EXPECT_EQ(Say("AUTH a b c"), "-ERR syntax error\r\n");
-  EXPECT_TRUE(Say("HELLO 3 AUTH default secret").starts_with("%7\r\n"));
-  EXPECT_EQ(Say("PING"), "+PONG\r\n");
-}
-
-TEST_F(PasswordTest, GuessingEndsTheConnection) {
-  for (int i = 0; i < 100 && !connection_->closing(); ++i) Say("AUTH wrong");
-  EXPECT_TRUE(connection_->closing());
-}
-
-TEST_F(PasswordTest, StrangersMaySendLittle) {
-  EXPECT_EQ(Say("*11"), "-ERR Protocol error: invalid multibulk length\r\n");
-  EXPECT_TRUE(connection_->closing());
-  Connect({.engine = nullptr, .passwords = SecretSet({"secret"}), .limits = {}});
-  EXPECT_EQ(Say("*1\r\n$20000"), "-ERR Protocol error: invalid bulk length\r\n");
-  Connect({.engine = nullptr, .passwords = SecretSet({"secret"}), .limits = {}});
-  Say("AUTH secret");
-  connection_->Receive(Encode({"ECHO", std::string(20'000, 'a')}));
-  EXPECT_EQ(connection_->TakeOutput(), "$20000\r\n" + std::string(20'000, 'a') + "\r\n");
-}
-
-// ---- pipelines ----
 
 TEST_F(SessionTest, APipelineIsAskedAtOnceAndAnsweredInOrder) {
   std::string input, replies;
@@ -445,8 +228,6 @@ TEST_F(SessionTest, WebPagesCannotTalkToIt) {
   EXPECT_TRUE(connection_->closing());
 }
 
-// ---- stores that answer later ----
-
 TEST_F(SessionTest, WaitsForARemoteStoreAndThenGoesOn) {
   engine_.store->hold = true;
   connection_->Receive(Encode({"CL.THROTTLE", "k", "4", "1", "1"}) + "PING\r\n" + Encode({"WEIR.CHECK", "user", "u"}) +
@@ -517,8 +298,6 @@ TEST(RespSession, AStoreThatIsDownIsHandledByPolicy) {
     session->OnDrain();
   }
 }
-
-// ---- draining ----
 
 TEST_F(SessionTest, DrainsWhenNothingIsInHand) {
   Say("PING");

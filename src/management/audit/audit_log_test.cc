@@ -270,7 +270,9 @@ TEST(AuditLog, ItIsVerifiedWhileItIsWritten) {
   std::thread writer([&] {
     for (int i = 1; !stop; ++i) {
       EXPECT_TRUE(log->Append(Update("u" + std::to_string(i)), kNow + i * kMinute));
-      if (i % 9 == 0) EXPECT_TRUE(log->Tick(kNow + i * kMinute));
+      if (i % 9 == 0) {
+        EXPECT_TRUE(log->Tick(kNow + i * kMinute));
+      }
     }
   });
   std::uint64_t last = 0;

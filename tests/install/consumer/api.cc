@@ -4,6 +4,7 @@
 #include <weir/config.h>
 #include <weir/decision.h>
 #include <weir/headers.h>
+#include <weir/management.h>
 #include <weir/rate_limiter.h>
 #include <weir/request.h>
 #include <weir/result.h>
@@ -92,10 +93,22 @@ void FaultsAndLateAnswers() {
   EXPECT(faults.operations() >= 3 && faults.failed() >= 2);
 }
 
+// management.h
+void Changes() {
+  weir::EnterpriseRateLimitConfig config;
+  config.global.free_tier = {.max_requests = 2, .window_seconds = 60};
+  auto limiter = weir::RateLimiter::Create(config).value();
+  weir::ManagementApi& management = limiter->management_api();
+  EXPECT(management.SetUserLimit("alice", {.max_requests = 5}).has_value());
+  EXPECT(limiter->Peek({.user = "alice"}).decider()->outcome.limit == 5);
+  EXPECT(management.RemoveUser("bob").error().code == weir::ErrorCode::kNotFound);
+}
+
 }  // namespace
 
 int main() {
   OwnClock();
+  Changes();
   HeadersAndStats();
   FaultsAndLateAnswers();
   const auto refused = weir::RateLimiter::PerKey({1, 0s});

@@ -165,7 +165,9 @@ TEST_F(SqliteConfigStoreTest, AScanSeesOneMoment) {
   const auto other = Open();
   const auto head = store().Scan(kinds, [&](const StoredRecord& record) {
     // A change meanwhile is not seen, and does not wait.
-    if (seen.empty()) EXPECT_TRUE(other->Append(DraftOf({PutOf({"users", "b"}, "1")})).has_value());
+    if (seen.empty()) {
+      EXPECT_TRUE(other->Append(DraftOf({PutOf({"users", "b"}, "1")})).has_value());
+    }
     seen += record.id.kind + '/' + record.id.key + ' ';
     return true;
   });

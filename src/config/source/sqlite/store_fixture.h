@@ -68,7 +68,9 @@ class StoreFixture : public testing::Test {
   // "" when it is not there.
   std::string Value(const std::string& key) {
     const auto record = store().Get({"users", key});
-    if (!record) EXPECT_EQ(record.error().code, ErrorCode::kNotFound) << record.error().message;
+    if (!record) {
+      EXPECT_EQ(record.error().code, ErrorCode::kNotFound) << record.error().message;
+    }
     return record ? record->body.value : "";
   }
 

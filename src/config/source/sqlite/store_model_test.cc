@@ -205,7 +205,9 @@ class StoreModelTest : public StoreFixture {
       const auto then = store().GetAt(id, number);
       const State& state = model_.revisions[number].state;
       ASSERT_EQ(then.has_value(), state.contains(id));
-      if (then) ASSERT_EQ(then->body, state.at(id));
+      if (then) {
+        ASSERT_EQ(then->body, state.at(id));
+      }
     }
     if (numbers.empty()) return;
     for (int i = 0; i < 10; ++i) {
@@ -219,7 +221,9 @@ class StoreModelTest : public StoreFixture {
         for (const RecordChange& change : page->changes) {
           ASSERT_NE(change.before, change.after);
           ASSERT_EQ(change.before.has_value(), became.contains(change.id));
-          if (change.before) ASSERT_EQ(*change.before, became.at(change.id));
+          if (change.before) {
+            ASSERT_EQ(*change.before, became.at(change.id));
+          }
           became.erase(change.id);
           if (change.after) became.emplace(change.id, *change.after);
         }

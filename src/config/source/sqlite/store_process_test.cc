@@ -306,7 +306,7 @@ TEST_F(StoreProcessTest, TwoProcessesWriteAtOnce) {
         const std::string next = std::to_string(std::stoull(record->body.value) + 1);
         const auto appended = (*store)->Append(DraftOf({PutOf({"counters", "n"}, next, record->version)}));
         if (!appended && appended.error().code != ErrorCode::kFailedPrecondition) ::_exit(3);
-        done += appended ? 1 : 0;
+        done += appended ? 1U : 0U;
       }
       store->reset();
       ::_exit(0);

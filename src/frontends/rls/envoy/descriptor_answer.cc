@@ -203,7 +203,7 @@ void DescriptorBatch::AnswerDescriptors(const Question& question) {
     if (settings_->dynamic_metadata) AddMetadata(question, quotas > 0, writer);
   }
   writer.Finish(over ? rls::Answer::kOverLimit : rls::Answer::kOk);
-  counts_.over_limit += over ? 1 : 0;
+  counts_.over_limit += over ? 1U : 0U;
 }
 
 void DescriptorBatch::AddMetadata(const Question& question, bool quota_mode, ResponseWriter& writer) {

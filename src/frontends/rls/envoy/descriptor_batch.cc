@@ -112,7 +112,7 @@ void DescriptorBatch::Release() {
   if (auto& pool = Pool(); pool.size() < kPooled) pool.push_back(std::move(self));
 }
 
-// True: all are answered. False: the batch belongs to whoever calls Done(), and must not be touched.
+// True: all are answered. False: Done() follows on another thread; until then the batch must not be touched.
 bool DescriptorBatch::Go() {
   while (next_ < unary_.size() || !late_.empty()) {
     Prepare();

@@ -21,7 +21,7 @@ namespace {
 using protozero::pbf_reader;
 using protozero::pbf_writer;
 
-// Reads one message; remembers where it is, for whoever has to say what was wrong.
+// Reads one message and keeps the position, so that a fault can name it.
 class RequestReader {
  public:
   RequestReader(RequestKind kind, MessageStorage& storage) : kind_(kind), storage_(storage) {

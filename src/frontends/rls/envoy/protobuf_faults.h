@@ -1,4 +1,4 @@
-// What protozero's exceptions mean, in words for whoever sent the message. Internal to the readers of rls.
+// Turns protozero's exceptions into messages for the client. Internal to the readers of rls.
 #pragma once
 
 #include <protozero/exception.hpp>

@@ -127,8 +127,8 @@ class GrpcSession final : public net::Session, private BatchOwner, private Excha
   std::size_t MostReceived() const;
   void Count(const Exchange& exchange, Code code);
 
-  void OnAnswered(QuestionBatch& batch, const QuestionBatch::Part& part) override;
-  void OnAnsweredLater(QuestionBatch& batch, const QuestionBatch::Part& part) override;
+  void OnAnswered(QuestionBatch& batch, const QuestionBatch::Segment& segment) override;
+  void OnAnsweredLater(QuestionBatch& batch, const QuestionBatch::Segment& segment) override;
   void OnBroken() noexcept override;
   void OnSend(Exchange& exchange, std::string_view message) override;
   void OnFinish(Exchange& exchange, Status status) override;

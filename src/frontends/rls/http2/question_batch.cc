@@ -68,14 +68,14 @@ void QuestionBatch::AskGathered() {
     // Its service may have gone with its owners.
     if (batch.IsOwned()) {
       if (!batch.Ask(*next.service)) continue;
-      for (std::size_t i = 0; i < batch.part_count_; ++i) {
-        const Part& part = batch.parts_[i];
-        if (part.owner == nullptr) continue;
+      for (std::size_t i = 0; i < batch.segment_count_; ++i) {
+        const Segment& segment = batch.segments_[i];
+        if (segment.owner == nullptr) continue;
         try {
-          part.owner->OnAnswered(batch, part);
+          segment.owner->OnAnswered(batch, segment);
         } catch (const std::exception& error) {
-          log::Error("session failed", {{"reason", error.what()}, {"peer", part.peer}});
-          part.owner->OnBroken();
+          log::Error("session failed", {{"reason", error.what()}, {"peer", segment.peer}});
+          segment.owner->OnBroken();
         }
       }
     }
@@ -89,30 +89,30 @@ void QuestionBatch::Clear() {
     Empty(buffers_[i]);
     request_ids_[i].clear();
   }
-  for (std::size_t i = 0; i < part_count_; ++i) {
-    parts_[i].owner = nullptr;
-    parts_[i].connection.reset();
+  for (std::size_t i = 0; i < segment_count_; ++i) {
+    segments_[i].owner = nullptr;
+    segments_[i].connection.reset();
   }
-  size_ = part_count_ = bytes_ = told_ = 0;
+  size_ = segment_count_ = bytes_ = told_ = 0;
 }
 
 bool QuestionBatch::Add(BatchOwner& owner, net::Connection& connection, const Origin& origin, std::uint32_t method,
                         std::string& buffer, std::size_t prefix, std::string& request_id) {
-  const bool begins = part_count_ == 0 || parts_[part_count_ - 1].owner != &owner;
+  const bool begins = segment_count_ == 0 || segments_[segment_count_ - 1].owner != &owner;
   if (begins) {
-    Part& part = parts_[part_count_];
+    Segment& segment = segments_[segment_count_];
     // The connection can go before the answer comes.
-    part.peer.assign(connection.peer_address());
-    part.connection = connection.Share();
+    segment.peer.assign(connection.peer_address());
+    segment.connection = connection.Share();
     // Nothing below throws.
-    part.owner = &owner;
-    part.first = part.end = size_;
-    part.bytes = 0;
-    ++part_count_;
+    segment.owner = &owner;
+    segment.first = segment.end = size_;
+    segment.bytes = 0;
+    ++segment_count_;
   }
-  Part& part = parts_[part_count_ - 1];
-  part.end = size_ + 1;
-  part.bytes += buffer.size();
+  Segment& segment = segments_[segment_count_ - 1];
+  segment.end = size_ + 1;
+  segment.bytes += buffer.size();
   bytes_ += buffer.size();
   buffers_[size_].swap(buffer);
   request_ids_[size_].swap(request_id);
@@ -126,22 +126,22 @@ bool QuestionBatch::Add(BatchOwner& owner, net::Connection& connection, const Or
 }
 
 void QuestionBatch::Disown(const BatchOwner& owner) {
-  for (std::size_t i = 0; i < part_count_; ++i) {
-    if (parts_[i].owner == &owner) parts_[i].owner = nullptr;
+  for (std::size_t i = 0; i < segment_count_; ++i) {
+    if (segments_[i].owner == &owner) segments_[i].owner = nullptr;
   }
 }
 
 bool QuestionBatch::IsOwned() const {
-  return std::any_of(parts_.begin(), parts_.begin() + part_count_,
-                     [](const Part& part) { return part.owner != nullptr; });
+  return std::any_of(segments_.begin(), segments_.begin() + segment_count_,
+                     [](const Segment& segment) { return segment.owner != nullptr; });
 }
 
 // True: answered. False: Done() follows.
 bool QuestionBatch::Ask(Service& service) {
-  for (std::size_t p = 0; p < part_count_; ++p) {
-    for (std::size_t i = parts_[p].first; i < parts_[p].end; ++i) {
+  for (std::size_t p = 0; p < segment_count_; ++p) {
+    for (std::size_t i = segments_[p].first; i < segments_[p].end; ++i) {
       calls_[i].request = std::string_view(buffers_[i]).substr(prefixes_[i]);
-      calls_[i].peer = parts_[p].peer;
+      calls_[i].peer = segments_[p].peer;
       calls_[i].request_id = request_ids_[i];
     }
   }
@@ -161,17 +161,17 @@ bool QuestionBatch::Ask(Service& service) {
 void QuestionBatch::Done() noexcept {
   // Each task has the batch. The last one may run, and the batch be used again, before Post() returns here.
   const std::shared_ptr<QuestionBatch> self = std::move(self_);
-  const std::size_t count = part_count_;
+  const std::size_t count = segment_count_;
   for (std::size_t i = 0; i < count; ++i) {
-    const std::shared_ptr<net::Connection> connection = parts_[i].connection;
+    const std::shared_ptr<net::Connection> connection = segments_[i].connection;
     connection->Post([self, i] { self->TellLater(i); });
   }
 }
 
-void QuestionBatch::TellLater(std::size_t part) {
-  if (parts_[part].owner != nullptr) parts_[part].owner->OnAnsweredLater(*this, parts_[part]);
+void QuestionBatch::TellLater(std::size_t segment) {
+  if (segments_[segment].owner != nullptr) segments_[segment].owner->OnAnsweredLater(*this, segments_[segment]);
   // Where a connection has gone its task does not run: then the batch is not used again.
-  if (++told_ == part_count_) Release(shared_from_this());
+  if (++told_ == segment_count_) Release(shared_from_this());
 }
 
 }  // namespace weir::rls

@@ -32,7 +32,7 @@ class QuestionBatch final : public storage::Completion, public std::enable_share
     Nanos deadline = 0;        // 0: none
   };
   // The calls [first, end) are of one connection.
-  struct Part {
+  struct Segment {
     BatchOwner* owner = nullptr;  // nullptr: it has gone
     std::shared_ptr<net::Connection> connection;
     std::string peer;
@@ -49,7 +49,7 @@ class QuestionBatch final : public storage::Completion, public std::enable_share
   static void AskGathered();
 
   // `buffer` and `request_id` are exchanged for empty ones; the message is what follows the buffer's first `prefix`
-  // bytes. True: a part begins with it, of which the owner will be told. When it throws it has done nothing.
+  // bytes. True: a segment begins with it, of which the owner will be told. When it throws it has done nothing.
   bool Add(BatchOwner& owner, net::Connection& connection, const Origin& origin, std::uint32_t method,
            std::string& buffer, std::size_t prefix, std::string& request_id);
   // The owner ends: it is told nothing.
@@ -69,25 +69,25 @@ class QuestionBatch final : public storage::Completion, public std::enable_share
   }
   bool IsOwned() const;
   bool Ask(Service& service);
-  void TellLater(std::size_t part);
+  void TellLater(std::size_t segment);
 
-  std::size_t size_ = 0, part_count_ = 0;  // so many of those below are in use
-  std::size_t bytes_ = 0;                  // of all messages
-  std::size_t told_ = 0;                   // parts whose tasks have run
+  std::size_t size_ = 0, segment_count_ = 0;  // so many of those below are in use
+  std::size_t bytes_ = 0;                     // of all messages
+  std::size_t told_ = 0;                      // parts whose tasks have run
   std::array<Origin, kMostCalls> origins_;
   std::array<UnaryCall, kMostCalls> calls_;
   std::array<std::string, kMostCalls> buffers_;
   std::array<std::string, kMostCalls> request_ids_;
   std::array<std::size_t, kMostCalls> prefixes_;
-  std::array<Part, kMostCalls> parts_;
+  std::array<Segment, kMostCalls> segments_;
   std::shared_ptr<QuestionBatch> self_;  // while the service holds it
 };
 
-// Told on the connection's loop that its part of a batch has its answers: within AskGathered(), or later by itself.
+// Told on the connection's loop that its segment of a batch has its answers: within AskGathered(), or later by itself.
 class BatchOwner {
  public:
-  virtual void OnAnswered(QuestionBatch& batch, const QuestionBatch::Part& part) = 0;
-  virtual void OnAnsweredLater(QuestionBatch& batch, const QuestionBatch::Part& part) = 0;
+  virtual void OnAnswered(QuestionBatch& batch, const QuestionBatch::Segment& segment) = 0;
+  virtual void OnAnsweredLater(QuestionBatch& batch, const QuestionBatch::Segment& segment) = 0;
   // OnAnswered() threw, perhaps on another connection's turn: nothing more can be said on this one.
   virtual void OnBroken() noexcept = 0;
 

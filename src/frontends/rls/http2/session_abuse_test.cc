@@ -330,8 +330,8 @@ TEST(Pools, KeepNoLargeMessages) {
   const auto batch = std::make_shared<QuestionBatch>();
   net::FakeConnection connection;
   struct Nobody final : BatchOwner {
-    void OnAnswered(QuestionBatch&, const QuestionBatch::Part&) override {}
-    void OnAnsweredLater(QuestionBatch&, const QuestionBatch::Part&) override {}
+    void OnAnswered(QuestionBatch&, const QuestionBatch::Segment&) override {}
+    void OnAnsweredLater(QuestionBatch&, const QuestionBatch::Segment&) override {}
     void OnBroken() noexcept override {}
   } nobody;
   std::string message(100'000, 'x');

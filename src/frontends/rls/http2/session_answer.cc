@@ -207,12 +207,12 @@ void GrpcSession::AnswerCall(Exchange& exchange, UnaryCall& call) {
   StartReply(exchange);
 }
 
-void GrpcSession::OnAnswered(QuestionBatch& batch, const QuestionBatch::Part& part) {
+void GrpcSession::OnAnswered(QuestionBatch& batch, const QuestionBatch::Segment& segment) {
   waiting_batches_.erase(std::ranges::find(waiting_batches_, &batch, &std::shared_ptr<QuestionBatch>::get));
-  waiting_ -= part.end - part.first;
-  received_ -= part.bytes;
+  waiting_ -= segment.end - segment.first;
+  received_ -= segment.bytes;
   if (closing_) return;
-  for (std::size_t i = part.first; i < part.end; ++i) {
+  for (std::size_t i = segment.first; i < segment.end; ++i) {
     const QuestionBatch::Origin& origin = batch.origin(i);
     Exchange* const exchange = Find(origin.stream);
     // Its client has given it up.
@@ -225,9 +225,9 @@ void GrpcSession::OnAnswered(QuestionBatch& batch, const QuestionBatch::Part& pa
   }
 }
 
-void GrpcSession::OnAnsweredLater(QuestionBatch& batch, const QuestionBatch::Part& part) {
+void GrpcSession::OnAnsweredLater(QuestionBatch& batch, const QuestionBatch::Segment& segment) {
   now_.reset();
-  OnAnswered(batch, part);
+  OnAnswered(batch, segment);
   OnWoken();
 }
 

@@ -247,6 +247,26 @@ TEST_F(Session, DrainFinishesWhatIsInHand) {
   EXPECT_TRUE(connection->closing());
 }
 
+// The last GOAWAY is sent also when the answer to the PING comes after the last answer of a call.
+TEST_F(Session, ADrainWhoseLastCallEndsFirstStillSaysItsLastGoAway) {
+  Connect();
+  service.hold = true;
+  const std::int32_t stream = client->Call("before");
+  Exchange();
+  connection->StartDrain();
+  client->Input(connection->TakeOutput());
+  const std::string pong = client->Output();
+  service.Release();
+  connection->RunPosted();
+  client->Input(connection->TakeOutput());
+  EXPECT_EQ(client->replies[stream].Message(), "erofeb");
+  EXPECT_FALSE(connection->closing());
+  connection->Receive(pong);
+  // Of stream 1, without an error. (nghttp2's client no longer reads: it has nothing to wait for.)
+  EXPECT_EQ(connection->TakeOutput(), Frame(NGHTTP2_GOAWAY, 0, 0, std::string_view("\0\0\0\x01\0\0\0\0", 8)));
+  EXPECT_TRUE(connection->closing());
+}
+
 // A client that opens a call just behind its answer to the PING is told that the call was not taken, and so it must not
 // be: not even when both come at once.
 TEST_F(Session, NothingIsTakenAfterTheLastGoAway) {

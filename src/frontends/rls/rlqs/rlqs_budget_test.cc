@@ -91,8 +91,8 @@ TEST(RlqsBudget, WhatIsNotEnforcedPassesAndNothingIsNothing) {
   EXPECT_EQ(BudgetOf(rule).kind, Budget::Kind::kAllowAll);
   const TestRule none = Rule(Kind::kFixedWindow, 0, 60);
   EXPECT_EQ(BudgetOf(none).kind, Budget::Kind::kDenyAll);
-  const TestRule flight = Rule(Kind::kConcurrency, 5, 0);
-  EXPECT_EQ(BudgetOf(flight).kind, Budget::Kind::kUnknown);
+  const TestRule slots = Rule(Kind::kConcurrency, 5, 0);
+  EXPECT_EQ(BudgetOf(slots).kind, Budget::Kind::kUnknown);
 }
 
 TEST(RlqsBudget, PartsOfIt) {

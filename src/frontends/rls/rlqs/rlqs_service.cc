@@ -17,12 +17,12 @@ constexpr std::size_t kMostUnread = 1 << 20;
 constexpr std::size_t kSlice = 256 << 10;
 constexpr std::size_t kChargedAtOnce = 64;
 
-// Domains that are told of in the log.
-constexpr std::size_t kMostToldOf = 100;
+// Domains that the log names.
+constexpr std::size_t kMostLogged = 100;
 
 }  // namespace
 
-// What was reported as let through, on its way into the counters. Owns itself while the engine holds it.
+// Charges the counters with what data planes report as admitted. Deletes itself once the engine has answered.
 class RlqsService::Charges final : public storage::Completion {
  public:
   Charges(RlqsService& service, std::string_view domain)
@@ -40,29 +40,29 @@ class RlqsService::Charges final : public storage::Completion {
   }
   void Submit() {
     if (charges_.empty()) return;
-    auto flight = std::make_unique<Charges>(service_, domain_);
-    if (!flight->MayFly(entries_, charges_.size())) {
+    auto batch = std::make_unique<Charges>(service_, domain_);
+    if (!batch->TakeRoom(entries_, charges_.size())) {
       service_.uncharged_.fetch_add(charges_.size(), std::memory_order_relaxed);
       charges_.clear();
       entries_.clear();
       return;
     }
-    flight->Take(entries_);
-    flight->calls_.resize(charges_.size());
+    batch->Take(entries_);
+    batch->calls_.resize(charges_.size());
     const auto settings = core_.CurrentSettings();
     for (std::size_t i = 0; i < charges_.size(); ++i) {
       const std::size_t end = i + 1 < charges_.size() ? charges_[i + 1].first : entries_.size();
-      engine::Call& call = flight->calls_[i];
+      engine::Call& call = batch->calls_[i];
       call.kind = engine::CallKind::kCharge;
       call.descriptor = true;
-      call.request.domain = flight->domain_;
-      call.request.attributes = std::span(flight->entries_).subspan(charges_[i].first, end - charges_[i].first);
+      call.request.domain = batch->domain_;
+      call.request.attributes = std::span(batch->entries_).subspan(charges_[i].first, end - charges_[i].first);
       call.request.cost = charges_[i].count;
       settings->attributes.Fill(call.request.attributes, call.request);
     }
     charges_.clear();
     entries_.clear();
-    Charges* const pending = flight.release();
+    Charges* const pending = batch.release();
     if (core_.engine().Submit(pending->calls_, pending)) delete pending;
   }
   void Done() noexcept override { delete this; }
@@ -72,7 +72,8 @@ class RlqsService::Charges final : public storage::Completion {
     std::size_t first = 0;  // in entries_
     std::uint64_t count = 0;
   };
-  bool MayFly(const std::vector<Attribute>& entries, std::size_t calls) {
+  // Counts the memory of so many calls; false: too much is waiting for the engine already.
+  bool TakeRoom(const std::vector<Attribute>& entries, std::size_t calls) {
     std::size_t bytes = sizeof(Charges) + calls * sizeof(engine::Call) + entries.size() * sizeof(Attribute);
     for (const Attribute& entry : entries) bytes += entry.name.size() + entry.value.size();
     const std::size_t before = uncounted_->fetch_add(bytes, std::memory_order_relaxed);
@@ -96,7 +97,7 @@ class RlqsService::Charges final : public storage::Completion {
   }
 
   DescriptorCore& core_;
-  RlqsService& service_;  // not once it is in flight
+  RlqsService& service_;  // not once the engine has it
   const std::shared_ptr<std::atomic<std::size_t>> uncounted_;
   std::size_t bytes_ = 0;  // counted in uncounted_
   const std::string domain_;
@@ -294,7 +295,7 @@ void RlqsService::Report(Handler& handler, const UsageReports& reports) {
       const QuotaTable::Reported reported =
           table_.Report(handler.id(), held, handler.domain(), key, usage, *snapshot, at, tell);
       refused += reported.known ? 0 : 1;
-      unassigned += reported.unassigned ? 1 : 0;
+      unassigned += reported.unassigned ? 1U : 0U;
       handler.Note(key, reported);
       if (reported.known && usage.allowed > 0) charges.Add(usage.bucket, reported.order, usage.allowed);
     }
@@ -341,7 +342,7 @@ void RlqsService::WarnOfRefused(std::string_view domain, Nanos now) {
 void RlqsService::WarnOfUnassigned(const std::string& domain) {
   {
     const std::lock_guard lock(mutex_);
-    if (told_of_.size() >= kMostToldOf || !told_of_.insert(domain).second) return;
+    if (told_of_.size() >= kMostLogged || !told_of_.insert(domain).second) return;
   }
   log::Warn("data planes report buckets that quotas cannot limit; they are told nothing", {{"domain", domain}});
 }
