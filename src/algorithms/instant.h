@@ -20,9 +20,10 @@ inline constexpr Nanos kLongestWindow = 3650 * kDay;
 constexpr Nanos ClampNow(Nanos now) { return std::clamp<Nanos>(now, 0, kLatestNow); }
 constexpr Nanos ClampInstant(Nanos instant) { return std::clamp<Nanos>(instant, 0, kLatestInstant); }
 
-// For b >= 0.
 constexpr Nanos SaturatingAdd(Nanos a, Nanos b) {
-  return a > std::numeric_limits<Nanos>::max() - b ? std::numeric_limits<Nanos>::max() : a + b;
+  Nanos sum = 0;
+  if (!__builtin_add_overflow(a, b, &sum)) return sum;
+  return b > 0 ? std::numeric_limits<Nanos>::max() : std::numeric_limits<Nanos>::min();
 }
 
 }  // namespace weir::algorithms

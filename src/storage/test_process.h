@@ -2,8 +2,11 @@
 #pragma once
 
 #include <arpa/inet.h>
+#include <fcntl.h>
+#include <grp.h>
 #include <netinet/in.h>
 #include <poll.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -17,10 +20,12 @@
 #include <functional>
 #include <future>
 #include <mutex>
+#include <optional>
 #include <stdexcept>
 #include <string>
 #include <thread>
 #include <utility>
+#include <vector>
 
 namespace weir::storage {
 
@@ -91,6 +96,29 @@ class LastingThread {
   std::condition_variable wake_;
   std::deque<std::packaged_task<pid_t()>> tasks_;
 };
+
+// Starts a program, found as a shell would, which ends when this one does; what it says goes to `log`. `as`: the user
+// and group that it runs as; nullopt: whoever runs this.
+inline pid_t Spawn(std::vector<std::string> words, const std::string& log, std::optional<uid_t> as = std::nullopt) {
+  std::vector<char*> arguments;
+  for (std::string& word : words) arguments.push_back(word.data());
+  arguments.push_back(nullptr);
+  return LastingThread::Get().Do([&]() -> pid_t {
+    const pid_t parent = getpid();
+    const pid_t child = fork();
+    if (child != 0) return child;
+    if (as && (setgroups(0, nullptr) != 0 || setgid(*as) != 0 || setuid(*as) != 0)) _exit(126);
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (getppid() != parent) _exit(1);
+    const int nowhere = open("/dev/null", O_RDONLY);
+    const int out = open(log.c_str(), O_WRONLY | O_CREAT | O_APPEND, 0644);
+    dup2(nowhere, 0);
+    dup2(out, 1);
+    dup2(out, 2);
+    execvp(arguments[0], arguments.data());
+    _exit(127);
+  });
+}
 
 // To wait for the end of a process that need not be a child of ours. Made while it is there.
 class ProcessEnd {

@@ -3,14 +3,13 @@
 #include <algorithm>
 
 #include "algorithms/gcra.h"
+#include "storage/postgres/row.h"
 
 namespace weir::storage::postgres {
 namespace {
 
 namespace gcra = algorithms::gcra;
 using io::postgres::Type;
-
-bool Before(const Key& a, const Key& b) { return a.hi != b.hi ? a.hi < b.hi : a.lo < b.lo; }
 
 bool IsBucketKind(algorithms::Kind kind) {
   return kind == algorithms::Kind::kTokenBucket || kind == algorithms::Kind::kLeakyBucket;

@@ -3,9 +3,6 @@
 // then it runs as nobody. For tests only.
 #pragma once
 
-#include <fcntl.h>
-#include <grp.h>
-#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -17,6 +14,7 @@
 #include <fstream>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <stdexcept>
 #include <string>
 #include <thread>
@@ -54,26 +52,8 @@ class TemporaryDirectory {
 };
 
 // Starts a program as whom servers run as; what it says goes to `log`.
-inline pid_t Spawn(std::vector<std::string> words, const std::string& log) {
-  std::vector<char*> arguments;
-  for (std::string& word : words) arguments.push_back(word.data());
-  arguments.push_back(nullptr);
-  const bool as_nobody = IsRoot();
-  return LastingThread::Get().Do([&]() -> pid_t {
-    const pid_t parent = getpid();
-    const pid_t child = fork();
-    if (child != 0) return child;
-    if (as_nobody && (setgroups(0, nullptr) != 0 || setgid(kNobody) != 0 || setuid(kNobody) != 0)) _exit(126);
-    prctl(PR_SET_PDEATHSIG, SIGKILL);
-    if (getppid() != parent) _exit(1);
-    const int nowhere = open("/dev/null", O_RDONLY);
-    const int out = open(log.c_str(), O_WRONLY | O_CREAT | O_APPEND, 0644);
-    dup2(nowhere, 0);
-    dup2(out, 1);
-    dup2(out, 2);
-    execv(arguments[0], arguments.data());
-    _exit(127);
-  });
+inline pid_t SpawnServer(std::vector<std::string> words, const std::string& log) {
+  return Spawn(std::move(words), log, IsRoot() ? std::optional(kNobody) : std::nullopt);
 }
 
 inline bool EventuallyIs(const std::function<bool()>& condition, int seconds = 30) {
@@ -114,7 +94,7 @@ class PostgresProcess {
 
   // Starts it (again), on the same port, and waits until it answers.
   void Start() {
-    process_ = Spawn({PostgresProgram("postgres"), "-D", data()}, log());
+    process_ = SpawnServer({PostgresProgram("postgres"), "-D", data()}, log());
     bool ended = false;
     const bool answers = EventuallyIs(
         [&] {
@@ -191,7 +171,7 @@ class PostgresProcess {
     return {std::istreambuf_iterator<char>(in), {}};
   }
   int Run(std::vector<std::string> words) const {
-    const pid_t child = Spawn(std::move(words), log());
+    const pid_t child = SpawnServer(std::move(words), log());
     int status = -1;
     waitpid(child, &status, 0);
     return status;
@@ -225,7 +205,7 @@ class BouncerProcess {
   BouncerProcess& operator=(const BouncerProcess&) = delete;
 
   void Start() {
-    process_ = Spawn({"/usr/sbin/pgbouncer", "-q", file()}, directory_.path() + "/log");
+    process_ = SpawnServer({"/usr/sbin/pgbouncer", "-q", file()}, directory_.path() + "/log");
     const io::postgres::Cancel cancel;
     const bool answers = EventuallyIs(
         [&] { return io::postgres::Session::Connect({.url = url(), .connect_timeout = kSecond}, cancel).has_value(); });

@@ -15,16 +15,6 @@
 #include "storage/postgres/schema.h"
 
 namespace weir::storage::postgres {
-namespace {
-
-Nanos SaturatingAdd(Nanos a, Nanos b) {
-  Nanos sum;
-  if (__builtin_add_overflow(a, b, &sum)) return b > 0 ? INT64_MAX : INT64_MIN;
-  return sum;
-}
-
-}  // namespace
-
 struct PostgresStore::Parts {
   explicit Parts(const PostgresStoreOptions& given)
       : options(given), statements(given.schema), runner(options, statements, counters) {}
@@ -90,7 +80,7 @@ bool PostgresStore::Apply(std::span<Plan> plans, Nanos now, Completion* done) {
   JobPtr job;
   if (admitted > 0) {
     job = std::make_shared<Job>();
-    job->now = algorithms::ClampNow(by_server ? SaturatingAdd(now, parts.pool->clock_offset()) : now);
+    job->now = algorithms::ClampNow(by_server ? algorithms::SaturatingAdd(now, parts.pool->clock_offset()) : now);
     job->deadline = io::SteadyNow() + parts.options.command_timeout;
     job->done = done;
     job->plans.reserve(admitted);

@@ -39,6 +39,9 @@ inline bool IsBucket(std::int16_t kind) {
          kind == static_cast<std::int16_t>(algorithms::Kind::kLeakyBucket);
 }
 
+// The order in which batches keep their keys.
+inline bool Before(const Key& a, const Key& b) { return a.hi != b.hi ? a.hi < b.hi : a.lo < b.lo; }
+
 // The key under which a request id is remembered: another one than any state's.
 Key OnceKey(const Key& id);
 

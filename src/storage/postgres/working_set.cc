@@ -12,8 +12,6 @@ namespace {
 using algorithms::Ask;
 using algorithms::Shape;
 
-bool Before(const Key& a, const Key& b) { return a.hi != b.hi ? a.hi < b.hi : a.lo < b.lo; }
-
 bool IsCounted(const Limit& limit) { return algorithms::Of(limit.kind).shape != Shape::kNone; }
 bool IsWord(const Limit& limit) { return algorithms::Of(limit.kind).shape == Shape::kWord; }
 

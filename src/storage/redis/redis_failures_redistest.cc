@@ -1,7 +1,11 @@
 // Against real redis-servers that die, hang, are full, busy or replicas: given up at once, and taken back.
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <atomic>
+#include <filesystem>
+#include <memory>
+#include <string>
 #include <thread>
 #include <vector>
 
@@ -15,6 +19,19 @@ namespace {
 bool Serves(Store& store) {
   const Limit limit = BucketOf(1'000'000);
   return Eventually([&] { return Check(store, {ItemOf(limit, "serves", "x")}).status == PlanStatus::kOk; });
+}
+
+// A test may start its server from a thread that ends before the test does.
+TEST(RedisProcess, OutlivesTheThreadThatStartedIt) {
+  std::unique_ptr<RedisProcess> server;
+  std::string thread = "/proc/self/task/";
+  std::thread([&] {
+    thread += std::to_string(gettid());
+    server = std::make_unique<RedisProcess>();
+  }).join();
+  // By then its children have been told, if any asked for that.
+  ASSERT_TRUE(Eventually([&] { return !std::filesystem::exists(thread); }));
+  EXPECT_NE(server->Do({"PING"}), nullptr);
 }
 
 TEST(RedisStoreLive, KilledAndStartedAgainItServesWithoutARestart) {

@@ -2,12 +2,7 @@
 // persistence; killed when the object goes, and when the test program dies. For tests only.
 #pragma once
 
-#include <arpa/inet.h>
-#include <fcntl.h>
 #include <hiredis/hiredis.h>
-#include <netinet/in.h>
-#include <sys/prctl.h>
-#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -15,29 +10,19 @@
 #include <csignal>
 #include <cstdlib>
 #include <filesystem>
+#include <fstream>
+#include <iterator>
 #include <memory>
 #include <stdexcept>
 #include <string>
+#include <string_view>
 #include <thread>
 #include <utility>
 #include <vector>
 
-namespace weir::storage::redis {
+#include "storage/test_process.h"
 
-// A port of 127.0.0.1 that nobody listens on at this moment.
-inline int FreePort() {
-  const int fd = socket(AF_INET, SOCK_STREAM, 0);
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  socklen_t size = sizeof address;
-  if (fd < 0 || bind(fd, reinterpret_cast<sockaddr*>(&address), size) != 0 ||
-      getsockname(fd, reinterpret_cast<sockaddr*>(&address), &size) != 0) {
-    throw std::runtime_error("no free port");
-  }
-  close(fd);
-  return ntohs(address.sin_port);
-}
+namespace weir::storage::redis {
 
 class TemporaryDirectory {
  public:
@@ -61,7 +46,7 @@ class TemporaryDirectory {
 class RedisProcess {
  public:
   // `more`: further arguments of redis-server.
-  explicit RedisProcess(std::vector<std::string> more = {}) : port_(FreePort()), more_(std::move(more)) { Start(); }
+  explicit RedisProcess(std::vector<std::string> more = {}) : more_(std::move(more)) { Start(); }
   ~RedisProcess() { Kill(); }
   RedisProcess(const RedisProcess&) = delete;
   RedisProcess& operator=(const RedisProcess&) = delete;
@@ -69,29 +54,16 @@ class RedisProcess {
   // Starts it (again), on the same port, and waits until it answers.
   void Start() {
     std::vector<std::string> words = {
-        "redis-server", "--port", std::to_string(port_), "--bind", "127.0.0.1", "--unixsocket",    socket_path(),
-        "--save",       "",       "--appendonly",        "no",     "--dir",     directory_.path(), "--loglevel",
+        "redis-server", "--port", std::to_string(port()), "--bind", "127.0.0.1", "--unixsocket",    socket_path(),
+        "--save",       "",       "--appendonly",         "no",     "--dir",     directory_.path(), "--loglevel",
         "warning"};
     words.insert(words.end(), more_.begin(), more_.end());
-    std::vector<char*> arguments;
-    for (std::string& word : words) arguments.push_back(word.data());
-    arguments.push_back(nullptr);
-    const pid_t parent = getpid();
-    process_ = fork();
-    if (process_ == 0) {
-      prctl(PR_SET_PDEATHSIG, SIGKILL);
-      if (getppid() != parent) _exit(1);
-      const int nowhere = open("/dev/null", O_RDWR);
-      dup2(nowhere, 0);
-      dup2(nowhere, 1);
-      execvp(arguments[0], arguments.data());
-      _exit(127);
-    }
+    process_ = Spawn(std::move(words), log());
     for (int i = 0; i < 2000; ++i) {
       if (Answers()) return;
       std::this_thread::sleep_for(std::chrono::milliseconds(5));
     }
-    throw std::runtime_error("redis-server does not start");
+    throw std::runtime_error("redis-server does not start: " + Log());
   }
 
   // As kill -9 does, mid-sentence.
@@ -108,9 +80,9 @@ class RedisProcess {
   void Freeze() { kill(process_, SIGSTOP); }
   void Thaw() { kill(process_, SIGCONT); }
 
-  int port() const { return port_; }
+  int port() const { return port_.number(); }
   std::string socket_path() const { return directory_.path() + "/redis.sock"; }
-  std::string url() const { return "redis://127.0.0.1:" + std::to_string(port_); }
+  std::string url() const { return "redis://127.0.0.1:" + std::to_string(port()); }
   std::string unix_url() const { return "unix://" + socket_path(); }
 
   struct FreeReply {
@@ -146,6 +118,11 @@ class RedisProcess {
   }
 
  private:
+  std::string log() const { return directory_.path() + "/log"; }
+  std::string Log() const {
+    std::ifstream in(log());
+    return {std::istreambuf_iterator<char>(in), {}};
+  }
   bool Answers() const {
     const ReplyPtr reply = Do({"PING"});
     // Also one that wants a password is there.
@@ -153,7 +130,7 @@ class RedisProcess {
   }
 
   TemporaryDirectory directory_;
-  const int port_;
+  const HeldPort port_;
   const std::vector<std::string> more_;
   pid_t process_ = -1;
 };

@@ -6,6 +6,7 @@
 #include <optional>
 #include <utility>
 
+#include "algorithms/instant.h"
 #include "base/log.h"
 #include "io/steady.h"
 #include "storage/redis/connection.h"
@@ -22,12 +23,6 @@ struct Batch {
   Completion* done;
   std::size_t left;  // plans without an answer
 };
-
-Nanos SaturatingAdd(Nanos a, Nanos b) {
-  Nanos sum;
-  if (__builtin_add_overflow(a, b, &sum)) return b > 0 ? INT64_MAX : INT64_MIN;
-  return sum;
-}
 
 }  // namespace
 
@@ -174,7 +169,7 @@ Admin* RedisStore::GetAdmin() { return &*parts_->admin; }
 bool RedisStore::Apply(std::span<Plan> plans, Nanos now, Completion* done) {
   Parts& parts = *parts_;
   const Nanos decided =
-      parts.options.clock == ClockSource::kServer ? SaturatingAdd(now, parts.pool->clock_offset()) : now;
+      parts.options.clock == ClockSource::kServer ? algorithms::SaturatingAdd(now, parts.pool->clock_offset()) : now;
   const Encoding encoding{parts.options.key_prefix, parts.options.ttl_margin};
 
   std::size_t admitted = parts.Admit(static_cast<std::size_t>(std::ranges::count_if(plans, NeedsStore)));

@@ -25,17 +25,17 @@ class RedisStoreTls : public testing::Test {
       openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=other -keyout other.key -out other.pem
     } >/dev/null 2>&1)";
     ASSERT_EQ(std::system(script.c_str()), 0) << "openssl makes the certificates";
-    port_ = FreePort();
   }
 
   std::string File(const std::string& name) const { return files_.path() + "/" + name; }
   std::unique_ptr<RedisProcess> Serve(const std::string& clients) const {
     return std::make_unique<RedisProcess>(std::vector<std::string>{
-        "--tls-port", std::to_string(port_), "--tls-cert-file", File("redis.pem"), "--tls-key-file", File("redis.key"),
-        "--tls-ca-cert-file", File("ca.pem"), "--tls-auth-clients", clients});
+        "--tls-port", std::to_string(port_.number()), "--tls-cert-file", File("redis.pem"), "--tls-key-file",
+        File("redis.key"), "--tls-ca-cert-file", File("ca.pem"), "--tls-auth-clients", clients});
   }
   Health HealthOf(const std::string& host, const std::string& query) const {
-    const auto store = MakeStore(ImpatientOptions("rediss://" + host + ":" + std::to_string(port_) + "/0?" + query));
+    const auto store =
+        MakeStore(ImpatientOptions("rediss://" + host + ":" + std::to_string(port_.number()) + "/0?" + query));
     if (store->GetHealth() == Health::kUp) {
       const Limit limit = BucketOf(1'000'000);
       for (int i = 0; i < 50; ++i) EXPECT_EQ(Check(*store, {ItemOf(limit, "r", "a")}).status, PlanStatus::kOk);
@@ -44,7 +44,7 @@ class RedisStoreTls : public testing::Test {
   }
 
   const TemporaryDirectory files_;
-  int port_ = 0;
+  const HeldPort port_;
 };
 
 TEST_F(RedisStoreTls, TheServerIsVerified) {
