@@ -105,6 +105,34 @@ TEST_F(TenantTreeTest, OnlySoManyLevels) {
   EXPECT_FALSE(engine_->ApplyEntities({}, std::vector{EntityChange::Put("level9", TenantLimits{.parent = "level8"})}));
 }
 
+// All that holds for the deepest goes on to hold: a level is refused, never dropped.
+TEST_F(TenantTreeTest, ATreeThatMovesIsHeldToItsLevels) {
+  std::vector<EntityChange> changes;
+  for (int i = 1; i <= 8; ++i) {
+    TenantLimits limits{.quotas = {{.max_requests = 100}}};
+    if (i > 1) limits.parent = "level" + std::to_string(i - 1);
+    changes.push_back(EntityChange::Put("level" + std::to_string(i), limits));
+  }
+  ASSERT_TRUE(engine_->ApplyEntities({}, changes));
+  const auto rules = RulesFor({.user = "a", .tenant = "level8"});
+  const auto moved = engine_->ApplyEntities(
+      {}, std::vector{EntityChange::Put("level1", TenantLimits{.quotas = {{.max_requests = 100}}, .parent = "acme"})});
+  ASSERT_FALSE(moved);
+  EXPECT_EQ(moved.error().code, ErrorCode::kInvalidArgument);
+  EXPECT_NE(moved.error().message.find("tenants.level8.parent: is more than 8 levels deep: 'level8' in"),
+            std::string::npos)
+      << moved.error().message;
+  EXPECT_EQ(RulesFor({.user = "a", .tenant = "level8"}), rules);
+  // A document that would do it is refused as well.
+  EnterpriseRateLimitConfig document = engine_->snapshot()->document();
+  document.tenants["level0"] = {};
+  document.tenants["level1"].parent = "level0";
+  EXPECT_TRUE(engine_->Apply({}, document)) << "level1 was put by itself, and so holds";
+  ASSERT_TRUE(engine_->ApplyEntities({}, std::vector{EntityChange::Remove(EntityChange::Kind::kTenant, "level8")}));
+  EXPECT_TRUE(engine_->ApplyEntities({}, std::vector{EntityChange::Remove(EntityChange::Kind::kTenant, "level1")}));
+  EXPECT_FALSE(engine_->ApplyEntities({}, std::vector{EntityChange::Put("level8", TenantLimits{.parent = "level7"})}));
+}
+
 TEST_F(TenantTreeTest, IsExplained) {
   std::vector<ExplainStep> steps;
   Call call;

@@ -167,14 +167,17 @@ class RuleHistory::Replay {
     changes.reserve(records.size());
     for (const EntityRecord* const record : records) changes.push_back(record->change);
     const Nanos at = records.back()->at;
-    if (auto changed = latest_->With(changes, at, extractors_)) {
+    // Forms of several tenants that never held together may be applied at once here: whether they make a tree is asked
+    // of what comes of all.
+    constexpr auto kLater = config::TreeCheck::kLater;
+    if (auto changed = latest_->With(changes, at, extractors_, kLater)) {
       latest_ = std::move(*changed);
       return;
     }
     // One of them does not go with the policy any more: the others do.
     std::size_t refused = 0;
     for (const config::EntityChange& change : changes) {
-      if (auto changed = latest_->With({&change, 1}, at, extractors_)) {
+      if (auto changed = latest_->With({&change, 1}, at, extractors_, kLater)) {
         latest_ = std::move(*changed);
       } else {
         ++refused;
@@ -193,6 +196,10 @@ class RuleHistory::Replay {
 std::shared_ptr<const config::Snapshot> RuleHistory::Follow(const EnterpriseRateLimitConfig& config,
                                                             std::span<const std::string> extractors, Nanos& now) {
   const std::lock_guard lock(mutex_);
+  // A change of an entity writes no documents: what the file says may be from before the first of them.
+  if (!entities_.empty()) {
+    for (Revision& revision : revisions_) revision.longest = algorithms::kLongestWindow;
+  }
   Trim(now);
   // The same again begins when it began: what it followed is forgotten no later for a restart.
   const bool same = !revisions_.empty() && revisions_.back().document == TextOf(config);
@@ -215,6 +222,8 @@ std::shared_ptr<const config::Snapshot> RuleHistory::Follow(const EnterpriseRate
 
 void RuleHistory::AddEntities(std::span<const config::EntityChange> changes, const config::Snapshot& after, Nanos now) {
   const std::lock_guard lock(mutex_);
+  // Their windows are not looked at one by one, and may be as long as any.
+  if (!revisions_.empty()) revisions_.back().longest = algorithms::kLongestWindow;
   journal_.Append(changes, after, now);
 }
 

@@ -114,6 +114,8 @@ EntityMap<ApiKeyEntry>& EntityCompiler::MapOf<ApiKeyLimits>() {
 void EntityCompiler::Build(const WrittenEntities& written, const Snapshot::Entities* previous) {
   building_ = true;
   BuildAll(written.tenants, previous == nullptr ? nullptr : &previous->tenants);
+  CountParts();
+  CheckAllParents();
   BuildAll(written.users, previous == nullptr ? nullptr : &previous->users);
   BuildAll(ByDigest(written.api_keys), previous == nullptr ? nullptr : &previous->api_keys);
   building_ = false;
@@ -165,15 +167,15 @@ Result<> EntityCompiler::Apply(const EntityChange& change) {
     if (name.empty()) {
       return Fail(ErrorCode::kInvalidArgument, fmt::format("{}: a name is empty", PathOf<Limits>({})));
     }
-    if (std::holds_alternative<std::monostate>(change.limits)) return Remove<Limits>(name);
+    if (std::holds_alternative<std::monostate>(change.limits)) {
+      Remove<Limits>(name);
+      return {};
+    }
     const auto* const limits = std::get_if<Limits>(&change.limits);
     if (limits == nullptr) {
       return Fail(ErrorCode::kInvalidArgument, fmt::format("{}: its limits are of another kind", PathOf<Limits>(name)));
     }
     PutLive(name, *limits);
-    if constexpr (kIsTenant<Limits>) {
-      if (limits->parent) new_parents_.insert(name);
-    }
     return {};
   };
   switch (change.kind) {
@@ -200,38 +202,16 @@ void EntityCompiler::PutLive(const std::string& name, const Limits& limits) {
 }
 
 template <typename Limits>
-Result<> EntityCompiler::Remove(const std::string& name) {
+void EntityCompiler::Remove(const std::string& name) {
   const CountedRef<const Entity<Limits>> before(MapOf<Limits>().Find(name));
-  if (before == nullptr) return {};
-  if (!before->live) {
-    return Fail(ErrorCode::kFailedPrecondition,
-                fmt::format("{} is written in the document, and can be removed only there", PathOf<Limits>(name)));
-  }
+  // What the document says stays: whoever takes back what never came into force, or does so twice, is not held up.
+  if (before == nullptr || !before->live) return;
   if (before->document != nullptr) {
     Put<Limits>(name, ClassOf(name, before->document->Written()), false, nullptr, before.get());
-    return {};
+    return;
   }
   MapOf<Limits>().Erase(name);
   Note(before.get(), nullptr);
-  return {};
-}
-
-void EntityCompiler::CheckParents() {
-  for (const std::string& name : new_parents_) {
-    const TenantEntry* at = entities_.tenants.Find(name);
-    for (std::size_t level = 1; at != nullptr && !at->parent().empty(); ++level) {
-      if (at->parent() == name) {
-        faults_.Add(fmt::format("{}.parent", PathOf<TenantLimits>(name)), "is a part of itself");
-        break;
-      }
-      if (level == kMostTenantLevels) {
-        faults_.Add(fmt::format("{}.parent", PathOf<TenantLimits>(name)),
-                    fmt::format("has more than {} levels above it and itself", kMostTenantLevels));
-        break;
-      }
-      at = entities_.tenants.Find(at->parent());
-    }
-  }
 }
 
 void EntityCompiler::CompileUsersOfChangedTenants() {
@@ -439,10 +419,17 @@ void EntityCompiler::AddRules(std::string_view name, const Entity<Limits>* befor
   std::ranges::for_each(to.rules, &RuleCompiler::Settle);
 }
 
-// Whether what its users inherit has changed.
+// Whether what its users inherit has changed, and what it is a part of.
 void EntityCompiler::Note(const TenantEntry* before, const TenantEntry* after) {
   if (before != nullptr && after != nullptr && before->of == after->of) return;
   const std::string_view name = before != nullptr ? before->name : after->name;
+  const std::string_view parent_before = before == nullptr ? std::string_view() : before->parent();
+  const std::string_view parent_after = after == nullptr ? std::string_view() : after->parent();
+  if (parent_before != parent_after) {
+    CountUse(entities_.parts, parent_before, false);
+    CountUse(entities_.parts, parent_after, true);
+    moved_.emplace(name);
+  }
   if (entities_.uses.Find(name) == nullptr) return;
   const auto inherited = [](const TenantEntry* tenant) {
     const TenantLimits limits = tenant == nullptr ? TenantLimits{} : tenant->of->Written();
@@ -452,20 +439,24 @@ void EntityCompiler::Note(const TenantEntry* before, const TenantEntry* after) {
 }
 
 void EntityCompiler::Note(const UserEntry* before, const UserEntry* after) {
-  CountUse(before, false);
-  CountUse(after, true);
+  const auto used = [](const UserEntry* user) {
+    return user == nullptr || !user->of->own_rule ? std::string_view() : user->tenant();
+  };
+  CountUse(entities_.uses, used(before), false);
+  CountUse(entities_.uses, used(after), true);
 }
 
-void EntityCompiler::CountUse(const UserEntry* user, bool more) {
-  if (user == nullptr || !user->of->own_rule || user->tenant().empty()) return;
-  const TenantUse* const use = entities_.uses.Find(user->tenant());
+// `tenant`: empty: none.
+void EntityCompiler::CountUse(EntityMap<TenantUse>& uses, std::string_view tenant, bool more) {
+  if (tenant.empty()) return;
+  const TenantUse* const use = uses.Find(tenant);
   const std::size_t count = use == nullptr ? 0 : use->count;
   if (more) {
-    entities_.uses.Set(MakeCounted<const TenantUse>(user->tenant(), count + 1));
+    uses.Set(MakeCounted<const TenantUse>(tenant, count + 1));
   } else if (count > 1) {
-    entities_.uses.Set(MakeCounted<const TenantUse>(user->tenant(), count - 1));
+    uses.Set(MakeCounted<const TenantUse>(tenant, count - 1));
   } else {
-    entities_.uses.Erase(user->tenant());
+    uses.Erase(tenant);
   }
 }
 

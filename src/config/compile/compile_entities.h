@@ -85,7 +85,8 @@ class EntityCompiler {
   // All of a document's, and those of `previous` that were made live.
   void Build(const WrittenEntities& written, const Snapshot::Entities* previous);
   Result<> Apply(const EntityChange& change);
-  // Whether those that were put make a tree with the others; `faults` says which do not. After all changes.
+  // Whether those that were moved make a tree with the others, and what is below them too; `faults` says which do not.
+  // Once, after all changes.
   void CheckParents();
   // What their rules inherit has changed. Once, after all changes.
   void CompileUsersOfChangedTenants();
@@ -121,13 +122,17 @@ class EntityCompiler {
   template <typename Limits>
   void PutLive(const std::string& name, const Limits& limits);
   template <typename Limits>
-  Result<> Remove(const std::string& name);
+  void Remove(const std::string& name);
   template <typename Limits>
   EntityMap<Entity<Limits>>& MapOf();
   void Note(const TenantEntry* before, const TenantEntry* after);
   void Note(const UserEntry* before, const UserEntry* after);
   void Note(const ApiKeyEntry* /*before*/, const ApiKeyEntry* /*after*/) {}
-  void CountUse(const UserEntry* user, bool more);
+  static void CountUse(EntityMap<TenantUse>& uses, std::string_view tenant, bool more);
+  void CountParts();
+  std::string ParentFaultOf(const TenantEntry& tenant) const;
+  void CheckParent(const TenantEntry& tenant);
+  void CheckAllParents();
   void ExpandTemplate(std::optional<RateLimitRule>& rule, std::string_view path);
 
   const RateLimitRule& TierOf(std::string_view tier);
@@ -142,7 +147,7 @@ class EntityCompiler {
   const std::unique_lock<std::mutex> lock_;
   bool building_ = false;
   std::map<std::string, std::unique_ptr<const RateLimitRule>, std::less<>> tiers_;
-  std::set<std::string, std::less<>> new_parents_;      // tenants that were put with a parent
+  std::set<std::string, std::less<>> moved_;            // tenants that are a part of another one now, or of none
   std::set<std::string, std::less<>> changed_tenants_;  // of which users inherit otherwise now
 };
 

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 #include <malloc.h>
 
+#include <algorithm>
 #include <memory>
 #include <string>
 #include <vector>
@@ -104,8 +105,6 @@ TEST(Entities, AnInvalidChangeChangesNothing) {
   EXPECT_NE(error(EntityChange::Put("x", bad)).message.find("'nobody'"), std::string::npos);
   EXPECT_EQ(error(EntityChange::Put("", UserOf(1))).code, ErrorCode::kInvalidArgument);
   EXPECT_EQ(error({.kind = Kind::kTenant, .name = "x", .limits = UserOf(1)}).code, ErrorCode::kInvalidArgument);
-  EXPECT_EQ(error(EntityChange::Remove(Kind::kUser, "ann")).code, ErrorCode::kFailedPrecondition);
-  EXPECT_EQ(error(EntityChange::Remove(Kind::kTenant, "acme")).code, ErrorCode::kFailedPrecondition);
   EXPECT_EQ(first->FindUser("eve"), nullptr);
   EXPECT_EQ(first->user_count(), 2U);
 }
@@ -128,7 +127,120 @@ TEST(Entities, WhatTheDocumentSaysHoldsAgainOnceTheirOwnIsRemoved) {
   EXPECT_EQ(RuleOf(snapshot, "ann").limit.capacity, 33U);
   EXPECT_EQ(RuleOf(snapshot, "ann").previous->limit.capacity, 7U);
   EXPECT_EQ(snapshot->FindUser("eve"), nullptr);
-  EXPECT_FALSE(snapshot->With(std::vector{EntityChange::Remove(Kind::kUser, "ann")}, kNow));
+}
+
+TEST(Entities, ARemovalOfWhatTheDocumentSaysDoesNothing) {
+  const auto first = Compiled(Document());
+  const auto second = With(first, {EntityChange::Remove(Kind::kUser, "ann"),
+                                   EntityChange::Remove(Kind::kTenant, "acme"), EntityChange::Put("eve", UserOf(7))});
+  EXPECT_EQ(second->FindUser("ann"), first->FindUser("ann"));
+  EXPECT_EQ(second->FindTenant("acme"), first->FindTenant("acme"));
+  EXPECT_NE(second->FindUser("eve"), nullptr) << "what comes with it is done";
+  // Twice: the second time there is only what the document says.
+  const auto third = With(With(second, {EntityChange::Put("ann", UserOf(7))}),
+                          {EntityChange::Remove(Kind::kUser, "ann"), EntityChange::Remove(Kind::kUser, "ann")});
+  EXPECT_EQ(RuleOf(third, "ann").limit.capacity, 500U);
+}
+
+// name -> what it is a part of.
+std::vector<EntityChange> Chain(const std::string& prefix, int levels, const std::string& above = "") {
+  std::vector<EntityChange> changes;
+  std::string parent = above;
+  for (int i = 1; i <= levels; ++i) {
+    TenantLimits limits;
+    if (!parent.empty()) limits.parent = parent;
+    parent = prefix + std::to_string(i);
+    changes.push_back(EntityChange::Put(parent, limits));
+  }
+  return changes;
+}
+
+std::string FaultOf(const Shared& from, const std::vector<EntityChange>& changes) {
+  const auto next = from->With(changes, kNow);
+  return next ? "" : next.error().message;
+}
+
+EntityChange PartOf(const std::string& name, const std::string& parent) {
+  return EntityChange::Put(name, TenantLimits{.parent = parent});
+}
+
+TEST(TenantTrees, WhatIsBelowATenantMovesWithIt) {
+  const auto first = With(Compiled(Document()), Chain("t", 8));
+  EXPECT_EQ(FaultOf(first, {PartOf("t1", "acme")}),
+            "tenants.t8.parent: is more than 8 levels deep: 't8' in 't7' in 't6' in 't5' in 't4' in 't3' in 't2' in "
+            "'t1' in 'acme'");
+  // Further down it is one level too many as well.
+  EXPECT_NE(FaultOf(With(first, Chain("u", 2)), {PartOf("t1", "u2")}).find("tenants.t7.parent: is more than 8 levels"),
+            std::string::npos);
+  // The same at once with what makes room.
+  const auto second = With(first, {PartOf("t1", "acme"), EntityChange::Remove(Kind::kTenant, "t8")});
+  EXPECT_EQ(second->FindTenant("t1")->parent(), "acme");
+  EXPECT_EQ(FaultOf(second, {PartOf("t8", "t7")}).substr(0, 42), "tenants.t8.parent: is more than 8 levels d");
+  EXPECT_EQ(FaultOf(second, {EntityChange::Put("t4", TenantLimits{}), PartOf("t8", "t7")}), "");
+}
+
+TEST(TenantTrees, APartMayComeBeforeWhatItIsAPartOf) {
+  std::vector<EntityChange> changes = Chain("t", 8);
+  auto snapshot = Compiled(Document());
+  while (!changes.empty()) {
+    snapshot = With(snapshot, {changes.back()});
+    changes.pop_back();
+  }
+  EXPECT_NE(FaultOf(snapshot, {PartOf("t1", "later")}), "") << "what is not there yet is a level";
+  // A part that was there first is found when what it names comes, and comes below another.
+  snapshot = With(Compiled(Document()), {PartOf("leaf", "middle")});
+  snapshot = With(snapshot, Chain("t", 7));
+  EXPECT_NE(FaultOf(snapshot, {PartOf("middle", "t7")}).find("tenants.leaf.parent"), std::string::npos);
+  EXPECT_EQ(FaultOf(snapshot, {PartOf("middle", "t6")}), "");
+}
+
+TEST(TenantTrees, ARingIsRefusedWhereverItIs) {
+  const auto first =
+      With(Compiled(Document()), {PartOf("a", "b"), PartOf("b", "c"), EntityChange::Put("c", TenantLimits{})});
+  EXPECT_EQ(FaultOf(first, {PartOf("c", "b")}), "tenants.c.parent: is a part of itself: 'c' in 'b' in 'c'");
+  EXPECT_EQ(FaultOf(first, {PartOf("x", "x")}), "tenants.x.parent: is a part of itself: 'x' in 'x'");
+  // All of it in one change, whoever is looked at.
+  EXPECT_EQ(FaultOf(Compiled(Document()), {PartOf("a", "b"), PartOf("b", "c"), PartOf("c", "b")}),
+            "tenants.a.parent: is below a tenant that is a part of itself: 'a' in 'b' in 'c' in 'b'\n"
+            "tenants.b.parent: is a part of itself: 'b' in 'c' in 'b'\n"
+            "tenants.c.parent: is a part of itself: 'c' in 'b' in 'c'");
+  // Of more than are looked at.
+  auto ring = Chain("r", 20);
+  ring.front() = PartOf("r1", "r20");
+  EXPECT_NE(FaultOf(first, ring), "");
+}
+
+TEST(TenantTrees, ADocumentIsCheckedWithWhatWasPutBefore) {
+  EnterpriseRateLimitConfig document = Document();
+  for (const EntityChange& change : Chain("t", 5))
+    document.tenants[change.name] = std::get<TenantLimits>(change.limits);
+  const auto first = With(Compiled(document), Chain("u", 3, "t5"));
+  // The file puts its own tree below another: what was put by itself is part of it.
+  document.tenants["t1"].parent = "acme";
+  const auto next = Snapshot::Compile(document, first.get(), kNow);
+  ASSERT_FALSE(next);
+  EXPECT_EQ(next.error().message.substr(0, 42), "tenants.u3.parent: is more than 8 levels d");
+  EXPECT_TRUE(Snapshot::Compile(document, nullptr, kNow)) << "alone it is a tree";
+  document.tenants["acme"].parent = "t5";
+  const auto ring = Snapshot::Compile(document, nullptr, kNow);
+  ASSERT_FALSE(ring);
+  EXPECT_NE(ring.error().message.find("tenants.acme.parent: is a part of itself"), std::string::npos);
+  // A removal that lets the document's hold again is a move, too.
+  document = Document();
+  document.tenants["top"] = {.parent = "acme"};
+  const auto second = With(Compiled(document), {EntityChange::Put("top", TenantLimits{}), PartOf("v1", "top")});
+  EXPECT_NE(FaultOf(With(second, Chain("w", 6, "v1")), {EntityChange::Remove(Kind::kTenant, "top")}), "");
+  EXPECT_EQ(FaultOf(With(second, Chain("w", 5, "v1")), {EntityChange::Remove(Kind::kTenant, "top")}), "");
+}
+
+TEST(TenantTrees, FewAreToldOfAGreatTree) {
+  auto snapshot = With(Compiled(Document()), Chain("t", 7));
+  std::vector<EntityChange> leaves;
+  for (int i = 0; i < 500; ++i) leaves.push_back(PartOf("leaf" + std::to_string(1000 + i), "t7"));
+  snapshot = With(snapshot, leaves);
+  const std::string fault = FaultOf(snapshot, {PartOf("t1", "acme")});
+  EXPECT_EQ(std::ranges::count(fault, '\n'), 4);
+  EXPECT_TRUE(fault.starts_with("tenants.leaf1000.parent")) << fault;
 }
 
 TEST(Entities, UsersFollowTheirTenant) {

@@ -73,7 +73,8 @@ class SnapshotCompiler {
   }
 
   static Result<std::shared_ptr<const Snapshot>> Change(const Snapshot& from, std::span<const EntityChange> changes,
-                                                        Nanos now, std::span<const std::string> registered_extractors) {
+                                                        Nanos now, std::span<const std::string> registered_extractors,
+                                                        TreeCheck check) {
     FaultList faults;
     auto entities = std::make_unique<Snapshot::Entities>(*from.entities_);
     ++entities->version;
@@ -82,7 +83,7 @@ class SnapshotCompiler {
     for (const EntityChange& change : changes) {
       if (auto done = compiler.Apply(change); !done) return std::unexpected(done.error());
     }
-    compiler.CheckParents();
+    if (check == TreeCheck::kNow) compiler.CheckParents();
     compiler.CompileUsersOfChangedTenants();
     if (!faults.empty()) return std::unexpected(faults.ToError());
     // An entity that changes all the time is logged once a minute.
@@ -279,8 +280,9 @@ Result<std::shared_ptr<const Snapshot>> Snapshot::Compile(EnterpriseRateLimitCon
 }
 
 Result<std::shared_ptr<const Snapshot>> Snapshot::With(std::span<const EntityChange> changes, Nanos now,
-                                                       std::span<const std::string> registered_extractors) const {
-  return SnapshotCompiler::Change(*this, changes, now, registered_extractors);
+                                                       std::span<const std::string> registered_extractors,
+                                                       TreeCheck check) const {
+  return SnapshotCompiler::Change(*this, changes, now, registered_extractors, check);
 }
 
 }  // namespace weir::config

@@ -298,6 +298,10 @@ using ApiKeyEntry = Entity<ApiKeyLimits>;
 // Of a tree of tenants, from a team up to the organisation.
 inline constexpr std::size_t kMostTenantLevels = 8;
 
+// Whether a change may leave tenants that are no tree: kLater only where Compile, which always looks, comes behind, as
+// when many changes are done again whose order is not quite that in which they were made.
+enum class TreeCheck : std::uint8_t { kNow, kLater };
+
 // A change of one entity: what it is from now on, or that it is not any more.
 struct EntityChange {
   enum class Kind : std::uint8_t { kTenant, kUser, kApiKey };
@@ -401,12 +405,14 @@ class Snapshot {
   ~Snapshot();
 
   // The same policy with some entities changed, the later of two changes of one name holding: all of them, or
-  // none when one is wrong (kInvalidArgument; kFailedPrecondition: a removal of what the document itself says). What is
-  // put here is the entity's own, and stays when a later Compile brings a document that has the same name; a removal
-  // lets the document's hold again, and does nothing where there is none. The cost depends on what is changed only; a
-  // tenant whose own rule or tier changes has the rules of its users compiled again, for which all users are looked at.
+  // none when one is wrong (kInvalidArgument). What is put here is the entity's own, and stays when a later Compile
+  // brings a document that has the same name; a removal lets the document's hold again, and does nothing where nothing
+  // was put. The cost depends on what is changed only, but for two: a tenant whose own rule or tier changes has the
+  // rules of its users compiled again, for which all users are looked at; where one that has parts becomes a part of
+  // another, all tenants are.
   Result<std::shared_ptr<const Snapshot>> With(std::span<const EntityChange> changes, Nanos now,
-                                               std::span<const std::string> registered_extractors = {}) const;
+                                               std::span<const std::string> registered_extractors = {},
+                                               TreeCheck check = TreeCheck::kNow) const;
 
   // Without its entities: see Written().
   const EnterpriseRateLimitConfig& document() const;

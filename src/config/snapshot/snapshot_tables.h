@@ -49,9 +49,9 @@ struct SnapshotTables {
   StringMap exempt_api_keys;
 };
 
-// How many users with rules of their own name a tenant, whether there is such a tenant or not.
+// How many entities name a tenant, whether there is such a tenant or not.
 struct TenantUse : Counted {
-  TenantUse(std::string_view of, std::size_t users) : label(Name::Of(of)), name(label), count(users) {}
+  TenantUse(std::string_view of, std::size_t entities) : label(Name::Of(of)), name(label), count(entities) {}
   Name label;
   std::string_view name;
   std::size_t count;
@@ -62,8 +62,9 @@ struct Snapshot::Entities {
   std::shared_ptr<const RuleTraits> traits;
   EntityMap<TenantEntry> tenants;
   EntityMap<UserEntry> users;
-  EntityMap<ApiKeyEntry> api_keys;  // by digest
-  EntityMap<TenantUse> uses;
+  EntityMap<ApiKeyEntry> api_keys;         // by digest
+  EntityMap<TenantUse> uses;               // by users with rules of their own
+  EntityMap<TenantUse> parts;              // by tenants that are parts of it
   std::shared_ptr<EntityClasses> classes;  // compile/entity_classes.h: of this policy
 };
 

@@ -4,12 +4,15 @@
 
 #include <algorithm>
 #include <charconv>
+#include <iterator>
 #include <map>
 #include <utility>
+#include <variant>
 
 #include "config/document/document.h"
 #include "config/document/migrate.h"
 #include "config/document/reader.h"
+#include "config/snapshot/key_name.h"
 
 namespace weir::config {
 namespace {
@@ -207,6 +210,22 @@ Result<Loader::Overrides> Loader::ReadOverrides(std::vector<RecordFault>& faults
   return overrides;
 }
 
+Result<std::optional<Node>> Loader::ReadPatch(const RecordId& id, std::span<const RecordWrite> writes) {
+  const RecordId override{.kind = std::string(kOverrides), .key = OverrideKey(id)};
+  // No record can have such a key, so there is none; the longest names are those of nothing but their entity.
+  if (!CheckId(override)) return std::nullopt;
+  return ReadValue(store_, override, writes);
+}
+
+void Loader::SetDocument(std::shared_ptr<const EnterpriseRateLimitConfig> document) {
+  document_ = std::move(document);
+  document_keys_.clear();
+  if (document_ == nullptr) return;
+  for (const auto& [name, limits] : document_->api_keys) {
+    if (auto digest = DigestOfKeyName(name)) document_keys_.emplace(std::move(*digest), &limits);
+  }
+}
+
 // An empty mapping when the document has none.
 Node Loader::DocumentEntity(const RecordId& id) const {
   if (document_ == nullptr) return Node::Map();
@@ -216,6 +235,12 @@ Node Loader::DocumentEntity(const RecordId& id) const {
   };
   if (id.kind == "users") take(document_->users, alone.users);
   if (id.kind == "tenants") take(document_->tenants, alone.tenants);
+  if (id.kind == "api_keys") {
+    // The file may write the key itself, and the store its digest.
+    const auto digest = DigestOfKeyName(id.key);
+    const auto found = digest ? document_keys_.find(*digest) : document_keys_.end();
+    if (found != document_keys_.end()) alone.api_keys.emplace(id.key, *found->second);
+  }
   const Node written = WriteDocument(alone);
   const Node* const section = written.Find(id.kind);
   const Node* const entity = section == nullptr ? nullptr : section->Find(id.key);
@@ -233,13 +258,37 @@ Result<Revision> Loader::Entities(Apply apply, absl::FunctionRef<void(RecordFaul
   for (RecordFault& one : faults) fault(std::move(one));
 
   std::vector<RecordValue> records;
+  // Tenants that are parts of others: only all of them together are a tree, whatever was in force before.
+  std::vector<EntityChange> parts;
   Result<> applied;
-  const auto flush = [&] {
-    const std::vector<EntityChange> changes = ReadEntities(std::exchange(records, {}), *form, fault);
+  const auto put = [&](std::vector<EntityChange> changes) {
     if (!changes.empty()) applied = ApplyAsFarAsPossible(*head, changes, apply, fault);
     return applied.has_value();
   };
+  const auto flush = [&] {
+    std::vector<EntityChange> others;
+    for (EntityChange& change : ReadEntities(std::exchange(records, {}), *form, fault)) {
+      const auto* const tenant = std::get_if<TenantLimits>(&change.limits);
+      (tenant != nullptr && tenant->parent ? parts : others).push_back(std::move(change));
+    }
+    return put(std::move(others));
+  };
+  // Of what the store has no record of.
+  const auto take_overrides = [&](bool tenants) {
+    for (const auto& [id, patch] : *overrides) {
+      if ((id.kind == "tenants") != tenants) continue;
+      records.push_back({.id = id, .value = PatchValue(id, DocumentEntity(id), patch)});
+    }
+  };
+  // Before users, which inherit from tenants.
+  bool tenants_are_read = false;
+  const auto finish_tenants = [&] {
+    if (std::exchange(tenants_are_read, true)) return true;
+    take_overrides(true);
+    return flush() && put(std::exchange(parts, {}));
+  };
   const auto read = store_.Scan(EntityKinds(), [&](const StoredRecord& record) {
+    if (record.id.kind > "tenants" && !finish_tenants()) return false;
     auto value = ParseValue(record.id, record.body.value);
     if (!value) {
       fault({.id = record.id, .error = std::move(value.error())});
@@ -253,10 +302,8 @@ Result<Revision> Loader::Entities(Apply apply, absl::FunctionRef<void(RecordFaul
   });
   if (!applied) return std::unexpected(applied.error());
   if (!read) return std::unexpected(read.error());
-  // Of what the store has no record of.
-  for (const auto& [id, patch] : *overrides) {
-    records.push_back({.id = id, .value = PatchValue(id, DocumentEntity(id), patch)});
-  }
+  if (!finish_tenants()) return std::unexpected(applied.error());
+  take_overrides(false);
   if (!flush()) return std::unexpected(applied.error());
   return head;
 }
@@ -278,7 +325,11 @@ Result<Update> Loader::After(const ChangeCursor& cursor) {
   std::map<RecordId, std::optional<RecordWrite>> touched;
   for (RecordChange& change : page->changes) {
     const Effect effect = EffectOf(change.id);
-    update.policy = update.policy || effect == Effect::kPolicy;
+    if (effect == Effect::kPolicy) {
+      if (!update.policy) update.first_policy = change.revision;
+      update.last_policy = change.revision;
+      update.policy = true;
+    }
     if (effect != Effect::kEntity) continue;
     if (change.id.kind == kOverrides) {
       touched.try_emplace(*TargetOfOverride(change.id.key));
@@ -295,7 +346,7 @@ Result<Update> Loader::After(const ChangeCursor& cursor) {
     auto value = ReadValue(store_, id, known);
     if (!value) return std::unexpected(value.error());
     if (overrides) {
-      auto patch = ReadValue(store_, {.kind = std::string(kOverrides), .key = OverrideKey(id)}, {});
+      auto patch = ReadPatch(id, {});
       if (!patch) return std::unexpected(patch.error());
       if (*patch) *value = PatchValue(id, *value ? std::move(**value) : DocumentEntity(id), **patch);
     }
@@ -316,7 +367,7 @@ Result<EntityChange> Loader::Entity(const RecordId& id, std::span<const RecordWr
   if (!form) return std::unexpected(form.error());
   auto value = ReadValue(store_, id, writes);
   if (!value) return std::unexpected(value.error());
-  auto patch = ReadValue(store_, {.kind = std::string(kOverrides), .key = OverrideKey(id)}, writes);
+  auto patch = ReadPatch(id, writes);
   if (!patch) return std::unexpected(patch.error());
   if (*patch) *value = PatchValue(id, *value ? std::move(**value) : DocumentEntity(id), **patch);
   if (!*value) return Removal(id);
@@ -328,17 +379,48 @@ Result<EntityChange> Loader::Entity(const RecordId& id, std::span<const RecordWr
   return std::move(changes.front());
 }
 
-Result<> ApplyAsFarAsPossible(const Revision& revision, std::span<const EntityChange> changes, Loader::Apply apply,
-                              absl::FunctionRef<void(RecordFault)> fault) {
+namespace {
+
+struct Refused {
+  const EntityChange* change;
+  Error error;
+};
+
+Result<> ApplyByHalves(const Revision& revision, std::span<const EntityChange> changes, Loader::Apply apply,
+                       std::vector<Refused>& refused) {
   auto applied = apply(revision, changes);
   if (applied || applied.error().code != ErrorCode::kInvalidArgument) return applied;
   if (changes.size() == 1) {
-    fault({.id = IdOf(changes.front()), .error = std::move(applied.error())});
+    refused.push_back({.change = &changes.front(), .error = std::move(applied.error())});
     return {};
   }
   const std::size_t half = changes.size() / 2;
-  if (auto first = ApplyAsFarAsPossible(revision, changes.first(half), apply, fault); !first) return first;
-  return ApplyAsFarAsPossible(revision, changes.subspan(half), apply, fault);
+  if (auto first = ApplyByHalves(revision, changes.first(half), apply, refused); !first) return first;
+  return ApplyByHalves(revision, changes.subspan(half), apply, refused);
+}
+
+}  // namespace
+
+Result<> ApplyAsFarAsPossible(const Revision& revision, std::span<const EntityChange> changes, Loader::Apply apply,
+                              absl::FunctionRef<void(RecordFault)> fault) {
+  std::vector<Refused> refused;
+  if (auto applied = ApplyByHalves(revision, changes, apply, refused); !applied) return applied;
+  // One tenant may go below another only once a third was moved, which was in the other half.
+  for (bool again = true; again;) {
+    again = false;
+    std::vector<Refused> before = std::exchange(refused, {});
+    for (Refused& one : before) {
+      if (one.change->kind == EntityChange::Kind::kTenant) {
+        auto applied = apply(revision, {one.change, 1});
+        again = again || applied.has_value();
+        if (applied) continue;
+        if (applied.error().code != ErrorCode::kInvalidArgument) return applied;
+      }
+      refused.push_back(std::move(one));
+    }
+  }
+  for (Refused& one : refused) fault({.id = IdOf(*one.change), .error = std::move(one.error)});
+  return {};
 }
 
 Result<std::vector<RecordWrite>> WritesToBecome(ConfigStore& store, const EnterpriseRateLimitConfig& config,

@@ -17,6 +17,7 @@
 #include <cstddef>
 #include <map>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -46,6 +47,7 @@ struct LoadedPolicy {
 struct Update {
   Revision revision;  // of the last change in it; number 0: there was none
   bool policy = false;
+  std::uint64_t first_policy = 0, last_policy = 0;  // the revisions in it that change the policy
   std::vector<EntityChange> entities = {};
   std::vector<RecordFault> faults = {};
   ChangeCursor next = {};
@@ -58,7 +60,7 @@ class Loader {
   explicit Loader(ConfigStore& store) : store_(store) {}
 
   // The document of a file whose entities hold where the store has none; nullptr: there is none.
-  void SetDocument(std::shared_ptr<const EnterpriseRateLimitConfig> document) { document_ = std::move(document); }
+  void SetDocument(std::shared_ptr<const EnterpriseRateLimitConfig> document);
 
   // Records of a newer form (document/migrate.h) are refused by each of these; older ones are brought up to
   // date as they are read.
@@ -84,14 +86,18 @@ class Loader {
   // Of the stored values: settings `schema_version`. kFailedPrecondition: a newer weir's.
   Result<std::uint64_t> Form();
   Result<Overrides> ReadOverrides(std::vector<RecordFault>& faults);
+  // nullopt: there is none.
+  Result<std::optional<Node>> ReadPatch(const RecordId& id, std::span<const RecordWrite> writes);
   Node DocumentEntity(const RecordId& id) const;
 
   ConfigStore& store_;
   std::shared_ptr<const EnterpriseRateLimitConfig> document_;
+  std::map<std::string, const ApiKeyLimits*> document_keys_;  // by digest
 };
 
 // Calls `apply` with all of them; when it refuses them (kInvalidArgument), with halves, until each that is wrong alone
-// was told to `fault`. Another error is returned.
+// was told to `fault`. A tenant that is refused is tried once more when others have been moved. Another error is
+// returned.
 Result<> ApplyAsFarAsPossible(const Revision& revision, std::span<const EntityChange> changes, Loader::Apply apply,
                               absl::FunctionRef<void(RecordFault)> fault);
 

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "config/document/document.h"
+#include "config/snapshot/key_name.h"
 #include "config/source/sqlite/store_fixture.h"
 
 namespace weir::config {
@@ -154,6 +155,88 @@ TEST_F(LoaderTest, AnOverrideOfAFilesEntityLiesUponIt) {
   EXPECT_TRUE(std::holds_alternative<std::monostate>(removed->entities[0].limits));
 }
 
+TEST_F(LoaderTest, AnOverrideOfAFilesKeyLiesUponIt) {
+  // The file writes the key itself, the store its digest.
+  const std::string name = KeyNameOfDigest(*DigestOfKeyName("the-key-of-the-file"));
+  Override("api_keys/" + name, R"({"plan":"gold"})");
+  Loader loader(store());
+  loader.SetDocument(std::make_shared<const EnterpriseRateLimitConfig>(
+      Parse(std::string(kPolicy) + "api_keys: {the-key-of-the-file: {tenant: acme, user: ann}}\n")));
+  const auto update = loader.After({});
+  ASSERT_TRUE(update.has_value());
+  ASSERT_EQ(update->entities.size(), 1U);
+  std::vector<EntityChange> all = update->entities;
+  all.push_back(*loader.Entity({"api_keys", name}));
+  ASSERT_TRUE(loader.Entities(
+      [&](const Revision&, std::span<const EntityChange> changes) -> Result<> {
+        all.insert(all.end(), changes.begin(), changes.end());
+        return {};
+      },
+      [](const RecordFault& fault) { ADD_FAILURE() << fault.error.message; }));
+  ASSERT_EQ(all.size(), 3U);
+  for (const EntityChange& change : all) {
+    const auto& key = std::get<ApiKeyLimits>(change.limits);
+    EXPECT_EQ(change.name, name);
+    EXPECT_EQ(key.plan, "gold");
+    EXPECT_EQ(key.tenant, "acme");
+    EXPECT_EQ(key.user, "ann");
+  }
+  loader.SetDocument(nullptr);
+  EXPECT_EQ(std::get<ApiKeyLimits>(loader.Entity({"api_keys", name})->limits).tenant, std::nullopt);
+}
+
+TEST_F(LoaderTest, ANameMayBeAsLongAsAKey) {
+  Become(kPolicy);
+  Override("users/ann", R"({"rule":{"max_requests":70}})");
+  // No override can name it: its key would be too long. What no document may have is a fault of its own.
+  const std::string longest(1024, 'x');
+  Append({PutOf({"users", longest}, R"({"rule":{"max_requests":9}})"),
+          PutOf({"users", "bob"}, R"({"rule":{"max_requests":8}})")});
+  const Update update = After(2);
+  ASSERT_EQ(update.entities.size(), 1U);
+  EXPECT_EQ(update.entities[0].name, "bob");
+  ASSERT_EQ(update.faults.size(), 1U);
+  EXPECT_EQ(update.faults[0].id.key, longest);
+  const auto entity = Loader(store()).Entity({"users", longest});
+  ASSERT_FALSE(entity.has_value());
+  EXPECT_NE(entity.error().message.find("a key must be"), std::string::npos) << entity.error().message;
+  std::vector<RecordFault> faults;
+  EXPECT_EQ(All(&faults).size(), 3U);
+  EXPECT_EQ(faults.size(), 1U);
+}
+
+// In the order of their names; whether they are a tree is seen only from all of them, and from what was in force.
+TEST_F(LoaderTest, TenantsThatArePartsOfOthersComeTogetherBeforeUsers) {
+  std::vector<RecordWrite> writes;
+  for (int i = 0; i < 5000; ++i) writes.push_back(PutOf({"tenants", "m" + std::to_string(10'000 + i)}, "{}"));
+  writes.push_back(PutOf({"tenants", "a"}, R"({"parent":"z"})"));
+  writes.push_back(PutOf({"tenants", "z"}, R"({"parent":"m10000"})"));
+  writes.push_back(PutOf({"users", "ann"}, R"({"tenant":"a"})"));
+  Append(std::move(writes));
+  Override("tenants/filed", R"({"parent":"a"})");
+  EnterpriseRateLimitConfig file = Parse(kPolicy);
+  const auto base = Snapshot::Compile(file, nullptr, clock_.Now());
+  ASSERT_TRUE(base.has_value());
+  // Until now it was the other way around.
+  auto snapshot = *(*base)->With(std::vector{EntityChange::Put("z", TenantLimits{.parent = "a"})}, clock_.Now());
+  Loader loader(store());
+  const auto head = loader.Entities(
+      [&](const Revision&, std::span<const EntityChange> changes) -> Result<> {
+        for (const EntityChange& change : changes) {
+          if (change.kind == EntityChange::Kind::kUser) EXPECT_EQ(snapshot->FindTenant("filed")->parent(), "a");
+        }
+        auto next = snapshot->With(changes, clock_.Now());
+        if (!next) return std::unexpected(next.error());
+        snapshot = std::move(*next);
+        return {};
+      },
+      [](const RecordFault& fault) { ADD_FAILURE() << Describe(fault.id) << ": " << fault.error.message; });
+  ASSERT_TRUE(head.has_value()) << head.error().message;
+  EXPECT_EQ(snapshot->FindTenant("a")->parent(), "z");
+  EXPECT_EQ(snapshot->FindTenant("z")->parent(), "m10000");
+  EXPECT_EQ(snapshot->FindUser("ann")->tenant(), "a");
+}
+
 TEST_F(LoaderTest, WhatAChangeNeedsIsTold) {
   const std::uint64_t start = Become(kPolicy);
   EXPECT_EQ(After(start).revision.number, 0U);
@@ -168,6 +251,8 @@ TEST_F(LoaderTest, WhatAChangeNeedsIsTold) {
   ASSERT_EQ(update.entities.size(), 2U);
   Append({PutOf({"tiers", "gold"}, R"({"max_requests":9,"window_seconds":9})")});
   EXPECT_TRUE(After(start + 2).policy);
+  EXPECT_EQ(After(start).first_policy, start + 3);
+  EXPECT_EQ(After(start).last_policy, start + 3);
   EXPECT_TRUE(After(start + 2).entities.empty());
   (void)store().Rollback(start, OriginOf("eve"));
   update = After(start + 3);
@@ -198,6 +283,33 @@ TEST_F(LoaderTest, OneBadRecordDoesNotStopTheOthers) {
   EXPECT_EQ(faults[1].id, (RecordId{"users", "refused"}));
   EXPECT_EQ(After(1).faults.size(), 1U);
   EXPECT_EQ(After(1).entities.size(), 2U);
+}
+
+TEST_F(LoaderTest, ATenantThatWaitsForAnotherIsNoFaultBesideOne) {
+  const auto base = Snapshot::Compile(Parse(kPolicy), nullptr, clock_.Now());
+  ASSERT_TRUE(base.has_value());
+  auto snapshot = *(*base)->With(
+      std::vector{EntityChange::Put("b", TenantLimits{.parent = "a"}), EntityChange::Put("a", TenantLimits{})},
+      clock_.Now());
+  UserLimits bad;
+  bad.rule = RateLimitRule{.from_template = "nobody"};
+  const std::vector changes = {EntityChange::Put("a", TenantLimits{.parent = "b"}), EntityChange::Put("ann", bad),
+                               EntityChange::Put("x", TenantLimits{.parent = "x"}),
+                               EntityChange::Put("b", TenantLimits{})};
+  std::vector<std::string> faults;
+  const auto applied = ApplyAsFarAsPossible(
+      {}, changes,
+      [&](const Revision&, std::span<const EntityChange> some) -> Result<> {
+        auto next = snapshot->With(some, clock_.Now());
+        if (!next) return std::unexpected(next.error());
+        snapshot = std::move(*next);
+        return {};
+      },
+      [&](const RecordFault& fault) { faults.push_back(fault.id.key); });
+  EXPECT_TRUE(applied.has_value());
+  EXPECT_EQ(faults, (std::vector<std::string>{"ann", "x"}));
+  EXPECT_EQ(snapshot->FindTenant("a")->parent(), "b");
+  EXPECT_EQ(snapshot->FindTenant("b")->parent(), "");
 }
 
 TEST_F(LoaderTest, AnotherErrorEndsIt) {

@@ -52,6 +52,22 @@ TEST(Faults, Fields) {
   });
 }
 
+TEST(Faults, TreesOfTenants) {
+  std::string chain = "tenants: {t1: {}";
+  for (int i = 2; i <= 9; ++i) chain += ", t" + std::to_string(i) + ": {parent: t" + std::to_string(i - 1) + "}";
+  chain += "}\n";
+  ExpectFaults({
+      {chain,
+       {"line 2: tenants.t9.parent: is more than 8 levels deep: 't9' in 't8' in 't7' in 't6' in 't5' in 't4' in 't3' "
+        "in "
+        "'t2' in 't1'"}},
+      {"tenants: {a: {parent: b}, b: {parent: c}, c: {parent: b}}\n",
+       {"line 2: tenants.a.parent: is below a tenant that is a part of itself: 'a' in 'b' in 'c' in 'b'",
+        "line 2: tenants.b.parent: is a part of itself: 'b' in 'c' in 'b'",
+        "line 2: tenants.c.parent: is a part of itself: 'c' in 'b' in 'c'"}},
+  });
+}
+
 TEST(Faults, Values) {
   ExpectFaults({
       {"users: {a: {rule: {max_requests: -1}}}\n", {"line 2: users.a.rule.max_requests: must be at least 0"}},

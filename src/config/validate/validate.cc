@@ -13,6 +13,7 @@
 #include "config/document/types.h"
 #include "config/snapshot/endpoint_table.h"
 #include "config/snapshot/key_name.h"
+#include "config/validate/tenant_chain.h"
 
 namespace weir::config {
 
@@ -189,16 +190,13 @@ class DocumentCheck {
 
   void CheckParent(const Place& place, const std::string& name, const TenantLimits& tenant) {
     CheckTenantOf(place, tenant.parent);
-    const TenantLimits* at = &tenant;
-    for (std::size_t level = 1; at->parent; ++level) {
-      if (*at->parent == name) return faults_.Error(place, "is a part of itself");
-      if (level == kMostTenantLevels) {
-        return faults_.Error(place, fmt::format("has more than {} levels above it and itself", kMostTenantLevels));
-      }
-      const auto next = config_.tenants.find(*at->parent);
-      if (next == config_.tenants.end()) return;
-      at = &next->second;
-    }
+    if (!tenant.parent || faults_.full()) return;
+    std::string fault = FaultOfParents(name, [this](std::string_view of) {
+      const auto at = config_.tenants.find(std::string(of));
+      const bool is_part = at != config_.tenants.end() && at->second.parent;
+      return is_part ? std::string_view(*at->second.parent) : std::string_view();
+    });
+    if (!fault.empty()) faults_.Error(place, std::move(fault));
   }
 
   // What a user's rule inherits from, and what holds for a user who writes none.

@@ -204,13 +204,13 @@ void Resolver::FindWho() {
 
 void Resolver::FindAncestors() {
   const TenantEntry* at = tenant_;
-  while (!at->parent().empty() && ancestors_.size() + 1 < config::kMostTenantLevels) {
+  while (!at->parent().empty()) {
     const TenantEntry* const next = snapshot_.FindTenant(at->parent());
-    if (next == nullptr) {
-      Trace("tenant", "tenants.{} is a part of '{}', which is not in the document", at->name, at->parent());
-      return;
-    }
-    if (next == tenant_) return;  // made of two sources, each of which is a tree
+    if (next == nullptr)
+      return Trace("tenant", "tenants.{} is a part of '{}', which is not in the document", at->name, at->parent());
+    // No snapshot has that many, or a ring. One that had would be seen here, and would hang nothing.
+    if (ancestors_.size() + 1 == config::kMostTenantLevels)
+      return Trace("tenant", "tenants.{} is a part of {}, a level too many: it does not hold", at->name, next->name);
     Trace("tenant", "tenants.{} is a part of {}", at->name, next->name);
     ancestors_.push_back(next);
     result_.ancestors.push_back({next->name, next->stacked()});

@@ -46,12 +46,16 @@ class LiveConfig {
   // then lie below the store's again.
   Result<> SetDocument(std::shared_ptr<const EnterpriseRateLimitConfig> document);
   std::shared_ptr<const EnterpriseRateLimitConfig> document() const;
-  // Puts all entities of the store into force, and follows it from then on. The policy was made of the store before.
+  // Puts all entities of the store into force, removes those that were put into force before and that it does not have,
+  // and follows it from then on. The policy was made of the store before.
   Result<> Start();
   // Returns when `revision` and all before it are in force. An error: it could not be read or applied; the next call
-  // tries again from there.
+  // tries again from there. kFailedPrecondition: the policy that came with it is refused and will not be in force until
+  // another change mends it; what came behind it is in force without it.
   Result<> CatchUp(std::uint64_t revision);
-  // The revision that is in force.
+  // Puts the store's policy into force anew: what lies around it, the operator's settings, has changed.
+  Result<> Reapply();
+  // The revision that is in force, but for a policy that is refused.
   std::uint64_t in_force() const;
   // What these writes make of the policy holds for a share of the subjects, also after the policy has changed, until
   // DropCandidate(), or ForgetCandidate(): then until the policy changes. `number`: of the candidate.
@@ -66,9 +70,14 @@ class LiveConfig {
   config::Loader& loader() { return loader_; }
 
  private:
-  Result<> ApplyAll();                                 // all entities; by changing_
-  Result<> ApplyUpdate(const config::Update& update);  // by changing_
-  Result<> ApplyCandidate();                           // by changing_
+  // All that follow by changing_.
+  Result<> ApplyAll();  // all entities
+  Result<> Advance(std::uint64_t revision);
+  Result<> ApplyUpdate(const config::Update& update);
+  Result<> ApplyPolicy(const config::Update& update);
+  Result<> Accept(config::LoadedPolicy policy);
+  void Refuse(const config::Update& update, const Error& error);
+  Result<> ApplyCandidate();
   void Follow(std::uint64_t head);
 
   const LiveConfigOptions options_;
@@ -79,6 +88,9 @@ class LiveConfig {
   std::uint64_t in_force_ = 0;
   bool started_ = false;
   bool policy_pending_ = false;  // a policy of the store was refused
+  // Of the policy that is refused: the revisions that made it so, and why. 0: none is.
+  std::uint64_t first_refused_ = 0, last_refused_ = 0;
+  std::string why_refused_;
   struct Candidate {
     std::uint64_t number = 0;
     std::vector<config::RecordWrite> writes;
