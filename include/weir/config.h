@@ -15,6 +15,7 @@
 #include <variant>
 #include <vector>
 
+#include "weir/admin_auth.h"
 #include "weir/domains.h"
 #include "weir/result.h"
 #include "weir/rule.h"
@@ -225,11 +226,17 @@ struct RequestIdsConfig {
   std::uint32_t max_entries = 100'000;  // how many in this process; beyond that the oldest are forgotten, and counted
   friend bool operator==(const RequestIdsConfig&, const RequestIdsConfig&) = default;
 };
+// Where the daemon's policy lives: in the document, or in the state directory, where the management API changes it.
+// Then the document gives `server`, `storage` and `jwt`; whatever else it says is the policy that an empty directory
+// begins with.
+enum class PolicySource : std::uint8_t { kFile, kState };
 struct ServerConfig {
   ListenerConfig http{"127.0.0.1:8080", {}};
   ListenerConfig resp{"127.0.0.1:6380", {}};
   ListenerConfig grpc{"127.0.0.1:8081", {}};
   ListenerConfig admin{"127.0.0.1:8089", {}};
+  AdminAuthConfig admin_auth = {};
+  PolicySource policy = PolicySource::kFile;
   // Where revisions, tokens, the audit log and counts are kept. Not written: $STATE_DIRECTORY, else
   // $XDG_STATE_HOME/weir, else ~/.local/state/weir. Empty: nowhere, and there is no management.
   std::optional<std::string> state_dir = {};

@@ -69,6 +69,7 @@ class SocketConnection final : public Connection,
   void Post(std::function<void()> task) override;
   std::shared_ptr<Connection> Share() override { return shared_from_this(); }
   std::string_view peer_address() const override { return peer_; }
+  const x509_st* peer_certificate() const override { return tls_ == nullptr ? nullptr : tls_->peer_certificate(); }
   bool draining() const override { return draining_; }
 
  private:

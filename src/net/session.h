@@ -10,6 +10,8 @@
 #include <string>
 #include <string_view>
 
+struct x509_st;
+
 namespace weir::net {
 
 class Connection {
@@ -52,6 +54,9 @@ class Connection {
 
   // "192.0.2.1"; empty for a Unix socket.
   virtual std::string_view peer_address() const = 0;
+  // The certificate by which the client has shown who it is, once TLS has verified its chain; nullptr: none was asked
+  // for or brought. Lives as long as the connection.
+  virtual const x509_st* peer_certificate() const { return nullptr; }
   // The server is draining: answer what is in hand, then close (HTTP says Connection: close).
   virtual bool draining() const = 0;
 };

@@ -153,6 +153,13 @@ void TlsStream::Shutdown(std::string& wire) {
   ERR_clear_error();
 }
 
+const x509_st* TlsStream::peer_certificate() const {
+  if (!established() || SSL_get_verify_mode(ssl_) == SSL_VERIFY_NONE || SSL_get_verify_result(ssl_) != X509_V_OK) {
+    return nullptr;
+  }
+  return SSL_get0_peer_certificate(ssl_);
+}
+
 bool TlsStream::established() const { return SSL_is_init_finished(ssl_) == 1; }
 
 void TlsStream::TakeOutgoing(std::string& wire) {

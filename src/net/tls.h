@@ -14,6 +14,7 @@
 
 struct ssl_ctx_st;
 struct ssl_st;
+struct x509_st;
 
 namespace weir::net {
 
@@ -54,6 +55,8 @@ class TlsStream {
   // Says goodbye.
   void Shutdown(std::string& wire);
   bool established() const;
+  // Of the client, once its chain is verified; nullptr: none was asked for or brought.
+  const x509_st* peer_certificate() const;
 
  private:
   TlsStream(ssl_st* ssl, std::shared_ptr<const TlsContext> context) : context_(std::move(context)), ssl_(ssl) {}

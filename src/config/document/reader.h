@@ -50,6 +50,7 @@ class Reader {
   // Nothing more is kept: a hint need not be looked for.
   bool full() const { return faults_.size() > kMaxFaults; }
   std::size_t fault_count() const { return faults_.size(); }
+  bool at_root() const { return path_.empty(); }
   // About the key of a map's child, and told at the map's path.
   void ErrorAtKey(const Node& child, std::string message, std::string hint = {}) {
     Add({child.key_line, child.key_column}, std::move(message), std::move(hint));

@@ -204,10 +204,9 @@ bool RecordBase::AnySecret() const {
 
 // Among the fields of a secret, as in `{password hunter2}`, a key may be one: only what is near a field's name is
 // shown.
-std::string RecordBase::ShownKey(std::string_view key) const {
-  const bool secret_field = (variant_ && variant_->AnySecret()) ||
-                            std::ranges::any_of(fields_, [](const Field& field) { return field.type->IsSecret(); });
-  const bool known = !secret_field || !Nearest(key, NamesOfFields()).empty() ||
+std::string RecordBase::ShownKey(std::string_view key, const Reader& reader) const {
+  // At the root nobody writes one: there a field's name that is quite wrong is more likely.
+  const bool known = reader.at_root() || !AnySecret() || !Nearest(key, NamesOfFields()).empty() ||
                      std::ranges::find(fields_, key, &Field::name) != fields_.end();
   return known ? Quoted(key) : "(not shown: a secret may stand here)";
 }
@@ -263,7 +262,7 @@ void RecordBase::LoadRecord(const Node& node, void* record, Reader& reader) cons
   std::string chosen;
   for (const Node& child : node.children) {
     if (!seen.insert(child.key).second) {
-      reader.ErrorAtKey(child, "the field " + ShownKey(child.key) + " is written twice");
+      reader.ErrorAtKey(child, "the field " + ShownKey(child.key, reader) + " is written twice");
       continue;
     }
     if (variant_) {
@@ -278,7 +277,7 @@ void RecordBase::LoadRecord(const Node& node, void* record, Reader& reader) cons
     }
     const auto field = std::ranges::find(fields_, child.key, &Field::name);
     if (field == fields_.end()) {
-      if (!reader.full()) reader.ErrorAtKey(child, "unknown field " + ShownKey(child.key), HintFor(child.key));
+      if (!reader.full()) reader.ErrorAtKey(child, "unknown field " + ShownKey(child.key, reader), HintFor(child.key));
       continue;
     }
     const Reader::Scope scope(reader, field->name);

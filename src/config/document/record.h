@@ -152,7 +152,7 @@ class RecordBase : public Section {
   bool LoadText(const Node& node, void* record, Reader& reader) const;
   void LoadAlternative(const Node& child, void* record, Reader& reader, std::string& chosen) const;
   std::string HintFor(std::string_view key) const;
-  std::string ShownKey(std::string_view key) const;
+  std::string ShownKey(std::string_view key, const Reader& reader) const;
   Node FieldSchema(const Field& field, SchemaBuilder& builder) const;
   void ForbidTwoAlternatives(Node& object) const;
 };

@@ -27,6 +27,7 @@ Ref<ApiKeyLimits> ApiKeyLimitsType();
 Ref<StorageConfig> StorageType();
 Ref<AnalyticsConfig> AnalyticsType();
 Ref<ServerConfig> ServerType();
+Ref<AdminAuthConfig> AdminAuthType();
 Ref<JwtConfig> JwtType();
 Ref<DomainLimits> DomainType();
 Ref<EnvoyConfig> EnvoyType();
@@ -35,6 +36,8 @@ inline constexpr std::uint64_t kMostSeconds = 315'360'000;  // ten years
 
 // Names of tenants, users, tiers, templates and ip rules.
 TextRule NameRule(std::string words);
+// A password, a key or what holds one: not repeated by faults. `words` for the reference.
+TextRule SecretRule(std::string words);
 // Of what envoyproxy/ratelimit does not bound: names of domains and of rules.
 TextRule LongNameRule(std::string words);
 inline constexpr std::size_t kLongestLongName = 400;

@@ -97,6 +97,9 @@ void CheckStorage(const Place& place, const StorageConfig& storage, ValidationFa
 void CheckAnalytics(const Place& place, const AnalyticsConfig& analytics, ValidationFaults& faults);
 // "127.0.0.1:8080", "[::1]:0", "unix:/path", "off".
 bool IsListenAddress(std::string_view text);
+// `admin`: the listener that it is for.
+void CheckAdminAuth(const Place& place, const AdminAuthConfig& auth, const ListenerConfig& admin,
+                    ValidationFaults& faults);
 void CheckServer(const Place& place, const ServerConfig& server, ValidationFaults& faults);
 
 }  // namespace weir::config

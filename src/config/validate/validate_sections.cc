@@ -230,6 +230,7 @@ bool IsListenAddress(std::string_view text) {
 void CheckServer(const Place& place, const ServerConfig& server, ValidationFaults& faults) {
   const std::array<std::pair<std::string_view, const ListenerConfig*>, 4> listeners = {
       {{"http", &server.http}, {"resp", &server.resp}, {"grpc", &server.grpc}, {"admin", &server.admin}}};
+  CheckAdminAuth(place.Below("admin_auth"), server.admin_auth, server.admin, faults);
   std::map<std::string_view, std::string_view> taken;
   for (const auto& [name, listener] : listeners) {
     const std::string& address = listener->address;

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "base/clock.h"
+#include "management/auth/mtls.h"
 
 namespace weir::management::rest {
 
@@ -35,7 +36,8 @@ struct ApiRequest {
   std::string target;  // "/admin/v1/users?limit=10"
   ApiHeaders headers;
   std::string body;
-  std::string peer;  // "192.0.2.1"; empty: a Unix socket
+  std::string peer;                              // "192.0.2.1"; empty: a Unix socket
+  std::vector<SubjectAltName> certificate = {};  // names of the client's, which TLS has verified
   std::string request_id;
 };
 

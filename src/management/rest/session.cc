@@ -88,9 +88,9 @@ class ManagementSession final : public net::Session {
   bool closing_ = false;  // the last answer is written or on its way
   bool streaming_ = false;
   bool continued_ = false;
-  std::size_t left_ = 0;       // input that the last OnInput did not consume
-  std::size_t held_ = 0;       // bytes of the request that a worker has
-  ApiHeaders stream_headers_;  // by whose credentials events are sent
+  std::size_t left_ = 0;  // input that the last OnInput did not consume
+  std::size_t held_ = 0;  // bytes of the request that a worker has
+  ApiRequest stream_;     // by whose credentials events are sent
 };
 
 std::size_t ManagementSession::OnInput(std::string_view input) {
@@ -155,10 +155,17 @@ bool ManagementSession::Handle() {
                      .headers = HeadersOf(head),
                      .body = std::string(parser_.body()),
                      .peer = std::string(connection_.peer_address()),
+                     .certificate = NamesIn(connection_.peer_certificate()),
                      .request_id = {}};
   const bool heavy = options_.is_heavy && options_.is_heavy(request);
   const std::size_t size = request.body.size() + request.target.size() + 1024;
-  stream_headers_ = request.headers;
+  stream_ = {.method = "GET",
+             .target = {},
+             .headers = request.headers,
+             .body = {},
+             .peer = request.peer,
+             .certificate = request.certificate,
+             .request_id = {}};
   // The session may end meanwhile; the task looks at it only on the loop, where Post() knows whether it still lives.
   auto task = [this, &options = options_, connection = connection_.Share(), request = std::move(request)]() mutable {
     auto response = std::make_shared<ApiResponse>(options.handle(std::move(request)));
@@ -240,7 +247,7 @@ void ManagementSession::Finish(const ApiResponse& response) {
 
 void ManagementSession::OnWake() {
   if (!streaming_) return;
-  const auto event = options_.event ? options_.event(stream_headers_, connection_.peer_address()) : nullptr;
+  const auto event = options_.event ? options_.event(stream_) : nullptr;
   if (event == nullptr || connection_.draining()) {
     streaming_ = false;
     closing_ = true;

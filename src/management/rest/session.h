@@ -31,7 +31,7 @@ struct SessionOptions {
   std::function<bool(bool heavy, std::function<void()> task)> work;
   std::function<bool(const ApiRequest&)> is_heavy;
   // The next event of a stream, or nullptr: it is not allowed (any more). Asked once a second.
-  std::function<std::shared_ptr<const std::string>(const ApiHeaders&, std::string_view peer)> event;
+  std::function<std::shared_ptr<const std::string>(const ApiRequest&)> event;
 };
 
 // `options` outlive the sessions.

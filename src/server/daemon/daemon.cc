@@ -106,7 +106,8 @@ void ApplyOverrides(const DaemonOptions& options, ServerConfig& server) {
 }
 
 // What the store has; where it has nothing yet, `first` becomes its first revision.
-Result<EnterpriseRateLimitConfig> PolicyOfStore(config::ConfigStore& store, const EnterpriseRateLimitConfig& first) {
+Result<EnterpriseRateLimitConfig> PolicyOfStore(config::ConfigStore& store, const EnterpriseRateLimitConfig& first,
+                                                const std::string& source) {
   // Entities may be there already, of a time when the policy was a file's.
   bool is_there = false;
   const auto looked = store.Scan(config::PolicyKinds(), [&](const config::StoredRecord& record) {
@@ -120,8 +121,7 @@ Result<EnterpriseRateLimitConfig> PolicyOfStore(config::ConfigStore& store, cons
     const auto entities = head->number == 0 ? config::Entities::kReplace : config::Entities::kKeep;
     auto writes = config::WritesToBecome(store, first, entities);
     if (!writes) return std::unexpected(writes.error());
-    const config::Origin origin{
-        .author = "weir", .method = "start", .reason = "first start", .source = "the built-in sample"};
+    const config::Origin origin{.author = "weir", .method = "start", .reason = "first start", .source = source};
     if (const auto made = store.Append({.origin = origin, .writes = std::move(*writes)}); !made) {
       return std::unexpected(made.error());
     }
@@ -155,10 +155,25 @@ std::vector<std::string> NeedRestart(const ServerConfig& now, const ServerConfig
 }  // namespace
 
 struct Daemon::Parts {
+  // What a file says of the host that weir runs on, where the policy is the state directory's.
+  struct HostSettings {
+    ServerConfig server;
+    StorageConfig storage;
+    JwtConfig jwt;
+  };
+  // Not kept with the policy: it holds secrets, and the file goes on to say it.
+  static HostSettings TakeHostSettings(EnterpriseRateLimitConfig& config) {
+    return {.server = std::exchange(config.server, {}),
+            .storage = std::exchange(config.storage, {}),
+            .jwt = std::exchange(config.jwt, {})};
+  }
+
   DaemonOptions options;
   const Clock* clock = nullptr;
   ServerConfig server_config;  // in force since the start, with overrides
   StateDirectory state_directory;
+  mutable std::mutex host_mutex;
+  std::optional<HostSettings> host;  // by host_mutex; nullopt: the document in force says it itself
   // Observe the limiter, and so outlive it; nullptr: management is off, and nobody asks.
   std::unique_ptr<analytics::DecisionMeter> meter;
   std::unique_ptr<analytics::Recorder> recorder;
@@ -204,8 +219,40 @@ struct Daemon::Parts {
 
   // What is put into force of a document: with the flags, and with counts that outlive the process.
   void Complete(EnterpriseRateLimitConfig& config) const {
+    {
+      const std::scoped_lock lock(host_mutex);
+      if (host) {
+        config.server = host->server;
+        config.storage = host->storage;
+        config.jwt = host->jwt;
+      }
+    }
     ApplyOverrides(options, config.server);
     PersistCounts(state_directory, config.storage);
+  }
+
+  // Puts a file's document into force, or what it says of the host. `config` then is as it came into force.
+  Result<> ApplyDocument(EnterpriseRateLimitConfig& config) {
+    auto document = std::make_shared<const EnterpriseRateLimitConfig>(config);
+    Complete(config);
+    if (auto applied = limiter->engine().Apply(config); !applied) return applied;
+    management->DocumentChanged(std::move(document));
+    if (const auto known = management->HostChanged(config.server.admin_auth); !known) {
+      log::Error("who may administer stays as it was", {{"why", known.error().message}});
+    }
+    return {};
+  }
+  Result<> ApplyHost(EnterpriseRateLimitConfig& config) {
+    const auto set = [this](std::optional<HostSettings> settings) {
+      const std::scoped_lock lock(host_mutex);
+      std::swap(host, settings);
+      return settings;
+    };
+    auto before = set(TakeHostSettings(config));
+    auto changed = management->HostChanged(host->server.admin_auth);
+    if (!changed) set(std::move(before));
+    Complete(config);
+    return changed;
   }
 
   Result<> StartPlanes(std::optional<State> state, std::string off_reason,
@@ -228,8 +275,10 @@ Result<> Daemon::Parts::StartPlanes(std::optional<State> state, std::string off_
        .engine = &limiter->engine(),
        .state = std::move(state),
        .off_reason = std::move(off_reason),
-       .policy_file = options.config_file.empty() && !options.envoy_files.empty() ? options.envoy_files.front()
-                                                                                  : options.config_file,
+       .admin_auth = server_config.admin_auth,
+       .policy_file = document == nullptr           ? ""
+                      : options.config_file.empty() ? options.envoy_files.front()
+                                                    : options.config_file,
        .document = std::move(document),
        .apply_policy =
            [this](const config::Revision& revision, EnterpriseRateLimitConfig policy) {
@@ -291,14 +340,21 @@ Result<std::unique_ptr<Daemon>> Daemon::Start(DaemonOptions options) {
       parts->state_directory.path.clear();
     }
   }
-  // Without a file, the policy is the state directory's; there the built-in sample is the first.
-  if (!from_file && state) {
-    auto kept = PolicyOfStore(*state->store, loaded.config);
+  // Without a file, the policy is the state directory's; there the built-in sample is the first. So it is where the
+  // file says so, and then the file is the first.
+  const bool in_state = !from_file || loaded.config.server.policy == PolicySource::kState;
+  if (in_state && from_file && !state) {
+    return Fail(ErrorCode::kFailedPrecondition,
+                "server.policy: state needs a state directory, and there is none: " + off_reason);
+  }
+  if (in_state && state) {
+    if (from_file) parts->host = Parts::TakeHostSettings(loaded.config);
+    auto kept = PolicyOfStore(*state->store, loaded.config, from_file ? document->file : "the built-in sample");
     if (!kept) return std::unexpected(kept.error());
     loaded.config = std::move(*kept);
   }
   std::shared_ptr<const EnterpriseRateLimitConfig> file_document;
-  if (from_file) file_document = std::make_shared<const EnterpriseRateLimitConfig>(loaded.config);
+  if (!in_state) file_document = std::make_shared<const EnterpriseRateLimitConfig>(loaded.config);
   EnterpriseRateLimitConfig& config = loaded.config;
   parts->Complete(config);
   parts->files = FilesWith(parts->options.config_file, loaded.files);
@@ -394,13 +450,13 @@ Result<> Daemon::Reload() {
   std::vector<std::string> files = FilesWith(parts_->options.config_file, loaded.files);
   if (loaded.ok() || files.size() >= parts_->files.size()) parts_->files = std::move(files);
   if (!loaded.ok()) return refuse(loaded.ToError());
-  auto file_document = std::make_shared<const EnterpriseRateLimitConfig>(*config);
-  parts_->Complete(*config);
-  // Not RateLimiter::Apply(), which would validate once more what was read from text.
-  if (auto applied = parts_->limiter->engine().Apply(*config); !applied) {
-    return refuse(WhyNot(*document, loaded, applied.error()));
+  const bool in_state = config->server.policy == PolicySource::kState;
+  if (in_state != parts_->host.has_value()) {
+    return refuse(Error{ErrorCode::kFailedPrecondition, "server.policy changes with a restart only"});
   }
-  parts_->management->DocumentChanged(std::move(file_document));
+  const auto applied = in_state ? parts_->ApplyHost(*config) : parts_->ApplyDocument(*config);
+  // Not what RateLimiter::Apply() says, which would validate once more what was read from text.
+  if (!applied) return refuse(WhyNot(*document, loaded, applied.error()));
   LogWarnings(loaded.faults);
   for (const std::string& name : NeedRestart(parts_->server_config, config->server)) {
     log::Warn("setting takes effect at the next start", {{"setting", name}});

@@ -87,6 +87,7 @@ Result<> ManagementPlane::MakeTokens() {
 Result<> ManagementPlane::TurnOn() {
   State& state = *options_.state;
   if (auto made = MakeTokens(); !made) return made;
+  if (auto known = state.external->Configure(options_.admin_auth, *state.auth); !known) return known;
   live_ = std::make_unique<rest::LiveConfig>(rest::LiveConfigOptions{.store = state.store.get(),
                                                                      .engine = options_.engine,
                                                                      .policy_in_store = options_.document == nullptr,
@@ -121,6 +122,7 @@ Result<> ManagementPlane::TurnOn() {
                        .tokens = state.tokens.get(),
                        .accounts = state.accounts.get(),
                        .sessions = state.sessions.get(),
+                       .external = state.external.get(),
                        .audit = state.audit.get(),
                        .stats = stats_.get(),
                        .guard = &guard_,
@@ -160,6 +162,13 @@ void ManagementPlane::DocumentChanged(std::shared_ptr<const EnterpriseRateLimitC
   }
 }
 
+Result<> ManagementPlane::HostChanged(const AdminAuthConfig& admin_auth) {
+  if (!on()) return {};
+  State& state = *options_.state;
+  if (auto known = state.external->Configure(admin_auth, *state.auth); !known) return known;
+  return live_->policy_in_store() ? live_->Reapply() : Result<>();
+}
+
 void ManagementPlane::PrepareSessions() {
   sessions_.clock = options_.clock;
   sessions_.max_body_bytes = kMostBody;
@@ -175,8 +184,8 @@ void ManagementPlane::PrepareSessions() {
   sessions_.work = [this](bool heavy, std::function<void()> task) {
     return (heavy ? *heavy_ : *workers_).Submit(std::move(task));
   };
-  sessions_.event = [this](const rest::ApiHeaders& headers, std::string_view peer) {
-    const bool may = api_->May(headers, peer, management::Verb::kRead, management::Resource::kStats);
+  sessions_.event = [this](const rest::ApiRequest& request) {
+    const bool may = api_->May(request, management::Verb::kRead, management::Resource::kStats);
     return may ? stats_->Event() : nullptr;
   };
 }

@@ -32,6 +32,7 @@ struct ManagementOptions {
   engine::Engine* engine = nullptr;
   std::optional<State> state;  // nullopt: management is off
   std::string off_reason;
+  AdminAuthConfig admin_auth = {};
   std::string policy_file;  // the source of the policy; empty: the store is
   // Of a file: what it says, for what lies below the store's entities. nullptr: the store is the source.
   std::shared_ptr<const EnterpriseRateLimitConfig> document;
@@ -63,6 +64,8 @@ class ManagementPlane {
 
   // What the file says was put into force: noted as a revision, and laid below the store's entities.
   void DocumentChanged(std::shared_ptr<const EnterpriseRateLimitConfig> document);
+  // The operator's settings have changed: who may administer and, where the policy is the store's, what lies around it.
+  Result<> HostChanged(const AdminAuthConfig& admin_auth);
   Result<> ReloadTls();
   // Stops at once: no job, no session and no worker runs any more.
   void Stop();

@@ -68,8 +68,11 @@ Result<State> OpenState(const std::string& directory, const Clock& clock) {
   auto accounts = management::Accounts::Open(*state.database);
   if (!accounts) return std::unexpected(accounts.error());
   state.accounts = std::move(*accounts);
-  state.auth =
-      std::make_unique<management::Authenticator>(*state.tokens, state.sessions.get(), state.accounts.get(), nullptr);
+  auto seal_key = state.database->SecretOf("oidc logins", 32);
+  if (!seal_key) return std::unexpected(seal_key.error());
+  state.external = std::make_unique<management::ExternalIdentity>(clock, std::move(*seal_key));
+  state.auth = std::make_unique<management::Authenticator>(*state.tokens, state.sessions.get(), state.accounts.get(),
+                                                           state.external.get());
   auto store = config::OpenSqliteConfigStore({.path = directory + "/config.db", .clock = &clock});
   if (!store) return std::unexpected(store.error());
   state.store = std::move(*store);

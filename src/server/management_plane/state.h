@@ -12,6 +12,7 @@
 #include "management/auth/accounts.h"
 #include "management/auth/authenticator.h"
 #include "management/auth/database.h"
+#include "management/auth/external_identity.h"
 #include "management/auth/sessions.h"
 #include "management/auth/token_store.h"
 #include "weir/config.h"
@@ -39,6 +40,7 @@ struct State {
   std::unique_ptr<management::TokenStore> tokens = {};
   std::unique_ptr<management::Sessions> sessions = {};
   std::unique_ptr<management::Accounts> accounts = {};
+  std::unique_ptr<management::ExternalIdentity> external = {};
   std::unique_ptr<management::Authenticator> auth = {};
   std::unique_ptr<management::audit::AuditLog> audit = {};
 };

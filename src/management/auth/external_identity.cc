@@ -1,0 +1,307 @@
+#include "management/auth/external_identity.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <utility>
+
+#include "base/address.h"
+#include "base/log.h"
+#include "io/https/http_client.h"
+#include "io/https/http_fetcher.h"
+#include "management/auth/fetch_keys.h"
+
+namespace weir::management {
+namespace {
+
+constexpr int kMostExchanges = 2;  // of the workers, which others need too
+constexpr Nanos kDiscoveryFresh = kHour;
+constexpr Nanos kDiscoveryAgain = 10 * kSecond;  // after a failure
+
+std::unexpected<Error> Wrong(std::string_view where, const Error& error) {
+  return Fail(error.code, fmt::format("{}: {}", where, error.message));
+}
+
+Result<std::vector<RoleGrant>> GrantsOf(const std::vector<std::string>& texts) {
+  std::vector<RoleGrant> grants;
+  for (const std::string& text : texts) {
+    // "editor@acme": a tenant's name may contain anything but what the document refuses.
+    const std::size_t at = text.find('@');
+    const auto role = RoleNamed(std::string_view(text).substr(0, at));
+    if (!role) return Fail(ErrorCode::kInvalidArgument, "'" + text + "' is no role");
+    grants.push_back({.role = *role, .tenant = at == std::string::npos ? "" : text.substr(at + 1)});
+  }
+  if (const auto checked = CheckGrants(grants); !checked) return std::unexpected(checked.error());
+  return grants;
+}
+
+Result<std::vector<Network>> NetworksOf(const std::vector<std::string>& texts) {
+  std::vector<Network> networks;
+  for (const std::string& text : texts) {
+    const auto network = ParseNetwork(text);
+    if (!network) return Fail(ErrorCode::kInvalidArgument, "'" + text + "' is no network");
+    networks.push_back(*network);
+  }
+  return networks;
+}
+
+Result<CertificateRule> RuleOf(const ClientCertificateConfig& config) {
+  const std::size_t colon = config.match.find(':');
+  CertificateRule rule;
+  const std::string_view type = std::string_view(config.match).substr(0, colon);
+  rule.type = type == "uri"   ? SubjectAltName::Type::kUri
+              : type == "dns" ? SubjectAltName::Type::kDns
+                              : SubjectAltName::Type::kEmail;
+  rule.pattern = config.match.substr(colon + 1);
+  rule.name = config.name.value_or("");
+  rule.tenant = config.tenant.value_or("");
+  auto grants = GrantsOf(config.roles);
+  if (!grants) return std::unexpected(grants.error());
+  rule.roles = std::move(*grants);
+  if (const auto checked = CheckRule(rule); !checked) return std::unexpected(checked.error());
+  return rule;
+}
+
+// Counts whoever talks to the provider; who is one too many does not.
+class Exchange {
+ public:
+  explicit Exchange(std::atomic<int>& count) : count_(count), taken_(count.fetch_add(1) < kMostExchanges) {}
+  ~Exchange() { count_.fetch_sub(1); }
+  Exchange(const Exchange&) = delete;
+  Exchange& operator=(const Exchange&) = delete;
+  bool taken() const { return taken_; }
+
+ private:
+  std::atomic<int>& count_;
+  const bool taken_;
+};
+
+Result<std::string> Ask(const io::HttpOptions& options, io::HttpRequest request) {
+  request.may_be_loopback = request.url.starts_with("http://");  // CheckIssuerUrl()
+  auto reply = io::HttpClient(options).Send(std::move(request));
+  if (!reply) return std::unexpected(reply.error());
+  if (reply->status != 200) {
+    return Fail(ErrorCode::kUnavailable, "the OpenID provider answered " + std::to_string(reply->status));
+  }
+  return std::move(reply->body);
+}
+
+std::unexpected<Error> NotReached(const Error& why) {
+  log::Warn("a login at the OpenID provider failed", {{"why", why.message}});
+  return Fail(ErrorCode::kUnavailable, "the OpenID provider cannot be asked now");
+}
+
+}  // namespace
+
+Result<ClaimMapping> MappingOf(const ClaimsConfig& config, std::string_view default_name_claim) {
+  ClaimMapping mapping;
+  mapping.name_claim = config.name_claim.value_or(std::string(default_name_claim));
+  mapping.roles_claim = config.roles_claim.value_or("");
+  mapping.tenant_claim = config.tenant_claim.value_or("");
+  for (const auto& [value, roles] : config.roles) {
+    auto grants = GrantsOf(roles);
+    if (!grants) return std::unexpected(grants.error());
+    for (RoleGrant& grant : *grants) mapping.roles.push_back({.value = value, .grant = std::move(grant)});
+  }
+  auto defaults = GrantsOf(config.default_roles);
+  if (!defaults) return std::unexpected(defaults.error());
+  mapping.defaults = std::move(*defaults);
+  return mapping;
+}
+
+Result<AuthSettings> AuthSettingsOf(const AdminAuthConfig& config) {
+  AuthSettings settings;
+  for (std::size_t i = 0; i < config.tokens.size(); ++i) {
+    const TokenIssuerConfig& issuer = config.tokens[i];
+    const std::string where = fmt::format("server.admin_auth.tokens.{}", i);
+    JwtPolicy policy;
+    policy.issuer = issuer.issuer;
+    policy.audiences = issuer.audiences;
+    for (const std::string& name : issuer.algorithms) {
+      const auto algorithm = JwtAlgorithmNamed(name);
+      if (!algorithm) return Fail(ErrorCode::kInvalidArgument, where + ": '" + name + "' is no algorithm for tokens");
+      policy.algorithms.push_back(*algorithm);
+    }
+    auto mapping = MappingOf(issuer.claims, "sub");
+    if (!mapping) return Wrong(where, mapping.error());
+    settings.issuers.push_back({.policy = std::move(policy), .mapping = std::move(*mapping)});
+  }
+  for (std::size_t i = 0; i < config.certificates.size(); ++i) {
+    auto rule = RuleOf(config.certificates[i]);
+    if (!rule) return Wrong(fmt::format("server.admin_auth.certificates.{}", i), rule.error());
+    settings.certificates.push_back(std::move(*rule));
+  }
+  return settings;
+}
+
+struct ExternalIdentity::State {
+  AdminAuthConfig config;
+  io::HttpOptions http;
+  std::unique_ptr<io::HttpFetcher> fetcher;  // of keys for tokens, which nobody waits for
+  std::unique_ptr<JwksCache> token_keys;
+  std::unique_ptr<JwksCache> provider_keys;  // fetched by whoever logs in
+  std::mutex mutex;                          // guards what follows
+  std::optional<OidcProvider> provider;
+  bool discovered = false;
+  std::optional<Nanos> asked_at;
+};
+
+ExternalIdentity::ExternalIdentity(const Clock& clock, std::string seal_key)
+    : clock_(clock), seal_key_(std::move(seal_key)), state_(std::make_shared<State>()) {}
+ExternalIdentity::~ExternalIdentity() = default;
+
+std::shared_ptr<ExternalIdentity::State> ExternalIdentity::Current() const {
+  const std::lock_guard lock(mutex_);
+  return state_;
+}
+
+Result<> ExternalIdentity::Configure(const AdminAuthConfig& config, Authenticator& authenticator) {
+  if (Current()->config == config) return {};
+  auto settings = AuthSettingsOf(config);
+  if (!settings) return std::unexpected(settings.error());
+  auto networks = NetworksOf(config.allowed_networks);
+  if (!networks) return Wrong("server.admin_auth.allowed_networks", networks.error());
+  auto state = std::make_shared<State>();
+  state->config = config;
+  state->http = KeyFetchOptions(config.ca_file.value_or(""), std::move(*networks));
+  if (!config.tokens.empty()) {
+    state->fetcher = std::make_unique<io::HttpFetcher>(state->http);
+    state->token_keys = std::make_unique<JwksCache>(FetchKeysBy(*state->fetcher, clock_), JwksCache::Options());
+    for (const TokenIssuerConfig& issuer : config.tokens) {
+      if (const auto added = state->token_keys->AddIssuer(issuer.issuer, issuer.jwks_url); !added) {
+        return Wrong("server.admin_auth.tokens: jwks_url", added.error());
+      }
+    }
+  }
+  if (config.oidc) {
+    OidcProvider provider;
+    provider.issuer = config.oidc->issuer;
+    provider.client_id = config.oidc->client_id;
+    provider.client_secret = config.oidc->client_secret.value_or("");
+    std::string url = config.oidc->public_url;
+    while (url.ends_with('/')) url.pop_back();
+    provider.redirect_uri = url + "/admin/v1/oidc/callback";
+    provider.scopes = config.oidc->scopes;
+    for (const auto& [what, checked] : {std::pair{"issuer", provider.issuer}, std::pair{"public_url", url}}) {
+      if (const auto good = CheckIssuerUrl(checked); !good) {
+        return Wrong(fmt::format("server.admin_auth.oidc.{}", what), good.error());
+      }
+    }
+    auto mapping = MappingOf(config.oidc->claims, "email");
+    if (!mapping) return Wrong("server.admin_auth.oidc.claims", mapping.error());
+    provider.mapping = std::move(*mapping);
+    state->provider = std::move(provider);
+    // On the thread of the login, which has nothing to do without the keys.
+    state->provider_keys = std::make_unique<JwksCache>(
+        [http = state->http, this](const std::string& url, const JwksCache::Done& done) {
+          done(Ask(http, {.url = url, .headers = {{"Accept", "application/jwk-set+json, application/json"}}}),
+               clock_.Wall());
+        },
+        JwksCache::Options());
+  }
+  {
+    const std::lock_guard lock(mutex_);
+    state_.swap(state);
+  }
+  authenticator.SetSettings(std::move(*settings));
+  return {};
+}
+
+Result<std::shared_ptr<const JwkSet>> ExternalIdentity::KeysOf(std::string_view issuer, bool missing_id, Nanos now) {
+  const auto state = Current();
+  if (state->token_keys == nullptr) return Fail(ErrorCode::kNotFound, "there is no such issuer");
+  return state->token_keys->KeysOf(issuer, missing_id, now);
+}
+
+bool ExternalIdentity::has_provider() const { return Current()->config.oidc.has_value(); }
+
+Result<OidcProvider> ExternalIdentity::Provider(State& state) {
+  const Nanos now = clock_.Wall();
+  OidcProvider provider;
+  {
+    const std::lock_guard lock(state.mutex);
+    if (!state.provider) return Fail(ErrorCode::kNotFound, "no OpenID provider is configured (server.admin_auth.oidc)");
+    provider = *state.provider;
+    // A clock that was set back must not keep endpoints for ever.
+    if (state.asked_at && now < *state.asked_at) state.asked_at.reset();
+    const Nanos wait = state.discovered ? kDiscoveryFresh : kDiscoveryAgain;
+    if (state.asked_at && now - *state.asked_at < wait) {
+      if (state.discovered) return provider;
+      return Fail(ErrorCode::kUnavailable, "the OpenID provider cannot be asked now");
+    }
+    state.asked_at = now;
+  }
+  const auto document =
+      Ask(state.http, {.url = DiscoveryUrl(provider.issuer), .headers = {{"Accept", "application/json"}}});
+  const auto read = document ? ReadDiscovery(*document, &provider) : std::unexpected(document.error());
+  const std::lock_guard lock(state.mutex);
+  if (!read) {
+    // What was known goes on to hold.
+    if (state.discovered) return *state.provider;
+    return NotReached(read.error());
+  }
+  if (const auto added = state.provider_keys->AddIssuer(provider.issuer, provider.jwks_uri);
+      !added && !state.discovered) {
+    return NotReached(added.error());
+  }
+  state.provider = provider;
+  state.discovered = true;
+  return provider;
+}
+
+template <typename Verify>
+auto ExternalIdentity::WithKeys(State& state, const OidcProvider& provider, Verify&& verify)
+    -> decltype(verify(std::declval<const JwkSet&>())) {
+  auto keys = state.provider_keys->KeysOf(provider.issuer, false, clock_.Wall());
+  if (!keys) return NotReached(keys.error());
+  auto verified = verify(**keys);
+  if (verified || verified.error().code != ErrorCode::kNotFound) return verified;
+  keys = state.provider_keys->KeysOf(provider.issuer, true, clock_.Wall());
+  if (!keys) return NotReached(keys.error());
+  return verify(**keys);
+}
+
+Result<LoginBegun> ExternalIdentity::BeginLogin(std::string_view return_to) {
+  const Exchange exchange(exchanges_);
+  if (!exchange.taken()) return Fail(ErrorCode::kUnavailable, "too many logins at once");
+  const auto state = Current();
+  const auto provider = Provider(*state);
+  if (!provider) return std::unexpected(provider.error());
+  return management::BeginLogin(*provider, seal_key_, return_to, clock_.Wall());
+}
+
+Result<ExternalIdentity::Finished> ExternalIdentity::FinishLogin(const CallbackQuery& query, std::string_view cookie) {
+  const Exchange exchange(exchanges_);
+  if (!exchange.taken()) return Fail(ErrorCode::kUnavailable, "too many logins at once");
+  const auto state = Current();
+  const auto provider = Provider(*state);
+  if (!provider) return std::unexpected(provider.error());
+  auto request = FinishCallback(*provider, seal_key_, query, cookie, clock_.Wall());
+  if (!request) return std::unexpected(request.error());
+  io::HttpRequest ask{
+      .method = "POST",
+      .url = request->url,
+      .headers = {{"Content-Type", "application/x-www-form-urlencoded"}, {"Accept", "application/json"}},
+      .body = std::move(request->form)};
+  if (!request->authorization.empty()) ask.headers.push_back({"Authorization", request->authorization});
+  const auto body = Ask(state->http, std::move(ask));
+  if (!body) return NotReached(body.error());
+  auto login = WithKeys(*state, *provider, [&](const JwkSet& keys) {
+    return VerifyTokenResponse(*provider, *body, request->state, keys, clock_.Wall());
+  });
+  if (!login) return std::unexpected(login.error());
+  return Finished{.login = std::move(*login), .issuer = provider->issuer, .return_to = request->state.return_to};
+}
+
+Result<LogoutNotice> ExternalIdentity::ReadLogout(std::string_view token) {
+  const Exchange exchange(exchanges_);
+  if (!exchange.taken()) return Fail(ErrorCode::kUnavailable, "too many logins at once");
+  const auto state = Current();
+  const auto provider = Provider(*state);
+  if (!provider) return std::unexpected(provider.error());
+  return WithKeys(*state, *provider,
+                  [&](const JwkSet& keys) { return VerifyLogoutToken(*provider, token, keys, clock_.Wall()); });
+}
+
+}  // namespace weir::management
