@@ -90,7 +90,8 @@ Result<> Accounts::Load() {
                                                       .changed = row.Integer(5),
                                                       .last_login = row.Integer(7),
                                                       .disabled = row.Integer(6) != 0},
-                                             .password = std::string(row.Text(1))};
+                                             .password = std::string(row.Text(1)),
+                                             .version = ++versions_};
                         });
   });
   if (!read) return read;
@@ -106,6 +107,13 @@ Result<> Accounts::CheckPassword(std::string_view name, std::string_view passwor
   if (seen.count() < kLeastDistinct) return refused("a password must have at least 5 different characters");
   if (EqualsIgnoreCase(password, name)) return refused("a password must not be the name of its account");
   return {};
+}
+
+Result<std::string> Accounts::MakeHash(std::string_view name, std::string_view password) {
+  if (auto checked = CheckPassword(name, password); !checked) return std::unexpected(std::move(checked.error()));
+  const Working working(*this);
+  if (!working.has_place()) return Fail(ErrorCode::kResourceExhausted, "too many passwords are worked on");
+  return HashPassword(password, cost_);
 }
 
 // Under mutex_.
@@ -130,25 +138,30 @@ Result<> Accounts::Create(const AccountInfo& account, std::string_view password,
   if (!account.tenant.empty()) {
     if (auto checked = CheckName("the tenant of an account", account.tenant); !checked) return checked;
   }
-  if (auto checked = CheckPassword(account.name, password); !checked) return checked;
-  const Working working(*this);
-  if (!working.has_place()) return Fail(ErrorCode::kResourceExhausted, "too many passwords are worked on");
-  auto hash = HashPassword(password, cost_);
+  auto hash = MakeHash(account.name, password);
   if (!hash) return std::unexpected(std::move(hash.error()));
-  Account made{.info = account, .password = std::move(*hash)};
+  Account made{.info = account, .password = std::move(*hash), .version = 0};
   made.info.created = now;
   made.info.changed = now;
   made.info.last_login = 0;
   const std::lock_guard lock(mutex_);
   if (accounts_.contains(account.name)) return Fail(ErrorCode::kAlreadyExists, "there is an account of that name");
   if (accounts_.size() >= kMostAccounts) return Fail(ErrorCode::kResourceExhausted, "there are 10000 accounts");
+  made.version = ++versions_;
   return Store(made);
 }
 
-Result<> Accounts::Update(const AccountInfo& account) {
+Result<> Accounts::Update(const AccountInfo& account, std::optional<std::string_view> password, Nanos now) {
   if (auto checked = CheckGrants(account.roles); !checked) return checked;
   if (!account.tenant.empty()) {
     if (auto checked = CheckName("the tenant of an account", account.tenant); !checked) return checked;
+  }
+  // The password first: it is what may be refused, and nothing has changed then.
+  std::optional<std::string> hash;
+  if (password) {
+    auto made = MakeHash(account.name, *password);
+    if (!made) return std::unexpected(std::move(made.error()));
+    hash = std::move(*made);
   }
   const std::lock_guard lock(mutex_);
   const auto found = accounts_.find(account.name);
@@ -157,14 +170,16 @@ Result<> Accounts::Update(const AccountInfo& account) {
   changed.info.roles = account.roles;
   changed.info.tenant = account.tenant;
   changed.info.disabled = account.disabled;
+  if (hash) {
+    changed.password = std::move(*hash);
+    changed.info.changed = now;
+  }
+  changed.version = ++versions_;
   return Store(changed);
 }
 
 Result<> Accounts::SetPassword(std::string_view name, std::string_view password, Nanos now) {
-  if (auto checked = CheckPassword(name, password); !checked) return checked;
-  const Working working(*this);
-  if (!working.has_place()) return Fail(ErrorCode::kResourceExhausted, "too many passwords are worked on");
-  auto hash = HashPassword(password, cost_);
+  auto hash = MakeHash(name, password);
   if (!hash) return std::unexpected(std::move(hash.error()));
   const std::lock_guard lock(mutex_);
   const auto found = accounts_.find(name);
@@ -172,6 +187,7 @@ Result<> Accounts::SetPassword(std::string_view name, std::string_view password,
   Account changed = found->second;
   changed.password = std::move(*hash);
   changed.info.changed = now;
+  changed.version = ++versions_;
   return Store(changed);
 }
 
@@ -199,6 +215,12 @@ std::vector<AccountInfo> Accounts::List() const {
   list.reserve(accounts_.size());
   for (const auto& [name, account] : accounts_) list.push_back(account.info);
   return list;
+}
+
+std::uint64_t Accounts::VersionOf(std::string_view name) const {
+  const std::lock_guard lock(mutex_);
+  const auto found = accounts_.find(name);
+  return found == accounts_.end() ? 0 : found->second.version;
 }
 
 bool Accounts::empty() const {

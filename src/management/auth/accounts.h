@@ -12,6 +12,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -60,13 +61,16 @@ class Accounts {
   // kAlreadyExists; kInvalidArgument: the name, the roles or the password (too short, too long, all alike, or the name
   // itself) cannot be used.
   Result<> Create(const AccountInfo& account, std::string_view password, Nanos now);
-  // What is written in `account` but the times and the name.
-  Result<> Update(const AccountInfo& account);
+  // What is written in `account` but the times and the name; and the password, when there is one. All of it or nothing.
+  Result<> Update(const AccountInfo& account, std::optional<std::string_view> password = {}, Nanos now = 0);
   Result<> SetPassword(std::string_view name, std::string_view password, Nanos now);
   Result<> Delete(std::string_view name);
   Result<AccountInfo> Get(std::string_view name) const;
   std::vector<AccountInfo> List() const;  // by name
   bool empty() const;
+  // Another one after each change of the account but a login, also when it is removed and made again; 0: there is no
+  // such account. In this process.
+  std::uint64_t VersionOf(std::string_view name) const;
 
   // Takes as long for an account that does not exist as for one that does. Bounding attempts is the caller's
   // (attempts.h).
@@ -76,6 +80,7 @@ class Accounts {
   struct Account {
     AccountInfo info;
     std::string password;  // PHC string
+    std::uint64_t version = 0;
   };
   class Working;  // holds one of the two places
 
@@ -83,6 +88,7 @@ class Accounts {
   Result<> Load();
   Result<> Store(const Account& account);
   Result<> CheckPassword(std::string_view name, std::string_view password) const;
+  Result<std::string> MakeHash(std::string_view name, std::string_view password);
 
   Database& database_;
   const PasswordCost cost_;
@@ -90,6 +96,7 @@ class Accounts {
 
   mutable std::mutex mutex_;  // guards what follows
   std::map<std::string, Account, std::less<>> accounts_;
+  std::uint64_t versions_ = 0;  // given so far
 
   std::mutex working_mutex_;
   std::condition_variable worked_;

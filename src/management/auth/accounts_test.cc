@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <set>
 #include <thread>
 
 #include "base/test_directory.h"
@@ -97,6 +98,42 @@ TEST_F(AccountsTest, WhatChangesHoldsAtOnceAndAfterARestart) {
   EXPECT_EQ(accounts_->Delete("ann").error().code, ErrorCode::kNotFound);
   EXPECT_EQ(accounts_->SetPassword("ann", kPassword, kNow).error().code, ErrorCode::kNotFound);
   EXPECT_EQ(accounts_->Update({.name = "ann"}).error().code, ErrorCode::kNotFound);
+}
+
+TEST_F(AccountsTest, AnAccountIsChangedWholeOrNotAtAll) {
+  ASSERT_TRUE(Create("ann"));
+  const AccountInfo viewer{.name = "ann", .roles = {{Role::kViewer, "b"}}, .tenant = "b"};
+  EXPECT_EQ(accounts_->Update(viewer, "short", kNow + 5).error().code, ErrorCode::kInvalidArgument);
+  EXPECT_EQ(accounts_->Get("ann")->roles, (std::vector<RoleGrant>{{Role::kAdmin, ""}}));
+  EXPECT_EQ(accounts_->Get("ann")->tenant, "acme");
+  EXPECT_TRUE(LogsIn("ann"));
+  const AccountInfo wrong{.name = "ann", .roles = std::vector<RoleGrant>(17), .tenant = "b"};
+  EXPECT_EQ(accounts_->Update(wrong, "another horse battery", kNow + 5).error().code, ErrorCode::kInvalidArgument);
+  EXPECT_TRUE(LogsIn("ann"));
+  ASSERT_TRUE(accounts_->Update(viewer, "another horse battery", kNow + 5));
+  Open();
+  EXPECT_FALSE(LogsIn("ann"));
+  EXPECT_TRUE(LogsIn("ann", "another horse battery"));
+  EXPECT_EQ(accounts_->Get("ann")->roles, viewer.roles);
+  EXPECT_EQ(accounts_->Get("ann")->changed, kNow + 5);
+}
+
+TEST_F(AccountsTest, EachChangeIsAnotherVersion) {
+  EXPECT_EQ(accounts_->VersionOf("ann"), 0U);
+  std::set<std::uint64_t> versions;
+  const auto is_another = [&] { return versions.insert(accounts_->VersionOf("ann")).second; };
+  ASSERT_TRUE(Create("ann"));
+  EXPECT_TRUE(is_another());
+  EXPECT_TRUE(LogsIn("ann"));
+  EXPECT_FALSE(is_another()) << "a login changes nothing";
+  ASSERT_TRUE(accounts_->SetPassword("ann", "another horse battery", kNow));
+  EXPECT_TRUE(is_another());
+  ASSERT_TRUE(accounts_->Update({.name = "ann", .roles = {{Role::kViewer, ""}}, .disabled = true}));
+  EXPECT_TRUE(is_another());
+  ASSERT_TRUE(accounts_->Delete("ann"));
+  EXPECT_EQ(accounts_->VersionOf("ann"), 0U);
+  ASSERT_TRUE(Create("ann"));
+  EXPECT_TRUE(is_another());
 }
 
 TEST_F(AccountsTest, WeakPasswordsAreRefusedAndNotRepeated) {

@@ -115,6 +115,8 @@ std::expected<Sessions::Begun, Refusal> Authenticator::LogIn(std::string_view ac
     return Refused(Refusal::Kind::kTooMany, "password: too many failures", wait);
   }
   attempts_.Begin(presented.peer, account, now);
+  // Read before the password is: a session of what was changed since does not begin.
+  const std::uint64_t version = accounts_->VersionOf(account);
   auto principal = accounts_->LogIn(account, password, now);
   const bool busy = !principal && principal.error() == LoginFault::kBusy;
   attempts_.End(presented.peer, account,
@@ -127,7 +129,11 @@ std::expected<Sessions::Begun, Refusal> Authenticator::LogIn(std::string_view ac
   SessionInfo info;
   info.principal = std::move(*principal);
   info.address = presented.peer;
-  auto begun = sessions_->Begin(info, Sessions::SecretIn(presented.cookie), now);
+  auto begun = sessions_->Begin(info, Sessions::SecretIn(presented.cookie), now,
+                                [&] { return accounts_->VersionOf(account) == version; });
+  if (!begun && begun.error().code == ErrorCode::kFailedPrecondition) {
+    return Refused(Refusal::Kind::kInvalid, "password: " + begun.error().message);
+  }
   if (!begun) return Refused(Refusal::Kind::kUnavailable, begun.error().message, kSecond);
   return std::move(*begun);
 }

@@ -2,6 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include <optional>
+#include <thread>
+
 #include "base/test_directory.h"
 #include "management/auth/test_issuer.h"
 
@@ -95,6 +98,30 @@ TEST_F(AuthenticatorTest, ALoginEndsTheSessionThatWasThere) {
   ASSERT_TRUE(second);
   EXPECT_NE(second->secret, first->secret);
   EXPECT_EQ(KindOf({.cookie = cookie}), Kind::kInvalid);
+}
+
+// Whoever changes an account ends its sessions then; a login under way must not begin one behind that.
+TEST_F(AuthenticatorTest, NoSessionBeginsBehindAChangeOfItsAccount) {
+  std::thread login;
+  std::optional<Kind> refused;
+  // While this one begins, no other can: the login stands between its password, which was right, and its session.
+  SessionInfo other;
+  other.principal.name = "bob";
+  const auto never = sessions_->Begin(other, "", kNow, [&] {
+    login = std::thread([&] {
+      const auto begun = authenticator_.LogIn("ann", kPassword, {.peer = "192.0.2.1"}, kNow);
+      if (!begun) refused = begun.error().kind;
+    });
+    while (accounts_->Get("ann")->last_login != kNow) std::this_thread::yield();
+    EXPECT_TRUE(accounts_->Update({.name = "ann", .roles = {{Role::kEditor, ""}}, .disabled = true}));
+    return false;
+  });
+  login.join();
+  EXPECT_FALSE(never);
+  EXPECT_EQ(refused, Kind::kInvalid);
+  EXPECT_TRUE(sessions_->List(kNow).empty());
+  ASSERT_TRUE(accounts_->Update({.name = "ann", .roles = {{Role::kEditor, ""}}}));
+  EXPECT_TRUE(authenticator_.LogIn("ann", kPassword, {.peer = "192.0.2.1"}, kNow));
 }
 
 TEST_F(AuthenticatorTest, GuessingTokensIsSlowedAndARightOneStillPasses) {

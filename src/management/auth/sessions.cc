@@ -85,7 +85,8 @@ Result<std::size_t> Sessions::Drop(const std::vector<std::string>& hashes) {
   return hashes.size();
 }
 
-Result<Sessions::Begun> Sessions::Begin(const SessionInfo& info, std::string_view replaced, Nanos now) {
+Result<Sessions::Begun> Sessions::Begin(const SessionInfo& info, std::string_view replaced, Nanos now,
+                                        const std::function<bool()>& still) {
   Begun begun;
   begun.secret = MakeSecret(kSessionPrefix);
   begun.csrf = CsrfOf(begun.secret);
@@ -98,6 +99,7 @@ Result<Sessions::Begun> Sessions::Begin(const SessionInfo& info, std::string_vie
   Session session{.info = begun.info, .hash = HashOf(begun.secret), .seen_written = now};
 
   const std::lock_guard lock(mutex_);
+  if (still && !still()) return Fail(ErrorCode::kFailedPrecondition, "the account was changed meanwhile");
   std::vector<std::string> ending = HashesOf([&](const Session& one) { return Ended(one, now); });
   if (!replaced.empty() && sessions_.contains(HashOf(replaced))) ending.push_back(HashOf(replaced));
   std::vector<const Session*> own;

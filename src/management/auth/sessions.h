@@ -11,6 +11,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <expected>
+#include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -57,7 +58,11 @@ class Sessions {
   };
   // After a login. `replaced`: the session id in the browser's cookie, or empty. That session ends.
   // kResourceExhausted: there are Options::most.
-  Result<Begun> Begin(const SessionInfo& info, std::string_view replaced, Nanos now);
+  // `still`: whether the principal is still who logged in, asked when no End can come in between any more. So whoever
+  // changes an account and then ends its sessions ends this one too, or is seen here: kFailedPrecondition, and none has
+  // begun.
+  Result<Begun> Begin(const SessionInfo& info, std::string_view replaced, Nanos now,
+                      const std::function<bool()>& still = {});
 
   // Whose session it is. Counts as a request: the idle time begins anew.
   std::expected<Principal, SessionFault> Find(std::string_view secret, Nanos now);

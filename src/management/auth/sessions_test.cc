@@ -48,6 +48,16 @@ class SessionsTest : public testing::Test {
   std::unique_ptr<Sessions> sessions_;
 };
 
+TEST_F(SessionsTest, NoneBeginsForWhomWasChangedSince) {
+  const auto former = Begin(Of("ann"));
+  const auto refused = sessions_->Begin(Of("ann"), former.secret, kNow, [] { return false; });
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, ErrorCode::kFailedPrecondition);
+  EXPECT_EQ(sessions_->List(kNow).size(), 1U);
+  EXPECT_TRUE(Holds(former));
+  EXPECT_TRUE(sessions_->Begin(Of("ann"), "", kNow, [] { return true; }));
+}
+
 TEST_F(SessionsTest, ASessionIsItsPrincipalAlsoAfterARestart) {
   const auto begun = Begin(Of("ann", "https://id.example", "s1"));
   for (int round = 0; round < 2; ++round) {

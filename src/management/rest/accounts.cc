@@ -113,8 +113,8 @@ Answer Put(Api& api, Context& context) {
                                                {"disabled", body->info.disabled},
                                                {"password_changed", body->password.has_value()}});
   if (auto refused = api.AuditChange(context)) return std::unexpected(std::move(*refused));
-  Result<> done = before ? accounts->Update(body->info) : accounts->Create(body->info, *body->password, context.now);
-  if (done && before && body->password) done = accounts->SetPassword(body->info.name, *body->password, context.now);
+  const Result<> done = before ? accounts->Update(body->info, body->password, context.now)
+                               : accounts->Create(body->info, *body->password, context.now);
   if (!done) return std::unexpected(ProblemOf(done.error()));
   if (before && api.options().sessions != nullptr) {
     if (const auto ended = api.options().sessions->EndOf(body->info.name); !ended) {
@@ -134,7 +134,11 @@ Answer Delete(Api& api, Context& context) {
   if (auto refused = api.AuditChange(context)) return std::unexpected(std::move(*refused));
   const auto done = api.options().accounts->Delete(before->name);
   if (!done) return std::unexpected(ProblemOf(done.error()));
-  if (api.options().sessions != nullptr) (void)api.options().sessions->EndOf(before->name);
+  if (api.options().sessions != nullptr) {
+    if (const auto ended = api.options().sessions->EndOf(before->name); !ended) {
+      return std::unexpected(ProblemOf(ended.error()));
+    }
+  }
   return ApiResponse{.status = 204};
 }
 

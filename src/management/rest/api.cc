@@ -9,9 +9,12 @@
 #include "base/ascii.h"
 #include "base/log.h"
 #include "http/query.h"
+#include "management/auth/crypto.h"
 #include "management/auth/secret_token.h"
 #include "management/rest/approvals.h"
 #include "management/rest/etag.h"
+#include "management/rest/handlers.h"
+#include "management/rest/tenant_tree.h"
 
 namespace weir::management::rest {
 
@@ -22,6 +25,7 @@ namespace {
 constexpr std::size_t kMostParameters = 32;
 constexpr std::size_t kMostPage = 1'000;
 constexpr std::size_t kLongestReason = 1'000;
+constexpr std::string_view kPositionContext = "weir positions of lists v1";
 
 // "localhost:8089" -> "localhost", "[::1]:8089" -> "[::1]".
 std::string_view NameOfHost(std::string_view host) {
@@ -61,19 +65,17 @@ Problem ToProblem(const Refusal& refusal) {
   }
 }
 
-namespace {
+namespace {}  // namespace
 
-Presented PresentedBy(const ApiHeaders& headers, std::string_view peer, std::string_view method) {
-  return {.authorization = headers.authorization,
-          .cookie = headers.cookie,
-          .csrf = headers.csrf,
+Presented PresentedBy(const ApiRequest& request) {
+  const std::string_view method = request.method;
+  return {.authorization = request.headers.authorization,
+          .cookie = request.headers.cookie,
+          .csrf = request.headers.csrf,
           .changes = method != "GET" && method != "HEAD" && method != "OPTIONS",
-          .peer = peer};
+          .peer = request.peer,
+          .certificate = request.certificate};
 }
-
-}  // namespace
-
-Presented PresentedBy(const ApiRequest& request) { return PresentedBy(request.headers, request.peer, request.method); }
 
 namespace {
 
@@ -93,7 +95,7 @@ const std::string* Context::Query(std::string_view name) const {
 }
 
 std::optional<Problem> Context::Authorise(std::string_view tenant) const {
-  if (Allowed(principal, route.verb, route.resource, tenant)) return std::nullopt;
+  if (AllowedIn(*in_force, principal, route.verb, route.resource, tenant)) return std::nullopt;
   return Problem{
       .status = 403, .code = "forbidden", .detail = MissingPermission(principal, route.verb, route.resource, tenant)};
 }
@@ -105,15 +107,19 @@ ApiResponse JsonResponse(int status, std::string body) {
   return response;
 }
 
-Api::Api(ApiOptions options) : options_(std::move(options)), routes_(AllRoutes()), cursors_(options_.cursor_key) {}
+Api::Api(ApiOptions options)
+    : options_(std::move(options)),
+      routes_(AllRoutes()),
+      cursors_(options_.cursor_key),
+      position_key_(HmacSha256(options_.cursor_key, kPositionContext)) {}
 
 bool Api::IsHeavy(const ApiRequest& request) const {
   const RouteTable::Match match = routes_.Find(request.method, http::TargetPath(request.target));
   return match.route != nullptr && match.route->heavy;
 }
 
-bool Api::May(const ApiHeaders& headers, std::string_view peer, Verb verb, Resource resource) const {
-  const auto principal = options_.auth->Authenticate(PresentedBy(headers, peer, "GET"), options_.clock->Wall());
+bool Api::May(const ApiRequest& request, Verb verb, Resource resource) const {
+  const auto principal = options_.auth->Authenticate(PresentedBy(request), options_.clock->Wall());
   return principal && Allowed(*principal, verb, resource, "");
 }
 
@@ -147,8 +153,10 @@ std::optional<Problem> Api::RefuseForeign(const ApiRequest& request) const {
   }
   const bool same_origin = headers.origin.empty() || headers.origin == "http://" + headers.host ||
                            headers.origin == "https://" + headers.host;
-  const bool own_site =
-      headers.sec_fetch_site.empty() || headers.sec_fetch_site == "same-origin" || headers.sec_fetch_site == "none";
+  // A redirect is judged by whoever it is for; it brings an Origin only with a form.
+  const RouteTable::Match match = routes_.Find(request.method, http::TargetPath(request.target));
+  const bool own_site = (match.route != nullptr && match.route->cross_site) || headers.sec_fetch_site.empty() ||
+                        headers.sec_fetch_site == "same-origin" || headers.sec_fetch_site == "none";
   if (same_origin && own_site) return std::nullopt;
   return Problem{.status = 403,
                  .code = "foreign_origin",
@@ -179,19 +187,24 @@ std::optional<Problem> Api::RefuseBody(const ApiRequest& request, const Route& r
         return json || yaml;
       case BodyKind::kNdjsonOrJson:
         return json || media == "application/x-ndjson";
+      case BodyKind::kForm:
+        return media == "application/x-www-form-urlencoded";
       case BodyKind::kNone:
         break;
     }
     return false;
   }();
   if (fits) return std::nullopt;
-  return Problem{.status = 415,
-                 .code = "unsupported_media_type",
-                 .detail = "this takes application/json" +
-                           std::string(route.body == BodyKind::kMergePatch     ? " or application/merge-patch+json"
-                                       : route.body == BodyKind::kDocument     ? " or application/yaml"
-                                       : route.body == BodyKind::kNdjsonOrJson ? " or application/x-ndjson"
-                                                                               : "")};
+  return Problem{
+      .status = 415,
+      .code = "unsupported_media_type",
+      .detail = route.body == BodyKind::kForm
+                    ? std::string("this takes application/x-www-form-urlencoded")
+                    : "this takes application/json" +
+                          std::string(route.body == BodyKind::kMergePatch     ? " or application/merge-patch+json"
+                                      : route.body == BodyKind::kDocument     ? " or application/yaml"
+                                      : route.body == BodyKind::kNdjsonOrJson ? " or application/x-ndjson"
+                                                                              : "")};
 }
 
 std::expected<Principal, Problem> Api::Authenticate(const ApiRequest& request, Nanos now) {
@@ -245,7 +258,8 @@ ApiResponse Api::Dispatch(ApiRequest& request) {
                   .principal = *principal,
                   .parameters = std::move(match.parameters),
                   .query = {},
-                  .now = now};
+                  .now = now,
+                  .in_force = options_.engine->snapshot()};
   context.reason = request.headers.reason.substr(0, kLongestReason);
   context.object.kind = std::string(NameOf(context.route.resource));
   if (!context.parameters.empty()) context.object.id = context.parameters.front();
@@ -256,7 +270,10 @@ ApiResponse Api::Dispatch(ApiRequest& request) {
     return *answer;
   }
   const Problem& problem = answer.error();
-  if (recorded || problem.status == 403) AuditOutcome(context, problem.status, problem.detail);
+  // Anybody can send what is malformed to a route that asks for no credentials: of those only what was denied is
+  // recorded, for which attempts are counted, so that nobody fills the disk.
+  const bool denied = problem.status == 403 || (is_public && problem.status == 401);
+  if (denied || (recorded && !is_public)) AuditOutcome(context, problem.status, problem.detail);
   return refuse(problem);
 }
 
@@ -281,6 +298,9 @@ Answer Api::Run(Context& context) {
     context.query.emplace_back(name, value);
   }
   if (auto refused = RefuseBody(context.request, route)) return std::unexpected(std::move(*refused));
+  if (route.body == BodyKind::kDocument) {
+    if (auto refused = RefuseHostAccessOfDocument(context.request.body)) return std::unexpected(std::move(*refused));
+  }
   return RunOnce(context);
 }
 
@@ -290,6 +310,23 @@ Answer Api::Do(Context& context) {
   return answer;
 }
 
+namespace {
+
+// Whose Idempotency-Keys they are. A JWT is renewed every few minutes, and its bearer stays the same; every other
+// credential has keys of its own. Lengths first, so that no two of them are the same text.
+std::string OwnerOfKeys(const Principal& principal) {
+  const std::string_view credential =
+      principal.method == AuthMethod::kJwt ? "" : std::string_view(principal.credential);
+  std::string who;
+  for (const std::string_view part :
+       {NameOf(principal.method), std::string_view(principal.tenant), std::string_view(principal.name), credential}) {
+    who.append(std::to_string(part.size())).append(":").append(part);
+  }
+  return who;
+}
+
+}  // namespace
+
 // With an Idempotency-Key: done once, and answered alike each time.
 Answer Api::RunOnce(Context& context) {
   const std::string& key = context.request.headers.idempotency_key;
@@ -297,7 +334,7 @@ Answer Api::RunOnce(Context& context) {
   if (key.size() > IdempotencyTable::kLongestKey) {
     return std::unexpected(BadRequest("invalid_idempotency_key", "the Idempotency-Key has more than 255 bytes"));
   }
-  const std::string& who = context.principal.credential;
+  const std::string who = OwnerOfKeys(context.principal);
   const std::string what = context.request.method + ' ' + context.request.target + '\n' + context.request.body;
   auto begun = idempotency_.Begin(who, key, what, context.now);
   switch (begun.state) {
@@ -383,13 +420,6 @@ config::Origin Api::OriginOf(const Context& context) const {
 
 namespace {
 
-// What would make the host run a script or read its environment and files is the operator's to write, in a file.
-bool ReachesTheHost(const config::RecordWrite& write) {
-  if (!write.body) return false;
-  const std::string& value = write.body->value;
-  return value.find("\"lua:") != std::string::npos || value.find("${") != std::string::npos;
-}
-
 Problem NotKept(const Error& error) {
   Problem problem = ProblemOf(error);
   if (error.code == ErrorCode::kFailedPrecondition) {
@@ -399,17 +429,18 @@ Problem NotKept(const Error& error) {
   return problem;
 }
 
-std::optional<Problem> RefuseHostAccess(const config::Draft& draft) {
-  if (std::ranges::none_of(draft.writes, ReachesTheHost)) return std::nullopt;
-  return Problem{.status = 403,
-                 .code = "host_access",
-                 .detail = "scripts (lua:) and references (${...}) cannot be written over the API"};
+std::optional<Problem> RefuseHostAccessOf(const config::Draft& draft) {
+  for (const config::RecordWrite& write : draft.writes) {
+    if (!write.body) continue;
+    if (auto refused = RefuseHostAccess(write.body->value)) return refused;
+  }
+  return std::nullopt;
 }
 
 }  // namespace
 
 std::expected<config::Appended, Problem> Api::Propose(Context& context, config::Draft draft) {
-  if (auto refused = RefuseHostAccess(draft)) return std::unexpected(std::move(*refused));
+  if (auto refused = RefuseHostAccessOf(draft)) return std::unexpected(std::move(*refused));
   if (auto refused = AuditChange(context)) return std::unexpected(std::move(*refused));
   draft.origin = OriginOf(context);
   auto proposed = options_.store->Propose(std::move(draft));
@@ -433,11 +464,13 @@ Problem Api::AskForApproval(Context& context, config::Draft draft) {
   if (!proposed) return NotKept(proposed.error());
   if (!proposed->changed) return {.status = 409, .code = "no_change", .detail = "everything is so already"};
   const std::uint64_t number = proposed->revision.number;
-  const auto asked = rest::AskForApproval(*options_.documents, {.number = number,
-                                                                .author = context.principal.name,
-                                                                .persons = {PersonOf(context.principal)},
-                                                                .reason = context.reason,
-                                                                .asked = context.now});
+  const auto asked = rest::AskForApproval(*options_.documents,
+                                          {.number = number,
+                                           .author = context.principal.name,
+                                           .persons = {PersonOf(context.principal)},
+                                           .reason = context.reason,
+                                           .asked = context.now},
+                                          *options_.store);
   if (!asked) {
     (void)options_.store->SetState(number, config::RevisionState::kRolledBack);
     return ProblemOf(asked.error());
@@ -450,7 +483,7 @@ Problem Api::AskForApproval(Context& context, config::Draft draft) {
 }
 
 std::expected<config::Appended, Problem> Api::Append(Context& context, config::Draft draft) {
-  if (auto refused = RefuseHostAccess(draft)) return std::unexpected(std::move(*refused));
+  if (auto refused = RefuseHostAccessOf(draft)) return std::unexpected(std::move(*refused));
   if (NeedApproval(options_.engine->snapshot()->document().approvals, draft.writes)) {
     return std::unexpected(AskForApproval(context, std::move(draft)));
   }
@@ -486,15 +519,19 @@ std::expected<Api::Page, Problem> Api::PageOf(const Context& context) const {
     }
   }
   if (const std::string* cursor = context.Query("cursor")) {
-    auto position = cursors_.Open(QueryName(context), *cursor);
-    if (!position) return std::unexpected(BadRequest("invalid_cursor", position.error().message));
-    page.position = std::move(*position);
+    const std::string list = QueryName(context);
+    const auto sealed = cursors_.Open(list, *cursor);
+    if (!sealed) return std::unexpected(BadRequest("invalid_cursor", sealed.error().message));
+    if (!Unseal(position_key_, list, *sealed, &page.position)) {
+      return std::unexpected(BadRequest("invalid_cursor", "the cursor is not one of this list"));
+    }
   }
   return page;
 }
 
 std::string Api::NextCursor(const Context& context, std::string_view position) const {
-  return cursors_.Sign(QueryName(context), position);
+  const std::string list = QueryName(context);
+  return cursors_.Sign(list, Seal(position_key_, list, position));
 }
 
 }  // namespace weir::management::rest

@@ -18,6 +18,7 @@
 #include "management/audit/audit_log.h"
 #include "management/auth/authenticator.h"
 #include "management/auth/documents.h"
+#include "management/auth/external_identity.h"
 #include "management/auth/permissions.h"
 #include "management/auth/token_store.h"
 #include "management/rest/cursor.h"
@@ -52,6 +53,7 @@ struct ApiOptions {
   TokenStore* tokens = nullptr;
   Accounts* accounts = nullptr;  // nullptr: there are none
   Sessions* sessions = nullptr;
+  ExternalIdentity* external = nullptr;  // nullptr: nobody is known elsewhere
   audit::AuditLog* audit = nullptr;
   StatsSampler* stats = nullptr;
   net::LoginGuard* guard = nullptr;
@@ -80,6 +82,7 @@ struct Context {
   bool audited = false;
   // What a handler answers with that could not do it now (an approval is asked for): goes before its error.
   std::optional<ApiResponse> deferred = {};
+  std::shared_ptr<const config::Snapshot> in_force = {};  // when the request came
   // Told beside it once, and kept nowhere: the secret of a new key.
   std::string secret = {};
 
@@ -96,7 +99,7 @@ class Api {
   ApiResponse Handle(ApiRequest request);
   bool IsHeavy(const ApiRequest& request) const;
   // Whether these credentials may read that; for streams, and for metrics with a token.
-  bool May(const ApiHeaders& headers, std::string_view peer, Verb verb, Resource resource) const;
+  bool May(const ApiRequest& request, Verb verb, Resource resource) const;
 
   const RouteTable& routes() const { return routes_; }
   const ApiOptions& options() const { return options_; }
@@ -114,7 +117,8 @@ class Api {
   // Audits, and asks a second person. Never succeeds: see Append().
   Problem AskForApproval(Context& context, config::Draft draft);
   config::Origin OriginOf(const Context& context) const;
-  // The page's size and position. A cursor is of this very query.
+  // The page's size and position. A cursor is of this very query, and nobody can read it: it may name what was passed
+  // over because it is another tenant's.
   struct Page {
     std::size_t limit = 100;
     std::string position;
@@ -136,6 +140,7 @@ class Api {
   const ApiOptions options_;
   const RouteTable routes_;
   const CursorSigner cursors_;
+  const std::string position_key_;  // seals what cursors hold
   IdempotencyTable idempotency_;
 };
 

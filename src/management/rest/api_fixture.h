@@ -51,6 +51,12 @@ class ApiFixture : public testing::Test {
                                {.clock = &clock_, .extractors = {}, .observers = {&meter_, &recorder_}});
     ASSERT_TRUE(engine) << engine.error().message;
     engine_ = std::move(*engine);
+    if (!policy_in_store) file_ = std::make_shared<const EnterpriseRateLimitConfig>(parsed.config);
+    StartLive(policy_in_store);
+    StartRest(policy_in_store);
+  }
+  // Over the engine and the store as they are.
+  void StartLive(bool policy_in_store) {
     live_ = std::make_unique<LiveConfig>(LiveConfigOptions{
         .store = store_.get(),
         .engine = engine_.get(),
@@ -63,9 +69,16 @@ class ApiFixture : public testing::Test {
               return engine_->SetCandidate(revision, std::move(changed), share);
             }});
     if (!policy_in_store) {
-      ASSERT_TRUE(live_->SetDocument(std::make_shared<const EnterpriseRateLimitConfig>(parsed.config)));
+      ASSERT_TRUE(live_->SetDocument(file_));
     }
     ASSERT_TRUE(live_->Start());
+  }
+  void StopLive() {
+    api_.reset();
+    rollouts_.reset();
+    live_.reset();
+  }
+  void StartRest(bool policy_in_store) {
     stats_ = std::make_unique<StatsSampler>(*engine_, clock_);
     StartRollouts();
     StartServing(policy_in_store);
@@ -106,9 +119,7 @@ class ApiFixture : public testing::Test {
                                             .rollouts = rollouts_.get()});
   }
   void TearDown() override {
-    api_.reset();
-    rollouts_.reset();
-    live_.reset();
+    StopLive();
     engine_.reset();
     audit_.reset();
     auth_.reset();
@@ -160,7 +171,7 @@ class ApiFixture : public testing::Test {
     }
     return "";
   }
-  std::string IssueToken(Role role, std::string tenant = "", Nanos expires = 0, std::string by = "test") {
+  std::string IssueToken(Role role, const std::string& tenant = "", Nanos expires = 0, std::string by = "test") {
     auto issued = tokens_->Issue({.name = "t",
                                   .roles = {{.role = role, .tenant = tenant}},
                                   .tenant = tenant,
@@ -197,6 +208,7 @@ class ApiFixture : public testing::Test {
   analytics::DecisionMeter meter_{clock_};
   analytics::Recorder recorder_{{.clock = &clock_}};
   std::unique_ptr<engine::Engine> engine_;
+  std::shared_ptr<const EnterpriseRateLimitConfig> file_;
   std::unique_ptr<LiveConfig> live_;
   std::unique_ptr<Rollouts> rollouts_;
   std::unique_ptr<StatsSampler> stats_;

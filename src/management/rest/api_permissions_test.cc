@@ -1,6 +1,7 @@
 // Every route with every role, and with every kind of credential that must not do.
 #include <gtest/gtest.h>
 
+#include "management/auth/test_issuer.h"
 #include "management/rest/api_fixture.h"
 
 namespace weir::management::rest {
@@ -103,6 +104,190 @@ TEST_F(PermissionsTest, ARoleWithinATenantReachesNothingElse) {
   ASSERT_EQ(users.at("items").as_array().size(), 1U);
   EXPECT_EQ(Text(users.at("items").as_array()[0], "name"), "ann");
   EXPECT_EQ(AskAs(token, "PUT", "/users/ann", R"({"tenant":"acme","rule":{"max_requests":7}})").status, 200);
+}
+
+TEST_F(PermissionsTest, ARoleWithinAnOrganisationReachesItsTeams) {
+  ASSERT_EQ(Ask("PUT", "/tenants/acme-web", R"({"parent":"acme"})").status, 201);
+  ASSERT_EQ(Ask("PUT", "/tenants/acme-shop", R"({"parent":"acme-web"})").status, 201);
+  ASSERT_EQ(Ask("PUT", "/users/tim", R"({"tenant":"acme-shop"})").status, 201);
+  const std::string organisation = IssueToken(Role::kEditor, "acme"), team = IssueToken(Role::kEditor, "acme-web");
+  for (const std::string& token : {organisation, team}) {
+    EXPECT_EQ(AskAs(token, "GET", "/users/tim").status, 200);
+    EXPECT_EQ(AskAs(token, "PUT", "/users/tim", R"({"tenant":"acme-shop","rule":{"max_requests":7}})").status, 200);
+    EXPECT_EQ(AskAs(token, "GET", "/users/bob").status, 403);
+  }
+  EXPECT_EQ(AskAs(team, "GET", "/users/ann").status, 403);
+  const auto named = [&](const std::string& token, std::string_view name) {
+    const auto listed = Json(AskAs(token, "GET", "/users"));
+    return std::ranges::any_of(listed.at("items").as_array(),
+                               [&](const auto& item) { return Text(item, "name") == name; });
+  };
+  EXPECT_TRUE(named(team, "tim"));
+  EXPECT_FALSE(named(team, "ann"));
+  EXPECT_TRUE(named(organisation, "ann"));
+  // Neither out from under the organisation, whose limits it would leave, nor under another.
+  const auto bulk = [](const std::string& item) { return R"({"items":[)" + item + "]}"; };
+  for (const char* body : {"{}", R"({"parent":"other"})", R"({"parent":null})"}) {
+    EXPECT_EQ(AskAs(team, "PUT", "/tenants/acme-web", body).status, 403) << body;
+    EXPECT_EQ(
+        AskAs(team, "POST", "/bulk",
+              bulk(R"({"method":"PUT","collection":"tenants","name":"acme-web","value":)" + std::string(body) + "}"))
+            .status,
+        403)
+        << body;
+  }
+  EXPECT_EQ(AskAs(team, "DELETE", "/tenants/acme-web").status, 403);
+  EXPECT_EQ(
+      AskAs(team, "POST", "/bulk", bulk(R"({"method":"DELETE","collection":"tenants","name":"acme-web"})")).status,
+      403);
+  EXPECT_EQ(AskAs(organisation, "PUT", "/tenants/acme-web", R"({"parent":"other"})").status, 403);
+  EXPECT_EQ(AskAs(organisation, "PUT", "/tenants/acme", R"({"parent":"other"})").status, 403);
+  EXPECT_EQ(AskAs(team, "PUT", "/tenants/acme-web", R"({"parent":"acme","rule":{"max_requests":3}})").status, 200);
+  // A new team is made by whoever may in the organisation, and by nobody else.
+  EXPECT_EQ(AskAs(team, "PUT", "/tenants/acme-new", R"({"parent":"acme"})").status, 403);
+  EXPECT_EQ(AskAs(organisation, "PUT", "/tenants/acme-new", R"({"parent":"acme"})").status, 201);
+  EXPECT_EQ(AskAs(organisation, "PUT", "/tenants/else", "{}").status, 403);
+  EXPECT_EQ(AskAs(organisation, "DELETE", "/tenants/acme-new").status, 204);
+}
+
+// Whoever brings a key is the key's user, so a key without a tenant of its own is still that of its user's.
+TEST_F(PermissionsTest, AKeyIsItsUsersTenants) {
+  const auto issue = [&](std::string body) {
+    const ApiResponse made = Ask("POST", "/keys", std::move(body));
+    EXPECT_EQ(made.status, 201) << made.body;
+    return Text(Json(made), "id");
+  };
+  const std::string bobs = issue(R"({"user":"bob"})"), mixed = issue(R"({"tenant":"acme","user":"bob"})");
+  const std::string none = issue(R"({"tenant":"acme","user":"eve"})"), anns = issue(R"({"user":"ann"})");
+  const std::string unknown = issue(R"({"tenant":"acme","user":"somebody"})");
+  const std::string token = IssueToken(Role::kEditor, "acme");
+  const std::uint64_t before = store_->Head()->number;
+  for (const std::string& id : {bobs, mixed, none}) {
+    EXPECT_EQ(AskAs(token, "GET", "/keys/" + id).status, 403);
+    EXPECT_EQ(AskAs(token, "PUT", "/keys/" + id, R"({"tenant":"acme"})").status, 403);
+    EXPECT_EQ(AskAs(token, "PATCH", "/keys/" + id, R"({"tenant":"acme","user":null})").status, 403);
+    EXPECT_EQ(AskAs(token, "DELETE", "/keys/" + id).status, 403);
+    EXPECT_EQ(AskAs(token, "POST", "/keys/" + id + "/rotate", "{}").status, 403);
+    for (const std::string method : {"PUT", "DELETE"}) {
+      const std::string item = R"({"method":")" + method + R"(","collection":"keys","name":")" + id + "\"";
+      EXPECT_GE(AskAs(token, "POST", "/bulk", R"({"items":[)" + item + R"(,"value":{"tenant":"acme"}}]})").status, 400);
+    }
+  }
+  // One's own cannot be made theirs, nor one be issued for theirs.
+  EXPECT_EQ(AskAs(token, "PUT", "/keys/" + anns, R"({"tenant":"acme","user":"bob"})").status, 403);
+  EXPECT_EQ(AskAs(token, "PATCH", "/keys/" + anns, R"({"user":"bob"})").status, 403);
+  EXPECT_EQ(AskAs(token, "POST", "/keys", R"({"tenant":"acme","user":"bob"})").status, 403);
+  EXPECT_EQ(AskAs(token, "POST", "/keys", R"({"tenant":"acme","user":"eve"})").status, 403);
+  EXPECT_EQ(store_->Head()->number, before);
+
+  EXPECT_EQ(Json(AskAs(token, "GET", "/keys")).at("items").as_array().size(), 2U);
+  EXPECT_EQ(Json(Ask("GET", "/keys?tenant=other")).at("items").as_array().size(), 2U);
+  EXPECT_EQ(AskAs(token, "GET", "/keys/" + anns).status, 200);
+  EXPECT_EQ(AskAs(token, "PUT", "/keys/" + unknown, R"({"tenant":"acme","user":"somebody"})").status, 200);
+  EXPECT_EQ(AskAs(token, "POST", "/keys/" + anns + "/rotate", "{}").status, 201);
+  EXPECT_EQ(AskAs(token, "POST", "/keys", R"({"user":"ann"})").status, 201);
+}
+
+TEST_F(PermissionsTest, AUserIsOfOneTenantWhoeverWritesTheName) {
+  // No record of it, and in force all the same.
+  ASSERT_EQ(Ask("PUT", "/overrides/users/lent", R"({"tenant":"other","rule":{"max_requests":5}})").status, 201);
+  const std::string token = IssueToken(Role::kEditor, "acme");
+  const std::uint64_t before = store_->Head()->number;
+  for (const std::string name : {"bob", "eve", "lent"}) {
+    EXPECT_EQ(AskAs(token, "PUT", "/users/" + name, R"({"tenant":"acme"})").status, 403) << name;
+    const std::string item = R"({"method":"PUT","collection":"users","name":")" + name + R"(","value":)";
+    EXPECT_EQ(AskAs(token, "POST", "/bulk", R"({"items":[)" + item + R"({"tenant":"acme"}}]})").status, 403) << name;
+  }
+  EXPECT_EQ(AskAs(token, "PATCH", "/users/ann", R"({"tenant":"other"})").status, 403);
+  EXPECT_EQ(store_->Head()->number, before);
+  // Who has permission in both moves it.
+  const auto both = tokens_->Issue(
+      {.name = "both", .roles = {{Role::kEditor, "acme"}, {Role::kEditor, "other"}}, .created_by = "test"},
+      clock_.Now());
+  EXPECT_EQ(AskAs(both->secret, "PATCH", "/users/ann", R"({"tenant":"other"})").status, 200);
+  EXPECT_EQ(AskAs(token, "PUT", "/users/ann", R"({"tenant":"acme"})").status, 403);
+  EXPECT_EQ(AskAs(token, "PUT", "/users/new", R"({"tenant":"acme"})").status, 201);
+}
+
+// A page may end on what was passed over because it is another tenant's.
+TEST_F(PermissionsTest, ACursorTellsNobodyANameOfAnotherTenant) {
+  ASSERT_EQ(Ask("PUT", "/users/bill-the-secret", R"({"tenant":"other"})").status, 201);
+  for (const std::string name : {"a1", "c1", "c2"}) {
+    ASSERT_EQ(Ask("PUT", "/users/" + name, R"({"tenant":"acme"})").status, 201);
+  }
+  const std::string token = IssueToken(Role::kViewer, "acme");
+  std::vector<std::string> names;
+  std::string cursor;
+  do {
+    const auto page = Json(AskAs(token, "GET", "/users?limit=1" + (cursor.empty() ? "" : "&cursor=" + cursor)));
+    for (const auto& item : page.at("items").as_array()) names.push_back(Text(item, "name"));
+    cursor = Text(page, "next");
+    const std::string bytes = FromBase64Url(cursor).value_or("");
+    for (const char* const name : {"a1", "ann", "bill", "bob", "c1", "c2", "eve"}) {
+      EXPECT_EQ(bytes.size() > 4 ? bytes.find(name) : std::string::npos, std::string::npos) << name;
+    }
+  } while (!cursor.empty() && names.size() < 10);
+  EXPECT_EQ(names, (std::vector<std::string>{"a1", "ann", "c1", "c2"}));
+}
+
+TEST_F(PermissionsTest, IdempotencyKeysAreTheCallersOwn) {
+  const TestKey signer("k1", JwtAlgorithm::kEdDsa);
+  FixedKeys keys("https://id.example", JwkSet::Parse(JwksOf({&signer})).value());
+  auth_ = std::make_unique<Authenticator>(*tokens_, sessions_.get(), accounts_.get(), &keys);
+  AuthSettings settings;
+  settings.issuers.push_back(
+      {.policy = {.issuer = "https://id.example", .audiences = {"weir"}, .algorithms = {JwtAlgorithm::kEdDsa}},
+       .mapping = {.defaults = {{Role::kEditor, ""}}}});
+  auth_->SetSettings(std::move(settings));
+  StartServing(true);
+  const auto jwt = [&](const std::string& subject, const std::string& id) {
+    return signer.Sign(R"({"iss":"https://id.example","aud":"weir","exp":1800000600,"sub":")" + subject +
+                       R"(","jti":")" + id + "\"}");
+  };
+  // Whether the answer is the one that was given before.
+  const auto again = [&](const std::string& token) {
+    ApiRequest request = RequestOf("POST", "/admin/v1/bulk",
+                                   R"({"items":[{"method":"PUT","collection":"users","name":"zoe","value":{}}]})");
+    request.headers.authorization = "Bearer " + token;
+    request.headers.idempotency_key = "k";
+    const ApiResponse answer = api_->Handle(std::move(request));
+    EXPECT_EQ(answer.status, 200) << answer.body;
+    return Header(answer, "Idempotent-Replayed") == "true";
+  };
+  EXPECT_FALSE(again(jwt("ann", "j1")));
+  EXPECT_TRUE(again(jwt("ann", "j2"))) << "it was renewed";
+  EXPECT_FALSE(again(jwt("bob", "j3")));
+  EXPECT_FALSE(again(jwt("bob2", "j2"))) << "ids of tokens are their issuer's, and need not be unique";
+  // Two tokens of one name.
+  const std::string first = IssueToken(Role::kEditor), second = IssueToken(Role::kEditor);
+  EXPECT_FALSE(again(first));
+  EXPECT_FALSE(again(second));
+  EXPECT_TRUE(again(first));
+}
+
+TEST_F(PermissionsTest, AnAccountIsChangedWholeOrNotAtAll) {
+  ASSERT_EQ(Ask("PUT", "/accounts/ann", R"({"roles":["editor"],"password":"correct horse battery"})").status, 201);
+  const ApiResponse login = AskAs("", "POST", "/login", R"({"account":"ann","password":"correct horse battery"})");
+  ASSERT_EQ(login.status, 200) << login.body;
+  EXPECT_EQ(Ask("PUT", "/accounts/ann", R"({"roles":["viewer"],"password":"short"})").status, 422);
+  const auto account = Json(Ask("GET", "/accounts/ann"));
+  EXPECT_EQ(Text(account.at("roles").as_array().at(0), "role"), "editor");
+  EXPECT_EQ(sessions_->List(clock_.Now()).size(), 1U) << "nothing has changed";
+  ASSERT_EQ(Ask("PUT", "/accounts/ann", R"({"roles":["viewer"],"password":"another horse battery"})").status, 200);
+  EXPECT_TRUE(sessions_->List(clock_.Now()).empty());
+  EXPECT_EQ(AskAs("", "POST", "/login", R"({"account":"ann","password":"correct horse battery"})").status, 401);
+}
+
+TEST_F(PermissionsTest, ALoginThatIsNoneLeavesNoRecord) {
+  const std::uint64_t before = audit_->last();
+  for (const char* const body : {"", "{", "[]", "{}", R"({"account":"ann"})", R"({"account":1,"password":"x"})"}) {
+    EXPECT_GE(AskAs("", "POST", "/login", body).status, 400) << body;
+  }
+  EXPECT_EQ(AskAs("", "POST", "/login", std::string(8'192, ' ')).status, 413);
+  EXPECT_EQ(AskAs("", "POST", "/login?x=y", "{}").status, 400);
+  EXPECT_EQ(audit_->last(), before);
+  EXPECT_EQ(AskAs("", "POST", "/login", R"({"account":"ann","password":"wrong horse battery"})").status, 401);
+  EXPECT_EQ(audit_->last(), before + 1);
 }
 
 TEST_F(PermissionsTest, PeopleLogInAndTheirChangesNeedTheirCsrfToken) {

@@ -6,6 +6,7 @@
 #include <cctype>
 #include <set>
 
+#include "config/snapshot/key_name.h"
 #include "management/rest/api_fixture.h"
 
 namespace weir::management::rest {
@@ -56,6 +57,95 @@ TEST_F(FilePolicyTest, WhatTheFileSaysIsShownAndCannotBeRemoved) {
   EXPECT_EQ(Passes("filed", 9), 7);
   ASSERT_EQ(Ask("DELETE", "/users/filed").status, 204);
   EXPECT_EQ(Ask("GET", "/users/filed").status, 200);
+}
+
+// Written by another process, which does not ask whether the engine would take it.
+std::uint64_t Write(config::ConfigStore& store, std::vector<config::RecordWrite> writes) {
+  const auto appended = store.Append({.origin = {.author = "another"}, .writes = std::move(writes)});
+  EXPECT_TRUE(appended) << appended.error().message;
+  return appended ? appended->revision.number : 0;
+}
+config::RecordWrite PutOf(std::string kind, std::string key, std::string value) {
+  return {.id = {.kind = std::move(kind), .key = std::move(key)},
+          .body = config::RecordBody{.value = std::move(value)}};
+}
+config::RecordWrite RemovalOf(std::string kind, std::string key) {
+  return {.id = {.kind = std::move(kind), .key = std::move(key)}};
+}
+
+TEST_F(FilePolicyTest, ARemovalOfWhatIsTheFilesHoldsNothingUp) {
+  // Refused, and so never in force: there is nothing to take back.
+  ASSERT_TRUE(live_->CatchUp(Write(*store_, {PutOf("users", "filed", R"({"tear":1})")})));
+  const std::uint64_t removed =
+      Write(*store_, {RemovalOf("users", "filed"), PutOf("users", "zoe", R"({"rule":{"max_requests":4}})")});
+  const auto caught = live_->CatchUp(removed);
+  ASSERT_TRUE(caught) << caught.error().message;
+  EXPECT_EQ(Passes("zoe", 9), 4);
+  EXPECT_EQ(Passes("filed", 9), 3);
+  EXPECT_EQ(Ask("PUT", "/users/alice", R"({"rule":{"max_requests":5}})").status, 201);
+}
+
+// What a journal has brought back, as it is kept beside a memory store's snapshot.
+TEST_F(FilePolicyTest, WhatHasLeftTheStoreIsNotInForceAfterAStart) {
+  for (const char* const user : {"alice", "bob", "carl", "filed"}) {
+    ASSERT_LT(Ask("PUT", std::string("/users/") + user, R"({"rule":{"max_requests":5}})").status, 300);
+  }
+  ASSERT_EQ(Ask("PUT", "/tenants/acme", "{}").status, 201);
+  const std::string gone = config::KeyNameOfDigest(*config::DigestOfKeyName("gone"));
+  const std::string kept = config::KeyNameOfDigest(*config::DigestOfKeyName("kept"));
+  ASSERT_TRUE(live_->CatchUp(Write(*store_, {PutOf("api_keys", gone, "{}"), PutOf("api_keys", kept, "{}")})));
+  ASSERT_NE(engine_->snapshot()->FindApiKey("gone"), nullptr);
+  StopLive();
+  Write(*store_, {RemovalOf("users", "alice"), RemovalOf("users", "filed"), RemovalOf("tenants", "acme"),
+                  RemovalOf("api_keys", gone), PutOf("users", "carl", R"({"tear":1})")});
+  StartLive(false);
+  const auto snapshot = engine_->snapshot();
+  EXPECT_EQ(snapshot->FindUser("alice"), nullptr);
+  EXPECT_EQ(snapshot->FindTenant("acme"), nullptr);
+  EXPECT_EQ(snapshot->FindApiKey("gone"), nullptr);
+  ASSERT_NE(snapshot->FindUser("filed"), nullptr);
+  EXPECT_EQ(snapshot->FindUser("filed")->rule()->limit.capacity, 3U) << "the file's";
+  EXPECT_NE(snapshot->FindUser("bob"), nullptr);
+  EXPECT_NE(snapshot->FindApiKey("kept"), nullptr);
+  EXPECT_NE(snapshot->FindUser("carl"), nullptr) << "a change that is refused takes nothing away";
+}
+
+TEST_F(FilePolicyTest, AReloadOfTheFileHidesNoRemoval) {
+  ASSERT_EQ(Ask("PUT", "/users/alice", R"({"rule":{"max_requests":5}})").status, 201);
+  // By another process: it takes a moment until this one is told.
+  const auto other = config::OpenSqliteConfigStore({.path = directory_ / "config.db", .clock = &clock_});
+  ASSERT_TRUE(other);
+  const std::uint64_t removed = Write(**other, {RemovalOf("users", "alice")});
+  ASSERT_TRUE(live_->SetDocument(std::make_shared<const EnterpriseRateLimitConfig>(*file_)));
+  ASSERT_TRUE(live_->CatchUp(removed));
+  EXPECT_EQ(engine_->snapshot()->FindUser("alice"), nullptr);
+}
+
+TEST_F(StoredPolicyTest, APolicyThatIsRefusedIsNotSaidToBeInForce) {
+  const std::uint64_t before = live_->in_force();
+  const std::uint64_t bad = Write(*store_, {PutOf("tiers", "free", R"({"max_requests":-1,"window_seconds":60})")});
+  for (int i = 0; i < 2; ++i) {
+    const auto caught = live_->CatchUp(bad);
+    ASSERT_FALSE(caught);
+    EXPECT_EQ(caught.error().code, ErrorCode::kFailedPrecondition);
+    EXPECT_NE(caught.error().message.find("global.free_tier.max_requests"), std::string::npos)
+        << caught.error().message;
+  }
+  EXPECT_TRUE(live_->CatchUp(before));
+  // What comes behind it and is no part of the policy holds, and does not hide it.
+  EXPECT_EQ(Ask("PUT", "/users/zoe", R"({"rule":{"max_requests":4,"window_seconds":3600}})").status, 201);
+  EXPECT_EQ(Passes("zoe", 9), 4);
+  EXPECT_FALSE(live_->CatchUp(bad));
+  const std::uint64_t worse = Write(*store_, {PutOf("tiers", "pro", R"({"max_requests":-2})")});
+  EXPECT_FALSE(live_->CatchUp(worse));
+  EXPECT_FALSE(live_->CatchUp(bad));
+  const std::uint64_t good = Write(
+      *store_, {PutOf("tiers", "free",
+                      R"({"max_requests":6,"window_seconds":3600,"algorithm":"token_bucket","identifier":"user_id"})"),
+                RemovalOf("tiers", "pro")});
+  EXPECT_TRUE(live_->CatchUp(good));
+  EXPECT_TRUE(live_->CatchUp(bad)) << "nothing of it is left out any more";
+  EXPECT_EQ(Passes("fay", 9), 6);
 }
 
 TEST_F(StoredPolicyTest, EntityTagsGuardAgainstLostUpdates) {

@@ -10,6 +10,7 @@
 #include "management/rest/entities.h"
 #include "management/rest/handlers.h"
 #include "management/rest/record_body.h"
+#include "management/rest/revisions.h"
 #include "management/rest/rollouts.h"
 
 namespace weir::management::rest {
@@ -103,18 +104,54 @@ bool NeedApproval(const ApprovalsConfig& config, std::span<const config::RecordW
   });
 }
 
-Result<> AskForApproval(Documents& documents, const Approval& approval) {
+bool IsWaiting(const Approval& approval, config::RevisionState candidate) {
+  // Also where the process ended before the decision was written down: a candidate that has left this state was
+  // approved, or given up.
+  return approval.decision.empty() && candidate == config::RevisionState::kCandidate;
+}
+
+namespace {
+
+// Of what is not known it is assumed that it waits.
+config::RevisionState StateIn(config::ConfigStore& store, std::uint64_t number) {
+  const auto revision = store.GetRevision(number);
+  return revision ? revision->state : config::RevisionState::kCandidate;
+}
+
+}  // namespace
+
+Result<> AskForApproval(Documents& documents, const Approval& approval, config::ConfigStore& store) {
   const auto latest = documents.List(kApprovalKind, 0, 2 * kMostWaiting);
   if (!latest) return std::unexpected(latest.error());
   std::size_t waiting = 0;
   for (const auto& [number, text] : *latest) {
     const auto one = ReadApproval(text);
-    waiting += one && one->decision.empty() ? 1 : 0;
+    if (!one || !one->decision.empty() || number == approval.number) continue;
+    const auto state = StateIn(store, number);
+    waiting += IsWaiting(*one, state) ? 1 : 0;
   }
   if (waiting >= kMostWaiting) {
     return Fail(ErrorCode::kResourceExhausted, "too many changes wait for an approval: approve or reject some");
   }
   return documents.Put(kApprovalKind, approval.number, WriteApproval(approval));
+}
+
+Result<std::optional<Approval>> FindApproval(Documents& documents, std::uint64_t number) {
+  const auto text = documents.Get(kApprovalKind, number);
+  if (!text && text.error().code == ErrorCode::kNotFound) return std::nullopt;
+  if (!text) return std::unexpected(text.error());
+  return ReadApproval(*text);
+}
+
+Result<> CloseApproval(Documents& documents, std::uint64_t number, const Decision& decision) {
+  auto approval = FindApproval(documents, number);
+  if (!approval) return std::unexpected(approval.error());
+  if (!*approval || !(*approval)->decision.empty()) return {};
+  (*approval)->decision = decision.what;
+  (*approval)->decided_by = decision.by;
+  (*approval)->decided_because = decision.because;
+  (*approval)->decided = decision.at;
+  return documents.Put(kApprovalKind, number, WriteApproval(**approval));
 }
 
 bool IsSecondPerson(const Principal& principal, const Approval& approval) {
@@ -129,10 +166,12 @@ struct Waiting {
   config::Revision revision;
 };
 
-bool IsWaiting(const Waiting& one) {
-  using State = config::RevisionState;
-  return one.approval.decision.empty() && one.revision.state != State::kInForce &&
-         one.revision.state != State::kRolledBack;
+bool IsWaiting(const Waiting& one) { return IsWaiting(one.approval, one.revision.state); }
+
+std::string_view StateOf(const Waiting& one) {
+  if (!one.approval.decision.empty()) return one.approval.decision;
+  if (IsWaiting(one)) return "waiting";
+  return one.revision.state == config::RevisionState::kRolledBack ? "withdrawn" : "approved";
 }
 
 json::object ToJsonObject(const Waiting& one) {
@@ -146,9 +185,7 @@ json::object ToJsonObject(const Waiting& one) {
   out["time"] = TimestampText(one.approval.asked);
   out["rollout"] = one.approval.rollout;
   out["changes"] = one.revision.change_count;
-  out["state"] = IsWaiting(one)                   ? "waiting"
-                 : !one.approval.decision.empty() ? std::string_view(one.approval.decision)
-                                                  : "withdrawn";
+  out["state"] = StateOf(one);
   if (!one.approval.decision.empty()) {
     out["decided_by"] = one.approval.decided_by;
     out["decided_because"] = one.approval.decided_because;
@@ -158,48 +195,38 @@ json::object ToJsonObject(const Waiting& one) {
   return out;
 }
 
-std::expected<Waiting, Problem> FindApproval(Api& api, std::uint64_t number) {
-  const auto text = api.options().documents->Get(kApprovalKind, number);
-  if (!text) return std::unexpected(ProblemOf(text.error()));
-  auto approval = ReadApproval(*text);
+std::expected<Waiting, Problem> FindWaiting(Api& api, std::uint64_t number) {
+  auto approval = FindApproval(*api.options().documents, number);
   if (!approval) return std::unexpected(ProblemOf(approval.error()));
+  if (!*approval) return std::unexpected(NotFound("no approval was asked for"));
   auto revision = api.options().store->GetRevision(number);
   if (!revision) return std::unexpected(ProblemOf(revision.error()));
-  return Waiting{std::move(*approval), std::move(*revision)};
+  return Waiting{std::move(**approval), std::move(*revision)};
 }
 
 Answer List(Api& api, Context& context) {
-  const auto page = api.PageOf(context);
+  const auto page = NumberedPageOf(api, context);
   if (!page) return std::unexpected(page.error());
-  std::uint64_t before = 0;
-  if (!page->position.empty()) {
-    const auto number = RevisionNumber(page->position);
-    if (!number) return std::unexpected(number.error());
-    before = *number;
-  }
   const std::string* const state = context.Query("state");
   if (state != nullptr && *state != "waiting") {
     return std::unexpected(BadRequest("invalid_state", "state can be waiting"));
   }
-  const auto listed = api.options().documents->List(kApprovalKind, before, page->limit);
+  const auto listed = api.options().documents->List(kApprovalKind, page->before, page->most);
   if (!listed) return std::unexpected(ProblemOf(listed.error()));
   json::array items;
   for (const auto& [number, text] : *listed) {
-    const auto one = FindApproval(api, number);
+    const auto one = FindWaiting(api, number);
     if (!one || (state != nullptr && !IsWaiting(*one))) continue;
     items.push_back(ToJsonObject(*one));
   }
-  json::object body{{"items", std::move(items)}};
-  if (listed->size() == page->limit) {
-    body["next"] = api.NextCursor(context, std::to_string(listed->back().first));
-  }
-  return JsonResponse(200, json::serialize(body));
+  const std::uint64_t next = listed->size() == page->most ? listed->back().first : 0;
+  return JsonResponse(200, json::serialize(NumberedList(api, context, std::move(items), next)));
 }
 
 Answer Get(Api& api, Context& context) {
   const auto number = RevisionNumber(context.parameters.front());
   if (!number) return std::unexpected(number.error());
-  const auto one = FindApproval(api, *number);
+  const auto one = FindWaiting(api, *number);
   if (!one) return std::unexpected(one.error());
   return JsonResponse(200, json::serialize(ToJsonObject(*one)));
 }
@@ -211,7 +238,7 @@ std::expected<Waiting, Problem> BeginDecision(Api& api, Context& context) {
   const auto body = ReadObject(context.request.body, {"reason"});
   if (!body) return std::unexpected(body.error());
   if (const auto reason = TextOf(*body, "reason")) context.reason = *reason;
-  auto one = FindApproval(api, *number);
+  auto one = FindWaiting(api, *number);
   if (!one) return one;
   if (!IsWaiting(*one)) {
     return std::unexpected(
@@ -220,12 +247,25 @@ std::expected<Waiting, Problem> BeginDecision(Api& api, Context& context) {
   return one;
 }
 
-Result<> Decide(Api& api, Context& context, Approval approval, std::string decision) {
-  approval.decision = std::move(decision);
-  approval.decided_by = context.principal.name;
-  approval.decided_because = context.reason;
-  approval.decided = context.now;
-  return api.options().documents->Put(kApprovalKind, approval.number, WriteApproval(approval));
+// What it decides has been done by then: that it could not be noted does not undo it.
+void Decide(Api& api, const Context& context, std::uint64_t number, std::string_view decision,
+            std::string_view because) {
+  const auto kept = CloseApproval(*api.options().documents, number,
+                                  {.what = std::string(decision),
+                                   .by = context.principal.name,
+                                   .because = std::string(because),
+                                   .at = context.now});
+  if (!kept) log::Warn("a decision is not noted at its approval", {{"why", kept.error().message}});
+}
+
+void Note(Api& api, std::uint64_t number, std::string_view author, const std::string& text) {
+  if (const auto noted = api.options().store->Annotate(number, author, text); !noted) {
+    log::Warn("a decision is not noted at its revision", {{"why", noted.error().message}});
+  }
+}
+
+std::string WithReason(std::string_view what, const Context& context) {
+  return std::string(what) + (context.reason.empty() ? "" : ": " + context.reason);
 }
 
 std::optional<Problem> TryWrites(Api& api, std::span<const config::RecordWrite> writes) {
@@ -248,30 +288,36 @@ Answer BringIntoForce(Api& api, Context& context, const Waiting& one) {
   if (auto refused = TryWrites(api, *writes)) return std::unexpected(std::move(*refused));
   if (auto refused = api.AuditChange(context)) return std::unexpected(std::move(*refused));
   const config::Revision& proposed = one.revision;
-  const auto promoted = api.options().store->Promote(
-      one.approval.number,
+  const std::uint64_t number = one.approval.number;
+  const auto promoted = PromoteCandidate(
+      *api.options().store, *api.options().live, number,
       {.author = proposed.author, .method = proposed.method, .reason = proposed.reason, .source = proposed.source});
   if (!promoted) {
     Problem problem = ProblemOf(promoted.error());
     if (problem.status == 409) problem.code = "changed_meanwhile";
     return std::unexpected(std::move(problem));
   }
-  const std::uint64_t revision = promoted->revision.number;
-  const std::string note = "approved" + (context.reason.empty() ? "" : ": " + context.reason);
-  for (const std::uint64_t number : {one.approval.number, revision}) {
-    if (const auto noted = api.options().store->Annotate(number, context.principal.name, note); !noted) {
-      log::Warn("an approval is not noted at its revision", {{"why", noted.error().message}});
-    }
+  const std::uint64_t revision = promoted->revision;
+  for (const std::uint64_t noted : {number, revision}) {
+    Note(api, noted, context.principal.name, WithReason("approved", context));
   }
-  if (const auto kept = Decide(api, context, one.approval, "approved"); !kept) {
-    return std::unexpected(ProblemOf(kept.error()));
+  switch (promoted->outcome) {
+    case Promotion::Outcome::kInForce:
+      break;
+    case Promotion::Outcome::kPending:
+      return std::unexpected(Problem{.status = 503,
+                                     .code = "not_in_force_yet",
+                                     .detail = "revision " + std::to_string(revision) +
+                                               " is approved and kept, and not in force yet: " + promoted->why});
+    case Promotion::Outcome::kRefused:
+      Note(api, number, "weir", "not in force: " + promoted->why);
+      Decide(api, context, number, "refused", promoted->why);
+      return std::unexpected(
+          Problem{.status = 409, .code = "refused", .detail = "it is approved, and not in force: " + promoted->why});
   }
-  if (const auto caught = api.options().live->CatchUp(revision); !caught) {
-    return std::unexpected(ProblemOf(caught.error()));
-  }
+  Decide(api, context, number, "approved", context.reason);
   ApiResponse response = JsonResponse(
-      200,
-      json::serialize(json::object{{"number", one.approval.number}, {"state", "approved"}, {"revision", revision}}));
+      200, json::serialize(json::object{{"number", number}, {"state", "approved"}, {"revision", revision}}));
   response.headers.emplace_back("Weir-Revision", std::to_string(revision));
   return response;
 }
@@ -285,13 +331,8 @@ Answer BeginRollout(Api& api, Context& context, const Waiting& one) {
   const std::uint64_t number = one.approval.number;
   const auto begun = api.options().rollouts->Begin(number);
   if (!begun) return std::unexpected(ProblemOf(begun.error()));
-  const std::string note = "rollout approved" + (context.reason.empty() ? "" : ": " + context.reason);
-  if (const auto noted = api.options().store->Annotate(number, context.principal.name, note); !noted) {
-    log::Warn("an approval is not noted at its revision", {{"why", noted.error().message}});
-  }
-  if (const auto kept = Decide(api, context, one.approval, "approved"); !kept) {
-    return std::unexpected(ProblemOf(kept.error()));
-  }
+  Note(api, number, context.principal.name, WithReason("rollout approved", context));
+  Decide(api, context, number, "approved", context.reason);
   return JsonResponse(200,
                       json::serialize(json::object{{"number", number}, {"state", "approved"}, {"rollout", number}}));
 }
@@ -318,18 +359,14 @@ Answer Reject(Api& api, Context& context) {
   if (const auto done = api.options().store->SetState(number, config::RevisionState::kRolledBack); !done) {
     return std::unexpected(ProblemOf(done.error()));
   }
-  const std::string note = "rejected" + (context.reason.empty() ? "" : ": " + context.reason);
-  if (const auto noted = api.options().store->Annotate(number, context.principal.name, note); !noted) {
-    log::Warn("a rejection is not noted at its revision", {{"why", noted.error().message}});
-  }
+  const std::string note = WithReason("rejected", context);
+  Note(api, number, context.principal.name, note);
   if (one->approval.rollout) {
     if (const auto told = api.options().rollouts->Refuse(number, note); !told) {
       log::Warn("a rejection is not noted at its rollout", {{"why", told.error().message}});
     }
   }
-  if (const auto kept = Decide(api, context, one->approval, "rejected"); !kept) {
-    return std::unexpected(ProblemOf(kept.error()));
-  }
+  Decide(api, context, number, "rejected", context.reason);
   return JsonResponse(200, json::serialize(json::object{{"number", number}, {"state", "rejected"}}));
 }
 

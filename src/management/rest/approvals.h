@@ -33,7 +33,8 @@ struct Approval {
   Nanos asked = 0;
   bool rollout = false;  // once approved, it is rolled out in stages
   // Of who has decided; empty: nobody has.
-  std::string decision = {};  // "approved", "rejected"
+  std::string decision =
+      {};  // "approved", "rejected", "withdrawn"; "refused": approved, and the engine did not take it
   std::string decided_by = {};
   std::string decided_because = {};
   Nanos decided = 0;
@@ -45,8 +46,20 @@ Result<Approval> ReadApproval(std::string_view text);
 bool NeedApproval(const ApprovalsConfig& config, std::span<const config::RecordWrite> writes);
 bool NeedApproval(const ApprovalsConfig& config, ApprovalScope scope);
 
-// Asks for one. kResourceExhausted: too many wait.
-Result<> AskForApproval(Documents& documents, const Approval& approval);
+// Whether it is still to be decided. `candidate`: the state of its revision.
+bool IsWaiting(const Approval& approval, config::RevisionState candidate);
+
+// Asks for one. kResourceExhausted: too many wait. `store`: of the candidates.
+Result<> AskForApproval(Documents& documents, const Approval& approval, config::ConfigStore& store);
+// The one that was asked for; nullopt: none was.
+Result<std::optional<Approval>> FindApproval(Documents& documents, std::uint64_t number);
+
+struct Decision {
+  std::string what = {}, by = {}, because = {};
+  Nanos at = 0;
+};
+// Notes how it ended; nothing happens where none was asked for or one has decided.
+Result<> CloseApproval(Documents& documents, std::uint64_t number, const Decision& decision);
 
 // Whether the principal is none of those.
 bool IsSecondPerson(const Principal& principal, const Approval& approval);

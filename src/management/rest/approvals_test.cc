@@ -3,7 +3,10 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <functional>
 #include <set>
+#include <vector>
 
 #include "management/rest/api_fixture.h"
 
@@ -36,6 +39,18 @@ class ApprovalsTest : public ApiFixture {
   }
   ApiResponse Approve(const std::string& token, const std::string& number) {
     return AskAs(token, "POST", "/approvals/" + number + "/approve", R"({"reason":"looked at"})");
+  }
+  // With another way to put a policy into force; it is not started.
+  void RestartLive(std::function<Result<>(const config::Revision&, EnterpriseRateLimitConfig)> apply_policy) {
+    api_.reset();
+    rollouts_.reset();
+    live_ = std::make_unique<LiveConfig>(LiveConfigOptions{.store = store_.get(),
+                                                           .engine = engine_.get(),
+                                                           .policy_in_store = true,
+                                                           .apply_policy = std::move(apply_policy),
+                                                           .set_candidate = {}});
+    StartRollouts();
+    StartServing(true);
   }
   std::string ann_, anns_other_, bob_;
 };
@@ -171,6 +186,141 @@ TEST_F(ApprovalsTest, EveryStepIsAudited) {
   const auto asked = Json(Ask("GET", "/audit?object=free")).at("items").as_array();
   ASSERT_EQ(asked.size(), 1U);
   EXPECT_EQ(asked[0].at("status").as_int64(), 202);
+}
+
+TEST_F(ApprovalsTest, WhatIsWithdrawnWaitsNoMore) {
+  const std::string number = AskForTier();
+  ASSERT_EQ(AskAs(ann_, "POST", "/revisions/" + number + "/withdraw", R"({"reason":"no need"})").status, 200);
+  const auto approval = Json(Ask("GET", "/approvals/" + number));
+  EXPECT_EQ(Text(approval, "state"), "withdrawn");
+  EXPECT_EQ(Text(approval, "decided_because"), "no need");
+  EXPECT_EQ(ReadApproval(*documents_->Get(kApprovalKind, std::stoull(number)))->decision, "withdrawn");
+  EXPECT_TRUE(Json(Ask("GET", "/approvals?state=waiting")).at("items").as_array().empty());
+  EXPECT_EQ(Text(Json(Approve(bob_, number)), "code"), "not_waiting");
+  const std::string revision = R"({"revision":)" + number + "}";
+  EXPECT_EQ(Text(Json(AskAs(ann_, "POST", "/rollouts", revision)), "code"), "not_a_candidate");
+  EXPECT_EQ(Passes("u", 5), 2);
+
+  // A rollout that waits ends with it.
+  const std::string other = AskForTier();
+  ASSERT_EQ(AskAs(ann_, "POST", "/rollouts", R"({"revision":)" + other + "}").status, 202);
+  ASSERT_EQ(AskAs(ann_, "POST", "/revisions/" + other + "/withdraw", "{}").status, 200);
+  EXPECT_EQ(Text(Json(Ask("GET", "/rollouts/" + other)), "state"), "aborted");
+  EXPECT_EQ(Text(Json(Approve(bob_, other)), "code"), "not_waiting");
+}
+
+// The bound is of those that wait, not of all that were ever asked for.
+TEST_F(ApprovalsTest, OnlyWhatWaitsFillsTheBound) {
+  Approval approval{.author = "ann", .persons = {"ann"}};
+  for (approval.number = 1; approval.number <= kMostWaiting; ++approval.number) {
+    ASSERT_TRUE(documents_->Put(kApprovalKind, approval.number, WriteApproval(approval)));
+  }
+  approval.number = 5'000;
+  const auto asked = AskForApproval(*documents_, approval, *store_);
+  ASSERT_TRUE(asked) << "revision 1 is in force and does not wait: " << asked.error().message;
+  approval.number = 5'001;
+  EXPECT_EQ(AskForApproval(*documents_, approval, *store_).error().code, ErrorCode::kResourceExhausted);
+  ASSERT_TRUE(CloseApproval(*documents_, 5'000, {.what = "withdrawn", .by = "ann"}));
+  EXPECT_TRUE(AskForApproval(*documents_, approval, *store_));
+}
+
+// The process may end between a promotion and the note of who has decided.
+TEST_F(ApprovalsTest, WhatIsInForceWasApprovedWhateverIsNoted) {
+  const std::string number = AskForTier();
+  const std::string before = *documents_->Get(kApprovalKind, std::stoull(number));
+  ASSERT_EQ(Approve(bob_, number).status, 200);
+  ASSERT_TRUE(documents_->Put(kApprovalKind, std::stoull(number), before));
+  EXPECT_EQ(Text(Json(Ask("GET", "/approvals/" + number)), "state"), "approved");
+  EXPECT_TRUE(Json(Ask("GET", "/approvals?state=waiting")).at("items").as_array().empty());
+  EXPECT_EQ(Text(Json(Approve(bob_, number)), "code"), "not_waiting");
+}
+
+TEST_F(ApprovalsTest, WhatTheEngineRefusesIsNotInForce) {
+  bool refuse = true;
+  RestartLive([&](const config::Revision& revision, EnterpriseRateLimitConfig policy) -> Result<> {
+    if (refuse) return Fail(ErrorCode::kResourceExhausted, "no room for it");
+    return engine_->Apply(revision, std::move(policy));
+  });
+  ASSERT_TRUE(live_->Start());
+  const std::string number = AskForTier();
+  const ApiResponse approved = Approve(bob_, number);
+  EXPECT_EQ(approved.status, 409) << approved.body;
+  EXPECT_EQ(Text(Json(approved), "code"), "refused");
+  EXPECT_NE(Text(Json(approved), "detail").find("no room for it"), std::string::npos);
+  EXPECT_EQ(Text(Json(Ask("GET", "/approvals/" + number)), "state"), "refused");
+  EXPECT_EQ(Passes("u", 5), 2);
+  EXPECT_EQ(Json(Ask("GET", "/tiers/free")).at("max_requests").as_int64(), 2) << "the store is as before, too";
+  refuse = false;
+  EXPECT_EQ(Approve(bob_, AskForTier()).status, 200);
+  EXPECT_EQ(Passes("v", 9), 5);
+}
+
+TEST_F(ApprovalsTest, WhatIsNotInForceYetIsNotSaidToBe) {
+  RestartLive([](const config::Revision&, const EnterpriseRateLimitConfig&) { return Result<>(); });
+  // It is not started: nothing that is promoted can be read.
+  const std::string number = AskForTier();
+  const ApiResponse approved = Approve(bob_, number);
+  EXPECT_EQ(approved.status, 503) << approved.body;
+  EXPECT_EQ(Text(Json(approved), "code"), "not_in_force_yet");
+  EXPECT_EQ(ReadApproval(*documents_->Get(kApprovalKind, std::stoull(number)))->decision, "");
+  EXPECT_EQ(Text(Json(Ask("GET", "/approvals/" + number)), "state"), "approved");
+}
+
+TEST_F(ApprovalsTest, AreListedPageByPage) {
+  std::vector<std::string> asked;
+  for (int i = 0; i < 5; ++i) asked.push_back(AskForTier());
+  std::string cursor;
+  std::vector<std::string> listed;
+  for (int pages = 0; pages < 3; ++pages) {
+    const auto page = Json(Ask("GET", "/approvals?limit=2" + cursor));
+    for (const auto& one : page.at("items").as_array()) {
+      listed.push_back(std::to_string(one.at("number").as_int64()));
+    }
+    cursor = "&cursor=" + Text(page, "next");
+    EXPECT_EQ(Text(page, "next").empty(), pages == 2);
+  }
+  std::ranges::reverse(asked);
+  EXPECT_EQ(listed, asked);
+}
+
+class RollbackApprovalsTest : public ApiFixture {
+ protected:
+  void SetUp() override {
+    StartApi(
+        "global: {free_tier: {max_requests: 2, window_seconds: 3600, algorithm: token_bucket, identifier: user_id}}\n"
+        "approvals: {required_for: [rollbacks]}\n",
+        true);
+  }
+};
+
+// A change of a tier needs nobody here; a rollback of one does, in whatever way it comes into force.
+TEST_F(RollbackApprovalsTest, ARollbackThatWaitsIsNotRolledOutByOnePerson) {
+  const std::string ann = IssueToken(Role::kAdmin, "", 0, "ann");
+  const std::string bob = IssueToken(Role::kAdmin, "", 0, "bob");
+  ASSERT_EQ(AskAs(ann, "PUT", "/tiers/free", kTier).status, 200);
+  const ApiResponse asked = AskAs(ann, "POST", "/revisions/1/rollback", R"({"reason":"mistake"})");
+  ASSERT_EQ(asked.status, 202) << asked.body;
+  const std::string number = std::to_string(Json(asked).at("approval").as_int64());
+  const std::string body = R"({"revision":)" + number + R"(,"stages":[{"stage":"all"}]})";
+  const ApiResponse rolled_out = AskAs(ann, "POST", "/rollouts", body);
+  EXPECT_EQ(rolled_out.status, 202) << rolled_out.body;
+  EXPECT_EQ(Text(Json(rolled_out), "state"), "waiting");
+  EXPECT_EQ(Passes("u", 9), 5);
+  EXPECT_EQ(AskAs(ann, "POST", "/approvals/" + number + "/approve", "{}").status, 403);
+  // Nor are its stages changed while somebody looks at them.
+  EXPECT_EQ(Text(Json(AskAs(ann, "POST", "/rollouts", body)), "code"), "rollout_state");
+  ASSERT_EQ(AskAs(bob, "POST", "/approvals/" + number + "/approve", "{}").status, 200);
+  EXPECT_EQ(Text(Json(Ask("GET", "/rollouts/" + number)), "state"), "completed");
+  EXPECT_EQ(Passes("v", 9), 2);
+}
+
+// Between a candidate and the note of what it waits for there is a moment.
+TEST_F(RollbackApprovalsTest, ACandidateOfNobodyIsNotRolledOut) {
+  const auto proposed =
+      store_->Propose({.origin = {.author = "ann"}, .writes = {{.id = {"tiers", "free"}, .body = {{.value = kTier}}}}});
+  ASSERT_TRUE(proposed) << proposed.error().message;
+  const std::string body = R"({"revision":)" + std::to_string(proposed->revision.number) + "}";
+  EXPECT_EQ(Text(Json(Ask("POST", "/rollouts", body)), "code"), "not_a_candidate");
 }
 
 TEST(Approval, IsReadAsItWasWritten) {

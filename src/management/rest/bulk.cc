@@ -7,11 +7,13 @@
 
 #include "config/document/entity_text.h"
 #include "management/rest/api.h"
+#include "management/rest/candidates.h"
 #include "management/rest/collections.h"
 #include "management/rest/entities.h"
 #include "management/rest/handlers.h"
 #include "management/rest/keys.h"
 #include "management/rest/record_body.h"
+#include "management/rest/tenant_tree.h"
 
 namespace weir::management::rest {
 
@@ -39,7 +41,8 @@ std::expected<json::array, Problem> ReadLines(std::string_view text) {
     const std::string_view one = text.substr(0, text.find('\n'));
     text.remove_prefix(std::min(text.size(), one.size() + 1));
     if (one.find_first_not_of(" \t\r") == std::string_view::npos) continue;
-    if (items.size() == kMostItems) break;
+    // One too many is enough to know that there are too many: the list is refused, not cut.
+    if (items.size() > kMostItems) break;
     boost::system::error_code fault;
     json::value value = json::parse(one, fault);
     if (fault) return std::unexpected(InvalidBody({{.line = line, .message = "is not JSON: " + fault.message()}}));
@@ -101,18 +104,29 @@ BulkItem ReadBulkItem(Api& api, Context& context, const json::value& value, cons
   auto found = FindRecord(api, *collection, *name);
   if (!found) return refuse(std::move(found.error()));
   const bool removes = *method == "DELETE";
-  const auto may = [&](const std::string& tenant) -> std::optional<Problem> {
-    const Verb verb = removes ? Verb::kDelete : Verb::kUpdate;
-    if (Allowed(context.principal, verb, collection->resource, tenant)) return std::nullopt;
-    return Problem{.status = 403,
-                   .code = "forbidden",
-                   .detail = MissingPermission(context.principal, verb, collection->resource, tenant)};
+  const Verb verb = removes ? Verb::kDelete : Verb::kUpdate;
+  // In each of the tenants that the record, as this body has it, belongs to.
+  const auto may = [&](const config::RecordBody* body) -> std::optional<Problem> {
+    std::set<std::string> tenants = {""};
+    if (collection->scoped && body != nullptr) tenants = TenantsOf(api, *collection, *name, *body);
+    if (removes && collection->kind == "tenants") tenants = TenantsOfTenant(*context.in_force, *name, nullptr);
+    for (const std::string& tenant : tenants) {
+      if (AllowedIn(*context.in_force, context.principal, verb, collection->resource, tenant)) continue;
+      return Problem{.status = 403,
+                     .code = "forbidden",
+                     .detail = MissingPermission(context.principal, verb, collection->resource, tenant)};
+    }
+    return std::nullopt;
   };
-  const std::string owner = collection->scoped && *found ? TenantOf(*collection, *name, (*found)->body) : "";
-  if (*found || removes) {
-    if (auto refused = may(owner)) return refuse(std::move(*refused));
+  const config::RecordBody* const before = *found ? &(*found)->body : nullptr;
+  if (before != nullptr || removes) {
+    if (auto refused = may(before)) return refuse(std::move(*refused));
   }
   item.write.id = {.kind = std::string(collection->kind), .key = *name};
+  // As with one record alone: what another tenant makes of it meanwhile is not overwritten.
+  if (collection->scoped && !ReachOf(context.principal, verb, collection->resource).everywhere) {
+    item.write.if_version = *found ? (*found)->version : 0;
+  }
   if (removes) {
     if (*found && (*found)->version == 0) {
       return refuse({.status = 409, .code = "written_in_the_file", .detail = "it can be removed only in the file"});
@@ -122,13 +136,12 @@ BulkItem ReadBulkItem(Api& api, Context& context, const json::value& value, cons
   const json::value* const body = object.if_contains("value");
   if (body == nullptr) return refuse(BadItem("needs a value"));
   auto read = ReadRecordBody(*collection, *name, json::serialize(*body), around);
-  if (auto refused = may(read && collection->scoped ? TenantOf(*collection, *name, *read) : owner)) {
-    return refuse(std::move(*refused));
-  }
+  if (auto refused = may(read ? &*read : before)) return refuse(std::move(*refused));
   if (!read) {
     for (BodyFault& fault : read.error()) fault.line = fault.column = 0;
     return refuse(InvalidBody(std::move(read.error())));
   }
+  if (auto refused = RefuseHostAccess(read->value)) return refuse(std::move(*refused));
   item.write.body = std::move(*read);
   return item;
 }
@@ -164,11 +177,9 @@ std::expected<std::vector<config::RecordWrite>, Problem> ReadChanges(Api& api, C
 
 namespace {
 
-bool IsPolicy(const config::RecordWrite& write) { return config::EffectOf(write.id) == config::Effect::kPolicy; }
-
 std::optional<Problem> Try(Api& api, const std::vector<config::RecordWrite>& writes) {
   std::vector<config::RecordWrite> policy, entities;
-  for (const config::RecordWrite& write : writes) (IsPolicy(write) ? policy : entities).push_back(write);
+  for (const config::RecordWrite& write : writes) (ChangesPolicy(write) ? policy : entities).push_back(write);
   if (!policy.empty()) {
     if (auto refused = TryPolicy(api, policy)) return refused;
   }

@@ -4,8 +4,10 @@
 #include <boost/json.hpp>
 #include <utility>
 
+#include "base/log.h"
 #include "config/source/record_kinds.h"
 #include "management/rest/api.h"
+#include "management/rest/approvals.h"
 #include "management/rest/bulk.h"
 #include "management/rest/entities.h"
 #include "management/rest/handlers.h"
@@ -21,11 +23,13 @@ namespace {
 constexpr std::size_t kMostBody = std::size_t{16} << 20;
 constexpr std::size_t kPage = 10'000;
 
-bool IsPolicy(const config::RecordWrite& write) {
-  return write.id.kind != config::kOverrides && config::EffectOf(write.id) == config::Effect::kPolicy;
-}
-
 }  // namespace
+
+bool ChangesPolicy(const config::RecordWrite& write) { return config::EffectOf(write.id) == config::Effect::kPolicy; }
+
+bool IsPolicyRecord(const config::RecordWrite& write) {
+  return write.id.kind != config::kOverrides && ChangesPolicy(write);
+}
 
 Result<std::vector<config::RecordWrite>> WritesOfCandidate(config::ConfigStore& store, std::uint64_t number) {
   const auto revision = store.GetRevision(number);
@@ -69,7 +73,7 @@ std::expected<std::vector<config::RecordWrite>, Problem> ReadCandidate(Api& api,
   auto writes = changes != nullptr ? ReadChanges(api, context, *changes)
                                    : ReadDocumentChanges(api, json::serialize(*document), config::Entities::kKeep);
   if (!writes) return std::unexpected(std::move(writes.error()));
-  if (!std::ranges::all_of(*writes, IsPolicy)) {
+  if (!std::ranges::all_of(*writes, IsPolicyRecord)) {
     return std::unexpected(InvalidBody(
         {{.path = "changes", .message = "only the policy can be tried first; users and tenants are changed at once"}}));
   }
@@ -78,6 +82,46 @@ std::expected<std::vector<config::RecordWrite>, Problem> ReadCandidate(Api& api,
   }
   if (auto refused = TryPolicy(api, *writes)) return std::unexpected(std::move(*refused));
   return writes;
+}
+
+Result<Promotion> PromoteCandidate(config::ConfigStore& store, LiveConfig& live, std::uint64_t number,
+                                   const config::Origin& origin) {
+  const auto promoted = store.Promote(number, origin);
+  if (!promoted) return std::unexpected(promoted.error());
+  Promotion promotion{.revision = promoted->revision.number};
+  const auto caught = live.CatchUp(promotion.revision);
+  if (caught) return promotion;
+  promotion.why = caught.error().message;
+  promotion.outcome = caught.error().code == ErrorCode::kFailedPrecondition ? Promotion::Outcome::kRefused
+                                                                            : Promotion::Outcome::kPending;
+  if (promotion.outcome == Promotion::Outcome::kPending) return promotion;
+  const auto back = TakeBack(store, live, promotion.revision,
+                             {.author = "weir", .method = origin.method, .reason = promotion.why, .source = "api"});
+  if (!back) {
+    log::Error("taking back a change that the engine refuses has failed",
+               {{"revision", std::to_string(promotion.revision)}, {"why", back.error().message}});
+  }
+  return promotion;
+}
+
+Result<std::uint64_t> TakeBack(config::ConfigStore& store, LiveConfig& live, std::uint64_t revision,
+                               config::Origin origin) {
+  config::Draft draft{.origin = std::move(origin)};
+  config::RecordId after;
+  while (true) {
+    auto page = store.Changes(revision, after, kPage);
+    if (!page) return std::unexpected(page.error());
+    for (config::RecordChange& change : page->changes) {
+      draft.writes.push_back(
+          {.id = std::move(change.id), .body = std::move(change.before), .if_version = change.after ? revision : 0});
+    }
+    if (!page->next) break;
+    after = page->next->id;
+  }
+  const auto appended = store.Append(std::move(draft));
+  if (!appended) return std::unexpected(appended.error());
+  if (auto caught = live.CatchUp(appended->revision.number); !caught) return std::unexpected(caught.error());
+  return appended->revision.number;
 }
 
 Result<std::unique_ptr<Comparison>> TryOut(const TrialParts& parts, std::uint64_t number) {
@@ -158,13 +202,25 @@ Answer Withdraw(Api& api, Context& context) {
   if (const auto writes = WritesOfCandidate(*api.options().store, *number); !writes) {
     return std::unexpected(ProblemOf(writes.error()));
   }
-  if (const auto rollout = api.options().rollouts->Get(*number); rollout && rollout->active()) {
+  const auto rollout = api.options().rollouts->Get(*number);
+  if (rollout && rollout->active()) {
     return std::unexpected(
         Problem{.status = 409, .code = "rollout_running", .detail = "it is being rolled out: abort that"});
   }
   if (auto refused = api.AuditChange(context)) return std::unexpected(std::move(*refused));
   const auto withdrawn = api.options().store->SetState(*number, config::RevisionState::kRolledBack);
   if (!withdrawn) return std::unexpected(ProblemOf(withdrawn.error()));
+  // From here on nothing can bring it into force: what waited for it is told, so that it does not wait for ever.
+  const auto told =
+      CloseApproval(*api.options().documents, *number,
+                    {.what = "withdrawn", .by = context.principal.name, .because = context.reason, .at = context.now});
+  if (!told) log::Warn("a withdrawal is not noted at its approval", {{"why", told.error().message}});
+  if (rollout && rollout->state == Rollout::State::kWaiting) {
+    const std::string why = "withdrawn" + (context.reason.empty() ? "" : ": " + context.reason);
+    if (const auto refused = api.options().rollouts->Refuse(*number, why); !refused) {
+      log::Warn("a withdrawal is not noted at its rollout", {{"why", refused.error().message}});
+    }
+  }
   return JsonResponse(200, json::serialize(ToJsonObject(*withdrawn)));
 }
 

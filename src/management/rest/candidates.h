@@ -21,6 +21,11 @@ namespace weir::management::rest {
 class Api;
 struct Context;
 
+// Whether the policy is another one with it: a record of the policy, or an override of one.
+bool ChangesPolicy(const config::RecordWrite& write);
+// Whether it is a record of the policy itself: what can be tried first. An override goes by itself.
+bool IsPolicyRecord(const config::RecordWrite& write);
+
 // What a candidate would write. kNotFound; kFailedPrecondition: it is none (any more).
 Result<std::vector<config::RecordWrite>> WritesOfCandidate(config::ConfigStore& store, std::uint64_t number);
 
@@ -28,6 +33,23 @@ Result<std::vector<config::RecordWrite>> WritesOfCandidate(config::ConfigStore& 
 // were to be in force. Only the policy: users, tenants and keys are changed one at a time.
 std::expected<std::vector<config::RecordWrite>, Problem> ReadCandidate(Api& api, Context& context,
                                                                        const boost::json::object& body);
+
+// What became of a candidate that was promoted.
+struct Promotion {
+  // kPending: it is kept, and the store cannot be read at the moment. kRefused: the engine did not take it, and what it
+  // changed is as before again.
+  enum class Outcome : std::uint8_t { kInForce, kPending, kRefused };
+  std::uint64_t revision = 0;  // that it became
+  Outcome outcome = Outcome::kInForce;
+  std::string why = {};  // it is not in force
+};
+// Returns when that is known. The errors are those of ConfigStore::Promote: nothing has changed.
+Result<Promotion> PromoteCandidate(config::ConfigStore& store, LiveConfig& live, std::uint64_t number,
+                                   const config::Origin& origin);
+// Makes what a revision changed as it was before it, and leaves alone what else was changed since; returns the revision
+// that does so when it is in force. kFailedPrecondition: some of it was changed again since, and nothing is done.
+Result<std::uint64_t> TakeBack(config::ConfigStore& store, LiveConfig& live, std::uint64_t revision,
+                               config::Origin origin);
 
 // What is compared, and of what.
 struct TrialParts {

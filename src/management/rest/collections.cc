@@ -5,13 +5,15 @@
 #include <map>
 #include <utility>
 
-#include "engine/document_faults.h"
+#include "config/snapshot/key_name.h"
 #include "management/rest/api.h"
 #include "management/rest/entities.h"
 #include "management/rest/etag.h"
+#include "management/rest/handlers.h"
 #include "management/rest/keys.h"
 #include "management/rest/merge_patch.h"
 #include "management/rest/record_body.h"
+#include "management/rest/tenant_tree.h"
 
 namespace weir::management::rest {
 
@@ -42,6 +44,13 @@ constexpr Collection kCollections[] = {
 
 const Collection& CollectionOf(const Context& context) { return *context.route.collection; }
 
+// The record's key of a key that is named by its id or by its digest. Not by itself: it would be kept as it is.
+std::optional<std::string> RecordKeyNamed(const std::string& name) {
+  if (auto key = RecordKeyOfKey(name)) return key;
+  const auto digest = name.starts_with("sha256:") ? config::DigestOfKeyName(name) : std::nullopt;
+  return digest ? std::optional(config::KeyNameOfDigest(*digest)) : std::nullopt;
+}
+
 // "users/alice" of /overrides/{kind}/{name}; else the one parameter.
 std::expected<std::string, Problem> KeyOf(const Context& context) {
   if (context.parameters.size() == 1) {
@@ -52,7 +61,9 @@ std::expected<std::string, Problem> KeyOf(const Context& context) {
   }
   const std::string& segment = context.parameters.front();
   const std::string kind = segment == "keys" ? "api_keys" : segment;
-  std::string key = config::OverrideKey({.kind = kind, .key = context.parameters.back()});
+  const auto name = kind == "api_keys" ? RecordKeyNamed(context.parameters.back()) : context.parameters.back();
+  if (!name) return std::unexpected(NotFound("there is no such key"));
+  std::string key = config::OverrideKey({.kind = kind, .key = *name});
   const Collection* const target = CollectionOfKind(kind);
   if (target == nullptr || !target->entity || !config::TargetOfOverride(key)) {
     return std::unexpected(NotFound("there are overrides of users, tenants and keys only"));
@@ -106,6 +117,12 @@ std::expected<std::optional<std::uint64_t>, Problem> Precondition(const Context&
     if (Matches(condition, version)) return failed("it is there already");
     must_be = version.value_or(0);
   }
+  // Whose permission ends at a tenant was let through for what was found: what another tenant makes of it meanwhile is
+  // not to be overwritten.
+  const Route& route = context.route;
+  if (!must_be && route.collection->scoped && !ReachOf(context.principal, route.verb, route.resource).everywhere) {
+    must_be = version.value_or(0);
+  }
   return must_be;
 }
 
@@ -127,8 +144,9 @@ Answer Store(Api& api, Context& context, const std::string& key, std::string_vie
     return std::unexpected(NotFound("there is no such key; POST /keys makes one"));
   }
   if (collection.scoped && *found) {
-    context.object.tenant = TenantOf(collection, key, (*found)->body);
-    if (auto refused = context.Authorise(context.object.tenant)) return std::unexpected(std::move(*refused));
+    if (auto refused = AuthoriseRecord(api, context, collection, key, (*found)->body)) {
+      return std::unexpected(std::move(*refused));
+    }
   }
   const auto snapshot = api.options().engine->snapshot();
   auto body = ReadRecordBody(collection, key, text, config::SurroundingsOf(*snapshot));
@@ -136,9 +154,9 @@ Answer Store(Api& api, Context& context, const std::string& key, std::string_vie
   if (body && collection.kind == "api_keys") KeepKeyLabels((*found)->body, *body);
   if (collection.scoped) {
     // Also of a body with faults: who may not write learns nothing of what would be wrong.
-    const std::string tenant = body ? TenantOf(collection, key, *body) : context.object.tenant;
-    if (auto refused = context.Authorise(tenant)) return std::unexpected(std::move(*refused));
-    context.object.tenant = tenant;
+    auto refused =
+        body ? AuthoriseRecord(api, context, collection, key, *body) : context.Authorise(context.object.tenant);
+    if (refused) return std::unexpected(std::move(*refused));
   }
   if (!body) {
     if (!show_places) {
@@ -146,6 +164,7 @@ Answer Store(Api& api, Context& context, const std::string& key, std::string_vie
     }
     return std::unexpected(InvalidBody(std::move(body.error())));
   }
+  if (auto refused = RefuseHostAccess(body->value)) return std::unexpected(std::move(*refused));
   if (body->expires && *body->expires <= context.now) {
     return std::unexpected(InvalidBody({{.path = "expires", .message = "is in the past"}}));
   }
@@ -193,11 +212,13 @@ Answer List(Api& api, Context& context) {
     auto found = ListRecords(api, collection, filter);
     if (!found) return std::unexpected(std::move(found.error()));
     for (const NamedRecord& record : found->records) {
-      const std::string owner = collection.scoped ? TenantOf(collection, record.key, record.body) : "";
-      const bool reached =
-          !collection.scoped || reach.everywhere || std::ranges::find(reach.tenants, owner) != reach.tenants.end();
-      if (!reached) continue;
-      if (tenant != nullptr && owner != *tenant) continue;
+      if (collection.scoped && (!reach.everywhere || tenant != nullptr)) {
+        const auto owners = TenantsOf(api, collection, record.key, record.body);
+        const bool reached = std::ranges::all_of(
+            owners, [&](const std::string& owner) { return Reaches(*context.in_force, reach, owner); });
+        if (!reached) continue;
+        if (tenant != nullptr && !owners.contains(*tenant)) continue;
+      }
       json::object item;
       item["name"] = NameOf(collection, record.key);
       item["etag"] = EntityTag(record.version);
@@ -224,8 +245,8 @@ Answer Get(Api& api, Context& context) {
   auto found = FindRecord(api, collection, *key);
   if (!found) return std::unexpected(std::move(found.error()));
   if (collection.scoped) {
-    const std::string tenant = *found ? TenantOf(collection, *key, (*found)->body) : "";
-    if (auto refused = context.Authorise(tenant)) return std::unexpected(std::move(*refused));
+    auto refused = *found ? AuthoriseRecord(api, context, collection, *key, (*found)->body) : context.Authorise("");
+    if (refused) return std::unexpected(std::move(*refused));
   }
   if (!*found) return std::unexpected(NotFound("there is no such entry"));
   if (!context.request.headers.if_none_match.empty() &&
@@ -275,8 +296,13 @@ Answer Delete(Api& api, Context& context) {
   auto found = FindRecord(api, collection, *key);
   if (!found) return std::unexpected(std::move(found.error()));
   if (collection.scoped) {
-    context.object.tenant = *found ? TenantOf(collection, *key, (*found)->body) : "";
-    if (auto refused = context.Authorise(context.object.tenant)) return std::unexpected(std::move(*refused));
+    auto refused = *found ? AuthoriseRecord(api, context, collection, *key, (*found)->body) : context.Authorise("");
+    if (refused) return std::unexpected(std::move(*refused));
+  }
+  if (*found && collection.kind == "tenants") {
+    for (const std::string& tenant : TenantsOfTenant(*context.in_force, *key, nullptr)) {
+      if (auto refused = context.Authorise(tenant)) return std::unexpected(std::move(*refused));
+    }
   }
   if (!*found) return std::unexpected(NotFound("there is no such entry"));
   context.before = WriteRecordBody((*found)->body);
@@ -305,6 +331,37 @@ std::span<const Collection> Collections() { return kCollections; }
 const Collection* CollectionOfKind(std::string_view kind) {
   const auto* const found = std::ranges::find(kCollections, kind, &Collection::kind);
   return found == std::ranges::end(kCollections) ? nullptr : found;
+}
+
+std::optional<std::string> TenantOfUser(const Api& api, const std::string& name) {
+  const auto snapshot = api.options().engine->snapshot();
+  const auto* const user = snapshot->FindUser(name);
+  return user == nullptr ? std::nullopt : std::optional<std::string>(user->tenant());
+}
+
+std::set<std::string> TenantsOf(const Api& api, const Collection& collection, const std::string& key,
+                                const config::RecordBody& body) {
+  if (collection.kind == "tenants") return TenantsOfTenant(*api.options().engine->snapshot(), key, &body);
+  std::optional<std::string> of_user;
+  if (collection.kind == "users") of_user = TenantOfUser(api, key);
+  if (collection.kind == "api_keys") of_user = TenantOfUserOf(api, body);
+  std::set<std::string> tenants;
+  if (of_user) tenants.insert(std::move(*of_user));
+  // A key without a tenant of its own is in its user's.
+  std::string own = TenantOf(collection, key, body);
+  if (!own.empty() || tenants.empty() || collection.kind == "users") tenants.insert(std::move(own));
+  return tenants;
+}
+
+std::optional<Problem> AuthoriseRecord(const Api& api, Context& context, const Collection& collection,
+                                       const std::string& key, const config::RecordBody& body) {
+  const auto tenants = TenantsOf(api, collection, key, body);
+  context.object.tenant = TenantOf(collection, key, body);
+  if (context.object.tenant.empty()) context.object.tenant = *tenants.begin();
+  for (const std::string& tenant : tenants) {
+    if (auto refused = context.Authorise(tenant)) return refused;
+  }
+  return std::nullopt;
 }
 
 void AddCollectionRoutes(std::vector<Route>& routes) {

@@ -5,6 +5,7 @@
 #include "management/rest/api.h"
 #include "management/rest/handlers.h"
 #include "management/rest/record_body.h"
+#include "management/rest/tenant_tree.h"
 
 namespace weir::management::rest {
 
@@ -35,7 +36,7 @@ Answer ListTokens(Api& api, Context& context) {
   const Reach reach = ReachOf(context.principal, context.route.verb, context.route.resource);
   json::array items;
   for (const TokenInfo& info : api.options().tokens->List()) {
-    if (!reach.everywhere && std::ranges::find(reach.tenants, info.tenant) == reach.tenants.end()) continue;
+    if (!Reaches(*context.in_force, reach, info.tenant)) continue;
     items.push_back(ToJsonObject(info));
   }
   return JsonResponse(200, json::serialize(json::object{{"items", std::move(items)}}));

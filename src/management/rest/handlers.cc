@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <boost/json.hpp>
 
+#include "config/document/node.h"
 #include "config/document/reader.h"
+#include "config/document/types.h"
 #include "management/rest/api.h"
 #include "management/rest/collections.h"
 
@@ -21,6 +23,7 @@ std::vector<Route> AllRoutes() {
   AddConfigRoutes(routes);
   AddBulkRoutes(routes);
   AddAccountRoutes(routes);
+  AddOidcRoutes(routes);
   AddSimulateRoutes(routes);
   AddStatusRoutes(routes);
   AddCandidateRoutes(routes);
@@ -54,6 +57,23 @@ std::optional<std::string> TextOf(const json::object& object, std::string_view m
   const json::value* const value = object.if_contains(member);
   if (value == nullptr || !value->is_string()) return std::nullopt;
   return std::string(value->get_string());
+}
+
+std::optional<Problem> RefuseHostAccess(std::string_view json) {
+  const auto has = [&](std::string_view text) { return json.find(text) != std::string_view::npos; };
+  if (!has("\"lua:") && !has("${")) return std::nullopt;
+  return Problem{.status = 403,
+                 .code = "host_access",
+                 .detail = "scripts (lua:) and references (${...}) cannot be written over the API"};
+}
+
+std::optional<Problem> RefuseHostAccessOfDocument(std::string_view text) {
+  const std::string_view body = text.starts_with("\xEF\xBB\xBF") ? text.substr(3) : text;
+  const std::size_t first = body.find_first_not_of(" \t\r\n");
+  const bool is_json = first != std::string_view::npos && body[first] == '{';
+  const config::ParsedTree tree = is_json ? config::ParseJsonTree(text) : config::ParseYamlTree(text);
+  if (!tree.faults.empty()) return std::nullopt;
+  return RefuseHostAccess(config::ToJsonText(tree.root));
 }
 
 bool IsMalformedText(const json::object& object, std::string_view member) {

@@ -24,6 +24,7 @@ void AddCounterRoutes(std::vector<Route>& routes);
 void AddConfigRoutes(std::vector<Route>& routes);
 void AddBulkRoutes(std::vector<Route>& routes);
 void AddAccountRoutes(std::vector<Route>& routes);
+void AddOidcRoutes(std::vector<Route>& routes);
 void AddSimulateRoutes(std::vector<Route>& routes);
 void AddStatusRoutes(std::vector<Route>& routes);
 void AddCandidateRoutes(std::vector<Route>& routes);
@@ -37,6 +38,13 @@ std::expected<boost::json::object, Problem> ReadObject(std::string_view text,
 std::optional<std::string> TextOf(const boost::json::object& object, std::string_view member);
 // Present and of another type than text.
 bool IsMalformedText(const boost::json::object& object, std::string_view member);
+
+// What comes over the API makes the host run no script (`lua:`) and read neither its environment nor its files
+// (`${...}`): those are the operator's to write, in a file. To be asked before anything is compiled. `json`: as a
+// writer leaves it, with no more escaped than must be.
+std::optional<Problem> RefuseHostAccess(std::string_view json);
+// Of a whole document, JSON or YAML. One that cannot be read is left to whoever tells its faults.
+std::optional<Problem> RefuseHostAccessOfDocument(std::string_view text);
 
 // What makes the policy of the store (with kReplace: everything in it) this document.
 std::expected<std::vector<config::RecordWrite>, Problem> ReadDocumentChanges(Api& api, const std::string& text,

@@ -34,7 +34,7 @@ class IdempotencyTable {
     State state = State::kNew;
     std::optional<ApiResponse> answer;
   };
-  // `who`: the credential, whose keys are its own. `request`: what makes two requests the same.
+  // `who`: the caller, whose keys are its own. `request`: what makes two requests the same.
   Begun Begin(std::string_view who, std::string_view key, std::string_view request, Nanos now);
   void Finish(std::string_view who, std::string_view key, const ApiResponse& answer, Nanos now);
   // Nothing was done (an error that a repetition may mend): the key is free again.

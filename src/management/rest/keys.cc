@@ -41,8 +41,8 @@ NewKey MakeKey() {
 Answer Issued(Api& api, Context& context, NewKey made, const config::RecordBody& body,
               std::vector<config::RecordWrite> more) {
   context.object.id = IdOfRecordKey(made.record_key);
-  context.object.tenant = TenantOf(Keys(), made.record_key, body);
-  if (auto refused = context.Authorise(context.object.tenant)) return std::unexpected(std::move(*refused));
+  if (auto refused = AuthoriseRecord(api, context, Keys(), made.record_key, body))
+    return std::unexpected(std::move(*refused));
   std::vector<config::RecordWrite> writes = std::move(more);
   writes.push_back({.id = {.kind = "api_keys", .key = made.record_key}, .body = body, .if_version = 0});
   if (auto refused = TryEntities(api, writes)) return std::unexpected(std::move(*refused));
@@ -80,8 +80,8 @@ Answer Rotate(Api& api, Context& context) {
   if (!old_key) return std::unexpected(NotFound("there is no such key"));
   auto found = FindRecord(api, Keys(), *old_key);
   if (!found) return std::unexpected(std::move(found.error()));
-  const std::string tenant = *found ? TenantOf(Keys(), *old_key, (*found)->body) : "";
-  if (auto refused = context.Authorise(tenant)) return std::unexpected(std::move(*refused));
+  const auto refused = *found ? AuthoriseRecord(api, context, Keys(), *old_key, (*found)->body) : context.Authorise("");
+  if (refused) return std::unexpected(*refused);
   if (!*found || (*found)->version == 0) return std::unexpected(NotFound("there is no such key"));
   const auto body = ReadObject(context.request.body, {"overlap_seconds"});
   if (!body) return std::unexpected(body.error());
@@ -119,6 +119,14 @@ std::optional<std::string> RecordKeyOfKey(const std::string& id) {
 std::string IdOfRecordKey(const std::string& key) {
   if (!key.starts_with(kRecordPrefix)) return "key_?";
   return std::string(kIdPrefix) + key.substr(kRecordPrefix.size(), kDigits);
+}
+
+std::optional<std::string> TenantOfUserOf(const Api& api, const config::RecordBody& key) {
+  boost::system::error_code fault;
+  const json::value value = json::parse(key.value, fault);
+  if (fault || !value.is_object()) return std::nullopt;
+  const auto user = TextOf(value.get_object(), "user");
+  return user ? TenantOfUser(api, *user) : std::nullopt;
 }
 
 void KeepKeyLabels(const config::RecordBody& from, config::RecordBody& to) {

@@ -31,7 +31,7 @@ constexpr std::string_view kOwnSchemas = R"json({
         "stage": {"type": "string", "enum": ["shadow", "percent", "all"]},
         "percent": {"type": "number", "exclusiveMinimum": 0, "maximum": 100},
         "seconds": {"type": "number", "minimum": 1, "maximum": 7776000,
-          "description": "How long it lasts; missing: until somebody advances it."}}}},
+          "description": "How long it lasts; missing: until somebody advances it, and `all` is then the end."}}}},
     "guards": {"type": "object", "additionalProperties": false, "properties": {
       "denial_rate": {"type": "number", "minimum": 0, "maximum": 1},
       "error_rate": {"type": "number", "minimum": 0, "maximum": 1},
@@ -46,7 +46,7 @@ constexpr std::string_view kOwnSchemas = R"json({
     "ended": {"type": "string", "format": "date-time"}, "stage": {"type": "integer", "minimum": 0},
     "stages": {"type": "array", "items": {"type": "object"}}, "guards": {"type": "object"},
     "why": {"type": "string", "description": "It ended, or is paused."},
-    "promoted_as": {"type": "integer"}, "dry_run": {"$ref": "#/components/schemas/DryRun"}}},
+    "promoted_as": {"type": "integer"}, "taken_back_by": {"type": "integer", "description": "the revision that set back what it changed"}, "dry_run": {"$ref": "#/components/schemas/DryRun"}}},
   "Nothing": {"type": "object", "additionalProperties": false},
   "Reason": {"type": "object", "additionalProperties": false, "properties": {"reason": {"type": "string"}}},
   "Candidate": {"type": "object", "additionalProperties": false, "description": "Either changes or document.",
@@ -196,6 +196,9 @@ json::array Parameters(const Route& route) {
 
 json::object RequestBody(const Route& route) {
   json::object schema = route.request_schema.empty() ? json::object() : Reference(route.request_schema);
+  if (route.body == BodyKind::kForm) {
+    return {{"required", true}, {"content", Content("application/x-www-form-urlencoded", schema)}};
+  }
   json::object content = Content("application/json", schema);
   if (route.body == BodyKind::kMergePatch) content["application/merge-patch+json"] = json::object{{"schema", schema}};
   if (route.body == BodyKind::kDocument) content["application/yaml"] = json::object{{"schema", schema}};

@@ -169,7 +169,7 @@ class SessionTest : public testing::Test {
       tasks_.push_back(std::move(task));
       return true;
     };
-    options_.event = [this](const ApiHeaders&, std::string_view) { return event_; };
+    options_.event = [this](const ApiRequest&) { return event_; };
     connection_.Attach(session_.get());
   }
   void RunTasks() {

@@ -1,3 +1,5 @@
+#include "management/rest/revisions.h"
+
 #include <algorithm>
 #include <boost/json.hpp>
 #include <charconv>
@@ -5,6 +7,7 @@
 #include "management/audit/redact.h"
 #include "management/rest/api.h"
 #include "management/rest/approvals.h"
+#include "management/rest/candidates.h"
 #include "management/rest/entities.h"
 #include "management/rest/handlers.h"
 
@@ -38,23 +41,16 @@ json::array ToJsonArray(const std::vector<config::RecordChange>& changes) {
 }
 
 Answer List(Api& api, Context& context) {
-  const auto page = api.PageOf(context);
+  const auto page = NumberedPageOf(api, context);
   if (!page) return std::unexpected(page.error());
-  config::RevisionQuery query{.most = page->limit};
-  if (!page->position.empty()) {
-    const auto before = RevisionNumber(page->position);
-    if (!before) return std::unexpected(before.error());
-    query.before = *before;
-  }
+  config::RevisionQuery query{.before = page->before, .most = page->most};
   if (const std::string* author = context.Query("author")) query.author = *author;
   auto found = api.options().store->ListRevisions(query);
   if (!found) return std::unexpected(ProblemOf(found.error()));
   json::array items;
   for (const config::Revision& revision : found->revisions) items.push_back(ToJsonObject(revision));
-  json::object body;
-  body["items"] = std::move(items);
+  json::object body = NumberedList(api, context, std::move(items), found->next);
   body["in_force"] = api.options().live->in_force();
-  if (found->next > 0) body["next"] = api.NextCursor(context, std::to_string(found->next));
   return JsonResponse(200, json::serialize(body));
 }
 
@@ -128,10 +124,7 @@ std::expected<std::vector<config::RecordWrite>, Problem> WritesOfRollback(Api& a
 
 // A rollback to a policy that would be refused today is refused before it is kept.
 std::optional<Problem> TryRollback(Api& api, std::span<const config::RecordWrite> writes) {
-  const auto policy = [](const config::RecordWrite& write) {
-    return config::EffectOf(write.id) == config::Effect::kPolicy;
-  };
-  if (!api.options().live->policy_in_store() || std::ranges::none_of(writes, policy)) return std::nullopt;
+  if (!api.options().live->policy_in_store() || std::ranges::none_of(writes, ChangesPolicy)) return std::nullopt;
   return TryPolicy(api, writes);
 }
 
@@ -185,6 +178,22 @@ Answer Rollback(Api& api, Context& context) {
 }
 
 }  // namespace
+
+std::expected<NumberedPage, Problem> NumberedPageOf(const Api& api, const Context& context) {
+  const auto page = api.PageOf(context);
+  if (!page) return std::unexpected(page.error());
+  if (page->position.empty()) return NumberedPage{.most = page->limit};
+  const auto before = RevisionNumber(page->position);
+  if (!before) return std::unexpected(before.error());
+  return NumberedPage{.before = *before, .most = page->limit};
+}
+
+json::object NumberedList(const Api& api, const Context& context, json::array items, std::uint64_t before) {
+  json::object body;
+  body["items"] = std::move(items);
+  if (before > 0) body["next"] = api.NextCursor(context, std::to_string(before));
+  return body;
+}
 
 std::string_view NameOfState(config::RevisionState state) {
   switch (state) {

@@ -20,7 +20,12 @@ constexpr Nanos kDefaultStage = 10 * kMinute;
 constexpr double kLongestStage = 90.0 * 86'400;  // seconds
 constexpr double kLongestWindow = 3'600;
 
-double Seconds(Nanos time) { return static_cast<double>(time) / static_cast<double>(kSecond); }
+// 600, where a double would be written as 6E2.
+json::value Number(double number) {
+  if (std::abs(number) < 1e15 && number == std::floor(number)) return static_cast<std::int64_t>(number);
+  return number;
+}
+json::value Seconds(Nanos time) { return Number(static_cast<double>(time) / static_cast<double>(kSecond)); }
 Nanos FromSeconds(double seconds) { return static_cast<Nanos>(std::llround(seconds * static_cast<double>(kSecond))); }
 
 // A number from `least` to `most`; nullopt: it is none.
@@ -63,19 +68,21 @@ json::value Parsed(const std::string& text) {
 
 json::object ToJsonObject(const RolloutStage& stage, const StageFigures& figures) {
   json::object out{{"stage", kKinds.at(static_cast<std::size_t>(stage.kind))}};
-  if (stage.kind == RolloutStage::Kind::kPercent) out["percent"] = stage.percent;
+  if (stage.kind == RolloutStage::Kind::kPercent) out["percent"] = Number(stage.percent);
   if (stage.lasts > 0) out["seconds"] = Seconds(stage.lasts);
   if (figures.began == 0) return out;
   out["began"] = TimestampText(figures.began);
   if (figures.ended > 0) out["ended"] = TimestampText(figures.ended);
   out["elapsed_seconds"] = Seconds(figures.elapsed);
-  if (stage.kind == RolloutStage::Kind::kAll) return out;
+  const bool all = stage.kind == RolloutStage::Kind::kAll;
+  if (all && stage.lasts == 0) return out;
   out["decisions"] = figures.decisions;
   out[stage.kind == RolloutStage::Kind::kShadow ? "would_be_denied" : "denied"] = figures.denied;
-  if (stage.kind == RolloutStage::Kind::kPercent) {
+  if (stage.kind != RolloutStage::Kind::kShadow) {
     out["errors"] = figures.errors;
-    out["latency_p99_us"] = static_cast<double>(figures.latency_p99) / 1e3;
+    out["latency_p99_us"] = Number(static_cast<double>(figures.latency_p99) / 1e3);
   }
+  if (all) return out;
   out["others"] = figures.others;
   out["others_denied"] = figures.others_denied;
   if (!figures.comparison.empty()) out["comparison"] = Parsed(figures.comparison);
@@ -84,9 +91,9 @@ json::object ToJsonObject(const RolloutStage& stage, const StageFigures& figures
 
 json::object ToJsonObject(const RolloutGuards& guards) {
   json::object out;
-  if (guards.denial_rate) out["denial_rate"] = *guards.denial_rate;
-  if (guards.error_rate) out["error_rate"] = *guards.error_rate;
-  if (guards.latency_p99) out["latency_p99_us"] = static_cast<double>(*guards.latency_p99) / 1e3;
+  if (guards.denial_rate) out["denial_rate"] = Number(*guards.denial_rate);
+  if (guards.error_rate) out["error_rate"] = Number(*guards.error_rate);
+  if (guards.latency_p99) out["latency_p99_us"] = Number(static_cast<double>(*guards.latency_p99) / 1e3);
   out["least_decisions"] = guards.least_decisions;
   out["window_seconds"] = Seconds(guards.window);
   return out;
@@ -113,6 +120,7 @@ json::object ToJsonObject(const Rollout& rollout) {
   out["guards"] = ToJsonObject(rollout.guards);
   if (!rollout.why.empty()) out["why"] = rollout.why;
   if (rollout.promoted_as > 0) out["promoted_as"] = rollout.promoted_as;
+  if (rollout.taken_back_by > 0) out["taken_back_by"] = rollout.taken_back_by;
   if (!rollout.dry_run.empty()) out["dry_run"] = Parsed(rollout.dry_run);
   return out;
 }
@@ -135,6 +143,7 @@ Result<Rollout> ReadRollout(std::string_view text) {
   rollout.stage = CountIn(object, "stage");
   rollout.why = TextIn(object, "why");
   rollout.promoted_as = CountIn(object, "promoted_as");
+  rollout.taken_back_by = CountIn(object, "taken_back_by");
   if (const json::value* ran = object.if_contains("dry_run")) rollout.dry_run = json::serialize(*ran);
   const json::value* const stages = object.if_contains("stages");
   if (stages == nullptr || !stages->is_array()) return damaged();
@@ -173,7 +182,7 @@ std::expected<std::vector<RolloutStage>, Problem> ReadStages(const json::value* 
     return std::vector<RolloutStage>{{.kind = Kind::kShadow, .lasts = kDefaultStage},
                                      {.kind = Kind::kPercent, .percent = 10, .lasts = kDefaultStage},
                                      {.kind = Kind::kPercent, .percent = 50, .lasts = kDefaultStage},
-                                     {.kind = Kind::kAll}};
+                                     {.kind = Kind::kAll, .lasts = kDefaultStage}};
   }
   const auto refused = [](std::string path, std::string message) {
     return std::unexpected(InvalidBody({{.path = std::move(path), .message = std::move(message)}}));
@@ -231,9 +240,9 @@ std::expected<RolloutGuards, Problem> ReadGuards(const json::value* value) {
     const auto number = NumberIn(one, rate ? 0 : 1, most);
     if (!number) return refused(path, rate ? "must be a number from 0 to 1" : "is out of range");
     if (name == "denial_rate") {
-      guards.denial_rate = *number;
+      guards.denial_rate = number;
     } else if (name == "error_rate") {
-      guards.error_rate = *number;
+      guards.error_rate = number;
     } else if (name == "latency_p99_us") {
       guards.latency_p99 = static_cast<Nanos>(*number * 1e3);
     } else if (name == "least_decisions") {

@@ -17,12 +17,12 @@
 namespace weir::management::rest {
 
 // kShadow: decided beside what is in force and counted, for nobody in earnest. kPercent: holds for that share of the
-// subjects. kAll: it is brought into force; the last one.
+// subjects. kAll: it is brought into force, and guards watch it for as long as the stage lasts; the last one.
 struct RolloutStage {
   enum class Kind : std::uint8_t { kShadow, kPercent, kAll };
   Kind kind = Kind::kAll;
   double percent = 0;  // kPercent: more than 0, at most 100
-  Nanos lasts = 0;     // 0: until somebody says so
+  Nanos lasts = 0;     // 0: until somebody says so; kAll: it is completed at once
 };
 inline constexpr std::size_t kMostStages = 16;
 
@@ -60,7 +60,9 @@ struct Rollout {
   std::string dry_run = {};                // JSON
   std::string why = {};                    // it ended, or is paused
   std::uint64_t promoted_as = 0;           // the revision that it became
+  std::uint64_t taken_back_by = 0;         // the revision that made all as it was before that
 
+  bool last_stage() const { return stage + 1 == stages.size(); }
   bool active() const { return state == State::kRunning || state == State::kPaused; }
 };
 std::string_view NameOf(Rollout::State state);
@@ -69,7 +71,7 @@ std::string_view NameOf(Rollout::State state);
 boost::json::object ToJsonObject(const Rollout& rollout);
 Result<Rollout> ReadRollout(std::string_view text);
 
-// `stages` and `guards` of a body; what is left out has defaults: shadow, 10 % and 50 % for ten minutes each, then all.
+// `stages` and `guards` of a body; what is left out has defaults: shadow, 10 %, 50 % and all for ten minutes each.
 std::expected<std::vector<RolloutStage>, Problem> ReadStages(const boost::json::value* value);
 std::expected<RolloutGuards, Problem> ReadGuards(const boost::json::value* value);
 

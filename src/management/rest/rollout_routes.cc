@@ -2,11 +2,11 @@
 #include <boost/json.hpp>
 #include <utility>
 
-#include "config/source/record_kinds.h"
 #include "management/rest/api.h"
 #include "management/rest/approvals.h"
 #include "management/rest/candidates.h"
 #include "management/rest/handlers.h"
+#include "management/rest/revisions.h"
 #include "management/rest/rollouts.h"
 
 namespace weir::management::rest {
@@ -26,7 +26,8 @@ Problem NotRunning(const Error& error) {
 Answer Shown(const Result<Rollout>& rollout, int status) {
   if (!rollout) return std::unexpected(NotRunning(rollout.error()));
   ApiResponse response = JsonResponse(status, json::serialize(ToJsonObject(*rollout)));
-  if (rollout->promoted_as > 0) response.headers.emplace_back("Weir-Revision", std::to_string(rollout->promoted_as));
+  const std::uint64_t revision = std::max(rollout->promoted_as, rollout->taken_back_by);
+  if (revision > 0) response.headers.emplace_back("Weir-Revision", std::to_string(revision));
   return response;
 }
 
@@ -58,29 +59,45 @@ std::expected<Proposed, Problem> CandidateOf(Api& api, Context& context, const j
     if (problem.status == 409) problem.code = "not_a_candidate";
     return std::unexpected(std::move(problem));
   }
-  const bool policy = std::ranges::all_of(*writes, [](const config::RecordWrite& write) {
-    return write.id.kind != config::kOverrides && config::EffectOf(write.id) == config::Effect::kPolicy;
-  });
-  if (!policy || !api.options().live->policy_in_store()) {
+  if (!std::ranges::all_of(*writes, IsPolicyRecord) || !api.options().live->policy_in_store()) {
     return std::unexpected(InvalidBody({{.path = "revision", .message = "only a change of the policy is rolled out"}}));
+  }
+  if (const auto rollout = api.options().rollouts->Get(number); rollout && rollout->state == Rollout::State::kWaiting) {
+    // Whoever approves it has looked at these stages, and at no others.
+    return std::unexpected(
+        Problem{.status = 409, .code = "rollout_state", .detail = "its rollout waits for an approval already"});
   }
   if (auto refused = api.AuditChange(context)) return std::unexpected(std::move(*refused));
   return Proposed{number, std::move(*writes)};
 }
 
-// Who has a part in it: whoever rolls it out, whoever proposed it.
-std::vector<std::string> PersonsOf(Api& api, const Context& context, std::uint64_t number) {
-  std::vector<std::string> persons = {PersonOf(context.principal)};
-  const auto add = [&](std::string person) {
-    if (!person.empty() && std::ranges::find(persons, person) == persons.end()) persons.push_back(std::move(person));
-  };
-  if (auto proposer = api.options().documents->Get(kCandidateKind, number)) add(std::move(*proposer));
-  if (const auto text = api.options().documents->Get(kApprovalKind, number)) {
-    if (auto approval = ReadApproval(*text)) {
-      for (std::string& person : approval->persons) add(std::move(person));
+// Who has a part in it, and whether it waits for an approval that was asked for when it was proposed.
+struct Parties {
+  std::vector<std::string> persons;
+  bool asked = false;
+};
+std::expected<Parties, Problem> PartiesOf(Api& api, const Context& context, std::uint64_t number) {
+  Parties parties{.persons = {PersonOf(context.principal)}};
+  const auto add = [&](const std::string& person) {
+    if (!person.empty() && std::ranges::find(parties.persons, person) == parties.persons.end()) {
+      parties.persons.push_back(person);
     }
+  };
+  const auto proposer = api.options().documents->Get(kCandidateKind, number);
+  if (!proposer && proposer.error().code != ErrorCode::kNotFound) return std::unexpected(ProblemOf(proposer.error()));
+  const auto approval = FindApproval(*api.options().documents, number);
+  if (!approval) return std::unexpected(ProblemOf(approval.error()));
+  // One is written right behind each candidate: somebody else's request is between the two.
+  if (!proposer && !*approval) {
+    return std::unexpected(
+        Problem{.status = 409, .code = "not_a_candidate", .detail = "it is not known who proposed this revision"});
   }
-  return persons;
+  if (proposer) add(*proposer);
+  if (*approval) {
+    for (const std::string& person : (*approval)->persons) add(person);
+    parties.asked = (*approval)->decision.empty();
+  }
+  return parties;
 }
 
 Answer Create(Api& api, Context& context) {
@@ -101,6 +118,8 @@ Answer Create(Api& api, Context& context) {
   context.after = json::serialize(told);
   const auto proposed = CandidateOf(api, context, *body);
   if (!proposed) return std::unexpected(proposed.error());
+  auto parties = PartiesOf(api, context, proposed->number);
+  if (!parties) return std::unexpected(std::move(parties.error()));
   const ApiOptions& options = api.options();
   const TrialParts trial = PartsOf(api);
   auto compared = TryOut(trial, proposed->number);
@@ -113,15 +132,18 @@ Answer Create(Api& api, Context& context) {
                   .stages = std::move(*stages),
                   .guards = *guards,
                   .dry_run = json::serialize(DryRunJson(trial, **compared))};
-  const bool waits = NeedApproval(options.engine->snapshot()->document().approvals, proposed->writes);
+  // What waits for an approval waits for it in stages too, whatever it changes: a rollback, for one.
+  const bool waits = parties->asked || NeedApproval(options.engine->snapshot()->document().approvals, proposed->writes);
   if (waits) {
     rollout.state = Rollout::State::kWaiting;
-    const auto asked = AskForApproval(*options.documents, {.number = proposed->number,
-                                                           .author = context.principal.name,
-                                                           .persons = PersonsOf(api, context, proposed->number),
-                                                           .reason = context.reason,
-                                                           .asked = context.now,
-                                                           .rollout = true});
+    const auto asked = AskForApproval(*options.documents,
+                                      {.number = proposed->number,
+                                       .author = context.principal.name,
+                                       .persons = std::move(parties->persons),
+                                       .reason = context.reason,
+                                       .asked = context.now,
+                                       .rollout = true},
+                                      *options.store);
     if (!asked) return std::unexpected(ProblemOf(asked.error()));
   }
   auto answer = Shown(options.rollouts->Add(std::move(rollout), std::move(*compared)), waits ? 202 : 201);
@@ -132,23 +154,13 @@ Answer Create(Api& api, Context& context) {
 }
 
 Answer List(Api& api, Context& context) {
-  const auto page = api.PageOf(context);
+  const auto page = NumberedPageOf(api, context);
   if (!page) return std::unexpected(page.error());
-  std::uint64_t before = 0;
-  if (!page->position.empty()) {
-    const auto number = RevisionNumber(page->position);
-    if (!number) return std::unexpected(number.error());
-    before = *number;
-  }
-  const auto rollouts = api.options().rollouts->List(before, page->limit);
-  if (!rollouts) return std::unexpected(ProblemOf(rollouts.error()));
+  const auto listed = api.options().rollouts->List(page->before, page->most);
+  if (!listed) return std::unexpected(ProblemOf(listed.error()));
   json::array items;
-  for (const Rollout& rollout : *rollouts) items.push_back(ToJsonObject(rollout));
-  json::object body{{"items", std::move(items)}};
-  if (rollouts->size() == page->limit) {
-    body["next"] = api.NextCursor(context, std::to_string(rollouts->back().number));
-  }
-  return JsonResponse(200, json::serialize(body));
+  for (const Rollout& rollout : listed->rollouts) items.push_back(ToJsonObject(rollout));
+  return JsonResponse(200, json::serialize(NumberedList(api, context, std::move(items), listed->next)));
 }
 
 Answer Get(Api& api, Context& context) {

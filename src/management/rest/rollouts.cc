@@ -56,6 +56,9 @@ Result<> Rollouts::Load() {
     }
     if (!rollout->active()) continue;
     active_ = std::move(*rollout);
+    // The process may have ended before it was written down that it had come into force.
+    const auto revision = options_.trial.store->GetRevision(number);
+    if (revision && revision->state == config::RevisionState::kInForce) active_->stage = active_->stages.size() - 1;
     if (auto entered = Enter(active_->stage, nullptr, true); !entered) {
       End(Rollout::State::kReturned, "weir", "it could not go on after a restart: " + entered.error().message);
     }
@@ -79,7 +82,7 @@ Result<Rollout> Rollouts::Add(Rollout rollout, std::unique_ptr<Comparison> compa
   if (active_) return Fail(ErrorCode::kFailedPrecondition, "another rollout is running");
   const std::uint64_t number = rollout.number;
   if (auto started = Start(std::move(rollout), std::move(compared)); !started) return std::unexpected(started.error());
-  return active_ ? Result<Rollout>(*active_) : ReadRollout(*options_.documents->Get(kKind, number));
+  return Latest(number);
 }
 
 Result<> Rollouts::Start(Rollout rollout, std::unique_ptr<Comparison> compared) {
@@ -107,7 +110,7 @@ Result<Rollout> Rollouts::Begin(std::uint64_t number) {
     return Fail(ErrorCode::kFailedPrecondition, "this rollout does not wait");
   }
   if (auto started = Start(std::move(*rollout), nullptr); !started) return std::unexpected(started.error());
-  return active_ ? Result<Rollout>(*active_) : ReadRollout(*options_.documents->Get(kKind, number));
+  return Latest(number);
 }
 
 Result<> Rollouts::Refuse(std::uint64_t number, const std::string& why) {
@@ -127,13 +130,13 @@ Result<> Rollouts::Enter(std::size_t stage_number, std::unique_ptr<Comparison> c
   const Nanos now = options_.clock->Wall();
   active_->stage = stage_number;
   StageFigures& figures = active_->figures[stage_number];
-  if (!again) figures = {.began = now};
+  if (!again || figures.began == 0) figures = {.began = now};
   before_ = figures;
   ticked_ = now;
   window_.clear();
-  candidate_base_ = last_ = options_.meter->Read(Arm::kCandidate);
+  arm_base_ = last_ = options_.meter->Read(arm());
   in_force_base_ = options_.meter->Read(Arm::kInForce);
-  if (stage().kind == Kind::kAll) return BringIntoForce();
+  if (stage().kind == Kind::kAll) return EnterAll();
   if (stage().kind == Kind::kShadow) {
     if (auto entered = EnterShadow(std::move(compared)); !entered) return entered;
   } else {
@@ -165,24 +168,71 @@ Result<> Rollouts::EnterShadow(std::unique_ptr<Comparison> compared) {
   return {};
 }
 
+analytics::DecisionMeter::Arm Rollouts::arm() const {
+  return stage().kind == Kind::kAll ? Arm::kInForce : Arm::kCandidate;
+}
+
+Result<> Rollouts::EnterAll() {
+  if (auto done = BringIntoForce(); !done) return done;
+  if (stage().lasts == 0) {
+    End(Rollout::State::kCompleted, "weir", "");
+    return {};
+  }
+  // What was decided before it was in force says nothing of it.
+  options_.meter->Watch(0);
+  comparison_.reset();
+  arm_base_ = last_ = options_.meter->Read(arm());
+  return Keep(*active_);
+}
+
 Result<> Rollouts::BringIntoForce() {
   // What holds for a share goes on until the new policy takes its place.
   options_.trial.live->ForgetCandidate();
-  const auto promoted = options_.trial.store->Promote(
-      active_->number, {.author = active_->author, .method = "rollout", .reason = active_->reason, .source = "api"});
-  if (!promoted) {
-    const auto revision = options_.trial.store->GetRevision(active_->number);
-    const bool done = revision && revision->state == config::RevisionState::kInForce;
-    if (!done) return std::unexpected(promoted.error());
-    active_->promoted_as = revision->promoted_as;
-  } else {
-    active_->promoted_as = promoted->revision.number;
+  const TrialParts& trial = options_.trial;
+  const auto promoted =
+      PromoteCandidate(*trial.store, *trial.live, active_->number,
+                       {.author = active_->author, .method = "rollout", .reason = active_->reason, .source = "api"});
+  if (promoted && promoted->outcome == Promotion::Outcome::kRefused) {
+    return Fail(ErrorCode::kFailedPrecondition, "it is not in force: " + promoted->why);
   }
-  if (const auto caught = options_.trial.live->CatchUp(active_->promoted_as); !caught) {
-    log::Warn("a change of the configuration is not in force yet", {{"why", caught.error().message}});
+  if (promoted) {
+    active_->promoted_as = promoted->revision;
+    if (promoted->outcome == Promotion::Outcome::kInForce) return {};
+    log::Warn("a change of the configuration is not in force yet", {{"why", promoted->why}});
+    return {};
   }
-  End(Rollout::State::kCompleted, "weir", "");
+  // Before a restart, it was.
+  const auto revision = trial.store->GetRevision(active_->number);
+  if (!revision || revision->state != config::RevisionState::kInForce) return std::unexpected(promoted.error());
+  active_->promoted_as = revision->promoted_as;
   return {};
+}
+
+// All becomes as it was before. What it says of that, for the note.
+std::string Rollouts::GoBack(const std::string& who, const std::string& why) {
+  const TrialParts& trial = options_.trial;
+  if (active_->promoted_as == 0) {
+    trial.live->DropCandidate();
+    const auto told = trial.store->SetState(active_->number, config::RevisionState::kRolledBack);
+    // One that was refused when it came into force has ended already.
+    if (!told && told.error().code != ErrorCode::kFailedPrecondition) {
+      log::Warn("a candidate was not withdrawn", {{"why", told.error().message}});
+    }
+    return "";
+  }
+  const auto back =
+      TakeBack(*trial.store, *trial.live, active_->promoted_as,
+               {.author = who,
+                .method = "rollout",
+                .reason = "rollout " + std::string(NameOf(active_->state)) + (why.empty() ? "" : ": " + why),
+                .source = "api"});
+  if (back) {
+    active_->taken_back_by = *back;
+    return "as before by revision " + std::to_string(*back);
+  }
+  log::Error("a rollout that is in force was not taken back",
+             {{"revision", std::to_string(active_->promoted_as)}, {"why", back.error().message}});
+  return "it stays in force: " + back.error().message;
 }
 
 void Rollouts::End(Rollout::State state, const std::string& who, const std::string& why) {
@@ -191,24 +241,21 @@ void Rollouts::End(Rollout::State state, const std::string& who, const std::stri
   active_->ended = active_->figures[active_->stage].ended = now;
   active_->why = why;
   options_.meter->Watch(0);
-  std::string note = "rollout completed";
   if (state != Rollout::State::kCompleted) {
-    options_.trial.live->DropCandidate();
-    note = "rollout " + std::string(NameOf(state)) + (why.empty() ? "" : ": " + why);
-    if (const auto told = options_.trial.store->SetState(active_->number, config::RevisionState::kRolledBack); !told) {
-      log::Warn("a candidate was not withdrawn", {{"why", told.error().message}});
-    }
+    if (const std::string done = GoBack(who, why); !done.empty()) active_->why += (why.empty() ? "" : "; ") + done;
   }
+  const std::string note = "rollout " + std::string(NameOf(state)) + (active_->why.empty() ? "" : ": " + active_->why);
   if (const auto noted = options_.trial.store->Annotate(active_->number, who, note); !noted) {
     log::Warn("the end of a rollout is not noted at its revision", {{"why", noted.error().message}});
   }
   // Going back is not refused for want of a record.
-  (void)Audit(std::string(NameOf(state)), why);
+  (void)Audit(std::string(NameOf(state)), active_->why);
   if (const auto kept = Keep(*active_); !kept) {
     log::Error("the end of a rollout was not written down", {{"why", kept.error().message}});
   }
-  log::Info("a rollout ended",
-            {{"revision", std::to_string(active_->number)}, {"state", std::string(NameOf(state))}, {"why", why}});
+  log::Info(
+      "a rollout ended",
+      {{"revision", std::to_string(active_->number)}, {"state", std::string(NameOf(state))}, {"why", active_->why}});
   comparison_.reset();
   active_.reset();
 }
@@ -237,9 +284,9 @@ void Rollouts::Measure(Nanos now) {
     sample.figures.denied = figures.denied - std::min(denied, figures.denied);
     sample.figures.allowed = figures.decisions - decisions - sample.figures.denied;
   } else {
-    const analytics::DecisionFigures read = options_.meter->Read(Arm::kCandidate);
+    const analytics::DecisionFigures read = options_.meter->Read(arm());
     analytics::DecisionFigures since = read;
-    since.Subtract(candidate_base_);
+    since.Subtract(arm_base_);
     figures.decisions = before_.decisions + since.decisions();
     figures.denied = before_.denied + since.denied;
     figures.errors = before_.errors + since.errors;
@@ -248,10 +295,12 @@ void Rollouts::Measure(Nanos now) {
     sample.figures.Subtract(last_);
     last_ = read;
   }
-  analytics::DecisionFigures others = options_.meter->Read(Arm::kInForce);
-  others.Subtract(in_force_base_);
-  figures.others = before_.others + others.decisions();
-  figures.others_denied = before_.others_denied + others.denied;
+  if (stage().kind != Kind::kAll) {
+    analytics::DecisionFigures others = options_.meter->Read(Arm::kInForce);
+    others.Subtract(in_force_base_);
+    figures.others = before_.others + others.decisions();
+    figures.others_denied = before_.others_denied + others.denied;
+  }
   window_.push_back(sample);
   // A clock that was set back begins anew.
   while (!window_.empty() && (window_.front().at <= now - active_->guards.window || window_.front().at > now)) {
@@ -284,8 +333,12 @@ std::string Rollouts::ExceededGuard() const {
   return "";
 }
 
-// To another stage; a fault ends the rollout.
+// To another stage, or behind the last one; a fault ends the rollout.
 Result<> Rollouts::GoOn(std::size_t stage_number) {
+  if (stage_number == active_->stages.size()) {
+    End(Rollout::State::kCompleted, "weir", "");
+    return {};
+  }
   active_->figures[active_->stage].ended = options_.clock->Wall();
   auto entered = Enter(stage_number, nullptr, false);
   if (!entered && active_) End(Rollout::State::kReturned, "weir", entered.error().message);
@@ -310,7 +363,8 @@ void Rollouts::Tick() {
     StageFigures& figures = active_->figures[active_->stage];
     figures.elapsed += passed;
     if (stage().lasts > 0 && figures.elapsed >= stage().lasts) {
-      if (Audit("running", "the next stage begins")) (void)GoOn(active_->stage + 1);
+      // Its end is told when it ends.
+      if (active_->last_stage() || Audit("running", "the next stage begins")) (void)GoOn(active_->stage + 1);
       return;
     }
   }
@@ -353,15 +407,16 @@ Result<Rollout> Rollouts::Advance(std::uint64_t number) {
   const auto rollout = Active(number);
   if (!rollout) return std::unexpected(rollout.error());
   if (auto gone = GoOn((*rollout)->stage + 1); !gone) return std::unexpected(gone.error());
-  return active_ ? Result<Rollout>(*active_) : ReadRollout(*options_.documents->Get(kKind, number));
+  return Latest(number);
 }
 
 Result<Rollout> Rollouts::Promote(std::uint64_t number) {
   const std::lock_guard lock(mutex_);
   const auto rollout = Active(number);
   if (!rollout) return std::unexpected(rollout.error());
+  if ((*rollout)->last_stage()) return **rollout;
   if (auto gone = GoOn((*rollout)->stages.size() - 1); !gone) return std::unexpected(gone.error());
-  return active_ ? Result<Rollout>(*active_) : ReadRollout(*options_.documents->Get(kKind, number));
+  return Latest(number);
 }
 
 Result<Rollout> Rollouts::Abort(std::uint64_t number, const std::string& who, const std::string& why) {
@@ -369,30 +424,33 @@ Result<Rollout> Rollouts::Abort(std::uint64_t number, const std::string& who, co
   const auto rollout = Active(number);
   if (!rollout) return std::unexpected(rollout.error());
   End(Rollout::State::kAborted, who, why);
-  const auto text = options_.documents->Get(kKind, number);
-  return text ? ReadRollout(*text) : std::unexpected(text.error());
+  return Latest(number);
 }
 
 Result<Rollout> Rollouts::Get(std::uint64_t number) const {
   const std::lock_guard lock(mutex_);
+  return Latest(number);
+}
+
+Result<Rollout> Rollouts::Latest(std::uint64_t number) const {
   if (active_ && active_->number == number) return *active_;
   const auto text = options_.documents->Get(kKind, number);
   return text ? ReadRollout(*text) : std::unexpected(text.error());
 }
 
-Result<std::vector<Rollout>> Rollouts::List(std::uint64_t before, std::size_t most) const {
+Result<Rollouts::Page> Rollouts::List(std::uint64_t before, std::size_t most) const {
   const std::lock_guard lock(mutex_);
   const auto listed = options_.documents->List(kKind, before, most);
   if (!listed) return std::unexpected(listed.error());
-  std::vector<Rollout> rollouts;
+  Page page{.next = listed->size() == most ? listed->back().first : 0};
   for (const auto& [number, text] : *listed) {
     if (active_ && active_->number == number) {
-      rollouts.push_back(*active_);
+      page.rollouts.push_back(*active_);
     } else if (auto rollout = ReadRollout(text)) {
-      rollouts.push_back(std::move(*rollout));
+      page.rollouts.push_back(std::move(*rollout));
     }
   }
-  return rollouts;
+  return page;
 }
 
 }  // namespace weir::management::rest

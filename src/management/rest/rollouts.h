@@ -56,13 +56,17 @@ class Rollouts {
   // By hand. kNotFound: there is no such rollout; kFailedPrecondition: not in its state. `who`: by whom.
   Result<Rollout> Pause(std::uint64_t number, const std::string& why);
   Result<Rollout> Resume(std::uint64_t number);
-  Result<Rollout> Advance(std::uint64_t number);  // to the next stage
+  Result<Rollout> Advance(std::uint64_t number);  // to the next stage; from the last one to its end
   Result<Rollout> Promote(std::uint64_t number);  // to all
   Result<Rollout> Abort(std::uint64_t number, const std::string& who, const std::string& why);
 
   Result<Rollout> Get(std::uint64_t number) const;
+  struct Page {
+    std::vector<Rollout> rollouts = {};
+    std::uint64_t next = 0;  // `before` of the next page; 0: there is none
+  };
   // The newest first; `before`: numbers below it, 0: all.
-  Result<std::vector<Rollout>> List(std::uint64_t before, std::size_t most) const;
+  Result<Page> List(std::uint64_t before, std::size_t most) const;
 
  private:
   // Of the window that guards look at.
@@ -76,8 +80,11 @@ class Rollouts {
   Result<> Start(Rollout rollout, std::unique_ptr<Comparison> compared);
   Result<> Enter(std::size_t stage, std::unique_ptr<Comparison> compared, bool again);
   Result<> EnterShadow(std::unique_ptr<Comparison> compared);
+  Result<> EnterAll();
   Result<> BringIntoForce();
   Result<> GoOn(std::size_t stage);
+  std::string GoBack(const std::string& who, const std::string& why);
+  Result<Rollout> Latest(std::uint64_t number) const;
   void Measure(Nanos now);
   void MeasureShadow(StageFigures& figures);
   std::string ExceededGuard() const;
@@ -85,6 +92,8 @@ class Rollouts {
   Result<> Keep(const Rollout& rollout);
   bool Audit(const std::string& what, const std::string& why);
   const RolloutStage& stage() const { return active_->stages[active_->stage]; }
+  // Whose decisions the stage is judged by; when it is in force for all, all are its.
+  analytics::DecisionMeter::Arm arm() const;
 
   const RolloutsOptions options_;
   mutable std::mutex mutex_;  // guards what follows
@@ -92,8 +101,8 @@ class Rollouts {
   std::unique_ptr<Comparison> comparison_;
   std::uint64_t compared_policy_ = 0;  // LiveConfig::policy_changes() that it was made of
   StageFigures before_;                // of this stage, from before the restart or the change of the policy
-  analytics::DecisionFigures candidate_base_, in_force_base_;  // readings when the stage began
-  analytics::DecisionFigures last_;                            // the latest reading, for the window
+  analytics::DecisionFigures arm_base_, in_force_base_;  // readings when the stage began
+  analytics::DecisionFigures last_;                      // the latest reading, for the window
   std::deque<Sample> window_;
   Nanos ticked_ = 0, kept_ = 0;
 };

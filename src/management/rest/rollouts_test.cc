@@ -3,6 +3,9 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <vector>
+
 #include "management/rest/api_fixture.h"
 
 namespace weir::management::rest {
@@ -291,6 +294,140 @@ TEST_F(RolloutsTest, WhatNeedsAnApprovalWaitsForIt) {
   EXPECT_EQ(Passes("ann", 10), 4);
 }
 
+constexpr const char* kAll = R"("stages":[{"stage":"all","seconds":300}])";
+constexpr const char* kGuards = R"(,"guards":{"denial_rate":0.1,"least_decisions":20})";
+
+TEST_F(RolloutsTest, GuardsWatchItForAStageWhenItIsInForceForAll) {
+  const std::string number = Begin(kGuards, kAll);
+  EXPECT_EQ(StateOf(number), "running");
+  EXPECT_EQ(boost::json::serialize(Shown(number).at("stages").as_array()[0].at("seconds")), "300");
+  EXPECT_EQ(RevisionState(number), "in_force");
+  EXPECT_EQ(UsersOfCandidate("early-", 3), 3);
+  ASSERT_EQ(Ask("PUT", "/tiers/pro", R"({"max_requests":50,"window_seconds":60})").status, 201);
+  Tick(kSecond);
+  const auto ended = Shown(number);
+  EXPECT_EQ(Text(ended, "state"), "returned");
+  const std::string back = std::to_string(ended.at("taken_back_by").as_int64());
+  EXPECT_EQ(Text(ended, "why"), "denial_rate 0.6 is above 0.1, of 30 decisions; as before by revision " + back);
+  EXPECT_EQ(ended.at("stages").as_array()[0].at("denied").as_int64(), 18);
+  EXPECT_EQ(UsersOfCandidate("late-", 10), 0);
+  const auto revision = Json(Ask("GET", "/revisions/" + back));
+  EXPECT_EQ(Text(revision, "author"), "weir");
+  EXPECT_EQ(revision.at("changes").as_int64(), 1);
+  EXPECT_EQ(Ask("GET", "/tiers/pro").status, 200) << "what else was changed stays";
+  EXPECT_FALSE(rollouts_->Busy());
+}
+
+TEST_F(RolloutsTest, IsCompletedWhenItWasWatchedLongEnough) {
+  const std::string number = Begin(kGuards, kAll);
+  Passes("ann", 4);
+  Tick(299 * kSecond);
+  EXPECT_EQ(StateOf(number), "running");
+  EXPECT_EQ(Text(Json(Ask("POST", "/rollouts/" + number + "/promote", "{}")), "state"), "running") << "it is for all";
+  Tick(kSecond);
+  EXPECT_EQ(StateOf(number), "completed");
+  EXPECT_EQ(Shown(number).at("stages").as_array()[0].at("decisions").as_int64(), 4);
+  EXPECT_EQ(UsersOfCandidate("late-", 10), 10);
+}
+
+TEST_F(RolloutsTest, AdvancingFromAllCompletesIt) {
+  const std::string number = Begin("", kAll);
+  EXPECT_EQ(Text(Json(Ask("POST", "/rollouts/" + number + "/advance", "{}")), "state"), "completed");
+  EXPECT_EQ(UsersOfCandidate("late-", 10), 10);
+}
+
+TEST_F(RolloutsTest, AbortTakesBackWhatIsInForce) {
+  const std::string number = Begin("", kAll);
+  const ApiResponse aborted = Ask("POST", "/rollouts/" + number + "/abort", R"({"reason":"by hand"})");
+  EXPECT_EQ(Text(Json(aborted), "state"), "aborted") << aborted.body;
+  EXPECT_EQ(Header(aborted, "Weir-Revision"), std::to_string(Json(aborted).at("taken_back_by").as_int64()));
+  EXPECT_EQ(UsersOfCandidate("late-", 10), 0);
+}
+
+TEST_F(RolloutsTest, WhatWasChangedSinceIsNotTakenBack) {
+  const std::string number = Begin("", kAll);
+  ASSERT_EQ(Ask("PUT", "/tiers/free",
+                R"({"max_requests":7,"window_seconds":3600,"algorithm":"token_bucket","identifier":"user_id"})")
+                .status,
+            200);
+  const auto aborted = Json(Ask("POST", "/rollouts/" + number + "/abort", "{}"));
+  EXPECT_EQ(Text(aborted, "state"), "aborted");
+  EXPECT_TRUE(Text(aborted, "why").starts_with("it stays in force: ")) << Text(aborted, "why");
+  EXPECT_EQ(Passes("late", 10), 7);
+}
+
+TEST_F(RolloutsTest, GoesOnWatchingAfterARestart) {
+  const std::string number = Begin(kGuards, R"("stages":[{"stage":"shadow"},{"stage":"all","seconds":300}])");
+  const std::string in_shadow = *documents_->Get("rollouts", std::stoull(number));
+  ASSERT_EQ(Ask("POST", "/rollouts/" + number + "/advance", "{}").status, 200);
+  Tick(100 * kSecond);
+  // Once as it was written down, and once as if the process had ended before that.
+  for (const std::string& kept : {*documents_->Get("rollouts", std::stoull(number)), in_shadow}) {
+    api_.reset();
+    rollouts_.reset();
+    ASSERT_TRUE(documents_->Put("rollouts", std::stoull(number), kept));
+    StartRollouts();
+    StartServing(true);
+    EXPECT_EQ(StateOf(number), "running");
+    EXPECT_EQ(Shown(number).at("stage").as_int64(), 1);
+  }
+  UsersOfCandidate("user-", 3);
+  Tick(kSecond);
+  EXPECT_EQ(StateOf(number), "returned");
+  EXPECT_EQ(UsersOfCandidate("late-", 10), 0);
+}
+
+TEST_F(RolloutsTest, WhatTheEngineRefusesReturns) {
+  api_.reset();
+  rollouts_.reset();
+  bool refuse = false;
+  live_ = std::make_unique<LiveConfig>(LiveConfigOptions{
+      .store = store_.get(),
+      .engine = engine_.get(),
+      .policy_in_store = true,
+      .apply_policy = [&](const config::Revision& revision, EnterpriseRateLimitConfig policy) -> Result<> {
+        if (refuse) return Fail(ErrorCode::kResourceExhausted, "no room for it");
+        return engine_->Apply(revision, std::move(policy));
+      },
+      .set_candidate =
+          [&](const config::Revision& revision, EnterpriseRateLimitConfig policy, const SubjectShare& share) {
+            return engine_->SetCandidate(revision, std::move(policy), share);
+          }});
+  ASSERT_TRUE(live_->Start());
+  StartRollouts();
+  StartServing(true);
+  const std::string number = Begin("", R"("stages":[{"stage":"percent","percent":100},{"stage":"all"}])");
+  EXPECT_EQ(UsersOfCandidate("user-", 3), 3);
+  refuse = true;
+  EXPECT_EQ(Ask("POST", "/rollouts/" + number + "/promote", "{}").status, 409);
+  EXPECT_EQ(StateOf(number), "returned");
+  EXPECT_NE(Text(Shown(number), "why").find("no room for it"), std::string::npos);
+  EXPECT_EQ(UsersOfCandidate("late-", 10), 0);
+  EXPECT_EQ(Json(Ask("GET", "/tiers/free")).at("max_requests").as_int64(), 10);
+}
+
+TEST_F(RolloutsTest, AreListedPageByPage) {
+  std::vector<std::int64_t> begun;
+  for (int i = 0; i < 5; ++i) {
+    const std::string number = Begin();
+    ASSERT_EQ(Ask("POST", "/rollouts/" + number + "/abort", "{}").status, 200);
+    begun.push_back(std::stoll(number));
+  }
+  // One that cannot be read does not end the list.
+  ASSERT_TRUE(documents_->Put("rollouts", static_cast<std::uint64_t>(begun[3]), "damaged"));
+  begun.erase(begun.begin() + 3);
+  std::string cursor;
+  std::vector<std::int64_t> listed;
+  for (int pages = 0; pages < 3; ++pages) {
+    const auto page = Json(Ask("GET", "/rollouts?limit=2" + cursor));
+    for (const auto& one : page.at("items").as_array()) listed.push_back(one.at("revision").as_int64());
+    cursor = "&cursor=" + Text(page, "next");
+    EXPECT_EQ(Text(page, "next").empty(), pages == 2);
+  }
+  std::ranges::reverse(begun);
+  EXPECT_EQ(listed, begun);
+}
+
 TEST(Rollout, IsReadAsItWasWritten) {
   Rollout rollout{.number = 7,
                   .state = Rollout::State::kPaused,
@@ -302,7 +439,8 @@ TEST(Rollout, IsReadAsItWasWritten) {
                   .stage = 1,
                   .dry_run = R"({"decisions":5})",
                   .why = "lunch",
-                  .promoted_as = 9};
+                  .promoted_as = 9,
+                  .taken_back_by = 11};
   rollout.figures.resize(rollout.stages.size());
   rollout.figures[0] = {.began = 1'800'000'000 * kSecond,
                         .ended = 1'800'000'600 * kSecond,
@@ -318,6 +456,12 @@ TEST(Rollout, IsReadAsItWasWritten) {
                         .latency_p99 = 1'279,
                         .others = 3,
                         .others_denied = 2};
+  rollout.figures[3] = {.began = 1'800'001'200 * kSecond,
+                        .elapsed = kSecond,
+                        .decisions = 9,
+                        .denied = 2,
+                        .errors = 1,
+                        .latency_p99 = 1'279};
   const std::string text = boost::json::serialize(ToJsonObject(rollout));
   const auto read = ReadRollout(text);
   ASSERT_TRUE(read) << read.error().message;

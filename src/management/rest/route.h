@@ -23,7 +23,7 @@ struct Collection;  // collections.h
 using Answer = std::expected<ApiResponse, Problem>;
 using Handler = Answer (*)(Api&, Context&);
 
-enum class BodyKind : std::uint8_t { kNone, kJson, kMergePatch, kDocument /* JSON or YAML */, kNdjsonOrJson };
+enum class BodyKind : std::uint8_t { kNone, kJson, kMergePatch, kDocument /* JSON or YAML */, kNdjsonOrJson, kForm };
 
 // How far the router decides whether the principal may. kWhole: the permission must hold everywhere. kWithin: it is
 // enough to have it within some tenant; the handler asks for each object (Context::Authorise). kAny: every principal.
@@ -55,6 +55,7 @@ struct Route {
   bool heavy = false;        // may take long: on threads of its own
   bool sensitive = false;    // reads are audited too
   bool asks_only = false;    // a POST that changes nothing
+  bool cross_site = false;   // a browser may be sent here by another site
   const Collection* collection = nullptr;
 
   bool writes() const { return method != "GET" && !asks_only; }

@@ -106,6 +106,7 @@ Answer Simulate(Api& api, Context& context) {
   const json::value* const candidate = body->if_contains("document");
   if (candidate == nullptr) return std::unexpected(InvalidBody({{.path = "document", .message = "is missing"}}));
   const std::string text = json::serialize(*candidate);
+  if (auto refused = RefuseHostAccess(text)) return std::unexpected(std::move(*refused));
   ParsedConfig parsed = ParseConfig(text);
   std::vector<BodyFault> faults;
   for (const Fault& fault : parsed.faults) {
