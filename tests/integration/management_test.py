@@ -7,7 +7,7 @@ import subprocess
 import threading
 import unittest
 
-from harness import PATIENCE, WEIR, Case, Weir, check, request
+from harness import PATIENCE, WEIR, Case, Weir, check, request, wait_until
 
 TOKEN = "an-admin-token-for-this-test-0123456789"
 CONFIG = "global: {free_tier: {max_requests: 2, window_seconds: 3600, algorithm: token_bucket, identifier: user_id}}\n"
@@ -167,6 +167,93 @@ class Management(Case):
         self.assertEqual(len(events), 2)
         self.assertIn("allowed", json.loads(events[1][6:]))
         connection.close()
+
+    # ---- trying a change first, as docs/management.md has it ----
+
+    def tier(self, most):
+        return {"max_requests": most, "window_seconds": 3600, "algorithm": "token_bucket", "identifier": "user_id"}
+
+    def propose(self, weir, most, token=TOKEN):
+        status, candidate = self.api(weir, "POST", "/revisions", {"reason": "less for free", "changes": [
+            {"method": "PUT", "collection": "tiers", "name": "free", "value": self.tier(most)}]}, token)
+        self.assertEqual((status, candidate["state"]), (201, "candidate"))
+        return candidate["number"]
+
+    def rollout(self, weir, number):
+        status, shown = self.api(weir, "GET", f"/rollouts/{number}")
+        self.assertEqual(status, 200)
+        return shown
+
+    def with_policy(self, **more):
+        weir = self.serve()
+        self.assertEqual(self.api(weir, "PUT", "/config", {"global": {"free_tier": self.tier(10)}, **more})[0], 200)
+        return weir
+
+    def test_a_rollout_from_a_candidate_to_all(self):
+        weir = self.with_policy()
+        self.assertEqual(self.passes(weir, "early", 6), 6)
+        number = self.propose(weir, 4)
+        self.assertEqual(len(self.api(weir, "GET", f"/revisions/{number}/diff")[1]["items"]), 1)
+        # The recorder is read by a job.
+        wait_until(lambda: self.api(weir, "POST", f"/revisions/{number}/dry-run", {})[1]["newly_denied"] == 2, "the dry run")
+        status, rollout = self.api(weir, "POST", "/rollouts", {
+            "revision": number, "reason": "less for free",
+            "stages": [{"stage": "shadow", "seconds": 1}, {"stage": "percent", "percent": 50}, {"stage": "all", "seconds": 1}],
+            "guards": {"denial_rate": 0.9, "error_rate": 0.5, "latency_p99_us": 1_000_000}})
+        self.assertEqual((status, rollout["state"]), (201, "running"), rollout)
+        wait_until(lambda: self.rollout(weir, number)["stage"] == 1, "the share")
+        passed = [self.passes(weir, f"user-{i}", 6) for i in range(40)]
+        self.assertEqual(set(passed), {4, 6})
+        wait_until(lambda: self.rollout(weir, number)["stages"][1]["denied"] == 2 * passed.count(4), "what was measured")
+        # It goes on at its stage after a restart, with the same subjects and their counts.
+        weir.stop()
+        weir = self.serve()
+        self.assertEqual(self.rollout(weir, number)["stage"], 1)
+        self.assertEqual([self.passes(weir, f"user-{i}", 6) for i in range(40)], [0 if one == 4 else 4 for one in passed])
+        status, rollout = self.api(weir, "POST", f"/rollouts/{number}/advance", {})
+        self.assertEqual((status, rollout["stage"], rollout["state"]), (200, 2, "running"), rollout)
+        self.assertEqual(self.passes(weir, "late", 6), 4)
+        wait_until(lambda: self.rollout(weir, number)["state"] == "completed", "its end")
+        self.assertEqual(self.api(weir, "GET", "/tiers/free")[1]["max_requests"], 4)
+
+    def test_a_guard_takes_back_what_is_in_force_for_all(self):
+        weir = self.with_policy()
+        number = self.propose(weir, 4)
+        status, rollout = self.api(weir, "POST", "/rollouts", {
+            "revision": number, "stages": [{"stage": "all", "seconds": 3600}],
+            "guards": {"denial_rate": 0.2, "least_decisions": 20}})
+        self.assertEqual((status, rollout["state"]), (201, "running"), rollout)
+        self.assertEqual({self.passes(weir, f"user-{i}", 10) for i in range(3)}, {4})
+        wait_until(lambda: self.rollout(weir, number)["state"] == "returned", "the guard")
+        self.assertEqual(self.api(weir, "GET", "/tiers/free")[1]["max_requests"], 10)
+        self.assertEqual(self.passes(weir, "late", 10), 10)
+
+    def test_a_rollback_that_waits_needs_a_second_person_in_stages_too(self):
+        weir = self.with_policy(approvals={"required_for": ["rollbacks"]})
+        head = self.api(weir, "GET", "/revisions?limit=1")[1]["in_force"]
+        self.assertEqual(self.api(weir, "PUT", "/tiers/free", self.tier(4))[0], 200)
+        person = {}
+        for name in ("ann", "bob"):
+            account = {"roles": ["admin"], "password": "correct horse battery " + name}
+            self.assertEqual(self.api(weir, "PUT", f"/accounts/{name}", account)[0], 201)
+            connection = http.client.HTTPConnection("127.0.0.1", weir.port_of("admin"), timeout=PATIENCE)
+            connection.request("POST", "/admin/v1/login", json.dumps({"account": name, "password": account["password"]}),
+                               {"Content-Type": "application/json"})
+            answer = connection.getresponse()
+            body = json.loads(answer.read())
+            self.assertEqual(answer.status, 200, body)
+            person[name] = {"token": None, "Cookie": answer.getheader("Set-Cookie").split(";")[0], "X_CSRF_Token": body["csrf"]}
+            connection.close()
+        status, asked = self.api(weir, "POST", f"/revisions/{head}/rollback", {"reason": "mistake"}, **person["ann"])
+        self.assertEqual(status, 202, asked)
+        number = asked["approval"]
+        status, rollout = self.api(weir, "POST", "/rollouts", {"revision": number, "stages": [{"stage": "all"}]}, **person["ann"])
+        self.assertEqual((status, rollout["state"]), (202, "waiting"), rollout)
+        self.assertEqual(self.api(weir, "POST", f"/approvals/{number}/approve", {}, **person["ann"])[0], 403)
+        self.assertEqual(self.passes(weir, "u", 10), 4)
+        self.assertEqual(self.api(weir, "POST", f"/approvals/{number}/approve", {}, **person["bob"])[0], 200)
+        self.assertEqual(self.rollout(weir, number)["state"], "completed")
+        self.assertEqual(self.passes(weir, "v", 10), 10)
 
 
 if __name__ == "__main__":

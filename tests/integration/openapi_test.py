@@ -52,13 +52,17 @@ class OpenApi(Case):
 
     def test_lint(self):
         redocly = ROOT / "build/tools/node/node_modules/.bin/redocly"
-        # Schemas of the document say `not: {required: ...}` of what is defined beside them.
+        # Schemas of the document say `not: {required: ...}` of what is defined beside them. Where a browser is sent on,
+        # there is no answer but that.
         done = subprocess.run([redocly, "lint", "--max-problems", "50", "--skip-rule", "no-required-schema-properties-undefined",
-                               self.document], capture_output=True, text=True, cwd=self.directory, timeout=PATIENCE,
+                               "--skip-rule", "operation-2xx-response", self.document], capture_output=True, text=True, cwd=self.directory, timeout=PATIENCE,
                               env={**os.environ, "REDOCLY_TELEMETRY": "off", "REDOCLY_SUPPRESS_UPDATE_NOTICE": "true",
                                    "PATH": f"{ROOT}/build/tools/bin:{os.environ['PATH']}"})
         self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
         self.assertNotIn("You have", done.stdout + done.stderr)  # so many warnings
+        sent_on = [path for path, operations in json.loads(self.text)["paths"].items() for operation in operations.values()
+                   if not any(status.startswith("2") for status in operation["responses"])]
+        self.assertEqual(sent_on, ["/admin/v1/oidc/login"])
 
     def test_an_administrator(self):
         self.schemathesis("--header", f"Authorization: Bearer {TOKEN}", "--phases", "coverage,fuzzing", "--exclude-checks",
