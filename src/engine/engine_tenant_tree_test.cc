@@ -50,6 +50,21 @@ TEST_F(TenantTreeTest, EveryLevelHolds) {
   EXPECT_EQ(CountAllowed({.user = "c", .tenant = "small"}, 20), 0) << "red's six are spent";
 }
 
+// Whoever may name users in one tenant must not use up those of another.
+TEST_F(TenantTreeTest, AUserOfAnotherTenantIsSomebodyElse) {
+  const RateLimitRule rule{.max_requests = 2, .window_seconds = 3600};
+  ASSERT_TRUE(
+      engine_->ApplyEntities({}, std::vector{EntityChange::Put("ghost", UserLimits{.tenant = "red", .rule = rule}),
+                                             EntityChange::Put("free", UserLimits{.rule = rule})}));
+  EXPECT_EQ(RulesFor({.user = "ghost"}).front(), "users.ghost.rule") << "no tenant is named: the user's own";
+  EXPECT_EQ(RulesFor({.user = "ghost", .tenant = "red"}).front(), "users.ghost.rule");
+  EXPECT_EQ(RulesFor({.user = "ghost", .tenant = "small"}).front(), "users.ghost.rule") << "small is a part of red";
+  EXPECT_EQ(RulesFor({.user = "ghost", .tenant = "blue"}).front(), "global.pro_tier");
+  EXPECT_EQ(RulesFor({.user = "ghost", .tenant = "acme"}).front(), "global.pro_tier");
+  EXPECT_EQ(RulesFor({.user = "ghost", .tenant = "unknown"}).front(), "global.free_tier");
+  EXPECT_EQ(RulesFor({.user = "free", .tenant = "blue"}).front(), "users.free.rule") << "of no tenant: of all";
+}
+
 TEST_F(TenantTreeTest, TheNearestRuleAndTierHold) {
   EXPECT_EQ(RulesFor({.user = "a", .tenant = "blue"}).front(), "global.pro_tier") << "acme's tier";
   EXPECT_EQ(RulesFor({.user = "a", .tenant = "red"}).front(), "global.pro_tier");

@@ -123,7 +123,10 @@ Ref<TenantLimits> TenantType() {
 Ref<UserLimits> UserType() {
   auto record = std::make_shared<Record<UserLimits>>("user", "Limits of one user.");
   record->With("tier", &UserLimits::tier, Opt(Text(NameRule("tier"))), "The tier of the user's requests.")
-      .With("tenant", &UserLimits::tenant, Opt(Text(NameRule("tenant"))), "The tenant that the user belongs to.")
+      .With("tenant", &UserLimits::tenant, Opt(Text(NameRule("tenant"))),
+            "The tenant that the user belongs to. In a request that names another tenant, which is no part of this "
+            "one, what is "
+            "written here does not hold: there it is somebody else's name.")
       .With("rule", &UserLimits::rule, Opt(RuleType()), "Replaces the tenant's or tier's rule, and inherits from it.")
       .With("quotas", &UserLimits::quotas, ListOf(QuotaType()), "Allowances of this user.")
       .With("exempt", &UserLimits::exempt, Bool(), "The user is never limited.");

@@ -200,6 +200,15 @@ void Resolver::FindWho() {
   if (tenant_ != nullptr && !tenant_->parent().empty()) [[unlikely]] {
     FindAncestors();
   }
+  if (user_ != nullptr && !user_->tenant().empty() && user_->tenant() != result_.tenant) [[unlikely]] {
+    // Somebody else of that name: whoever may name users in one tenant must not use up those of another.
+    const bool above =
+        std::ranges::any_of(ancestors_, [&](const TenantEntry* ancestor) { return ancestor->name == user_->tenant(); });
+    if (above) return;
+    Trace("user", "users.{} is in tenant '{}', and the request in another: it does not hold", user_->name,
+          user_->tenant());
+    user_ = nullptr;
+  }
 }
 
 void Resolver::FindAncestors() {

@@ -92,6 +92,10 @@ class Oracle {
     for (const TenantLimits* at = tenant_; at != nullptr; at = TenantNamed(name = at->parent.value_or(""))) {
       tree_.emplace_back(name, at);
     }
+    // Of a user in a tenant that the request is neither in nor below.
+    if (user_ == nullptr || !user_->tenant || *user_->tenant == tenant_name_) return;
+    const auto is_users = [&](const auto& one) { return one.first == *user_->tenant; };
+    if (std::ranges::none_of(tree_, is_users)) user_ = nullptr;
   }
   const TenantLimits* TenantNamed(const std::string& name) const {
     const auto found = document_.tenants.find(name);
