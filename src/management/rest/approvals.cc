@@ -20,6 +20,7 @@ namespace json = boost::json;
 namespace {
 
 constexpr std::size_t kMostBody = 16 << 10;
+constexpr std::size_t kPage = 1'000;
 
 std::optional<ApprovalScope> ScopeOf(const config::RecordId& id) {
   if (id.kind == config::kOverrides) return ApprovalScope::kOverrides;
@@ -121,19 +122,36 @@ config::RevisionState StateIn(config::ConfigStore& store, std::uint64_t number) 
 }  // namespace
 
 Result<> AskForApproval(Documents& documents, const Approval& approval, config::ConfigStore& store) {
-  const auto latest = documents.List(kApprovalKind, 0, 2 * kMostWaiting);
-  if (!latest) return std::unexpected(latest.error());
-  std::size_t waiting = 0;
-  for (const auto& [number, text] : *latest) {
-    const auto one = ReadApproval(text);
-    if (!one || !one->decision.empty() || number == approval.number) continue;
-    const auto state = StateIn(store, number);
-    waiting += IsWaiting(*one, state) ? 1 : 0;
+  std::size_t waiting = 0, looked = 0, needed = 0;
+  for (std::uint64_t before = 0;;) {
+    const auto page = documents.List(kApprovalKind, before, kPage);
+    if (!page) return std::unexpected(page.error());
+    for (const auto& [number, text] : *page) {
+      before = number;
+      ++looked;
+      if (number >= approval.number) needed = looked;
+      const auto one = ReadApproval(text);
+      if (!one) continue;
+      if (number == approval.number && !one->decision.empty()) {
+        return Fail(ErrorCode::kFailedPrecondition, "this change has been decided about meanwhile");
+      }
+      if (!one->decision.empty() || number == approval.number || !IsWaiting(*one, StateIn(store, number))) continue;
+      ++waiting;
+      needed = looked;
+    }
+    if (page->size() < kPage) break;
   }
   if (waiting >= kMostWaiting) {
     return Fail(ErrorCode::kResourceExhausted, "too many changes wait for an approval: approve or reject some");
   }
-  return documents.Put(kApprovalKind, approval.number, WriteApproval(approval));
+  if (auto put = documents.Put(kApprovalKind, approval.number, WriteApproval(approval)); !put) return put;
+  // Only the oldest can be forgotten, and so none that is newer than one that waits; nor those that others add now.
+  const std::size_t kept = needed + 1 + kMostDecidedKept;
+  if (looked + 1 <= kept) return {};
+  if (const auto trimmed = documents.Trim(kApprovalKind, kept); !trimmed) {
+    log::Warn("old approvals are not forgotten", {{"why", trimmed.error().message}});
+  }
+  return {};
 }
 
 Result<std::optional<Approval>> FindApproval(Documents& documents, std::uint64_t number) {
@@ -297,6 +315,8 @@ Answer BringIntoForce(Api& api, Context& context, const Waiting& one) {
     if (problem.status == 409) problem.code = "changed_meanwhile";
     return std::unexpected(std::move(problem));
   }
+  // It holds at once, also where somebody has asked for stages since it was looked at.
+  api.options().rollouts->Settle(number);
   const std::uint64_t revision = promoted->revision;
   for (const std::uint64_t noted : {number, revision}) {
     Note(api, noted, context.principal.name, WithReason("approved", context));
@@ -332,6 +352,10 @@ Answer BeginRollout(Api& api, Context& context, const Waiting& one) {
   const auto begun = api.options().rollouts->Begin(number);
   if (!begun) return std::unexpected(ProblemOf(begun.error()));
   Note(api, number, context.principal.name, WithReason("rollout approved", context));
+  if (begun->state == Rollout::State::kReturned) {
+    Decide(api, context, number, "refused", begun->why);
+    return std::unexpected(Problem{.status = 409, .code = "refused", .detail = "it is approved, but " + begun->why});
+  }
   Decide(api, context, number, "approved", context.reason);
   return JsonResponse(200,
                       json::serialize(json::object{{"number", number}, {"state", "approved"}, {"rollout", number}}));
@@ -356,16 +380,13 @@ Answer Reject(Api& api, Context& context) {
   if (!one) return std::unexpected(one.error());
   if (auto refused = api.AuditChange(context)) return std::unexpected(std::move(*refused));
   const std::uint64_t number = one->approval.number;
-  if (const auto done = api.options().store->SetState(number, config::RevisionState::kRolledBack); !done) {
-    return std::unexpected(ProblemOf(done.error()));
-  }
   const std::string note = WithReason("rejected", context);
-  Note(api, number, context.principal.name, note);
-  if (one->approval.rollout) {
-    if (const auto told = api.options().rollouts->Refuse(number, note); !told) {
-      log::Warn("a rejection is not noted at its rollout", {{"why", told.error().message}});
-    }
+  if (const auto done = api.options().rollouts->GiveUp(number, note); !done) {
+    Problem problem = ProblemOf(done.error());
+    if (problem.status == 409) problem.code = "not_waiting";  // any more: somebody else has decided
+    return std::unexpected(std::move(problem));
   }
+  Note(api, number, context.principal.name, note);
   Decide(api, context, number, "rejected", context.reason);
   return JsonResponse(200, json::serialize(json::object{{"number", number}, {"state", "rejected"}}));
 }

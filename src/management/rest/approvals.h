@@ -24,6 +24,8 @@ inline constexpr std::string_view kApprovalKind = "approvals";
 inline constexpr std::string_view kCandidateKind = "candidates";  // who proposed one
 // Approvals that wait at once.
 inline constexpr std::size_t kMostWaiting = 1'000;
+// Those that are decided and older than the oldest that waits; more are forgotten.
+inline constexpr std::size_t kMostDecidedKept = 1'000;
 
 struct Approval {
   std::uint64_t number = 0;  // of the candidate
@@ -49,7 +51,8 @@ bool NeedApproval(const ApprovalsConfig& config, ApprovalScope scope);
 // Whether it is still to be decided. `candidate`: the state of its revision.
 bool IsWaiting(const Approval& approval, config::RevisionState candidate);
 
-// Asks for one. kResourceExhausted: too many wait. `store`: of the candidates.
+// Asks for one, and forgets old ones that were decided. kResourceExhausted: too many wait; kFailedPrecondition: this
+// one has been decided. `store`: of the candidates.
 Result<> AskForApproval(Documents& documents, const Approval& approval, config::ConfigStore& store);
 // The one that was asked for; nullopt: none was.
 Result<std::optional<Approval>> FindApproval(Documents& documents, std::uint64_t number);

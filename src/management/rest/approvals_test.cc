@@ -224,6 +224,34 @@ TEST_F(ApprovalsTest, OnlyWhatWaitsFillsTheBound) {
   EXPECT_TRUE(AskForApproval(*documents_, approval, *store_));
 }
 
+// What was decided long ago is forgotten, and nothing that waits, or that is newer than what waits.
+TEST_F(ApprovalsTest, OldDecisionsAreForgotten) {
+  Approval approval{.number = 1, .author = "ann", .persons = {"ann"}, .decision = "rejected", .decided_by = "bob"};
+  const auto fill = [&](std::int64_t first, std::int64_t last) {
+    return database_->Write([&](Database::Access& access) {
+      return access.Run(
+          "WITH RECURSIVE n (i) AS (SELECT ? UNION ALL SELECT i + 1 FROM n WHERE i < ?) "
+          "INSERT INTO documents (kind, number, value) SELECT ?, i, ? FROM n",
+          {first, last, kApprovalKind, WriteApproval(approval)});
+    });
+  };
+  const auto kept = [&] { return documents_->List(kApprovalKind, 0, 100'000)->size(); };
+  ASSERT_TRUE(fill(101, 3'600));
+  approval = {.number = 5'000, .author = "ann", .persons = {"ann"}};
+  ASSERT_TRUE(AskForApproval(*documents_, approval, *store_));
+  EXPECT_EQ(kept(), 1 + kMostDecidedKept);
+  EXPECT_TRUE(documents_->Get(kApprovalKind, 3'600));
+  approval.decision = "rejected";
+  ASSERT_TRUE(fill(5'001, 6'200));
+  approval = {.number = 7'000, .author = "ann", .persons = {"ann"}};
+  ASSERT_TRUE(AskForApproval(*documents_, approval, *store_));
+  EXPECT_EQ(kept(), 1 + 1'200 + 1 + kMostDecidedKept) << "5000 waits";
+  EXPECT_TRUE(documents_->Get(kApprovalKind, 5'000));
+  // A decision is not made undone.
+  approval.number = 6'000;
+  EXPECT_EQ(AskForApproval(*documents_, approval, *store_).error().code, ErrorCode::kFailedPrecondition);
+}
+
 // The process may end between a promotion and the note of who has decided.
 TEST_F(ApprovalsTest, WhatIsInForceWasApprovedWhateverIsNoted) {
   const std::string number = AskForTier();

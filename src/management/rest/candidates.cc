@@ -70,8 +70,11 @@ std::expected<std::vector<config::RecordWrite>, Problem> ReadCandidate(Api& api,
                 .code = "forbidden",
                 .detail = MissingPermission(context.principal, Verb::kUpdate, Resource::kConfig, "")});
   }
+  const std::string whole = document != nullptr ? json::serialize(*document) : "";
+  // Reading it compiles it, and so its scripts.
+  if (auto refused = RefuseHostAccess(whole)) return std::unexpected(std::move(*refused));
   auto writes = changes != nullptr ? ReadChanges(api, context, *changes)
-                                   : ReadDocumentChanges(api, json::serialize(*document), config::Entities::kKeep);
+                                   : ReadDocumentChanges(api, whole, config::Entities::kKeep);
   if (!writes) return std::unexpected(std::move(writes.error()));
   if (!std::ranges::all_of(*writes, IsPolicyRecord)) {
     return std::unexpected(InvalidBody(
@@ -208,19 +211,14 @@ Answer Withdraw(Api& api, Context& context) {
         Problem{.status = 409, .code = "rollout_running", .detail = "it is being rolled out: abort that"});
   }
   if (auto refused = api.AuditChange(context)) return std::unexpected(std::move(*refused));
-  const auto withdrawn = api.options().store->SetState(*number, config::RevisionState::kRolledBack);
+  const auto withdrawn =
+      api.options().rollouts->GiveUp(*number, "withdrawn" + (context.reason.empty() ? "" : ": " + context.reason));
   if (!withdrawn) return std::unexpected(ProblemOf(withdrawn.error()));
   // From here on nothing can bring it into force: what waited for it is told, so that it does not wait for ever.
   const auto told =
       CloseApproval(*api.options().documents, *number,
                     {.what = "withdrawn", .by = context.principal.name, .because = context.reason, .at = context.now});
   if (!told) log::Warn("a withdrawal is not noted at its approval", {{"why", told.error().message}});
-  if (rollout && rollout->state == Rollout::State::kWaiting) {
-    const std::string why = "withdrawn" + (context.reason.empty() ? "" : ": " + context.reason);
-    if (const auto refused = api.options().rollouts->Refuse(*number, why); !refused) {
-      log::Warn("a withdrawal is not noted at its rollout", {{"why", refused.error().message}});
-    }
-  }
   return JsonResponse(200, json::serialize(ToJsonObject(*withdrawn)));
 }
 

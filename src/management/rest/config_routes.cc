@@ -1,8 +1,12 @@
 // The document as a whole: read, validate, replace, export and import.
 #include <algorithm>
+#include <array>
 #include <boost/json.hpp>
 
+#include "config/document/document.h"
+#include "config/document/migrate.h"
 #include "config/document/node.h"
+#include "config/document/types.h"
 #include "config/source/loader.h"
 #include "engine/document_faults.h"
 #include "management/audit/redact.h"
@@ -32,14 +36,19 @@ json::array ToJsonArray(const std::vector<Fault>& faults, Severity severity) {
   return out;
 }
 
-// The whole document of a body, with every fault that it has. Files that it names are not read.
-config::LoadedDocument ReadWhole(const std::string& text) {
-  ParsedConfig parsed = ParseConfig(text);
+// What was read of a body: files that it names are not read.
+config::LoadedDocument AsLoaded(ParsedConfig parsed) {
   config::LoadedDocument loaded{.config = std::move(parsed.config), .faults = {}, .files = {}};
   if (!loaded.config.envoy.files.empty()) {
     parsed.faults.push_back({.path = "envoy.files", .message = "files cannot be named here"});
   }
   for (Fault& fault : parsed.faults) loaded.faults.push_back({.file = "", .fault = std::move(fault)});
+  return loaded;
+}
+
+// The whole document of a body, with every fault that it has.
+config::LoadedDocument ReadWhole(const std::string& text) {
+  config::LoadedDocument loaded = AsLoaded(ParseConfig(text));
   if (loaded.ok()) engine::AddCompileFaults(text, "", loaded);
   return loaded;
 }
@@ -83,15 +92,81 @@ Answer Export(Api& api, Context& context) {
   return response;
 }
 
+constexpr std::array<std::string_view, 3> kHostMembers = {"server", "storage", "jwt"};
+
+// What an export shows of a document's settings of the host: without secrets, and without what is as by default.
+json::object HostShown(const EnterpriseRateLimitConfig& config) {
+  EnterpriseRateLimitConfig host;
+  host.server = config.server;
+  host.storage = config.storage;
+  host.jwt = config.jwt;
+  json::object shown;
+  boost::system::error_code fault;
+  const json::value whole = json::parse(audit::RedactJson(ToJson(host)), fault);
+  if (fault || !whole.is_object()) return shown;
+  for (const std::string_view name : kHostMembers) {
+    if (const json::value* member = whole.get_object().if_contains(name)) shown[name] = *member;
+  }
+  return shown;
+}
+
+bool IsShown(const config::Node& member, const json::object& shown) {
+  if (!shown.contains(member.key)) return false;
+  config::Node alone = config::Node::Map();
+  alone.Add(member.key, member);
+  boost::system::error_code fault;
+  const json::value written = json::parse(audit::RedactJson(config::ToJsonText(alone)), fault);
+  return !fault && written == json::value(json::object{{member.key, shown.at(member.key)}});
+}
+
+// The document without what an export shows of the host. That is not to be read: where a secret was, there is now a
+// text that may be none.
+ParsedConfig ParseWithout(const json::object& shown, const std::string& text) {
+  const std::string_view body =
+      std::string_view(text).starts_with("\xEF\xBB\xBF") ? std::string_view(text).substr(3) : text;
+  const std::size_t first = body.find_first_not_of(" \t\r\n");
+  const bool is_json = first != std::string_view::npos && body[first] == '{';
+  config::ParsedTree tree = is_json ? config::ParseJsonTree(text) : config::ParseYamlTree(text);
+  ParsedConfig parsed;
+  parsed.faults = std::move(tree.faults);
+  if (!parsed.faults.empty() || !config::BringUpToDate(tree.root, parsed.faults)) return parsed;
+  std::erase_if(tree.root.children, [&](const config::Node& member) { return IsShown(member, shown); });
+  ParsedConfig read = config::ReadAndValidate(tree.root, text);
+  read.faults.insert(read.faults.begin(), parsed.faults.begin(), parsed.faults.end());
+  return read;
+}
+
 // What decides about the host that weir runs on is the operator's: no API token may point it at other files, stores or
-// ports, or have it run scripts.
-std::optional<Problem> RefuseHostSettings(const EnterpriseRateLimitConfig& config,
-                                          const EnterpriseRateLimitConfig& now) {
-  const bool same = config.server == now.server && config.storage == now.storage && config.jwt == now.jwt;
-  if (same) return std::nullopt;
+// ports, or have it run scripts. It may be there as it is: in the document in force, or in the store's policy, which
+// does not have what a file says. Compared as it is shown: nobody tries out what a secret may be, and none is written.
+std::optional<Problem> RefuseHostSettings(const EnterpriseRateLimitConfig& config, const json::object& in_force,
+                                          const EnterpriseRateLimitConfig& kept) {
+  const json::object submitted = HostShown(config), own = HostShown(kept);
+  const auto same = [&](const json::object& other, const auto& member) {
+    const json::value* const known = other.if_contains(member.key());
+    return known != nullptr && *known == member.value();
+  };
+  if (std::ranges::all_of(submitted, [&](const auto& one) { return same(in_force, one) || same(own, one); })) {
+    return std::nullopt;
+  }
   return Problem{.status = 403,
                  .code = "host_settings",
                  .detail = "server, storage and jwt cannot be changed over the API: leave them out"};
+}
+
+// An export has a mark where a secret is, as a key that is exempt. What is as it was but for that stays so, and the
+// mark itself is never written: it would be the secret from then on.
+std::optional<Problem> KeepHidden(config::ConfigStore& store, std::vector<config::RecordWrite>& writes) {
+  std::vector<BodyFault> faults;
+  std::erase_if(writes, [&](const config::RecordWrite& write) {
+    if (!write.body || !write.body->value.contains(audit::kRedacted)) return false;
+    const auto now = store.Get(write.id);
+    if (now && audit::RedactJson(now->body.value) == audit::RedactJson(write.body->value)) return true;
+    faults.push_back({.path = write.id.kind + "." + write.id.key,
+                      .message = "has [redacted] where a secret was: write what is meant"});
+    return false;
+  });
+  return faults.empty() ? std::nullopt : std::optional(InvalidBody(std::move(faults)));
 }
 
 }  // namespace
@@ -104,18 +179,21 @@ std::expected<std::vector<config::RecordWrite>, Problem> ReadDocumentChanges(Api
                 .code = "policy_is_a_file",
                 .detail = "the policy comes from " + api.options().policy_file + ": change it there"});
   }
-  config::LoadedDocument loaded = ReadWhole(text);
+  const json::object shown = HostShown(api.options().engine->snapshot()->document());
+  config::LoadedDocument loaded = AsLoaded(ParseWithout(shown, text));
   if (!loaded.ok()) return std::unexpected(Invalid(FaultsOf(loaded)));
   const auto now = api.options().live->loader().Policy();
   if (!now) return std::unexpected(ProblemOf(now.error()));
-  // Left out: as they are.
-  const EnterpriseRateLimitConfig plain;
-  if (loaded.config.server == plain.server) loaded.config.server = now->policy.server;
-  if (loaded.config.storage == plain.storage) loaded.config.storage = now->policy.storage;
-  if (loaded.config.jwt == plain.jwt) loaded.config.jwt = now->policy.jwt;
-  if (auto refused = RefuseHostSettings(loaded.config, now->policy)) return std::unexpected(std::move(*refused));
+  if (auto refused = RefuseHostSettings(loaded.config, shown, now->policy)) return std::unexpected(std::move(*refused));
+  // Whatever was said of them: as the store has them.
+  loaded.config.server = now->policy.server;
+  loaded.config.storage = now->policy.storage;
+  loaded.config.jwt = now->policy.jwt;
+  engine::AddCompileFaults(text, "", loaded);
+  if (!loaded.ok()) return std::unexpected(Invalid(FaultsOf(loaded)));
   auto writes = config::WritesToBecome(*api.options().store, loaded.config, entities);
   if (!writes) return std::unexpected(ProblemOf(writes.error()));
+  if (auto refused = KeepHidden(*api.options().store, *writes)) return std::unexpected(std::move(*refused));
   if (writes->size() > config::kMostWrites) {
     return std::unexpected(
         Problem{.status = 413, .code = "too_many_changes", .detail = "that is too much for one change"});

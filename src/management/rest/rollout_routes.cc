@@ -146,7 +146,11 @@ Answer Create(Api& api, Context& context) {
                                       *options.store);
     if (!asked) return std::unexpected(ProblemOf(asked.error()));
   }
-  auto answer = Shown(options.rollouts->Add(std::move(rollout), std::move(*compared)), waits ? 202 : 201);
+  const auto added = options.rollouts->Add(std::move(rollout), std::move(*compared));
+  if (added && added->state == Rollout::State::kReturned) {
+    return std::unexpected(Problem{.status = 409, .code = "refused", .detail = added->why});
+  }
+  auto answer = Shown(added, waits ? 202 : 201);
   if (answer) {
     answer->headers.emplace_back("Location", std::string(kPrefix) + "/rollouts/" + std::to_string(proposed->number));
   }

@@ -1,9 +1,8 @@
 #include "management/rest/rollouts.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <boost/json.hpp>
+#include <utility>
 
 #include "base/log.h"
 
@@ -15,6 +14,7 @@ namespace {
 
 constexpr std::string_view kKind = "rollouts";
 constexpr std::size_t kMostLooked = 1'000;
+constexpr std::string_view kDecidedWithoutIt = "its candidate was decided about without it";
 using Kind = RolloutStage::Kind;
 using Arm = analytics::DecisionMeter::Arm;
 
@@ -48,23 +48,28 @@ Result<> Rollouts::Load() {
   const std::lock_guard lock(mutex_);
   const auto listed = options_.documents->List(kKind, 0, kMostLooked);
   if (!listed) return std::unexpected(listed.error());
+  std::size_t looked = 0, kept = kMostKept;
+  bool found = false;
   for (const auto& [number, text] : *listed) {
+    ++looked;
     auto rollout = ReadRollout(text);
     if (!rollout) {
       log::Error("a rollout cannot be read", {{"revision", std::to_string(number)}, {"why", rollout.error().message}});
       continue;
     }
-    if (!rollout->active()) continue;
+    // A decision may have been cut short by the end of the process.
+    if (rollout->state == Rollout::State::kWaiting && SettleWaiting(*rollout)) kept = std::max(kept, looked);
+    if (found || !rollout->active()) continue;
+    found = true;
     active_ = std::move(*rollout);
     // The process may have ended before it was written down that it had come into force.
     const auto revision = options_.trial.store->GetRevision(number);
     if (revision && revision->state == config::RevisionState::kInForce) active_->stage = active_->stages.size() - 1;
     if (auto entered = Enter(active_->stage, nullptr, true); !entered) {
-      End(Rollout::State::kReturned, "weir", "it could not go on after a restart: " + entered.error().message);
+      (void)End(Rollout::State::kReturned, "weir", "it could not go on after a restart: " + entered.error().message);
     }
-    break;
   }
-  return options_.documents->Trim(kKind, kMostKept);
+  return options_.documents->Trim(kKind, kept);
 }
 
 bool Rollouts::Busy() const {
@@ -75,28 +80,36 @@ bool Rollouts::Busy() const {
 Result<Rollout> Rollouts::Add(Rollout rollout, std::unique_ptr<Comparison> compared) {
   const std::lock_guard lock(mutex_);
   rollout.figures.resize(rollout.stages.size());
+  if (active_ && active_->number == rollout.number) {
+    return Fail(ErrorCode::kFailedPrecondition, "it is running already");
+  }
   if (rollout.state == Rollout::State::kWaiting) {
     if (auto kept = Keep(rollout); !kept) return std::unexpected(kept.error());
-    return rollout;
+    // Its candidate may have been decided about while it was tried out.
+    if (SettleWaiting(rollout)) return rollout;
+    return Fail(ErrorCode::kFailedPrecondition, std::string(kDecidedWithoutIt));
   }
   if (active_) return Fail(ErrorCode::kFailedPrecondition, "another rollout is running");
-  const std::uint64_t number = rollout.number;
-  if (auto started = Start(std::move(rollout), std::move(compared)); !started) return std::unexpected(started.error());
-  return Latest(number);
+  return Start(std::move(rollout), std::move(compared));
 }
 
-Result<> Rollouts::Start(Rollout rollout, std::unique_ptr<Comparison> compared) {
+Result<Rollout> Rollouts::Start(Rollout rollout, std::unique_ptr<Comparison> compared) {
+  const std::uint64_t number = rollout.number;
   active_ = std::move(rollout);
   active_->state = Rollout::State::kRunning;
-  auto entered = Enter(0, std::move(compared), false);
-  if (!entered && active_) {
-    // Nothing of it holds: as if it had not been asked for.
-    options_.trial.live->DropCandidate();
-    options_.meter->Watch(0);
-    active_.reset();
-    comparison_.reset();
-  }
-  return entered;
+  refused_ = false;
+  const auto entered = Enter(0, std::move(compared), false);
+  if (entered) return active_ ? *active_ : Latest(number);
+  // Its candidate is used up, and so it cannot begin a second time.
+  if (refused_) return End(Rollout::State::kReturned, "weir", entered.error().message);
+  // Nothing of it holds: as if it had not been asked for.
+  options_.trial.live->DropCandidate();
+  options_.meter->Watch(0);
+  // Not noted: it is none any more, or the store does not answer.
+  (void)options_.trial.store->SetState(number, config::RevisionState::kCandidate);
+  active_.reset();
+  comparison_.reset();
+  return std::unexpected(entered.error());
 }
 
 Result<Rollout> Rollouts::Begin(std::uint64_t number) {
@@ -109,20 +122,49 @@ Result<Rollout> Rollouts::Begin(std::uint64_t number) {
   if (rollout->state != Rollout::State::kWaiting) {
     return Fail(ErrorCode::kFailedPrecondition, "this rollout does not wait");
   }
-  if (auto started = Start(std::move(*rollout), nullptr); !started) return std::unexpected(started.error());
-  return Latest(number);
+  return Start(std::move(*rollout), nullptr);
 }
 
-Result<> Rollouts::Refuse(std::uint64_t number, const std::string& why) {
+Result<config::Revision> Rollouts::GiveUp(std::uint64_t number, const std::string& why) {
   const std::lock_guard lock(mutex_);
-  const auto text = options_.documents->Get(kKind, number);
-  if (!text) return std::unexpected(text.error());
-  auto rollout = ReadRollout(*text);
-  if (!rollout) return std::unexpected(rollout.error());
-  rollout->state = Rollout::State::kAborted;
-  rollout->why = why;
-  rollout->ended = options_.clock->Wall();
-  return Keep(*rollout);
+  auto rollout = Latest(number);
+  // One that cannot be read does not begin, either.
+  if (!rollout && rollout.error().code != ErrorCode::kNotFound && rollout.error().code != ErrorCode::kDataLoss) {
+    return std::unexpected(rollout.error());
+  }
+  if (rollout && rollout->active()) return Fail(ErrorCode::kFailedPrecondition, "it is being rolled out: abort that");
+  auto withdrawn = options_.trial.store->SetState(number, config::RevisionState::kRolledBack);
+  if (withdrawn && rollout && rollout->state == Rollout::State::kWaiting) Close(std::move(*rollout), why);
+  return withdrawn;
+}
+
+void Rollouts::Settle(std::uint64_t number) {
+  const std::lock_guard lock(mutex_);
+  auto rollout = Latest(number);
+  if (rollout && rollout->state == Rollout::State::kWaiting) (void)SettleWaiting(std::move(*rollout));
+}
+
+// False: it has ended. It is not known of a candidate that cannot be read.
+bool Rollouts::SettleWaiting(Rollout rollout) {
+  const auto revision = options_.trial.store->GetRevision(rollout.number);
+  if (!revision || revision->state == config::RevisionState::kCandidate) return true;
+  if (revision->state == config::RevisionState::kInForce || revision->state == config::RevisionState::kRolledBack) {
+    Close(std::move(rollout), std::string(kDecidedWithoutIt));
+    return false;
+  }
+  // It was about to begin when the process ended: only a candidate can be approved.
+  (void)options_.trial.store->SetState(rollout.number, config::RevisionState::kCandidate);
+  return true;
+}
+
+// One that waits, and will not begin.
+void Rollouts::Close(Rollout rollout, const std::string& why) {
+  rollout.state = Rollout::State::kAborted;
+  rollout.why = why;
+  rollout.ended = options_.clock->Wall();
+  if (const auto kept = Keep(rollout); !kept) {
+    log::Warn("the end of a rollout was not written down", {{"why", kept.error().message}});
+  }
 }
 
 // `again`: after a restart, with what was measured before.
@@ -175,14 +217,19 @@ analytics::DecisionMeter::Arm Rollouts::arm() const {
 Result<> Rollouts::EnterAll() {
   if (auto done = BringIntoForce(); !done) return done;
   if (stage().lasts == 0) {
-    End(Rollout::State::kCompleted, "weir", "");
+    (void)End(Rollout::State::kCompleted, "weir", "");
     return {};
   }
   // What was decided before it was in force says nothing of it.
   options_.meter->Watch(0);
   comparison_.reset();
   arm_base_ = last_ = options_.meter->Read(arm());
-  return Keep(*active_);
+  // It holds for all by now: it is watched, whether or not that could be written down. The next tick tries again.
+  if (const auto kept = Keep(*active_); !kept) {
+    log::Warn("a rollout that is in force was not written down", {{"why", kept.error().message}});
+    kept_ = 0;
+  }
+  return {};
 }
 
 Result<> Rollouts::BringIntoForce() {
@@ -193,6 +240,7 @@ Result<> Rollouts::BringIntoForce() {
       PromoteCandidate(*trial.store, *trial.live, active_->number,
                        {.author = active_->author, .method = "rollout", .reason = active_->reason, .source = "api"});
   if (promoted && promoted->outcome == Promotion::Outcome::kRefused) {
+    refused_ = true;
     return Fail(ErrorCode::kFailedPrecondition, "it is not in force: " + promoted->why);
   }
   if (promoted) {
@@ -235,7 +283,7 @@ std::string Rollouts::GoBack(const std::string& who, const std::string& why) {
   return "it stays in force: " + back.error().message;
 }
 
-void Rollouts::End(Rollout::State state, const std::string& who, const std::string& why) {
+Rollout Rollouts::End(Rollout::State state, const std::string& who, const std::string& why) {
   const Nanos now = options_.clock->Wall();
   active_->state = state;
   active_->ended = active_->figures[active_->stage].ended = now;
@@ -257,91 +305,18 @@ void Rollouts::End(Rollout::State state, const std::string& who, const std::stri
       "a rollout ended",
       {{"revision", std::to_string(active_->number)}, {"state", std::string(NameOf(state))}, {"why", active_->why}});
   comparison_.reset();
-  active_.reset();
-}
-
-void Rollouts::MeasureShadow(StageFigures& figures) {
-  const TrialParts& trial = options_.trial;
-  if (trial.live->policy_changes() != compared_policy_) {
-    before_ = figures;
-    if (const auto made = EnterShadow(nullptr); !made) {
-      log::Warn("a candidate is compared with a policy that was changed", {{"why", made.error().message}});
-    }
-  }
-  if (trial.recorder != nullptr) comparison_->Follow(*trial.recorder, *trial.engine->snapshot());
-  const ComparisonFigures& compared = comparison_->figures();
-  figures.decisions = before_.decisions + compared.compared;
-  figures.denied = before_.denied + compared.denied;
-  figures.comparison = json::serialize(comparison_->ToJson());
-}
-
-void Rollouts::Measure(Nanos now) {
-  StageFigures& figures = active_->figures[active_->stage];
-  const std::uint64_t decisions = figures.decisions, denied = figures.denied;
-  Sample sample{.at = now, .figures = {}};
-  if (stage().kind == Kind::kShadow) {
-    MeasureShadow(figures);
-    sample.figures.denied = figures.denied - std::min(denied, figures.denied);
-    sample.figures.allowed = figures.decisions - decisions - sample.figures.denied;
-  } else {
-    const analytics::DecisionFigures read = options_.meter->Read(arm());
-    analytics::DecisionFigures since = read;
-    since.Subtract(arm_base_);
-    figures.decisions = before_.decisions + since.decisions();
-    figures.denied = before_.denied + since.denied;
-    figures.errors = before_.errors + since.errors;
-    if (since.latency.count() > 0) figures.latency_p99 = since.latency.Quantile(0.99);
-    sample.figures = read;
-    sample.figures.Subtract(last_);
-    last_ = read;
-  }
-  if (stage().kind != Kind::kAll) {
-    analytics::DecisionFigures others = options_.meter->Read(Arm::kInForce);
-    others.Subtract(in_force_base_);
-    figures.others = before_.others + others.decisions();
-    figures.others_denied = before_.others_denied + others.denied;
-  }
-  window_.push_back(sample);
-  // A clock that was set back begins anew.
-  while (!window_.empty() && (window_.front().at <= now - active_->guards.window || window_.front().at > now)) {
-    window_.pop_front();
-  }
-}
-
-// Which one, and how; empty: none.
-std::string Rollouts::ExceededGuard() const {
-  const RolloutGuards& guards = active_->guards;
-  analytics::DecisionFigures sum;
-  for (const Sample& sample : window_) sum.Add(sample.figures);
-  const std::uint64_t decisions = sum.decisions();
-  if (decisions == 0 || decisions < guards.least_decisions) return "";
-  const auto tell = [&](std::string_view what, double found, double most) {
-    return fmt::format("{} {:.4g} is above {:.4g}, of {} decisions", what, found, most, decisions);
-  };
-  const auto rate = [&](std::uint64_t count) { return static_cast<double>(count) / static_cast<double>(decisions); };
-  if (guards.denial_rate && rate(sum.denied) > *guards.denial_rate) {
-    return tell("denial_rate", rate(sum.denied), *guards.denial_rate);
-  }
-  if (stage().kind == Kind::kShadow) return "";
-  if (guards.error_rate && rate(sum.errors) > *guards.error_rate) {
-    return tell("error_rate", rate(sum.errors), *guards.error_rate);
-  }
-  const Nanos slow = sum.latency.Quantile(0.99);
-  if (guards.latency_p99 && slow > *guards.latency_p99) {
-    return tell("latency_p99_us", static_cast<double>(slow) / 1e3, static_cast<double>(*guards.latency_p99) / 1e3);
-  }
-  return "";
+  return *std::exchange(active_, std::nullopt);
 }
 
 // To another stage, or behind the last one; a fault ends the rollout.
 Result<> Rollouts::GoOn(std::size_t stage_number) {
   if (stage_number == active_->stages.size()) {
-    End(Rollout::State::kCompleted, "weir", "");
+    (void)End(Rollout::State::kCompleted, "weir", "");
     return {};
   }
   active_->figures[active_->stage].ended = options_.clock->Wall();
   auto entered = Enter(stage_number, nullptr, false);
-  if (!entered && active_) End(Rollout::State::kReturned, "weir", entered.error().message);
+  if (!entered && active_) (void)End(Rollout::State::kReturned, "weir", entered.error().message);
   return entered;
 }
 
@@ -353,11 +328,13 @@ void Rollouts::Tick() {
   ticked_ = now;
   Measure(now);
   if (std::string fault = options_.trial.live->candidate_fault(); !fault.empty()) {
-    return End(Rollout::State::kReturned, "weir", "it does not go with the policy any more: " + fault);
+    (void)End(Rollout::State::kReturned, "weir", "it does not go with the policy any more: " + fault);
+    return;
   }
   // Also while it is paused: it holds for its share.
   if (const std::string exceeded = ExceededGuard(); !exceeded.empty()) {
-    return End(Rollout::State::kReturned, "weir", exceeded);
+    (void)End(Rollout::State::kReturned, "weir", exceeded);
+    return;
   }
   if (active_->state == Rollout::State::kRunning) {
     StageFigures& figures = active_->figures[active_->stage];
@@ -423,8 +400,7 @@ Result<Rollout> Rollouts::Abort(std::uint64_t number, const std::string& who, co
   const std::lock_guard lock(mutex_);
   const auto rollout = Active(number);
   if (!rollout) return std::unexpected(rollout.error());
-  End(Rollout::State::kAborted, who, why);
-  return Latest(number);
+  return End(Rollout::State::kAborted, who, why);
 }
 
 Result<Rollout> Rollouts::Get(std::uint64_t number) const {

@@ -44,14 +44,18 @@ class Rollouts {
 
   // Whether one is running or paused.
   bool Busy() const;
-  // Keeps it; one that is to run begins. `compared`: its dry run, with which shadow goes on; may be nullptr.
-  // kFailedPrecondition: another one is running.
+  // Keeps it; one that is to run begins. `compared`: its dry run, with which shadow goes on; may be nullptr. In state
+  // kReturned: it came into force for all at once, the engine did not take it, and all is as before.
+  // kFailedPrecondition: another one is running, or its candidate is none any more.
   Result<Rollout> Add(Rollout rollout, std::unique_ptr<Comparison> compared);
-  // One that waits was approved.
+  // One that waits was approved; as Add(). After an error it goes on waiting.
   Result<Rollout> Begin(std::uint64_t number);
 
-  // It was rejected.
-  Result<> Refuse(std::uint64_t number, const std::string& why);
+  // Withdraws a candidate, and ends the rollout that waits for it, if there is one: in one step, so that it does not
+  // begin meanwhile. kFailedPrecondition: it has begun, or the candidate is none any more.
+  Result<config::Revision> GiveUp(std::uint64_t number, const std::string& why);
+  // The candidate was decided about without its rollout: one that waits for it ends.
+  void Settle(std::uint64_t number);
 
   // By hand. kNotFound: there is no such rollout; kFailedPrecondition: not in its state. `who`: by whom.
   Result<Rollout> Pause(std::uint64_t number, const std::string& why);
@@ -77,7 +81,7 @@ class Rollouts {
 
   // All by mutex_.
   Result<Rollout*> Active(std::uint64_t number);
-  Result<> Start(Rollout rollout, std::unique_ptr<Comparison> compared);
+  Result<Rollout> Start(Rollout rollout, std::unique_ptr<Comparison> compared);
   Result<> Enter(std::size_t stage, std::unique_ptr<Comparison> compared, bool again);
   Result<> EnterShadow(std::unique_ptr<Comparison> compared);
   Result<> EnterAll();
@@ -88,7 +92,9 @@ class Rollouts {
   void Measure(Nanos now);
   void MeasureShadow(StageFigures& figures);
   std::string ExceededGuard() const;
-  void End(Rollout::State state, const std::string& who, const std::string& why);
+  Rollout End(Rollout::State state, const std::string& who, const std::string& why);
+  bool SettleWaiting(Rollout rollout);
+  void Close(Rollout rollout, const std::string& why);
   Result<> Keep(const Rollout& rollout);
   bool Audit(const std::string& what, const std::string& why);
   const RolloutStage& stage() const { return active_->stages[active_->stage]; }
@@ -98,6 +104,7 @@ class Rollouts {
   const RolloutsOptions options_;
   mutable std::mutex mutex_;  // guards what follows
   std::optional<Rollout> active_;
+  bool refused_ = false;  // it was promoted, and the engine did not take it
   std::unique_ptr<Comparison> comparison_;
   std::uint64_t compared_policy_ = 0;  // LiveConfig::policy_changes() that it was made of
   StageFigures before_;                // of this stage, from before the restart or the change of the policy
