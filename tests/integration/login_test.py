@@ -137,7 +137,8 @@ class Login(Case):
         self.assertEqual(answer.status, 302)
         cookie = answer.headers["Set-Cookie"].split(";")[0]
         back = self.issuer.authorize(answer.headers["Location"])
-        return self.ask(weir, "GET", back, headers={"Cookie": cookie, "Sec-Fetch-Site": "cross-site", **headers})
+        self.back = (back + "&authuser=0&prompt=consent", {"Cookie": cookie, "Sec-Fetch-Site": "cross-site", **headers})
+        return self.ask(weir, "GET", self.back[0], headers=self.back[1])
 
     def test_a_person_logs_in_changes_something_and_is_logged_out_by_the_provider(self):
         self.issuer.claims = {"sub": "u1", "sid": "s1", "email": "ann@example.org", "email_verified": True, "groups": ["weir-editors", "x"]}
@@ -145,6 +146,7 @@ class Login(Case):
         answer, page = self.log_in(weir)
         self.assertEqual(answer.status, 200, page)
         self.assertIn("/ui/limits", page)
+        self.assertEqual(self.ask(weir, "GET", self.back[0], headers=self.back[1])[0].status, 400)  # once is enough
         cookies = answer.headers.get_all("Set-Cookie")
         session = next(one for one in cookies if one.startswith("__Host-weir-session="))
         for part in ("Secure", "HttpOnly", "SameSite=Strict", "Path=/"):
@@ -171,6 +173,13 @@ class Login(Case):
             answer, text = self.ask(weir, "POST", "/admin/v1/oidc/logout", form, {"Content-Type": "application/x-www-form-urlencoded"})
             self.assertEqual(answer.status, status, text)
             self.assertEqual(self.ask(weir, "GET", "/admin/v1/session", headers=cookie)[0].status, alive)
+        # Who is not known there any more is not known here.
+        answer, page = self.log_in(weir)
+        cookie = {"Cookie": next(one for one in answer.headers.get_all("Set-Cookie") if "weir-session" in one).split(";")[0]}
+        self.assertEqual(self.ask(weir, "GET", "/admin/v1/session", headers=cookie)[0].status, 200)
+        self.path.write_text(CONFIG)
+        weir.signal(signal.SIGHUP)
+        wait_until(lambda: self.ask(weir, "GET", "/admin/v1/session", headers=cookie)[0].status == 401, "the session's end")
         _, records = self.ask(weir, "GET", "/admin/v1/audit", headers={"Authorization": "Bearer " + TOKEN})
         changes = [one for one in records["items"] if one["object"].get("id") == "bob" and one["outcome"] == "success"]
         self.assertEqual([(one["actor"]["name"], one["actor"]["method"]) for one in changes], [("ann@example.org", "oidc")])
@@ -240,6 +249,16 @@ class Login(Case):
         for forged in (".".join([base64url(b'{"alg":"none"}'), parts[1], ""]), ".".join([parts[0], parts[1], parts[2][:-8] + "AAAAAAAA"])):
             self.assertEqual(who(forged)[0].status, 401)
         self.assertEqual(self.ask(weir, "GET", "/admin/v1/users", headers={"Authorization": "Bearer " + self.token(roles=[])})[0].status, 403)
+        # A file that is refused brings nobody in, and drops nobody.
+        other = Issuer(self.directory)
+        self.addCleanup(other.close)
+        auth["tokens"][0].update(issuer=other.url, jwks_url=other.url + "/keys")
+        self.path.write_text(CONFIG + "server: {policy: file, admin_auth: " + json.dumps(auth) + "}\njwt: {rs256_public_key_pem: no key}\n")
+        weir.signal(signal.SIGHUP)
+        wait_until(lambda: "refused, the old one stays in force" in weir.logs(), "the refusal")
+        self.assertEqual(who(self.token())[0].status, 200)
+        self.assertEqual(who(other.sign({"iss": other.url, "aud": "weir-api", "sub": "eve", "iat": now, "exp": now + 300}))[0].status, 401)
+        self.assertEqual(other.asked, [])
         # What the file does not say any more holds no more, at once.
         self.path.write_text(CONFIG)
         weir.signal(signal.SIGHUP)
@@ -299,6 +318,9 @@ class Login(Case):
         self.assertEqual(config["server"]["request_id_header"], "X-One")
         self.assertEqual(config["global"]["free_tier"]["max_requests"], 2)
         # What the file says of the policy was for an empty directory; what it says of the host goes on to hold.
+        self.path.write_text(host.replace("a-secret-for-tests", "").replace("hs256_secret: ", "rs256_public_key_pem: no key"))
+        weir.signal(signal.SIGHUP)
+        wait_until(lambda: "refused, the old one stays in force" in weir.logs(), "the refusal")
         self.path.write_text(host.replace("max_requests: 2", "max_requests: 9").replace("X-One", "X-Two"))
         weir.signal(signal.SIGHUP)
 

@@ -7,7 +7,7 @@ Ref<std::vector<std::string>> Roles() {
   return ListOf(Text({"^(viewer|operator|editor|security|admin|auditor)(@[^\\x00-\\x20\\x7f]+)?$",
                       "viewer, operator, editor, security, admin or auditor, or one of these and @TENANT", "role"}));
 }
-Ref<std::string> Url() { return Text({"^https?://[^\\x00-\\x20\\x7f]+$", "a URL that begins with https://", "URL"}); }
+Ref<std::string> Url() { return Text({R"(^https?://[!#-\[\]-~]+$)", "a URL that begins with https://", "URL"}); }
 Ref<std::string> Claim() { return Text({"^[^\\x00-\\x1f\\x7f]{1,256}$", "the name of a claim", "claim"}); }
 
 Ref<ClaimsConfig> ClaimsType() {

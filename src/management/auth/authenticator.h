@@ -70,6 +70,10 @@ class Authenticator {
   std::expected<Sessions::Begun, Refusal> LogIn(std::string_view account, std::string_view password,
                                                 const Presented& presented, Nanos now);
 
+  // A login that goes elsewhere for its proof (OpenID): how long its address has to wait, and that it has failed.
+  Nanos Blocked(std::string_view peer, Nanos now) const { return attempts_.Blocked(peer, "", now); }
+  void NoteFailure(std::string_view peer, Nanos now) { attempts_.Failed(peer, now); }
+
   const Attempts& attempts() const { return attempts_; }
 
  private:

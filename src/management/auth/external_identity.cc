@@ -7,15 +7,19 @@
 #include <utility>
 
 #include "base/address.h"
+#include "base/crypto/encoding.h"
 #include "base/log.h"
 #include "io/https/http_client.h"
 #include "io/https/http_fetcher.h"
+#include "management/auth/crypto.h"
 #include "management/auth/fetch_keys.h"
 
 namespace weir::management {
 namespace {
 
-constexpr int kMostExchanges = 2;  // of the workers, which others need too
+constexpr int kMostExchanges = 2;           // of the workers, which others need too
+constexpr std::size_t kMostTaken = 16'384;  // logins that came back
+constexpr Nanos kLoginTime = 10 * kMinute;  // as BeginLogin() has it
 constexpr Nanos kDiscoveryFresh = kHour;
 constexpr Nanos kDiscoveryAgain = 10 * kSecond;  // after a failure
 
@@ -77,12 +81,29 @@ class Exchange {
   const bool taken_;
 };
 
+// Whatever of it decides who gets in as what.
+std::string FingerprintOf(const OidcConfig& config) {
+  std::string text = config.client_id + '\n';
+  const ClaimsConfig& claims = config.claims;
+  text += claims.name_claim.value_or("") + '\n' + claims.roles_claim.value_or("") + '\n' +
+          claims.tenant_claim.value_or("") + '\n';
+  for (const auto& [value, roles] : claims.roles) {
+    text += value + '\n';
+    for (const std::string& role : roles) text += '\t' + role + '\n';
+  }
+  for (const std::string& role : claims.default_roles) text += role + '\n';
+  return Base64Url(Sha256(text)).substr(0, 16);
+}
+
 Result<std::string> Ask(const io::HttpOptions& options, io::HttpRequest request) {
   request.may_be_loopback = request.url.starts_with("http://");  // CheckIssuerUrl()
   auto reply = io::HttpClient(options).Send(std::move(request));
   if (!reply) return std::unexpected(reply.error());
   if (reply->status != 200) {
-    return Fail(ErrorCode::kUnavailable, "the OpenID provider answered " + std::to_string(reply->status));
+    // RFC 6749, 5.2: the code is not good.
+    const bool refused = reply->status == 400 || reply->status == 401;
+    return Fail(refused ? ErrorCode::kInvalidArgument : ErrorCode::kUnavailable,
+                "the OpenID provider answered " + std::to_string(reply->status));
   }
   return std::move(reply->body);
 }
@@ -137,6 +158,8 @@ Result<AuthSettings> AuthSettingsOf(const AdminAuthConfig& config) {
 
 struct ExternalIdentity::State {
   AdminAuthConfig config;
+  AuthSettings settings;
+  std::string session_issuer;  // empty: no provider
   io::HttpOptions http;
   std::unique_ptr<io::HttpFetcher> fetcher;  // of keys for tokens, which nobody waits for
   std::unique_ptr<JwksCache> token_keys;
@@ -156,42 +179,61 @@ std::shared_ptr<ExternalIdentity::State> ExternalIdentity::Current() const {
   return state_;
 }
 
-Result<> ExternalIdentity::Configure(const AdminAuthConfig& config, Authenticator& authenticator) {
-  if (Current()->config == config) return {};
-  auto settings = AuthSettingsOf(config);
-  if (!settings) return std::unexpected(settings.error());
+// Without what runs: threads and caches.
+Result<std::shared_ptr<ExternalIdentity::State>> ExternalIdentity::Read(const AdminAuthConfig& config) {
   auto networks = NetworksOf(config.allowed_networks);
   if (!networks) return Wrong("server.admin_auth.allowed_networks", networks.error());
+  auto settings = AuthSettingsOf(config);
+  if (!settings) return std::unexpected(settings.error());
   auto state = std::make_shared<State>();
   state->config = config;
+  state->settings = std::move(*settings);
   state->http = KeyFetchOptions(config.ca_file.value_or(""), std::move(*networks));
+  for (const TokenIssuerConfig& issuer : config.tokens) {
+    if (const auto good = CheckIssuerUrl(issuer.jwks_url); !good) {
+      return Wrong("server.admin_auth.tokens: jwks_url", good.error());
+    }
+  }
+  if (!config.oidc) return state;
+  OidcProvider provider;
+  provider.issuer = config.oidc->issuer;
+  provider.client_id = config.oidc->client_id;
+  provider.client_secret = config.oidc->client_secret.value_or("");
+  std::string url = config.oidc->public_url;
+  while (url.ends_with('/')) url.pop_back();
+  provider.redirect_uri = url + "/admin/v1/oidc/callback";
+  provider.scopes = config.oidc->scopes;
+  for (const auto& [what, checked] : {std::pair{"issuer", provider.issuer}, std::pair{"public_url", url}}) {
+    if (const auto good = CheckIssuerUrl(checked); !good) {
+      return Wrong(fmt::format("server.admin_auth.oidc.{}", what), good.error());
+    }
+  }
+  auto mapping = MappingOf(config.oidc->claims, "email");
+  if (!mapping) return Wrong("server.admin_auth.oidc.claims", mapping.error());
+  provider.mapping = std::move(*mapping);
+  state->session_issuer = provider.issuer + ' ' + FingerprintOf(*config.oidc);
+  state->provider = std::move(provider);
+  return state;
+}
+
+Result<> ExternalIdentity::Check(const AdminAuthConfig& config) {
+  const auto read = Read(config);
+  return read ? Result<>() : std::unexpected(read.error());
+}
+
+Result<> ExternalIdentity::Configure(const AdminAuthConfig& config, Authenticator& authenticator, Sessions* sessions) {
+  if (configured_ && Current()->config == config) return {};
+  auto read = Read(config);
+  if (!read) return std::unexpected(read.error());
+  std::shared_ptr<State> state = std::move(*read);
   if (!config.tokens.empty()) {
     state->fetcher = std::make_unique<io::HttpFetcher>(state->http);
     state->token_keys = std::make_unique<JwksCache>(FetchKeysBy(*state->fetcher, clock_), JwksCache::Options());
     for (const TokenIssuerConfig& issuer : config.tokens) {
-      if (const auto added = state->token_keys->AddIssuer(issuer.issuer, issuer.jwks_url); !added) {
-        return Wrong("server.admin_auth.tokens: jwks_url", added.error());
-      }
+      (void)state->token_keys->AddIssuer(issuer.issuer, issuer.jwks_url);  // Read() has looked at it
     }
   }
   if (config.oidc) {
-    OidcProvider provider;
-    provider.issuer = config.oidc->issuer;
-    provider.client_id = config.oidc->client_id;
-    provider.client_secret = config.oidc->client_secret.value_or("");
-    std::string url = config.oidc->public_url;
-    while (url.ends_with('/')) url.pop_back();
-    provider.redirect_uri = url + "/admin/v1/oidc/callback";
-    provider.scopes = config.oidc->scopes;
-    for (const auto& [what, checked] : {std::pair{"issuer", provider.issuer}, std::pair{"public_url", url}}) {
-      if (const auto good = CheckIssuerUrl(checked); !good) {
-        return Wrong(fmt::format("server.admin_auth.oidc.{}", what), good.error());
-      }
-    }
-    auto mapping = MappingOf(config.oidc->claims, "email");
-    if (!mapping) return Wrong("server.admin_auth.oidc.claims", mapping.error());
-    provider.mapping = std::move(*mapping);
-    state->provider = std::move(provider);
     // On the thread of the login, which has nothing to do without the keys.
     state->provider_keys = std::make_unique<JwksCache>(
         [http = state->http, this](const std::string& url, const JwksCache::Done& done) {
@@ -200,12 +242,17 @@ Result<> ExternalIdentity::Configure(const AdminAuthConfig& config, Authenticato
         },
         JwksCache::Options());
   }
+  AuthSettings settings = state->settings;
+  const std::string issuer = state->session_issuer;
   {
     const std::lock_guard lock(mutex_);
     state_.swap(state);
   }
-  authenticator.SetSettings(std::move(*settings));
-  return {};
+  configured_ = true;
+  authenticator.SetSettings(std::move(settings));
+  if (sessions == nullptr) return {};
+  const auto ended = sessions->EndOfOtherIssuers(issuer);
+  return ended ? Result<>() : std::unexpected(ended.error());
 }
 
 Result<std::shared_ptr<const JwkSet>> ExternalIdentity::KeysOf(std::string_view issuer, bool missing_id, Nanos now) {
@@ -233,7 +280,7 @@ Result<OidcProvider> ExternalIdentity::Provider(State& state) {
     state.asked_at = now;
   }
   const auto document =
-      Ask(state.http, {.url = DiscoveryUrl(provider.issuer), .headers = {{"Accept", "application/json"}}});
+      AskForLogin(state, {.url = DiscoveryUrl(provider.issuer), .headers = {{"Accept", "application/json"}}});
   const auto read = document ? ReadDiscovery(*document, &provider) : std::unexpected(document.error());
   const std::lock_guard lock(state.mutex);
   if (!read) {
@@ -262,9 +309,25 @@ auto ExternalIdentity::WithKeys(State& state, const OidcProvider& provider, Veri
   return verify(**keys);
 }
 
-Result<LoginBegun> ExternalIdentity::BeginLogin(std::string_view return_to) {
+Result<std::string> ExternalIdentity::AskForLogin(const State& state, io::HttpRequest request) {
   const Exchange exchange(exchanges_);
   if (!exchange.taken()) return Fail(ErrorCode::kUnavailable, "too many logins at once");
+  return Ask(state.http, std::move(request));
+}
+
+bool ExternalIdentity::TakeOnce(const std::string& login) {
+  const Nanos now = clock_.Wall();
+  const std::lock_guard lock(mutex_);
+  if (taken_.size() >= kMostTaken) {
+    std::erase_if(taken_, [&](const auto& one) { return one.second <= now; });
+    // What cannot be remembered is not let in: whoever fills this is no person.
+    if (taken_.size() >= kMostTaken) return false;
+  }
+  const auto [at, is_new] = taken_.try_emplace(login, now + kLoginTime);
+  return is_new;
+}
+
+Result<LoginBegun> ExternalIdentity::BeginLogin(std::string_view return_to) {
   const auto state = Current();
   const auto provider = Provider(*state);
   if (!provider) return std::unexpected(provider.error());
@@ -272,36 +335,38 @@ Result<LoginBegun> ExternalIdentity::BeginLogin(std::string_view return_to) {
 }
 
 Result<ExternalIdentity::Finished> ExternalIdentity::FinishLogin(const CallbackQuery& query, std::string_view cookie) {
-  const Exchange exchange(exchanges_);
-  if (!exchange.taken()) return Fail(ErrorCode::kUnavailable, "too many logins at once");
   const auto state = Current();
   const auto provider = Provider(*state);
   if (!provider) return std::unexpected(provider.error());
   auto request = FinishCallback(*provider, seal_key_, query, cookie, clock_.Wall());
   if (!request) return std::unexpected(request.error());
+  if (!TakeOnce(request->state.state)) {
+    return Fail(ErrorCode::kInvalidArgument, "this login has come back before; begin it anew");
+  }
   io::HttpRequest ask{
       .method = "POST",
       .url = request->url,
       .headers = {{"Content-Type", "application/x-www-form-urlencoded"}, {"Accept", "application/json"}},
       .body = std::move(request->form)};
   if (!request->authorization.empty()) ask.headers.push_back({"Authorization", request->authorization});
-  const auto body = Ask(state->http, std::move(ask));
+  const auto body = AskForLogin(*state, std::move(ask));
+  if (!body && body.error().code == ErrorCode::kInvalidArgument) return std::unexpected(body.error());
   if (!body) return NotReached(body.error());
   auto login = WithKeys(*state, *provider, [&](const JwkSet& keys) {
     return VerifyTokenResponse(*provider, *body, request->state, keys, clock_.Wall());
   });
   if (!login) return std::unexpected(login.error());
-  return Finished{.login = std::move(*login), .issuer = provider->issuer, .return_to = request->state.return_to};
+  return Finished{.login = std::move(*login), .issuer = state->session_issuer, .return_to = request->state.return_to};
 }
 
 Result<LogoutNotice> ExternalIdentity::ReadLogout(std::string_view token) {
-  const Exchange exchange(exchanges_);
-  if (!exchange.taken()) return Fail(ErrorCode::kUnavailable, "too many logins at once");
   const auto state = Current();
   const auto provider = Provider(*state);
   if (!provider) return std::unexpected(provider.error());
-  return WithKeys(*state, *provider,
-                  [&](const JwkSet& keys) { return VerifyLogoutToken(*provider, token, keys, clock_.Wall()); });
+  auto notice = WithKeys(*state, *provider,
+                         [&](const JwkSet& keys) { return VerifyLogoutToken(*provider, token, keys, clock_.Wall()); });
+  if (notice) notice->issuer = state->session_issuer;
+  return notice;
 }
 
 }  // namespace weir::management

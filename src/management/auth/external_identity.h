@@ -10,9 +10,11 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <unordered_map>
 #include <vector>
 
 #include "base/clock.h"
+#include "io/https/http_exchange.h"
 #include "management/auth/authenticator.h"
 #include "management/auth/key_source.h"
 #include "management/auth/oidc.h"
@@ -29,9 +31,13 @@ class ExternalIdentity final : public KeySource {
   ExternalIdentity(const ExternalIdentity&) = delete;
   ExternalIdentity& operator=(const ExternalIdentity&) = delete;
 
-  // From now on it is this, for `authenticator` too; the same as before changes nothing, so that no keys are fetched
-  // again. kInvalidArgument says what is wrong with it, and then everything stays.
-  Result<> Configure(const AdminAuthConfig& config, Authenticator& authenticator);
+  // kInvalidArgument: what is wrong with it.
+  static Result<> Check(const AdminAuthConfig& config);
+  // One thread at a time. From now on it is this, for `authenticator` too; the same as before changes nothing, so that
+  // no keys are fetched again. Sessions that the provider began end when it, or what is configured of it, is another;
+  // `sessions` may be nullptr. An error of Check() changes nothing; one of `sessions` is told when everything else is
+  // done.
+  Result<> Configure(const AdminAuthConfig& config, Authenticator& authenticator, Sessions* sessions);
 
   Result<std::shared_ptr<const JwkSet>> KeysOf(std::string_view issuer, bool missing_id, Nanos now) override;
 
@@ -41,10 +47,11 @@ class ExternalIdentity final : public KeySource {
   Result<LoginBegun> BeginLogin(std::string_view return_to);
   struct Finished {
     OidcLogin login;
-    std::string issuer;
+    std::string issuer;  // as sessions have it: with a fingerprint of what is configured
     std::string return_to;
   };
-  // kInvalidArgument: it is no answer to a login that this browser began, or the provider's word does not hold.
+  // kInvalidArgument: it is no answer to a login that this browser began, or to one that came back before, or the
+  // provider's word does not hold.
   Result<Finished> FinishLogin(const CallbackQuery& query, std::string_view cookie);
   Result<LogoutNotice> ReadLogout(std::string_view token);
   bool has_provider() const;
@@ -58,12 +65,19 @@ class ExternalIdentity final : public KeySource {
   auto WithKeys(State& state, const OidcProvider& provider, Verify&& verify)
       -> decltype(verify(std::declval<const JwkSet&>()));
   std::shared_ptr<State> Current() const;
+  static Result<std::shared_ptr<State>> Read(const AdminAuthConfig& config);
+  // What is asked of the provider for a login. kUnavailable also: too many are in hand.
+  Result<std::string> AskForLogin(const State& state, io::HttpRequest request);
+  // False: that login came back before.
+  bool TakeOnce(const std::string& login);
 
   const Clock& clock_;
   const std::string seal_key_;
+  bool configured_ = false;   // by Configure(), which one thread calls at a time
   mutable std::mutex mutex_;  // guards state_
   std::shared_ptr<State> state_;
-  std::atomic<int> exchanges_{0};  // with the provider, at once
+  std::unordered_map<std::string, Nanos> taken_;  // logins that came back, until they would have ended; by mutex_
+  std::atomic<int> exchanges_{0};                 // of logins with the provider, at once
 };
 
 // What the parts of the configuration mean. kInvalidArgument.

@@ -196,10 +196,26 @@ std::vector<std::string> ClaimTexts(const Claims& claims, std::string_view place
   return texts;
 }
 
+namespace {
+
+bool HasVerifiedEmail(const Claims& claims) {
+  boost::system::error_code fault;
+  const boost::json::value all = boost::json::parse(claims.payload, fault);
+  if (fault || !all.is_object()) return false;
+  const boost::json::value* const verified = all.get_object().if_contains("email_verified");
+  return verified != nullptr && verified->is_bool() && verified->get_bool();
+}
+
+}  // namespace
+
 Result<Principal> PrincipalOf(const Claims& claims, const ClaimMapping& mapping, AuthMethod method) {
   Principal principal;
   principal.method = method;
   principal.kind = method == AuthMethod::kOidc ? PrincipalKind::kPerson : PrincipalKind::kService;
+  const bool by_email =
+      mapping.name_claim == "email" || mapping.roles_claim == "email" || mapping.tenant_claim == "email";
+  if (by_email && !HasVerifiedEmail(claims)) return Invalid("has an e-mail address that is not verified");
+  if (!claims.subject.empty()) principal.identity = claims.issuer + ' ' + claims.subject;
   const std::vector<std::string> names = ClaimTexts(claims, mapping.name_claim);
   if (names.size() != 1) return Invalid("does not name its subject");
   if (const auto checked = CheckName("the subject of the JWT", names[0]); !checked) {

@@ -73,7 +73,8 @@ struct ClaimMapping {
   // Not empty: this claim has to be one text, and confines the principal to that tenant.
   std::string tenant_claim{};
 };
-// kInvalidArgument: no name, or no tenant where there has to be one.
+// kInvalidArgument: no name, or no tenant where there has to be one; or one of the claims is "email" and there is no
+// "email_verified": true beside it, since an address that its owner did not confirm may be anybody's.
 Result<Principal> PrincipalOf(const Claims& claims, const ClaimMapping& mapping, AuthMethod method);
 
 }  // namespace weir::management

@@ -260,6 +260,15 @@ TEST(Jwt, ClaimsBecomeAPrincipal) {
   mapping.name_claim = "email";
   EXPECT_FALSE(PrincipalOf(*claims, mapping, AuthMethod::kJwt));
   mapping.name_claim = "sub";
+  // An address that nobody has confirmed gives nothing, whatever it is for.
+  mapping.roles_claim = "email";
+  EXPECT_FALSE(PrincipalOf(*claims, mapping, AuthMethod::kJwt));
+  Claims confirmed = *claims;
+  confirmed.payload = R"({"sub":"bob","email":"b@x.example","email_verified":true})";
+  mapping.roles = {{"b@x.example", {Role::kEditor, ""}}};
+  EXPECT_TRUE(PrincipalOf(confirmed, mapping, AuthMethod::kJwt));
+  confirmed.payload = R"({"sub":"bob","email":"b@x.example","email_verified":"true"})";
+  EXPECT_FALSE(PrincipalOf(confirmed, mapping, AuthMethod::kOidc));
   mapping.roles_claim = "";
   mapping.defaults.clear();
   EXPECT_TRUE(PrincipalOf(*claims, mapping, AuthMethod::kJwt)->roles.empty());

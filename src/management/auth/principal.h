@@ -46,10 +46,14 @@ struct Principal {
   std::string credential{};
   // Whom it acts for: of a token, who made it; where tokens make tokens, who made the first. Empty: itself.
   std::string owner{};
+  // Of whom an issuer vouches for: the issuer, a space, and the subject there. The same however it comes here, by a
+  // login or by a token, and whatever claim its name is; empty: weir knows it itself.
+  std::string identity{};
 };
 // Who answers for what the principal does: all tokens that a person has made are that person.
 inline const std::string& PersonOf(const Principal& principal) {
-  return principal.owner.empty() ? principal.name : principal.owner;
+  if (!principal.owner.empty()) return principal.owner;
+  return principal.identity.empty() ? principal.name : principal.identity;
 }
 
 // 1 to 128 bytes of UTF-8 without control characters, and without white space at either end: names are shown, written

@@ -51,6 +51,10 @@ Result<> Sessions::Load() {
                           .created = row.Integer(9),
                           .seen = row.Integer(10),
                           .expires = row.Integer(11)};
+          if (!session.info.subject.empty()) {
+            const std::string& issuer = session.info.issuer;
+            session.info.principal.identity = issuer.substr(0, issuer.find(' ')) + ' ' + session.info.subject;
+          }
           session.seen_written = session.info.seen;
           sessions_.insert_or_assign(session.hash, std::move(session));
         });
@@ -179,6 +183,12 @@ Result<std::size_t> Sessions::EndOf(std::string_view issuer, std::string_view su
     if (one.info.issuer != issuer) return false;
     return issuer_session.empty() ? one.info.subject == subject : one.info.issuer_session == issuer_session;
   }));
+}
+
+Result<std::size_t> Sessions::EndOfOtherIssuers(std::string_view issuer) {
+  const std::lock_guard lock(mutex_);
+  return Drop(HashesOf(
+      [&](const Session& one) { return one.info.principal.method == AuthMethod::kOidc && one.info.issuer != issuer; }));
 }
 
 std::vector<SessionInfo> Sessions::List(Nanos now) const {

@@ -32,7 +32,8 @@ inline constexpr std::string_view kSessionCookie = "__Host-weir-session";
 struct SessionInfo {
   std::string id{};  // "ses_..."; for routes and records
   Principal principal{};
-  // Of people whom an OpenID provider sent: for its logout (EndOf).
+  // Of people whom an OpenID provider sent: for its logout (EndOf). `issuer`: with a fingerprint of what was configured
+  // of it, behind a space (ExternalIdentity).
   std::string issuer{}, subject{}, issuer_session{};
   std::string address{};  // from which it was begun
   Nanos created = 0, seen = 0, expires = 0;
@@ -75,6 +76,8 @@ class Sessions {
   Result<std::size_t> EndOf(std::string_view principal_name);  // after a change of roles or of the password
   // Back-channel logout: of that provider's session, or, when that is empty, of its subject. Returns how many ended.
   Result<std::size_t> EndOf(std::string_view issuer, std::string_view subject, std::string_view issuer_session);
+  // Of people whom any other OpenID provider sent than this one; empty: whom any sent. Returns how many ended.
+  Result<std::size_t> EndOfOtherIssuers(std::string_view issuer);
   std::vector<SessionInfo> List(Nanos now) const;  // newest first
 
   // For a job, every minute: forgets what has ended, writes when sessions were last seen.

@@ -153,6 +153,25 @@ TEST_F(SessionsTest, ABackChannelLogoutEndsThatProvidersOnly) {
   EXPECT_EQ(sessions_->EndOf("ann").value(), 2U);
 }
 
+TEST_F(SessionsTest, AProviderThatIsNoMoreTakesItsSessionsAlong) {
+  const auto kept = Begin(Of("ann", "https://id.example f1", "s1"));
+  const auto former = Begin(Of("ann", "https://id.example f0", "s2"));
+  const auto elsewhere = Begin(Of("eve", "https://other.example f1", "s1"));
+  const auto local = Begin(Of("ann"));
+  EXPECT_EQ(sessions_->EndOfOtherIssuers("https://id.example f1").value(), 2U);
+  EXPECT_TRUE(Holds(kept));
+  EXPECT_FALSE(Holds(former));
+  EXPECT_FALSE(Holds(elsewhere));
+  Open();
+  EXPECT_TRUE(Holds(kept));
+  EXPECT_TRUE(Holds(local));
+  EXPECT_EQ(PersonOf(sessions_->Find(kept.secret, kNow).value()), "https://id.example sub-ann");
+  EXPECT_EQ(PersonOf(sessions_->Find(local.secret, kNow).value()), "ann");
+  EXPECT_EQ(sessions_->EndOfOtherIssuers("").value(), 1U);
+  EXPECT_FALSE(Holds(kept));
+  EXPECT_TRUE(Holds(local));
+}
+
 TEST_F(SessionsTest, TheirNumberIsBounded) {
   Open({.idle = kHour, .absolute = kDay, .most_of_one = 3, .most = 5});
   std::vector<Sessions::Begun> ann;

@@ -288,6 +288,7 @@ Answer Api::Run(Context& context) {
   std::string_view rest = http::TargetQuery(context.request.target);
   for (std::string name, value; http::NextParameter(&rest, &name, &value);) {
     const bool known = std::ranges::any_of(route.query, [&](const Parameter& one) { return one.name == name; });
+    if (!known && route.cross_site) continue;  // of the site that sent the browser here
     if (!known) return std::unexpected(BadRequest("unknown_parameter", "there is no query parameter '" + name + "'"));
     if (context.Query(name) != nullptr && name != "label") {
       return std::unexpected(BadRequest("repeated_parameter", "the query parameter '" + name + "' is there twice"));
@@ -319,7 +320,8 @@ std::string OwnerOfKeys(const Principal& principal) {
       principal.method == AuthMethod::kJwt ? "" : std::string_view(principal.credential);
   std::string who;
   for (const std::string_view part :
-       {NameOf(principal.method), std::string_view(principal.tenant), std::string_view(principal.name), credential}) {
+       {NameOf(principal.method), std::string_view(principal.tenant), std::string_view(principal.name),
+        std::string_view(principal.identity), credential}) {
     who.append(std::to_string(part.size())).append(":").append(part);
   }
   return who;

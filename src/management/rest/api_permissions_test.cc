@@ -140,6 +140,12 @@ TEST_F(PermissionsTest, ARoleWithinAnOrganisationReachesItsTeams) {
   EXPECT_EQ(
       AskAs(team, "POST", "/bulk", bulk(R"({"method":"DELETE","collection":"tenants","name":"acme-web"})")).status,
       403);
+  const std::string expiring = R"({"parent":"acme","expires":"2100-01-01T00:00:00Z"})";
+  EXPECT_EQ(AskAs(team, "PUT", "/tenants/acme-web", expiring).status, 403);
+  EXPECT_EQ(AskAs(team, "POST", "/bulk",
+                  bulk(R"({"method":"PUT","collection":"tenants","name":"acme-web","value":)" + expiring + "}"))
+                .status,
+            403);
   EXPECT_EQ(AskAs(organisation, "PUT", "/tenants/acme-web", R"({"parent":"other"})").status, 403);
   EXPECT_EQ(AskAs(organisation, "PUT", "/tenants/acme", R"({"parent":"other"})").status, 403);
   EXPECT_EQ(AskAs(team, "PUT", "/tenants/acme-web", R"({"parent":"acme","rule":{"max_requests":3}})").status, 200);

@@ -109,7 +109,8 @@ BulkItem ReadBulkItem(Api& api, Context& context, const json::value& value, cons
   const auto may = [&](const config::RecordBody* body) -> std::optional<Problem> {
     std::set<std::string> tenants = {""};
     if (collection->scoped && body != nullptr) tenants = TenantsOf(api, *collection, *name, *body);
-    if (removes && collection->kind == "tenants") tenants = TenantsOfTenant(*context.in_force, *name, nullptr);
+    const bool ends = removes || (body != nullptr && *found && MovesExpiry(&(*found)->body, *body));
+    if (ends && collection->kind == "tenants") tenants.merge(TenantsOfTenant(*context.in_force, *name, nullptr));
     for (const std::string& tenant : tenants) {
       if (AllowedIn(*context.in_force, context.principal, verb, collection->resource, tenant)) continue;
       return Problem{.status = 403,

@@ -157,6 +157,11 @@ Answer Store(Api& api, Context& context, const std::string& key, std::string_vie
     auto refused =
         body ? AuthoriseRecord(api, context, collection, key, *body) : context.Authorise(context.object.tenant);
     if (refused) return std::unexpected(std::move(*refused));
+    if (body && collection.kind == "tenants" && MovesExpiry(*found ? &(*found)->body : nullptr, *body)) {
+      for (const std::string& tenant : TenantsOfTenant(*context.in_force, key, nullptr)) {
+        if (auto one = context.Authorise(tenant)) return std::unexpected(std::move(*one));
+      }
+    }
   }
   if (!body) {
     if (!show_places) {

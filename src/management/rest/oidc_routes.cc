@@ -116,10 +116,14 @@ Answer Finish(Api& api, Context& context) {
   };
   const CallbackQuery answer{
       .state = query("state"), .code = query("code"), .error = query("error"), .issuer = query("iss")};
+  if (const Nanos wait = api.options().auth->Blocked(context.request.peer, context.now); wait > 0) {
+    return std::unexpected(ToProblem({.kind = Refusal::Kind::kTooMany, .reason = {}, .retry_after = wait}));
+  }
   auto finished = external->FinishLogin(answer, CookieNamed(context.request.headers.cookie, kLoginCookie));
   if (!finished) {
     if (finished.error().code != ErrorCode::kUnavailable && api.options().guard != nullptr) {
       api.options().guard->Failed(context.request.peer, api.options().clock->Now());
+      api.options().auth->NoteFailure(context.request.peer, context.now);
     }
     Problem problem = NotLoggedIn(finished.error());
     problem.headers.emplace_back("Set-Cookie", ClearLoginCookie());
@@ -209,14 +213,10 @@ void AddOidcRoutes(std::vector<Route>& routes) {
           "Where the OpenID provider sends the browser back to: a session begins.", Verb::kCreate, Finish);
   callback.sensitive = true;
   callback.cross_site = true;
-  // Providers add some of their own.
   callback.query = {{"state", "Of the login that was begun."},
                     {"code", "What the provider gives a token for."},
                     {"error", "Why there is none."},
-                    {"error_description", "The same in words; not looked at."},
-                    {"iss", "The provider (RFC 9207)."},
-                    {"session_state", "Not looked at."},
-                    {"scope", "Not looked at."}};
+                    {"iss", "The provider (RFC 9207)."}};
   Route& logout =
       add("POST", "/oidc/logout", "endOidcSessions",
           "Back-channel logout: the OpenID provider ends sessions of its own.", Verb::kDelete, EndByProvider);

@@ -55,7 +55,7 @@ struct Route {
   bool heavy = false;        // may take long: on threads of its own
   bool sensitive = false;    // reads are audited too
   bool asks_only = false;    // a POST that changes nothing
-  bool cross_site = false;   // a browser may be sent here by another site
+  bool cross_site = false;   // a browser may be sent here by another site, which may add parameters of its own
   const Collection* collection = nullptr;
 
   bool writes() const { return method != "GET" && !asks_only; }

@@ -21,8 +21,14 @@ bool Reaches(const config::Snapshot& snapshot, const Reach& reach, std::string_v
 
 // In which tenants it takes permission to write that record of a tenant; nullptr: to remove it. Whoever is in a tenant
 // alone can neither take it out from under its organisation, whose limits it would leave, nor put it under another,
-// whose limits it would use up. A tenant that does not exist yet is made by whoever may in the one above it.
+// whose limits it would use up. (So it is with when a record expires: see MovesExpiry.) A tenant that does not exist
+// yet is made by whoever may in the one above it.
 std::set<std::string> TenantsOfTenant(const config::Snapshot& snapshot, const std::string& name,
                                       const config::RecordBody* body);
+
+// Whether the record will expire at another time than it does: then it takes what its removal takes.
+inline bool MovesExpiry(const config::RecordBody* before, const config::RecordBody& after) {
+  return before != nullptr && before->expires != after.expires;
+}
 
 }  // namespace weir::management::rest

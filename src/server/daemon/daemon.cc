@@ -16,6 +16,7 @@
 #include "config/source/loader.h"
 #include "config/validate/validate.h"
 #include "engine/document_faults.h"
+#include "management/auth/external_identity.h"
 #include "server/daemon/descriptors.h"
 #include "server/daemon/systemd.h"
 #include "server/data_plane/data_plane.h"
@@ -233,12 +234,13 @@ struct Daemon::Parts {
 
   // Puts a file's document into force, or what it says of the host. `config` then is as it came into force.
   Result<> ApplyDocument(EnterpriseRateLimitConfig& config) {
+    if (auto good = management::ExternalIdentity::Check(config.server.admin_auth); !good) return good;
     auto document = std::make_shared<const EnterpriseRateLimitConfig>(config);
     Complete(config);
     if (auto applied = limiter->engine().Apply(config); !applied) return applied;
     management->DocumentChanged(std::move(document));
     if (const auto known = management->HostChanged(config.server.admin_auth); !known) {
-      log::Error("who may administer stays as it was", {{"why", known.error().message}});
+      log::Error("not everybody who may not administer any more is logged out", {{"why", known.error().message}});
     }
     return {};
   }
@@ -462,7 +464,8 @@ Result<> Daemon::Reload() {
     log::Warn("setting takes effect at the next start", {{"setting", name}});
   }
   ConfigureLogs(config->server);
-  parts_->metrics_enabled = config->analytics.metrics_enabled;
+  // As it is in force: with the policy in the state directory, the file does not say it.
+  parts_->metrics_enabled = parts_->limiter->engine().snapshot()->document().analytics.metrics_enabled;
   ++parts_->reloads_ok;
   log::Info("configuration in force",
             {{"file", file}, {"version", std::to_string(parts_->limiter->engine().snapshot()->version())}});

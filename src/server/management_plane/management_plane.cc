@@ -87,7 +87,8 @@ Result<> ManagementPlane::MakeTokens() {
 Result<> ManagementPlane::TurnOn() {
   State& state = *options_.state;
   if (auto made = MakeTokens(); !made) return made;
-  if (auto known = state.external->Configure(options_.admin_auth, *state.auth); !known) return known;
+  if (auto known = state.external->Configure(options_.admin_auth, *state.auth, state.sessions.get()); !known)
+    return known;
   live_ = std::make_unique<rest::LiveConfig>(rest::LiveConfigOptions{.store = state.store.get(),
                                                                      .engine = options_.engine,
                                                                      .policy_in_store = options_.document == nullptr,
@@ -165,8 +166,12 @@ void ManagementPlane::DocumentChanged(std::shared_ptr<const EnterpriseRateLimitC
 Result<> ManagementPlane::HostChanged(const AdminAuthConfig& admin_auth) {
   if (!on()) return {};
   State& state = *options_.state;
-  if (auto known = state.external->Configure(admin_auth, *state.auth); !known) return known;
-  return live_->policy_in_store() ? live_->Reapply() : Result<>();
+  // Nobody may administer by settings that are refused.
+  if (auto good = management::ExternalIdentity::Check(admin_auth); !good) return good;
+  if (live_->policy_in_store()) {
+    if (auto applied = live_->Reapply(); !applied) return applied;
+  }
+  return state.external->Configure(admin_auth, *state.auth, state.sessions.get());
 }
 
 void ManagementPlane::PrepareSessions() {
