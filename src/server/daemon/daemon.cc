@@ -16,7 +16,6 @@
 #include "config/source/loader.h"
 #include "config/validate/validate.h"
 #include "engine/document_faults.h"
-#include "management/auth/external_identity.h"
 #include "server/daemon/descriptors.h"
 #include "server/daemon/systemd.h"
 #include "server/data_plane/data_plane.h"
@@ -234,7 +233,7 @@ struct Daemon::Parts {
 
   // Puts a file's document into force, or what it says of the host. `config` then is as it came into force.
   Result<> ApplyDocument(EnterpriseRateLimitConfig& config) {
-    if (auto good = management::ExternalIdentity::Check(config.server.admin_auth); !good) return good;
+    if (auto good = ManagementPlane::CheckHost(config.server.admin_auth); !good) return good;
     auto document = std::make_shared<const EnterpriseRateLimitConfig>(config);
     Complete(config);
     if (auto applied = limiter->engine().Apply(config); !applied) return applied;

@@ -163,11 +163,15 @@ void ManagementPlane::DocumentChanged(std::shared_ptr<const EnterpriseRateLimitC
   }
 }
 
+Result<> ManagementPlane::CheckHost(const AdminAuthConfig& admin_auth) {
+  return management::ExternalIdentity::Check(admin_auth);
+}
+
 Result<> ManagementPlane::HostChanged(const AdminAuthConfig& admin_auth) {
   if (!on()) return {};
   State& state = *options_.state;
   // Nobody may administer by settings that are refused.
-  if (auto good = management::ExternalIdentity::Check(admin_auth); !good) return good;
+  if (auto good = CheckHost(admin_auth); !good) return good;
   if (live_->policy_in_store()) {
     if (auto applied = live_->Reapply(); !applied) return applied;
   }

@@ -64,6 +64,8 @@ class ManagementPlane {
 
   // What the file says was put into force: noted as a revision, and laid below the store's entities.
   void DocumentChanged(std::shared_ptr<const EnterpriseRateLimitConfig> document);
+  // kInvalidArgument: what is wrong with these.
+  static Result<> CheckHost(const AdminAuthConfig& admin_auth);
   // The operator's settings have changed: who may administer and, where the policy is the store's, what lies around it.
   Result<> HostChanged(const AdminAuthConfig& admin_auth);
   Result<> ReloadTls();
