@@ -214,7 +214,7 @@ void Decider::SendWhole(Plan& plan, Nanos now, Errand& errand) {
   for (const Item& item : plan.items) TakeHome(item, now, errand);
   errand.sent = plan;
   // What was spent from a lease was charged a while before, and the store must not give back more than is certain.
-  if (plan.op != Op::kRefund || options_.lease_life <= 1) return;
+  if (plan.op != Op::kRefund || options_.exact_answers) return;
   const auto waits = [](const Item& item) { return item.charge != nullptr && FormOf(*item.limit) == Form::kBucket; };
   if (std::ranges::none_of(plan.items, waits)) return;
   errand.items.assign(plan.items.begin(), plan.items.end());

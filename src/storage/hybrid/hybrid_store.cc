@@ -44,6 +44,7 @@ class HybridStore::Parts::Passage final : public Completion {
   // True: all is complete on return. Destroys itself when it is.
   bool Go() {
     for (Errand& errand : errands_) {
+      returns_before_.push_back(errand.home.size());
       for (Homeward& home : errand.home) {
         hybrid::Add(parts_.counters.returns);
         returns_.push_back(std::make_unique<ReturnPlan>(std::move(home), parts_.options.lease_life));
@@ -61,11 +62,10 @@ class HybridStore::Parts::Passage final : public Completion {
   void Done() noexcept override {
     std::vector<Want> wants;
     std::size_t at = 0;
-    std::size_t returned = 0;
-    for (Errand& errand : errands_) {
-      while (plans_[at].items.data() == ItemOfReturn(returned)) ++at, ++returned;
-      errand.sent = plans_[at++];
-      parts_.decider.Finish(errand, now_, wants);
+    for (std::size_t i = 0; i < errands_.size(); ++i) {
+      at += returns_before_[i];
+      errands_[i].sent = plans_[at++];
+      parts_.decider.Finish(errands_[i], now_, wants);
     }
     parts_.trips.Take(wants, now_);
     Completion* const done = done_;
@@ -74,12 +74,11 @@ class HybridStore::Parts::Passage final : public Completion {
   }
 
  private:
-  const Item* ItemOfReturn(std::size_t i) const { return i < returns_.size() ? &returns_[i]->item : nullptr; }
-
   Parts& parts_;
   const Nanos now_;
   Completion* done_;
   std::vector<Errand> errands_;
+  std::vector<std::size_t> returns_before_;  // each errand
   std::vector<std::unique_ptr<ReturnPlan>> returns_;
   std::vector<Plan> plans_;
 };

@@ -2,9 +2,11 @@
 
 #include <algorithm>
 
+#include "algorithms/aligned_window.h"
 #include "algorithms/gcra.h"
 #include "algorithms/instant.h"
 #include "algorithms/sliding_window.h"
+#include "algorithms/time_zone.h"
 
 namespace weir::storage::hybrid {
 namespace {
@@ -21,6 +23,16 @@ std::uint64_t UnitsIn(const Limit& limit, Nanos length) {
   if (limit.rate_count == 1) return ns / static_cast<std::uint64_t>(limit.rate_period);
   const Wide units = Wide{ns} * limit.rate_count / static_cast<std::uint64_t>(limit.rate_period);
   return units > algorithms::kMaxCount ? algorithms::kMaxCount : static_cast<std::uint64_t>(units);
+}
+
+// The latest end of a window that has opened by `now`. One that ends later opened after it: the clock went back, and what
+// is charged now could not be named when it comes home.
+Nanos LatestEnd(const Limit& limit, Nanos now) {
+  if (algorithms::IsWordWindow(limit.kind)) return algorithms::aligned_window::EndOfNew(limit, now);
+  if (IsFixedWindow(limit.kind) && limit.calendar != algorithms::Calendar::kNone) {
+    return algorithms::CalendarBounds(limit, now).end;
+  }
+  return now + limit.window;
 }
 
 }  // namespace
@@ -61,14 +73,14 @@ bool Lease::Learn(const Outcome& outcome, std::uint64_t cost, Nanos now, Nanos o
   // Nothing is used: there is no window yet, and none whose end could be told.
   if (outcome.used == 0 || outcome.reset_after_ns <= 0) return false;
   end_ = algorithms::SaturatingAdd(now, outcome.reset_after_ns);
+  const Nanos store_now = algorithms::ClampNow(now + offset);
   Nanos over = end_;
   if (form_ == Form::kSubWindow) {
     // Sub-windows lie on multiples of their length, by the store's clock.
-    const Nanos store_now = algorithms::ClampNow(algorithms::SaturatingAdd(now, std::max<Nanos>(0, offset)) +
-                                                 std::min<Nanos>(0, offset));
     over = now + (limit_.precision - store_now % limit_.precision);
-    // The newest charge is of a later one: the clock went back.
     if (end_ > algorithms::SaturatingAdd(over, limit_.window)) return false;
+  } else if (store_now + outcome.reset_after_ns > LatestEnd(limit_, store_now)) {
+    return false;
   }
   valid_until_ = std::min(valid_until_, over);
   return known_ = true;
@@ -129,6 +141,8 @@ Standing Lease::Consider(std::uint64_t cost, Nanos now, Outcome& outcome) const 
   if (!Knows(now) || now != algorithms::ClampNow(now)) return Standing::kUnknown;
   const std::uint64_t spendable = Spendable(now);
   if (form_ == Form::kBucket) {
+    // The store's state has expired: that is for the store to find, should the clock go back.
+    if (tat_ <= now) return Standing::kUnknown;
     algorithms::Word tat = TatAt(now);
     outcome = gcra::Admit(limit_, gcra::MakeTerms(limit_, cost), cost, now, tat);
     if (outcome.verdict != Verdict::kAllowed) return Standing::kDenied;
