@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "storage/hybrid/hybrid_store.h"
+#include "storage/hybrid/relaxed_store.h"
 #include "storage/postgres/postgres_store.h"
 #include "storage/redis/redis_store.h"
 
@@ -111,6 +112,18 @@ Result<Stores> Make(const HybridStorage& config) {
   if (!stores) return stores;
   // What it would persist are counts that are not there.
   stores->memory = nullptr;
+  if (config.mode == HybridMode::kRelaxed) {
+    auto primary = Make(*memory);
+    if (!primary) return primary;
+    storage::hybrid::RelaxedOptions options;
+    options.sync_interval = config.sync_interval * kSecond;
+    options.max_subjects = std::max(memory->max_entries, kLeastTracked);
+    auto relaxed =
+        storage::hybrid::RelaxedStore::Create(std::move(primary->main), std::move(stores->main), options);
+    if (!relaxed) return std::unexpected(std::move(relaxed).error());
+    stores->main = std::move(*relaxed);
+    return stores;
+  }
   storage::hybrid::HybridOptions options;
   options.max_subjects = std::clamp(memory->max_entries, kLeastTracked, kMostTracked);
   auto hybrid = storage::hybrid::HybridStore::Create(std::move(stores->main), options);

@@ -18,6 +18,8 @@ class Nested final : public TypeOf<NestedStorage> {
   std::string Words() const override { return kinds_->Words(); }
   void AddSections(std::vector<const Section*>& sections) const override { kinds_->AddSections(sections); }
   bool MayHoldSecret() const override { return kinds_->MayHoldSecret(); }
+  // As where the alternatives are among the fields: what stands beside them by mistake is not told.
+  bool IsSecret() const override { return kinds_->MayHoldSecret(); }
 
  protected:
   void Load(const Node& node, NestedStorage& value, Reader& reader) const override {
