@@ -45,7 +45,8 @@ struct Account {
 // Thread-safe.
 class Ledger {
  public:
-  Ledger(std::uint64_t most, Nanos width) : most_(most / kShards == 0 ? 1 : most / kShards), width_(width) {}
+  // `interval`: between two exchanges.
+  Ledger(std::uint64_t most, Nanos interval) : most_(most / kShards == 0 ? 1 : most / kShards), interval_(interval) {}
 
   // Whether there is room for all the items' subjects; then each has its account, and Charge() and Refund() find it.
   bool Open(std::span<const Item> items, Nanos now);
@@ -79,7 +80,7 @@ class Ledger {
   Shard& ShardOf(const Key& key) { return shards_[(key.lo >> 40) % kShards]; }
 
   const std::uint64_t most_;  // in a shard
-  const Nanos width_;
+  const Nanos interval_;
   std::array<Shard, kShards> shards_;
 };
 

@@ -35,7 +35,7 @@ struct RelaxedStore::Parts {
       : primary(std::move(the_primary)),
         secondary(std::move(the_secondary)),
         options(the_options),
-        ledger(the_options.max_subjects, std::max<Nanos>(1, the_options.sync_interval / 2)) {}
+        ledger(the_options.max_subjects, the_options.sync_interval) {}
 
   class Exchange;
 
