@@ -3,7 +3,7 @@
 include(GNUInstallDirs)
 include(CMakePackageConfigHelpers)
 
-install(TARGETS weir_flags weir_base weir_algorithms weir_io weir_http weir_headers weir_storage weir_storage_memory weir_storage_redis weir_io_postgres weir_storage_postgres weir_config
+install(TARGETS weir_flags weir_base weir_algorithms weir_io weir_http weir_headers weir_storage weir_storage_memory weir_storage_redis weir_io_postgres weir_storage_postgres weir_storage_hybrid weir_config
                 weir_engine weir_analytics weir_net weir_library
         EXPORT weirTargets ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
 install(TARGETS weir RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})

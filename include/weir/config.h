@@ -8,6 +8,7 @@
 
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -148,15 +149,65 @@ struct PostgresStorage {
   friend bool operator==(const PostgresStorage&, const PostgresStorage&) = default;
 };
 using PostgresConfig = PostgresStorage;
+struct StorageConfig;
+// One storage within another, held by value: a copy is a copy, and two are equal when what they hold is.
+class NestedStorage {
+ public:
+  NestedStorage();  // in memory
+  NestedStorage(StorageConfig storage);
+  NestedStorage(MemoryStorage storage);
+  NestedStorage(RedisStorage storage);
+  NestedStorage(PostgresStorage storage);
+  NestedStorage(const NestedStorage& other);
+  NestedStorage(NestedStorage&& other) noexcept;
+  NestedStorage& operator=(const NestedStorage& other);
+  NestedStorage& operator=(NestedStorage&& other) noexcept;
+  ~NestedStorage();
+  StorageConfig& operator*() { return *held_; }
+  const StorageConfig& operator*() const { return *held_; }
+  StorageConfig* operator->() { return held_.get(); }
+  const StorageConfig* operator->() const { return held_.get(); }
+  friend bool operator==(const NestedStorage& a, const NestedStorage& b);
+
+ private:
+  std::unique_ptr<StorageConfig> held_;  // never nullptr, but in what was moved from
+};
+// Strict: instances together never admit more than the limit. Relaxed: each decides by itself, and tells the others what
+// it has admitted every sync_interval.
+enum class HybridMode : std::uint8_t { kStrict, kRelaxed };
+struct HybridStorage {
+  NestedStorage primary = {};                    // memory
+  NestedStorage secondary = RedisStorage{};      // redis or postgres: shared by all instances
+  HybridMode mode = HybridMode::kStrict;
+  std::uint32_t sync_interval = 1;  // relaxed: seconds between two exchanges with the secondary
+  friend bool operator==(const HybridStorage&, const HybridStorage&) = default;
+};
 struct StorageConfig {
   using Memory = MemoryStorage;
   using Redis = RedisStorage;
   using Postgres = PostgresStorage;
-  std::variant<MemoryStorage, RedisStorage, PostgresStorage> kind;
+  using Hybrid = HybridStorage;
+  std::variant<MemoryStorage, RedisStorage, PostgresStorage, HybridStorage> kind;
   StoreFailurePolicy on_store_failure = StoreFailurePolicy::kLocal;
   std::uint32_t instances = 1;  // how many weirs share the store: the fair share of `local` is 1/instances
   friend bool operator==(const StorageConfig&, const StorageConfig&) = default;
 };
+inline NestedStorage::NestedStorage() : held_(std::make_unique<StorageConfig>()) {}
+inline NestedStorage::NestedStorage(StorageConfig storage)
+    : held_(std::make_unique<StorageConfig>(std::move(storage))) {}
+inline NestedStorage::NestedStorage(MemoryStorage storage) : NestedStorage() { held_->kind = std::move(storage); }
+inline NestedStorage::NestedStorage(RedisStorage storage) : NestedStorage() { held_->kind = std::move(storage); }
+inline NestedStorage::NestedStorage(PostgresStorage storage) : NestedStorage() { held_->kind = std::move(storage); }
+inline NestedStorage::NestedStorage(const NestedStorage& other)
+    : held_(std::make_unique<StorageConfig>(*other.held_)) {}
+inline NestedStorage::NestedStorage(NestedStorage&& other) noexcept = default;
+inline NestedStorage& NestedStorage::operator=(const NestedStorage& other) {
+  if (this != &other) held_ = std::make_unique<StorageConfig>(*other.held_);
+  return *this;
+}
+inline NestedStorage& NestedStorage::operator=(NestedStorage&& other) noexcept = default;
+inline NestedStorage::~NestedStorage() = default;
+inline bool operator==(const NestedStorage& a, const NestedStorage& b) { return *a.held_ == *b.held_; }
 struct AnalyticsConfig {
   bool metrics_enabled = true;                 // the daemon's /metrics
   bool event_logging = false;                  // a log line for each denial, at most 100 a second

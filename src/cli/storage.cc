@@ -25,7 +25,9 @@ int RunStorageSchema(const StorageSchemaOptions& options) {
       fmt::print(stderr, "weir: '{}' is not valid: see weir validate\n", Printable(options.config_file));
       return 2;
     }
-    const auto* const written = std::get_if<PostgresStorage>(&loaded.config.storage.kind);
+    const auto* const hybrid = std::get_if<HybridStorage>(&loaded.config.storage.kind);
+    const StorageConfig& shared = hybrid != nullptr ? *hybrid->secondary : loaded.config.storage;
+    const auto* const written = std::get_if<PostgresStorage>(&shared.kind);
     if (written == nullptr) {
       fmt::print(stderr, "weir: '{}' stores counts elsewhere than in PostgreSQL\n", Printable(options.config_file));
       return 2;

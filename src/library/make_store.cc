@@ -1,7 +1,10 @@
 #include "library/make_store.h"
 
+#include <algorithm>
 #include <utility>
 
+#include "storage/hybrid/hybrid_store.h"
+#include "storage/hybrid/relaxed_store.h"
 #include "storage/postgres/postgres_store.h"
 #include "storage/redis/redis_store.h"
 
@@ -13,6 +16,8 @@ using storage::memory::MemoryStoreOptions;
 
 // Enough for the subjects that one instance sees while its store is away; more push the oldest out.
 constexpr std::uint64_t kLocalEntries = 100'000;
+// Subjects of a strict hybrid whose asks are counted: the hot ones are few.
+constexpr std::uint64_t kLeastTracked = 64, kMostTracked = 65'536;
 
 using storage::postgres::PostgresStore;
 using storage::postgres::PostgresStoreOptions;
@@ -95,6 +100,36 @@ Result<Stores> Make(const PostgresStorage& config) {
   options.command_timeout = config.command_timeout_ms * kMillisecond;
   options.max_in_flight = config.max_in_flight;
   return WithLocal(PostgresStore::Create(options));
+}
+
+Result<Stores> Make(const HybridStorage& config) {
+  const auto* const memory = std::get_if<MemoryStorage>(&config.primary->kind);
+  if (memory == nullptr) return Fail(ErrorCode::kInvalidArgument, "storage.hybrid.primary: only memory can be one");
+  if (std::holds_alternative<HybridStorage>(config.secondary->kind)) {
+    return Fail(ErrorCode::kInvalidArgument, "storage.hybrid.secondary: a hybrid cannot be one");
+  }
+  auto stores = MakeStores(*config.secondary);
+  if (!stores) return stores;
+  // What it would persist are counts that are not there.
+  stores->memory = nullptr;
+  if (config.mode == HybridMode::kRelaxed) {
+    auto primary = Make(*memory);
+    if (!primary) return primary;
+    storage::hybrid::RelaxedOptions options;
+    options.sync_interval = config.sync_interval * kSecond;
+    options.max_subjects = std::max(memory->max_entries, kLeastTracked);
+    auto relaxed =
+        storage::hybrid::RelaxedStore::Create(std::move(primary->main), std::move(stores->main), options);
+    if (!relaxed) return std::unexpected(std::move(relaxed).error());
+    stores->main = std::move(*relaxed);
+    return stores;
+  }
+  storage::hybrid::HybridOptions options;
+  options.max_subjects = std::clamp(memory->max_entries, kLeastTracked, kMostTracked);
+  auto hybrid = storage::hybrid::HybridStore::Create(std::move(stores->main), options);
+  if (!hybrid) return std::unexpected(std::move(hybrid).error());
+  stores->main = std::move(*hybrid);
+  return stores;
 }
 
 }  // namespace

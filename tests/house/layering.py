@@ -11,6 +11,7 @@ MAY = {
     "storage/memory": {"storage", "algorithms", "base"},
     "storage/redis": {"storage", "io", "algorithms", "net", "base"},
     "storage/postgres": {"storage", "io", "io/postgres", "algorithms", "base"},
+    "storage/hybrid": {"storage", "algorithms", "base"},
     "io": {"net", "base"},
     "io/https": {"io", "net", "base"},
     "io/postgres": {"io", "base"},
@@ -20,7 +21,8 @@ MAY = {
     "config/source/sqlite": {"config", "base"},
     "engine": {"config", "storage", "headers", "algorithms", "base"},
     "analytics": {"engine", "config", "storage", "algorithms", "base"},
-    "library": {"analytics", "engine", "config", "storage", "storage/memory", "storage/redis", "storage/postgres", "algorithms", "base"},
+    "library": {"analytics", "engine", "config", "storage", "storage/memory", "storage/redis", "storage/postgres", "storage/hybrid",
+                "algorithms", "base"},
     "net": {"base"},
     "frontends/http": {"net", "http", "headers", "engine", "config", "storage", "algorithms", "base"},
     "frontends/resp": {"net", "headers", "engine", "config", "storage", "algorithms", "base"},
@@ -42,7 +44,7 @@ MAY = {
     "cli": {"io/https", "server/daemon", "management/audit", "management/backup", "library", "engine", "config", "algorithms", "base", "storage"},
 }
 # Tests may also use these: they build what they test from real parts.
-TESTS_MAY = {"storage/memory", "config/source/sqlite", "library", "base", "tests/conformance"}
+TESTS_MAY = {"storage/memory", "storage/redis", "storage/postgres", "config/source/sqlite", "library", "base", "tests/conformance"}
 # Libraries that stay inside one folder.
 ONLY_IN = {
     r"<boost/asio|<boost/beast": {"io", "io/postgres", "storage/redis", "storage/postgres"},

@@ -142,12 +142,20 @@ analytics: {metrics_enabled: true, event_logging: true, insights_retention_days:
             SpecExampleBuilt());
 }
 
-TEST(Document, HybridOfTheSpecIsNamedAsNotYetThere) {
+TEST(Document, HybridOfTheSpecLoads) {
   const ParsedConfig parsed = ParseConfig(
-      R"({"global": {"free_tier": "strict"}, "storage": {"Hybrid": {"primary": {"Memory": {}}, "secondary": {"Redis": {}}, "sync_interval": 60}}})");
-  ASSERT_EQ(parsed.faults.size(), 1U);
-  EXPECT_EQ(Describe(parsed.faults[0]),
-            "line 1: storage: hybrid storage is not in this version; use memory, redis or postgres");
+      R"({"global": {"free_tier": "strict"}, "storage": {"Hybrid": {"primary": {"Memory": {"max_entries": 100000, "cleanup_interval": 300}}, "secondary": {"Redis": {"url": "redis://localhost:6379", "cluster": false, "pool_size": 10}}, "sync_interval": 60}}})");
+  ASSERT_TRUE(parsed.faults.empty()) << Describe(parsed.faults[0]);
+  const HybridStorage expected{
+      .primary = StorageConfig::Memory{.max_entries = 100'000, .cleanup_interval = 300},
+      .secondary = StorageConfig::Redis{.url = "redis://localhost:6379", .cluster = false, .pool_size = 10},
+      .sync_interval = 60,
+  };
+  EXPECT_EQ(parsed.config.storage.kind, (decltype(StorageConfig::kind){expected}));
+  HybridStorage other = expected;
+  EXPECT_EQ(other, expected) << "a copy is equal";
+  std::get<RedisStorage>(other.secondary->kind).pool_size = 11;
+  EXPECT_NE(other, expected) << "and its own";
 }
 
 TEST(Document, PrecisionInEverySpelling) {

@@ -25,6 +25,7 @@ Ref<TenantLimits> TenantType();
 Ref<UserLimits> UserType();
 Ref<ApiKeyLimits> ApiKeyLimitsType();
 Ref<StorageConfig> StorageType();
+Ref<HybridStorage> HybridType(Ref<MemoryStorage> memory, Ref<RedisStorage> redis, Ref<PostgresStorage> postgres);
 Ref<AnalyticsConfig> AnalyticsType();
 Ref<ServerConfig> ServerType();
 Ref<AdminAuthConfig> AdminAuthType();

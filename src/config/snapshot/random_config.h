@@ -380,6 +380,15 @@ class RandomConfig {
           RedisStorage{"redis://h:6379/1",   Flip(), Seconds(1, 1024), Name(), Seconds(1, 600'000), Seconds(1, 600'000),
                        Seconds(1, 1'000'000)};
     }
+    if (Chance(3)) {
+      HybridStorage hybrid{.mode = Pick({HybridMode::kStrict, HybridMode::kRelaxed}), .sync_interval = Seconds(1, 3600)};
+      if (auto* const memory = std::get_if<MemoryStorage>(&storage.kind)) {
+        hybrid.primary = *memory;
+      } else {
+        hybrid.secondary = storage;
+      }
+      storage.kind = std::move(hybrid);
+    }
     storage.on_store_failure =
         Pick({StoreFailurePolicy::kLocal, StoreFailurePolicy::kAllow, StoreFailurePolicy::kDeny});
     storage.instances = Seconds(1, 100'000);

@@ -187,7 +187,32 @@ void CheckExemptions(const Place& place, const Exemptions& exemptions, Validatio
   }
 }
 
+namespace {
+
+void CheckHybrid(const Place& place, const HybridStorage& hybrid, ValidationFaults& faults) {
+  const auto* const memory = std::get_if<MemoryStorage>(&hybrid.primary->kind);
+  if (memory == nullptr) {
+    faults.Error(place.Below("primary"), "the primary of a hybrid storage is memory");
+  } else if (memory->persist_to_disk) {
+    const Place primary = place.Below("primary"), here = primary.Below("memory");
+    faults.Warn(here.Below("persist_to_disk"), "has no effect: the secondary keeps the counts");
+  }
+  const Place secondary = place.Below("secondary");
+  if (std::holds_alternative<HybridStorage>(hybrid.secondary->kind)) {
+    faults.Error(secondary, "a hybrid storage within a hybrid storage is not possible");
+  } else if (std::holds_alternative<MemoryStorage>(hybrid.secondary->kind)) {
+    faults.Error(secondary, "the secondary of a hybrid storage is shared: redis or postgres");
+  } else {
+    CheckStorage(secondary, *hybrid.secondary, faults);
+  }
+}
+
+}  // namespace
+
 void CheckStorage(const Place& place, const StorageConfig& storage, ValidationFaults& faults) {
+  if (const auto* hybrid = std::get_if<HybridStorage>(&storage.kind)) {
+    return CheckHybrid(place.Below("hybrid"), *hybrid, faults);
+  }
   if (const auto* postgres = std::get_if<PostgresStorage>(&storage.kind)) {
     const auto url = ParsePostgresUrl(postgres->database_url);
     const Place here = place.Below("postgres");

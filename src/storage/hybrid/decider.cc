@@ -1,0 +1,364 @@
+#include "storage/hybrid/decider.h"
+
+#include <algorithm>
+#include <array>
+#include <utility>
+
+namespace weir::storage::hybrid {
+namespace {
+
+bool CarriesOver(const Item& item) { return item.previous != nullptr && item.previous_key != item.key; }
+bool IsUnlimited(const Item& item) { return item.limit->kind == algorithms::Kind::kUnlimited; }
+
+// Whether the item can ever be decided here.
+bool CanLease(const Item& item) {
+  return item.cost > 0 && !CarriesOver(item) && FormOf(*item.limit) != Form::kNone;
+}
+
+bool NamedTwice(std::span<const Item> items, std::size_t i) {
+  for (std::size_t j = 0; j < items.size(); ++j) {
+    if (j != i && items[j].key == items[i].key) return true;
+  }
+  return false;
+}
+
+Outcome Unlimited() {
+  Outcome outcome;
+  outcome.limit = outcome.remaining = UINT64_MAX;
+  return outcome;
+}
+
+}  // namespace
+
+struct Decider::Look {
+  Standing standing = Standing::kUnknown;
+  Subject* subject = nullptr;
+  Outcome outcome;
+};
+
+// What is known of a plan's items; under their locks.
+struct Decider::View {
+  std::array<Look, kMostItems> looks;
+  bool denied = false;   // an enforced item is known to be
+  bool unknown = false;  // an item is needed whose state is not known, or not well enough to be charged
+  bool known_for_denial = true;  // all outcomes of a denial can be told
+  bool any_covered = false;
+};
+
+void Decider::LookAt(const Plan& plan, Nanos now, View& view) {
+  for (std::size_t i = 0; i < plan.items.size(); ++i) {
+    const Item& item = plan.items[i];
+    Look& look = view.looks[i];
+    if (IsUnlimited(item)) {
+      look = {.standing = Standing::kCovered, .subject = nullptr, .outcome = Unlimited()};
+      continue;
+    }
+    if (CanLease(item) && !NamedTwice(plan.items, i)) {
+      look.subject = table_.Find(item.key);
+      if (look.subject != nullptr && look.subject->lease.limit() == *item.limit) {
+        look.standing = look.subject->lease.Consider(item.cost, now, look.outcome);
+      }
+    }
+    const bool settled = look.standing == Standing::kCovered || look.standing == Standing::kDenied;
+    view.any_covered |= look.standing == Standing::kCovered;
+    if (!item.shadow && look.standing == Standing::kDenied) view.denied = true;
+    if (!settled) view.unknown = true;
+    if (item.shadow ? !settled : look.standing == Standing::kUnknown) view.known_for_denial = false;
+  }
+}
+
+// Counts an ask, and finds out whether more should be taken. `renew`: only when little is left.
+void Decider::Ask(const Item& item, Subject& subject, Nanos now, bool renew, std::vector<Want>& wants) {
+  if (subject.taking || is_shut() || now < subject.no_take_before || !subject.IsHot(options_)) return;
+  const std::uint64_t worth = subject.Worth(options_);
+  if (worth == 0) return;
+  if (renew && subject.lease.Spendable(now) > worth / 4) return;
+  subject.taking = true;
+  wants.push_back({.key = item.key,
+                   .limit = *item.limit,
+                   .rule = std::string(item.rule),
+                   .subject = std::string(item.subject),
+                   .units = worth});
+}
+
+void Decider::Admit(Plan& plan, Nanos now, View& view, std::vector<Want>& wants) {
+  plan.status = PlanStatus::kOk;
+  plan.admitted = true;
+  for (std::size_t i = 0; i < plan.items.size(); ++i) {
+    Look& look = view.looks[i];
+    plan.outcomes[i] = look.outcome;
+    if (look.subject == nullptr) continue;
+    look.subject->Count(plan.items[i].cost, now, options_.lease_life);
+    if (look.standing != Standing::kCovered) continue;
+    look.subject->lease.Spend(plan.items[i].cost, now);
+    Ask(plan.items[i], *look.subject, now, true, wants);
+  }
+}
+
+void Decider::Deny(Plan& plan, Nanos now, View& view, std::vector<Want>& wants) {
+  plan.status = PlanStatus::kOk;
+  plan.admitted = false;
+  for (std::size_t i = 0; i < plan.items.size(); ++i) {
+    Look& look = view.looks[i];
+    plan.outcomes[i] = look.outcome;
+    if (look.subject == nullptr) continue;
+    look.subject->Count(plan.items[i].cost, now, options_.lease_life);
+    if (look.standing == Standing::kDenied) continue;
+    if (!plan.items[i].shadow) {
+      plan.outcomes[i] = look.subject->lease.Peek(now);
+    } else {
+      look.subject->lease.Spend(plan.items[i].cost, now);
+      Ask(plan.items[i], *look.subject, now, true, wants);
+    }
+  }
+  Add(counters_.denied_here);
+}
+
+// Decides on what was seen, if that is enough.
+bool Decider::Settle(Plan& plan, Nanos now, View& view, std::vector<Want>& wants) {
+  if (view.denied ? !view.known_for_denial : view.unknown) return false;
+  for (std::size_t i = 0; i < plan.items.size(); ++i) {
+    const Subject* const subject = view.looks[i].subject;
+    if (subject == nullptr || subject->lease.offset() == 0) continue;
+    plan.decided_at = now + subject->lease.offset();
+    break;
+  }
+  if (view.denied) {
+    Deny(plan, now, view, wants);
+  } else {
+    Admit(plan, now, view, wants);
+  }
+  Add(counters_.decided_here);
+  return true;
+}
+
+bool Decider::Try(Plan& plan, Nanos now, std::vector<Want>& wants) {
+  if (plan.op != Op::kCheck || plan.once != nullptr || plan.items.empty() || plan.items.size() > kMostItems ||
+      is_shut()) {
+    return false;
+  }
+  ShardLocks locks(table_);
+  for (const Item& item : plan.items) locks.Want(item.key);
+  locks.Acquire();
+  View view;
+  LookAt(plan, now, view);
+  return Settle(plan, now, view, wants);
+}
+
+bool Decider::Send(Plan& plan, Nanos now, Errand& errand, std::vector<Want>& wants) {
+  ShardLocks locks(table_);
+  for (const Item& item : plan.items) {
+    locks.Want(item.key);
+    if (CarriesOver(item)) locks.Want(item.previous_key);
+  }
+  locks.Acquire();
+  const bool is_check =
+      plan.op == Op::kCheck && plan.once == nullptr && !plan.items.empty() && plan.items.size() <= kMostItems;
+  errand.plan = &plan;
+  View view;
+  if (is_check && !is_shut()) {
+    LookAt(plan, now, view);
+    if (Settle(plan, now, view, wants)) return false;
+    Watch(plan, now, errand);
+  }
+  Add(counters_.asked);
+  if (is_check && !view.denied && view.any_covered) {
+    SendPart(plan, now, view, errand);
+  } else {
+    SendWhole(plan, now, errand);
+  }
+  return true;
+}
+
+// Counts the asks, and notes the items whose outcome is worth looking at.
+void Decider::Watch(const Plan& plan, Nanos now, Errand& errand) {
+  for (std::size_t i = 0; i < plan.items.size(); ++i) {
+    const Item& item = plan.items[i];
+    if (!CanLease(item) || NamedTwice(plan.items, i)) continue;
+    Subject* const subject = table_.Get(item.key, *item.limit, now, options_);
+    if (subject == nullptr) continue;
+    subject->Count(item.cost, now, options_.lease_life);
+    if (subject->IsHot(options_)) errand.watched.push_back(static_cast<std::uint32_t>(i));
+  }
+}
+
+// What is held of the subject goes to the store, so that this decides on all that there is.
+void Decider::Empty(const Key& key, Subject& subject, Parts parts, Nanos now, std::vector<Homeward>& home) {
+  const Lease& lease = subject.lease;
+  const Nanos store_now = now + lease.offset();
+  for (const Part& part : parts) {
+    if (!IsWorthReturning(lease.limit(), lease.form(), part, store_now, options_.lease_life)) {
+      Add(counters_.lapsed, part.units);
+      continue;
+    }
+    Add(counters_.returned, part.units);
+    home.push_back(
+        {.key = key, .limit = lease.limit(), .rule = subject.rule, .subject = subject.subject, .part = part});
+  }
+}
+
+void Decider::TakeHome(const Item& item, Nanos now, Errand& errand) {
+  if (Subject* const subject = table_.Find(item.key)) {
+    Empty(item.key, *subject, subject->lease.Clear(), now, errand.home);
+    const Op op = errand.plan->op;
+    if (op == Op::kReset || op == Op::kAssign) subject->forget_grant = subject->taking;
+  }
+  if (!CarriesOver(item)) return;
+  if (Subject* const subject = table_.Find(item.previous_key)) {
+    Empty(item.previous_key, *subject, subject->lease.Clear(), now, errand.home);
+    subject->forget_grant = subject->taking;
+  }
+}
+
+void Decider::SendWhole(Plan& plan, Nanos now, Errand& errand) {
+  for (const Item& item : plan.items) TakeHome(item, now, errand);
+  errand.sent = plan;
+  // What was spent from a lease was charged a while before, and the store must not give back more than is certain.
+  if (plan.op != Op::kRefund || options_.exact_answers) return;
+  const auto waits = [](const Item& item) { return item.charge != nullptr && FormOf(*item.limit) == Form::kBucket; };
+  if (std::ranges::none_of(plan.items, waits)) return;
+  errand.items.assign(plan.items.begin(), plan.items.end());
+  errand.charges.reserve(plan.items.size());
+  for (Item& item : errand.items) {
+    if (!waits(item)) continue;
+    errand.charges.push_back(*item.charge);
+    errand.charges.back().at = SettledAt(Form::kBucket, item.charge->at, options_.lease_life);
+    item.charge = &errand.charges.back();
+  }
+  errand.sent.items = errand.items;
+}
+
+// Spends what is covered and asks the store for the rest.
+void Decider::SendPart(Plan& plan, Nanos now, View& view, Errand& errand) {
+  errand.partly = true;
+  for (std::uint32_t i = 0; i < plan.items.size(); ++i) {
+    Look& look = view.looks[i];
+    if (look.standing == Standing::kCovered) {
+      plan.outcomes[i] = look.outcome;
+      if (look.subject == nullptr) continue;
+      errand.spent.push_back({i, look.subject->lease.Spend(plan.items[i].cost, now)});
+    } else if (look.standing == Standing::kDenied) {
+      plan.outcomes[i] = look.outcome;  // a shadow item's
+    } else {
+      TakeHome(plan.items[i], now, errand);
+      errand.places.push_back(i);
+      errand.items.push_back(plan.items[i]);
+    }
+  }
+  std::erase_if(errand.watched, [&](std::uint32_t i) { return view.looks[i].standing == Standing::kCovered; });
+  errand.outcomes.resize(errand.items.size());
+  errand.sent = plan;
+  errand.sent.items = errand.items;
+  errand.sent.outcomes = errand.outcomes;
+}
+
+void Decider::Finish(Errand& errand, Nanos now, std::vector<Want>& wants) {
+  Plan& plan = *errand.plan;
+  const Plan& sent = errand.sent;
+  plan.status = sent.status;
+  plan.admitted = sent.admitted;
+  plan.untracked = sent.untracked;
+  plan.decided_at = sent.decided_at;
+  for (std::size_t i = 0; i < errand.places.size(); ++i) plan.outcomes[errand.places[i]] = errand.outcomes[i];
+  if (!errand.partly && errand.watched.empty()) return;
+  const Nanos offset = sent.decided_at == 0 ? 0 : sent.decided_at - now;
+  const bool answered = sent.status == PlanStatus::kOk;
+  ShardLocks locks(table_);
+  for (const Errand::Spent& spent : errand.spent) locks.Want(plan.items[spent.place].key);
+  for (const std::uint32_t i : errand.watched) locks.Want(plan.items[i].key);
+  locks.Acquire();
+  for (Errand::Spent& spent : errand.spent) {
+    const Item& item = plan.items[spent.place];
+    Subject* const subject = table_.Find(item.key);
+    if (subject == nullptr) continue;
+    const bool stays_spent = answered && (sent.admitted || item.shadow);
+    if (stays_spent) {
+      Ask(item, *subject, now, true, wants);
+      continue;
+    }
+    for (const Part& part : spent.parts) subject->lease.Put(part);
+    if (answered) plan.outcomes[spent.place] = subject->lease.Peek(now);
+  }
+  if (!answered || is_shut()) return;
+  for (const std::uint32_t i : errand.watched) {
+    const Item& item = plan.items[i];
+    Subject* const subject = table_.Find(item.key);
+    if (subject == nullptr) continue;
+    if (subject->lease.limit() != *item.limit) {
+      if (subject->lease.Held() > 0 || subject->taking) continue;
+      subject->lease = Lease(*item.limit, options_.lease_life);
+    }
+    if (options_.exact_answers && subject->lease.form() == Form::kSubWindow) continue;
+    subject->rule = item.rule;
+    subject->subject = item.subject;
+    if (subject->lease.Learn(plan.outcomes[i], item.cost, now, offset)) Ask(item, *subject, now, true, wants);
+  }
+}
+
+void Decider::Granted(const Want& want, const Plan& plan, const Outcome& outcome, Nanos now,
+                      std::vector<Homeward>& home) {
+  ShardLocks locks(table_);
+  locks.Want(want.key);
+  locks.Acquire();
+  Subject* const subject = table_.Find(want.key);
+  if (subject == nullptr) return;  // it stays while it is taken for
+  subject->taking = false;
+  if (plan.status != PlanStatus::kOk) {
+    subject->no_take_before = now + options_.lease_life / 4;
+    return;
+  }
+  Add(counters_.granted, outcome.granted);
+  if (std::exchange(subject->forget_grant, false)) {
+    Add(counters_.lapsed, outcome.granted);
+    return;
+  }
+  const Nanos offset = plan.decided_at == 0 ? 0 : plan.decided_at - now;
+  const bool useful = subject->lease.Learn(outcome, outcome.granted > 0 ? outcome.granted : 1, now, offset);
+  if (outcome.granted == 0) return;
+  if (useful) {
+    subject->lease.Add(outcome, now);
+    Empty(want.key, *subject, subject->lease.TakeOver(now), now, home);
+    return;
+  }
+  // Nothing that it could be spent by: it goes home at once.
+  Empty(want.key, *subject,
+        {Part{.units = outcome.granted, .at = now + offset, .until = now, .next = 0, .bound = 0}}, now, home);
+}
+
+void Decider::Collect(Nanos now, bool all, std::vector<Homeward>& home) {
+  const Nanos life = options_.lease_life;
+  for (std::size_t i = 0; i < SubjectTable::kShards; ++i) {
+    SubjectTable::Shard& shard = table_.shard(i);
+    const std::lock_guard lock(shard.mutex);
+    for (auto it = shard.subjects.begin(); it != shard.subjects.end();) {
+      Subject& subject = it->second;
+      Empty(it->first, subject, all ? subject.lease.Clear() : subject.lease.TakeOver(now), now, home);
+      const bool idle = now < subject.period || now - subject.period >= 4 * life;
+      if (!subject.taking && subject.lease.Held() == 0 && idle) {
+        it = shard.subjects.erase(it);
+      } else {
+        ++it;
+      }
+    }
+  }
+}
+
+void Decider::CollectOf(const StateName& name, bool reset, Nanos now, std::vector<Homeward>& home) {
+  for (std::size_t i = 0; i < SubjectTable::kShards; ++i) {
+    SubjectTable::Shard& shard = table_.shard(i);
+    const std::lock_guard lock(shard.mutex);
+    for (auto& [key, subject] : shard.subjects) {
+      // A store may know a state by half its key only; one too many does no harm.
+      const bool named = key.hi == name.key.hi || (subject.rule == name.rule && subject.subject == name.subject);
+      if (!named) continue;
+      if (reset) {
+        subject.forget_grant = subject.taking;
+        for (const Part& part : subject.lease.Clear()) Add(counters_.lapsed, part.units);
+      } else {
+        Empty(key, subject, subject.lease.Clear(), now, home);
+      }
+    }
+  }
+}
+
+}  // namespace weir::storage::hybrid

@@ -1,0 +1,87 @@
+// What this instance has admitted by itself and not told the shared store yet. Bounded.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <mutex>
+#include <optional>
+#include <span>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "base/hash.h"
+#include "storage/store.h"
+
+namespace weir::storage::hybrid {
+
+// Charges of about one time, told as one.
+struct Piece {
+  Nanos first = 0, last = 0;
+  std::uint64_t units = 0;
+};
+
+// One subject's part of an exchange, and what has been learnt.
+struct Account {
+  Key key;
+  Limit limit;
+  std::string rule, subject;
+  std::optional<Limit> previous;  // of a rule that has changed: the store moves what it has under the old name
+  Key previous_key;
+  std::string previous_rule;
+  std::vector<Piece> pieces;   // oldest first
+  std::uint64_t refunded = 0;  // of what had been told before
+  Nanos asked_at = 0;
+
+  // As an item of a plan that asks the shared store. It points to this account.
+  Item MakeItem(std::uint64_t cost) const;
+  std::uint64_t Units() const;
+  void Charge(std::uint64_t units, Nanos now, Nanos width);
+  // Of what has not been told first, and the rest of what has.
+  void Refund(std::uint64_t units);
+};
+
+// Thread-safe.
+class Ledger {
+ public:
+  // `interval`: between two exchanges.
+  Ledger(std::uint64_t most, Nanos interval) : most_(most / kShards == 0 ? 1 : most / kShards), interval_(interval) {}
+
+  // Whether there is room for all the items' subjects; then each has its account, and Charge() and Refund() find it.
+  bool Open(std::span<const Item> items, Nanos now);
+  // Whether all have one: what this instance counts of them includes what the others have told.
+  bool Knows(std::span<const Item> items);
+  void Charge(const Item& item, std::uint64_t units, Nanos now);
+  void Refund(const Item& item, std::uint64_t units);
+  void Forget(const Key& key);
+
+  // Hands out what there is to tell and whom to ask about, and begins anew. Those that nobody has asked for since
+  // `idle_since` and that owe nothing are closed.
+  std::vector<Account> Take(Nanos idle_since);
+  // What could not be told.
+  void PutBack(const Account& account);
+  std::uint64_t Owed(const Key& key);
+
+  struct Sums {
+    std::uint64_t subjects = 0, units = 0;
+  };
+  Sums Sum();
+
+ private:
+  static constexpr std::size_t kShards = 64;
+  struct KeyHash {
+    std::size_t operator()(const Key& key) const { return key.lo; }
+  };
+  struct Shard {
+    std::mutex mutex;
+    std::unordered_map<Key, Account, KeyHash> accounts;
+  };
+  Shard& ShardOf(const Key& key) { return shards_[(key.lo >> 40) % kShards]; }
+
+  const std::uint64_t most_;  // in a shard
+  const Nanos interval_;
+  std::array<Shard, kShards> shards_;
+};
+
+}  // namespace weir::storage::hybrid

@@ -1,0 +1,359 @@
+#include "storage/hybrid/relaxed_store.h"
+
+#include <algorithm>
+#include <atomic>
+#include <condition_variable>
+#include <deque>
+#include <mutex>
+#include <optional>
+#include <utility>
+#include <vector>
+
+#include "storage/hybrid/homecoming.h"
+#include "storage/hybrid/hybrid_admin.h"
+#include "storage/hybrid/ledger.h"
+
+namespace weir::storage::hybrid {
+namespace {
+
+using algorithms::Kind;
+
+// Whether a count of units says all that others have to know.
+bool CanSettle(const Item& item) {
+  const Kind kind = item.limit->kind;
+  return kind != Kind::kConcurrency && kind != Kind::kAdaptive && kind != Kind::kPenalty;
+}
+
+void Bump(std::atomic<std::uint64_t>& counter, std::uint64_t by = 1) {
+  counter.fetch_add(by, std::memory_order_relaxed);
+}
+
+}  // namespace
+
+struct RelaxedStore::Parts {
+  Parts(std::unique_ptr<Store> the_primary, std::unique_ptr<Store> the_secondary, const RelaxedOptions& the_options)
+      : primary(std::move(the_primary)),
+        secondary(std::move(the_secondary)),
+        options(the_options),
+        ledger(the_options.max_subjects, the_options.sync_interval) {}
+
+  class Exchange;
+
+  bool DecideHere(Plan& plan, Nanos now);
+  void Record(const Plan& plan, Nanos now);
+  void Settle(const Account& account, std::uint64_t used, Nanos now);
+  void Began();
+  void Ended();
+  void Wait();
+  bool IsSyncing();
+
+  const std::unique_ptr<Store> primary, secondary;
+  const RelaxedOptions options;
+  Ledger ledger;
+  std::atomic<std::uint64_t> here{0}, asked{0}, exchanged{0}, failed{0}, paid_back{0};
+  std::atomic<bool> shut{false};
+  std::mutex mutex;
+  std::condition_variable idle;
+  std::uint64_t under_way = 0;
+  Homecoming homecoming;
+  std::optional<HybridAdmin> admin{};
+  std::once_flag closed{};
+};
+
+// Some accounts, told and asked about in one batch: their charges as of when they were made, then what is used now.
+class RelaxedStore::Parts::Exchange final : public Completion {
+ public:
+  Exchange(Parts& parts, Nanos now) : parts_(parts), now_(now) {}
+
+  void Add(Account account) { accounts_.push_back(std::move(account)); }
+  std::size_t size() const { return accounts_.size(); }
+  void Go() {
+    // Plans of different times cannot be in one batch: each time is one, and the last of them tells when all are done.
+    for (Account& account : accounts_) {
+      for (const Piece& piece : account.pieces) {
+        // A bucket has drained since they began, a window is that in which they ended.
+        const bool is_bucket = account.limit.kind == Kind::kTokenBucket || account.limit.kind == Kind::kLeakyBucket;
+        Put(Op::kCharge, account, piece.units, is_bucket ? piece.first : piece.last);
+      }
+      if (account.refunded > 0) Put(Op::kRefund, account, account.refunded, now_);
+      Put(Op::kPeek, account, 0, now_);
+    }
+    left_ = steps_.size() + 1;
+    for (Step& step : steps_) {
+      step.plan = {.op = step.op, .items = {&step.item, 1}, .outcomes = {&step.outcome, 1}};
+      Bump(parts_.exchanged);
+      if (parts_.secondary->Apply({&step.plan, 1}, step.at, this)) Done();
+    }
+    Done();
+  }
+  void Done() noexcept override {
+    if (left_.fetch_sub(1, std::memory_order_acq_rel) > 1) return;
+    std::size_t at = 0;
+    for (Account& account : accounts_) {
+      // What could not be told is told again: it may be counted twice then, and never not at all.
+      Account unsaid = account;
+      std::erase_if(unsaid.pieces, [&](const Piece&) { return steps_[at++].plan.status == PlanStatus::kOk; });
+      if (account.refunded > 0 && steps_[at++].plan.status == PlanStatus::kOk) unsaid.refunded = 0;
+      const Step& peek = steps_[at++];
+      if (!unsaid.pieces.empty() || unsaid.refunded > 0) {
+        Bump(parts_.failed);
+        parts_.ledger.PutBack(unsaid);
+      } else if (peek.plan.status == PlanStatus::kOk) {
+        parts_.Settle(account, peek.outcome.used, now_);
+      }
+    }
+    Parts& parts = parts_;
+    delete this;
+    parts.Ended();
+  }
+
+ private:
+  struct Step {
+    Op op;
+    Nanos at;
+    Item item;
+    Outcome outcome;
+    Plan plan;
+  };
+  void Put(Op op, const Account& account, std::uint64_t cost, Nanos at) {
+    steps_.push_back({.op = op, .at = at, .item = account.MakeItem(cost), .outcome = {}, .plan = {}});
+  }
+
+  Parts& parts_;
+  const Nanos now_;
+  std::deque<Account> accounts_;
+  std::deque<Step> steps_;
+  std::atomic<std::size_t> left_{0};
+};
+
+// ---- deciding -------------------------------------------------------------------------------------------------------
+
+// What the plan has charged and given back here.
+void RelaxedStore::Parts::Record(const Plan& plan, Nanos now) {
+  for (std::size_t i = 0; i < plan.items.size(); ++i) {
+    const Item& item = plan.items[i];
+    const Outcome& outcome = plan.outcomes[i];
+    if (item.limit->kind == Kind::kUnlimited) continue;
+    const bool allowed = outcome.verdict == Verdict::kAllowed;
+    switch (plan.op) {
+      case Op::kCheck:
+        if (allowed ? plan.admitted || item.shadow : item.limit->count_denied) ledger.Charge(item, item.cost, now);
+        break;
+      case Op::kCharge:
+        ledger.Charge(item, item.cost, now);
+        break;
+      case Op::kTake:
+        ledger.Charge(item, outcome.granted, now);
+        break;
+      case Op::kRefund:
+        ledger.Refund(item, item.charge == nullptr ? item.cost : std::min(item.cost, item.charge->cost));
+        break;
+      default:
+        break;
+    }
+  }
+}
+
+bool RelaxedStore::Parts::DecideHere(Plan& plan, Nanos now) {
+  if (shut || !std::ranges::all_of(plan.items, CanSettle)) return false;
+  // These change the shared count by decree: it is asked, and the next exchange tells what came of it.
+  if (plan.op == Op::kReset || plan.op == Op::kAssign) return false;
+  if (plan.op == Op::kPeek ? !ledger.Knows(plan.items) : !ledger.Open(plan.items, now)) return false;
+  (void)primary->Apply({&plan, 1}, now, nullptr);
+  if (plan.status == PlanStatus::kOk) Record(plan, now);
+  Bump(here);
+  return true;
+}
+
+bool RelaxedStore::TryApply(Plan& plan, Nanos now) {
+  parts_->homecoming.Saw(now);
+  if (parts_->DecideHere(plan, now)) return true;
+  return parts_->secondary->CompletesInline() && Apply({&plan, 1}, now, nullptr);
+}
+
+bool RelaxedStore::Apply(std::span<Plan> plans, Nanos now, Completion* done) {
+  Parts& parts = *parts_;
+  parts.homecoming.Saw(now);
+  struct Passage final : Completion {
+    Passage(std::vector<Plan*> the_plans, Completion* the_done) : plans(std::move(the_plans)), done(the_done) {
+      for (const Plan* const plan : plans) sent.push_back(*plan);
+    }
+    void Done() noexcept override {
+      for (std::size_t i = 0; i < plans.size(); ++i) *plans[i] = sent[i];
+      Completion* const told = done;
+      delete this;
+      if (told != nullptr) told->Done();
+    }
+    std::vector<Plan*> plans;
+    std::vector<Plan> sent;
+    Completion* done;
+  };
+  std::vector<Plan*> others;
+  for (Plan& plan : plans) {
+    if (parts.DecideHere(plan, now)) continue;
+    if (plan.op == Op::kReset || plan.op == Op::kAssign) {
+      // Here at once, so that this instance's own next ask sees it.
+      std::vector<Outcome> outcomes(plan.items.size());
+      Plan same = plan;
+      same.outcomes = outcomes;
+      (void)parts.primary->Apply({&same, 1}, now, nullptr);
+      for (const Item& item : plan.items) parts.ledger.Forget(item.key);
+    }
+    others.push_back(&plan);
+  }
+  if (others.empty()) return true;
+  Bump(parts.asked, others.size());
+  auto passage = std::make_unique<Passage>(std::move(others), done);
+  if (!parts.secondary->Apply(passage->sent, now, passage.get())) {
+    (void)passage.release();
+    return false;
+  }
+  passage->done = nullptr;
+  passage.release()->Done();
+  return true;
+}
+
+// ---- settling -------------------------------------------------------------------------------------------------------
+
+// The shared store counts `used`, and does not know yet what has been charged here since.
+void RelaxedStore::Parts::Settle(const Account& account, std::uint64_t used, Nanos now) {
+  Item item = account.MakeItem(0);
+  Outcome outcome;
+  Plan plan{.op = Op::kPeek, .items = {&item, 1}, .outcomes = {&outcome, 1}};
+  (void)primary->Apply({&plan, 1}, now, nullptr);
+  const std::uint64_t target = used + ledger.Owed(account.key);
+  if (target > outcome.used) {
+    item.cost = target - outcome.used;
+    plan.op = Op::kCharge;
+    Bump(paid_back, item.cost);
+  } else if (outcome.used > target + 1) {  // a begun unit counts whole on either side
+    item.cost = outcome.used - target;
+    plan.op = Op::kRefund;
+  } else {
+    return;
+  }
+  (void)primary->Apply({&plan, 1}, now, nullptr);
+}
+
+void RelaxedStore::Parts::Began() {
+  const std::lock_guard lock(mutex);
+  ++under_way;
+}
+void RelaxedStore::Parts::Ended() {
+  const std::lock_guard lock(mutex);
+  if (--under_way == 0) idle.notify_all();
+}
+void RelaxedStore::Parts::Wait() {
+  std::unique_lock lock(mutex);
+  idle.wait(lock, [this] { return under_way == 0; });
+}
+bool RelaxedStore::Parts::IsSyncing() {
+  const std::lock_guard lock(mutex);
+  return under_way > 0;
+}
+
+void RelaxedStore::Sync(Nanos now, bool wait) {
+  constexpr std::size_t kMostAccounts = 256;
+  Parts& parts = *parts_;
+  if (!parts.IsSyncing()) {
+    parts.Began();  // this call itself
+    std::vector<Account> accounts = parts.ledger.Take(now - 2 * parts.options.sync_interval);
+    for (std::size_t i = 0; i < accounts.size();) {
+      auto exchange = std::make_unique<Parts::Exchange>(parts, now);
+      for (; i < accounts.size() && exchange->size() < kMostAccounts; ++i) exchange->Add(std::move(accounts[i]));
+      parts.Began();
+      exchange.release()->Go();
+    }
+    parts.Ended();
+  }
+  if (wait) parts.Wait();
+}
+
+// ---- the store ------------------------------------------------------------------------------------------------------
+
+Result<std::unique_ptr<RelaxedStore>> RelaxedStore::Create(std::unique_ptr<Store> primary,
+                                                           std::unique_ptr<Store> secondary,
+                                                           const RelaxedOptions& options) {
+  if (primary == nullptr || !primary->CompletesInline() || secondary == nullptr) {
+    return Fail(ErrorCode::kInvalidArgument, "a relaxed hybrid store needs memory, and a secondary store");
+  }
+  if (options.sync_interval < 1 || options.sync_interval > kHour) {
+    return Fail(ErrorCode::kInvalidArgument, "sync_interval must be more than 0 and at most an hour");
+  }
+  if (options.max_subjects < 64) return Fail(ErrorCode::kInvalidArgument, "max_subjects must be at least 64");
+  auto store = std::unique_ptr<RelaxedStore>(
+      new RelaxedStore(std::make_unique<Parts>(std::move(primary), std::move(secondary), options)));
+  Parts& parts = *store->parts_;
+  RelaxedStore* const raw = store.get();
+  if (Admin* const admin = parts.secondary->GetAdmin()) {
+    parts.admin.emplace(*admin, [raw, &parts](const StateName* name, HybridAdmin::For what, Nanos now) {
+      if (what != HybridAdmin::For::kReset) return raw->Sync(now, true);
+      parts.ledger.Forget(name->key);
+      if (Admin* const here = parts.primary->GetAdmin()) (void)here->Reset(*name);
+    });
+  }
+  if (options.background) {
+    parts.homecoming.Start(options.sync_interval, [raw](Nanos now) { raw->Sync(now); });
+  }
+  return store;
+}
+
+RelaxedStore::RelaxedStore(std::unique_ptr<Parts> parts) : parts_(std::move(parts)) {}
+
+RelaxedStore::~RelaxedStore() { Close(); }
+
+bool RelaxedStore::CompletesInline() const { return parts_->secondary->CompletesInline(); }
+
+void RelaxedStore::Expect(const Key& key) const noexcept { parts_->primary->Expect(key); }
+
+Admin* RelaxedStore::GetAdmin() { return parts_->admin ? &*parts_->admin : nullptr; }
+
+void RelaxedStore::Close() {
+  Parts& parts = *parts_;
+  std::call_once(parts.closed, [&] {
+    parts.homecoming.Stop();
+    parts.shut = true;
+    parts.Wait();
+    Sync(parts.homecoming.Now(), true);
+    parts.secondary->Close();
+    parts.primary->Close();
+  });
+}
+
+StoreStats RelaxedStore::Stats() const {
+  StoreStats stats = parts_->primary->Stats();
+  const StoreStats shared = parts_->secondary->Stats();
+  stats.failures = shared.failures;
+  stats.round_trips = shared.round_trips;
+  return stats;
+}
+
+Health RelaxedStore::GetHealth() const {
+  return parts_->secondary->GetHealth() == Health::kUp ? Health::kUp : Health::kDegraded;
+}
+
+void RelaxedStore::Describe(MetricSink& sink, std::string_view as) const {
+  Parts& parts = *parts_;
+  parts.secondary->Describe(sink, as);
+  parts.primary->Describe(sink, std::string(as) + "_primary");
+  const auto read = [](const std::atomic<std::uint64_t>& counter) { return counter.load(std::memory_order_relaxed); };
+  constexpr std::string_view kDecisions = "weir_hybrid_decisions_total",
+                             kWhere = "Plans of the hybrid store, by where they were decided.";
+  sink.Counter(kDecisions, kWhere, read(parts.here), {{"where", "here"}});
+  sink.Counter(kDecisions, kWhere, read(parts.asked), {{"where", "store"}});
+  constexpr std::string_view kOperations = "weir_hybrid_store_operations_total",
+                             kWhat = "What the hybrid store asked of the shared store, by kind.";
+  sink.Counter(kOperations, kWhat, read(parts.asked), {{"kind", "plan"}});
+  sink.Counter(kOperations, kWhat, read(parts.exchanged), {{"kind", "sync"}});
+  sink.Counter("weir_hybrid_sync_failures_total", "Subjects of which the shared store could not be told in an exchange.",
+               read(parts.failed));
+  sink.Counter("weir_hybrid_others_units_total", "Units that other instances were found to have used.",
+               read(parts.paid_back));
+  const Ledger::Sums sums = parts.ledger.Sum();
+  sink.Gauge("weir_hybrid_subjects", "Subjects whose asks are counted.", static_cast<double>(sums.subjects));
+  sink.Gauge("weir_hybrid_unsettled_units",
+             "Units admitted here that the shared store does not know of: the others may admit as many again.",
+             static_cast<double>(sums.units));
+}
+
+}  // namespace weir::storage::hybrid

@@ -1,0 +1,55 @@
+// What the hybrid store does with the shared store by itself: takes and returns, and waiting for them.
+#pragma once
+
+#include <condition_variable>
+#include <deque>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "storage/hybrid/decider.h"
+#include "storage/store.h"
+
+namespace weir::storage::hybrid {
+
+// A return as a plan. It points to `home`, which stays where it is.
+struct ReturnPlan {
+  explicit ReturnPlan(Homeward the_home, Nanos life);
+  ReturnPlan(const ReturnPlan&) = delete;
+  ReturnPlan& operator=(const ReturnPlan&) = delete;
+  Plan MakePlan() { return {.op = Op::kRefund, .items = {&item, 1}, .outcomes = {&outcome, 1}}; }
+
+  Homeward home;
+  algorithms::PastCharge charge;
+  Item item;
+  Outcome outcome;
+};
+
+// Thread-safe. The store and the decider outlive all trips: Wait() before either goes.
+class Trips {
+ public:
+  Trips(Store& store, Decider& decider, Counters& counters) : store_(store), decider_(decider), counters_(counters) {}
+
+  // Each goes on its way; nobody waits for it.
+  void Take(std::vector<Want>& wants, Nanos now);
+  void Return(std::vector<Homeward>& home, Nanos now);
+  // Returns when the store has them, or has failed to take them.
+  void ReturnAndWait(std::vector<Homeward>& home, Nanos now);
+  // Until all that is under way has come back, but for what others begin meanwhile.
+  void Wait();
+
+ private:
+  class TakeTrip;
+  class ReturnTrip;
+  void Began();
+  void Ended();
+
+  Store& store_;
+  Decider& decider_;
+  Counters& counters_;
+  std::mutex mutex_;
+  std::condition_variable idle_;
+  std::uint64_t under_way_ = 0;
+};
+
+}  // namespace weir::storage::hybrid
