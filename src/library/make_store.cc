@@ -118,8 +118,7 @@ Result<Stores> Make(const HybridStorage& config) {
     storage::hybrid::RelaxedOptions options;
     options.sync_interval = config.sync_interval * kSecond;
     options.max_subjects = std::max(memory->max_entries, kLeastTracked);
-    auto relaxed =
-        storage::hybrid::RelaxedStore::Create(std::move(primary->main), std::move(stores->main), options);
+    auto relaxed = storage::hybrid::RelaxedStore::Create(std::move(primary->main), std::move(stores->main), options);
     if (!relaxed) return std::unexpected(std::move(relaxed).error());
     stores->main = std::move(*relaxed);
     return stores;

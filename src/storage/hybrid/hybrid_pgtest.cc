@@ -34,7 +34,8 @@ std::string FreshSchema() {
   return "test" + std::to_string(++made);
 }
 
-// One after the other, so that the answers can be compared: what is taken in the background has come before the next ask.
+// One after the other, so that the answers can be compared: what is taken in the background has come before the next
+// ask.
 StoreUnderTest Eager() {
   return {.name = "postgres",
           .make = [] { return hybrid::MakeHybrid(hybrid::BlockingOf(Connect(FreshSchema())), hybrid::Eager()); },

@@ -228,14 +228,16 @@ TEST(HybridStore, TogetherInstancesAdmitNearlyAll) {
     const Item item = ItemOf(limit, "rule", "a");
     std::uint64_t admitted = 0;
     for (int i = 0; i < 200; ++i) {
-      for (std::size_t one = 0; one < 3; ++one) admitted += instances.Ask(one, item, kStart + i * kMillisecond) ? 1U : 0U;
+      for (std::size_t one = 0; one < 3; ++one)
+        admitted += instances.Ask(one, item, kStart + i * kMillisecond) ? 1U : 0U;
     }
     EXPECT_LE(admitted, 100U);
     EXPECT_GE(admitted, 95U) << conformance::Describe(limit);
   }
 }
 
-// A bucket under steady demand below its rate: leases that drain cost nobody a denial, however many instances there are.
+// A bucket under steady demand below its rate: leases that drain cost nobody a denial, however many instances there
+// are.
 TEST(HybridStore, LeasesOfManyInstancesDoNotUseABucketUp) {
   Instances instances(10);
   const Limit limit = BucketOf(2'000, 1'000 * 60);

@@ -1,5 +1,5 @@
-// Several instances over one shared store: random asks, settlements, delays, crashes and departures, by a clock that the
-// test turns. What they admit together is held against the definition of each algorithm, in integers.
+// Several instances over one shared store: random asks, settlements, delays, crashes and departures, by a clock that
+// the test turns. What they admit together is held against the definition of each algorithm, in integers.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -33,8 +33,8 @@ using conformance::WindowOf;
 
 constexpr Nanos kStart = 1'800'000'000 * kSecond;
 
-// The way from one instance to the shared store. What it asks is decided at once and told when the test says so: were it
-// decided later, another could be before it with a later time, and no store of windows keeps that apart.
+// The way from one instance to the shared store. What it asks is decided at once and told when the test says so: were
+// it decided later, another could be before it with a later time, and no store of windows keeps that apart.
 class Wire final : public Store {
  public:
   explicit Wire(Store& shared) : shared_(shared) {}
@@ -109,7 +109,7 @@ class Truth {
   // Empty: the limit was kept at each instant.
   std::string Fault() const {
     std::vector<Event> events = events_;
-    std::ranges::stable_sort(events, {}, &Event::at);
+    std::ranges::sort(events, {}, &Event::at);
     const auto capacity = static_cast<std::int64_t>(limit_.capacity);
     algorithms::testing::VesselOracle vessel(limit_);
     Nanos end = 0;
@@ -223,8 +223,8 @@ class World {
   }
 
   void Advance() {
-    static constexpr std::array<Nanos, 7> kSteps = {0, kMillisecond, 3 * kMillisecond, 10 * kMillisecond,
-                                                    40 * kMillisecond, 300 * kMillisecond, 2 * kSecond};
+    static constexpr std::array<Nanos, 7> kSteps = {
+        0, kMillisecond, 3 * kMillisecond, 10 * kMillisecond, 40 * kMillisecond, 300 * kMillisecond, 2 * kSecond};
     const Nanos step = dice_.Of(kSteps);
     if (dice_.OneIn(step >= 300 * kMillisecond ? 6 : 1)) {
       now_ += static_cast<Nanos>(dice_.Below(static_cast<std::uint64_t>(step) + 1));
@@ -353,36 +353,40 @@ TEST(Instances, OfABucketAdmitNoMoreThanItHolds) {
 }
 
 TEST(Instances, OfACalendarWindowAdmitNoMoreThanItsLimit) {
-  HoldsFor({.instances = 5},
-           [](Dice& dice) { return std::vector{EpochWindowOf(20 + dice.Below(300), Quarters(dice, 40))}; },
-           60);
+  HoldsFor(
+      {.instances = 5}, [](Dice& dice) { return std::vector{EpochWindowOf(20 + dice.Below(300), Quarters(dice, 40))}; },
+      60);
 }
 
-// Nobody gives up anything, and no answer is lost: the truth would close a window that the store keeps open, or open one
-// later.
+// Nobody gives up anything, and no answer is lost: the truth would close a window that the store keeps open, or open
+// one later.
 TEST(Instances, OfAWindowFromItsFirstRequestAdmitNoMoreThanItsLimit) {
   for (const auto make : {WindowOf, DefaultOf}) {
-    HoldsFor({.instances = 5, .settles = false, .loses_answers = false},
-             [&](Dice& dice) { return std::vector{make(20 + dice.Below(300), Quarters(dice, 40))}; }, 40);
+    HoldsFor(
+        {.instances = 5, .settles = false, .loses_answers = false},
+        [&](Dice& dice) { return std::vector{make(20 + dice.Below(300), Quarters(dice, 40))}; }, 40);
   }
 }
 
 TEST(Instances, OfASlidingWindowAdmitNoMoreThanItsCountAllows) {
-  HoldsFor({.instances = 5},
-           [](Dice& dice) {
-             const Nanos precision = Quarters(dice, 8);
-             return std::vector{SubWindowsOf(20 + dice.Below(300), precision * static_cast<Nanos>(2 + dice.Below(9)), precision)};
-           },
-           60);
+  HoldsFor(
+      {.instances = 5},
+      [](Dice& dice) {
+        const Nanos precision = Quarters(dice, 8);
+        return std::vector{
+            SubWindowsOf(20 + dice.Below(300), precision * static_cast<Nanos>(2 + dice.Below(9)), precision)};
+      },
+      60);
 }
 
 TEST(Instances, KeepAllRulesOfAPlanTogether) {
-  HoldsFor({.instances = 4},
-           [](Dice& dice) {
-             return std::vector{SomeBucket(dice), EpochWindowOf(50 + dice.Below(300), 5 * kSecond),
-                                SubWindowsOf(50 + dice.Below(300), 4 * kSecond, kSecond), SomeBucket(dice)};
-           },
-           60);
+  HoldsFor(
+      {.instances = 4},
+      [](Dice& dice) {
+        return std::vector{SomeBucket(dice), EpochWindowOf(50 + dice.Below(300), 5 * kSecond),
+                           SubWindowsOf(50 + dice.Below(300), 4 * kSecond, kSecond), SomeBucket(dice)};
+      },
+      60);
 }
 
 }  // namespace
