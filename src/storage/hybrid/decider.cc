@@ -13,9 +13,12 @@ bool IsUnlimited(const Item& item) { return item.limit->kind == algorithms::Kind
 // Whether the item can ever be decided here.
 bool CanLease(const Item& item) { return item.cost > 0 && !CarriesOver(item) && FormOf(*item.limit) != Form::kNone; }
 
+// Whether another item of the plan charges the same state, or moves it away.
 bool NamedTwice(std::span<const Item> items, std::size_t i) {
   for (std::size_t j = 0; j < items.size(); ++j) {
-    if (j != i && items[j].key == items[i].key) return true;
+    if (j == i) continue;
+    if (items[j].key == items[i].key) return true;
+    if (CarriesOver(items[j]) && items[j].previous_key == items[i].key) return true;
   }
   return false;
 }
