@@ -47,6 +47,11 @@ TEST(HybridOnPostgres, InstancesShareOneBudget) {
   hybrid::ShareOneBudget([&] { return Connect(schema); });
 }
 
+TEST(HybridOnPostgres, RelaxedInstancesSettle) {
+  const std::string schema = FreshSchema();
+  hybrid::SettleRelaxed([&] { return Connect(schema); });
+}
+
 }  // namespace
 
 INSTANTIATE_TEST_SUITE_P(HybridOnPostgres, StoreConformance, testing::Values(Eager()));

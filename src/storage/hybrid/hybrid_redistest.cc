@@ -46,6 +46,11 @@ TEST(HybridOnRedis, InstancesShareOneBudget) {
   hybrid::ShareOneBudget([&] { return Connect(prefix); });
 }
 
+TEST(HybridOnRedis, RelaxedInstancesSettle) {
+  const std::string prefix = FreshPrefix();
+  hybrid::SettleRelaxed([&] { return Connect(prefix); });
+}
+
 }  // namespace
 
 INSTANTIATE_TEST_SUITE_P(HybridOnRedis, StoreConformance, testing::Values(Eager()));
