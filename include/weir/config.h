@@ -172,12 +172,12 @@ class NestedStorage {
  private:
   std::unique_ptr<StorageConfig> held_;  // never nullptr, but in what was moved from
 };
-// Strict: instances together never admit more than the limit. Relaxed: each decides by itself, and tells the others what
-// it has admitted every sync_interval.
+// Strict: instances together never admit more than the limit. Relaxed: each decides by itself, and tells the others
+// what it has admitted every sync_interval.
 enum class HybridMode : std::uint8_t { kStrict, kRelaxed };
 struct HybridStorage {
-  NestedStorage primary = {};                    // memory
-  NestedStorage secondary = RedisStorage{};      // redis or postgres: shared by all instances
+  NestedStorage primary = {};                // memory
+  NestedStorage secondary = RedisStorage{};  // redis or postgres: shared by all instances
   HybridMode mode = HybridMode::kStrict;
   std::uint32_t sync_interval = 1;  // relaxed: seconds between two exchanges with the secondary
   friend bool operator==(const HybridStorage&, const HybridStorage&) = default;

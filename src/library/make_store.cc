@@ -105,8 +105,9 @@ Result<Stores> Make(const PostgresStorage& config) {
 Result<Stores> Make(const HybridStorage& config) {
   const auto* const memory = std::get_if<MemoryStorage>(&config.primary->kind);
   if (memory == nullptr) return Fail(ErrorCode::kInvalidArgument, "storage.hybrid.primary: only memory can be one");
-  if (std::holds_alternative<HybridStorage>(config.secondary->kind)) {
-    return Fail(ErrorCode::kInvalidArgument, "storage.hybrid.secondary: a hybrid cannot be one");
+  if (std::holds_alternative<HybridStorage>(config.secondary->kind) ||
+      std::holds_alternative<MemoryStorage>(config.secondary->kind)) {
+    return Fail(ErrorCode::kInvalidArgument, "storage.hybrid.secondary: only redis or postgres can be one");
   }
   auto stores = MakeStores(*config.secondary);
   if (!stores) return stores;
@@ -118,8 +119,7 @@ Result<Stores> Make(const HybridStorage& config) {
     storage::hybrid::RelaxedOptions options;
     options.sync_interval = config.sync_interval * kSecond;
     options.max_subjects = std::max(memory->max_entries, kLeastTracked);
-    auto relaxed =
-        storage::hybrid::RelaxedStore::Create(std::move(primary->main), std::move(stores->main), options);
+    auto relaxed = storage::hybrid::RelaxedStore::Create(std::move(primary->main), std::move(stores->main), options);
     if (!relaxed) return std::unexpected(std::move(relaxed).error());
     stores->main = std::move(*relaxed);
     return stores;

@@ -41,72 +41,71 @@ GlobalLimits LimitsOfTheExample() {
   };
 }
 
-// "Basic Enterprise Setup". StorageConfig::Hybrid comes with its store; its two halves are tried one after the other.
-std::vector<StorageConfig> StoragesOfTheExample() {
-  return {
-      {.kind =
-           StorageConfig::Memory{
-               .max_entries = 100000,
-               .cleanup_interval = 300,
-           }},
-      {.kind =
-           StorageConfig::Redis{
-               .url = "redis://localhost:6379",
-               .cluster = false,
-               .pool_size = 10,
-           }},
-  };
+// "Basic Enterprise Setup".
+StorageConfig StorageOfTheExample() {
+  return {.kind = StorageConfig::Hybrid{
+              .primary =
+                  StorageConfig::Memory{
+                      .max_entries = 100000,
+                      .cleanup_interval = 300,
+                  },
+              .secondary =
+                  StorageConfig::Redis{
+                      .url = "redis://localhost:6379",
+                      .cluster = false,
+                      .pool_size = 10,
+                  },
+              .sync_interval = 60,
+          }};
 }
 
 TEST(SpecExamples, BasicEnterpriseSetup) {
-  for (const StorageConfig& storage : StoragesOfTheExample()) {
-    auto config = EnterpriseRateLimitConfig::Builder()
-                      .GlobalLimits(LimitsOfTheExample())
-                      .Storage(storage)
-                      .Analytics(AnalyticsConfig{
-                          .metrics_enabled = true,
-                          .event_logging = true,
-                          .insights_retention_days = 30,
-                      })
-                      .Build();
-    ASSERT_TRUE(config) << config.error().message;
+  auto config = EnterpriseRateLimitConfig::Builder()
+                    .GlobalLimits(LimitsOfTheExample())
+                    .Storage(StorageOfTheExample())
+                    .Analytics(AnalyticsConfig{
+                        .metrics_enabled = true,
+                        .event_logging = true,
+                        .insights_retention_days = 30,
+                    })
+                    .Build();
+  ASSERT_TRUE(config) << config.error().message;
 
-    // Create the enterprise rate limiter (a test has no Redis: its faults' store stands in for either half).
-    ManualClock clock;
-    StoreFaults faults(clock);
-    auto created = EnterpriseRateLimit::Create(*config, {.clock = &clock, .store_faults = &faults});
-    ASSERT_TRUE(created) << created.error().message;
+  // Create the enterprise rate limiter (a test has no Redis: its faults' store stands in for both halves).
+  ManualClock clock;
+  StoreFaults faults(clock);
+  auto created = EnterpriseRateLimit::Create(*config, {.clock = &clock, .store_faults = &faults});
+  ASSERT_TRUE(created) << created.error().message;
 
-    // Use with middleware.
-    EnterpriseRateLimitMiddleware middleware(std::move(*created), clock);
-    EXPECT_TRUE(middleware.Before({.api_key = "k0"}).pass);
-    EXPECT_EQ(middleware.Before({.api_key = "k0"}).headers.size(), 2U);
-    EXPECT_TRUE(middleware.Before({.api_key = "k0", .cost = 98}).pass);
-    const auto refused = middleware.Before({.api_key = "k0"});
-    EXPECT_FALSE(refused.pass);
-    EXPECT_EQ(refused.status, 429);
-    EXPECT_EQ(refused.content_type, "application/problem+json");
-    EXPECT_NE(refused.body.find("violated-policies"), std::string::npos) << refused.body;
-    EXPECT_EQ(refused.headers.back(), (HeaderField{"Retry-After", "4"}));
+  // Use with middleware.
+  EnterpriseRateLimitMiddleware middleware(std::move(*created), clock);
+  EXPECT_TRUE(middleware.Before({.api_key = "k0"}).pass);
+  EXPECT_EQ(middleware.Before({.api_key = "k0"}).headers.size(), 2U);
+  EXPECT_TRUE(middleware.Before({.api_key = "k0", .cost = 98}).pass);
+  const auto refused = middleware.Before({.api_key = "k0"});
+  EXPECT_FALSE(refused.pass);
+  EXPECT_EQ(refused.status, 429);
+  EXPECT_EQ(refused.content_type, "application/problem+json");
+  EXPECT_NE(refused.body.find("violated-policies"), std::string::npos) << refused.body;
+  EXPECT_EQ(refused.headers.back(), (HeaderField{"Retry-After", "4"}));
 
-    RateLimiter* const rate_limiter = &middleware.limiter();
-    const Request request{.peer_ip = "192.0.2.1", .api_key = "k1", .method = "GET", .path = "/"};
-    const Decision decision = rate_limiter->Check(request);
-    EXPECT_TRUE(decision.allowed);
-    EXPECT_EQ(RateLimitHeaders(decision, clock).front(),
-              (HeaderField{"RateLimit-Policy", R"("global.free_tier";q=100;w=360)"}));
+  RateLimiter* const rate_limiter = &middleware.limiter();
+  const Request request{.peer_ip = "192.0.2.1", .api_key = "k1", .method = "GET", .path = "/"};
+  const Decision decision = rate_limiter->Check(request);
+  EXPECT_TRUE(decision.allowed);
+  EXPECT_EQ(RateLimitHeaders(decision, clock).front(),
+            (HeaderField{"RateLimit-Policy", R"("global.free_tier";q=100;w=360)"}));
 
-    int allowed = 1;
-    for (int i = 0; i < 200; ++i) allowed += rate_limiter->Check(request).allowed ? 1 : 0;
-    EXPECT_EQ(allowed, 100) << "the burst";
-    // The attribute `quota` says how many requests this key has.
-    const Attribute quota{.name = "quota", .value = "7"};
-    const Request bought{.api_key = "k2", .attributes = {&quota, 1}};
-    EXPECT_EQ(rate_limiter->Check(bought).decider()->outcome.limit, 7U);
-    // What the pro tier does not write it takes from the free tier: also that a tenth may come at once.
-    EXPECT_EQ(rate_limiter->Check({.tier = "pro", .api_key = "k3"}).decider()->outcome.limit, 1'000U);
-    EXPECT_EQ(rate_limiter->Check({.tier = "enterprise", .api_key = "k4"}).reason, Reason::kNoLimit);
-  }
+  int allowed = 1;
+  for (int i = 0; i < 200; ++i) allowed += rate_limiter->Check(request).allowed ? 1 : 0;
+  EXPECT_EQ(allowed, 100) << "the burst";
+  // The attribute `quota` says how many requests this key has.
+  const Attribute quota{.name = "quota", .value = "7"};
+  const Request bought{.api_key = "k2", .attributes = {&quota, 1}};
+  EXPECT_EQ(rate_limiter->Check(bought).decider()->outcome.limit, 7U);
+  // What the pro tier does not write it takes from the free tier: also that a tenth may come at once.
+  EXPECT_EQ(rate_limiter->Check({.tier = "pro", .api_key = "k3"}).decider()->outcome.limit, 1'000U);
+  EXPECT_EQ(rate_limiter->Check({.tier = "enterprise", .api_key = "k4"}).reason, Reason::kNoLimit);
 }
 
 // "Runtime Configuration Management".

@@ -208,7 +208,8 @@ Ref<StorageConfig> StorageType() {
   variant->With<MemoryStorage>("memory", memory, "In this process: fastest, for one instance.")
       .With<RedisStorage>("redis", redis, "In Redis: shared by several instances.")
       .With<PostgresStorage>("postgres", postgres, "In PostgreSQL: shared by several instances.")
-      .With<HybridStorage>("hybrid", HybridType(memory, redis, postgres), "In Redis or PostgreSQL, with memory before it.");
+      .With<HybridStorage>("hybrid", HybridType(memory, redis, postgres),
+                           "In Redis or PostgreSQL, with memory before it.");
   auto record =
       std::make_shared<Record<StorageConfig>>("storage", "Where states live, and what to do when that place fails.");
   record->Flattening(&StorageConfig::kind, std::shared_ptr<const Variant<Kind>>(variant))

@@ -44,7 +44,8 @@ Ref<HybridStorage> HybridType(Ref<MemoryStorage> memory, Ref<RedisStorage> redis
       .With<PostgresStorage>("postgres", std::move(postgres), "In PostgreSQL.")
       .Refusing("memory", "the secondary of a hybrid storage is shared: redis or postgres")
       .Refusing("hybrid", "a hybrid storage within a hybrid storage is not possible");
-  auto record = std::make_shared<Record<HybridStorage>>("hybrid", "Memory before a store that several instances share.");
+  auto record =
+      std::make_shared<Record<HybridStorage>>("hybrid", "Memory before a store that several instances share.");
   record
       ->With("primary", &HybridStorage::primary,
              std::make_shared<Nested>(std::shared_ptr<const Variant<Kind>>(std::move(primary))),

@@ -381,7 +381,8 @@ class RandomConfig {
                        Seconds(1, 1'000'000)};
     }
     if (Chance(3)) {
-      HybridStorage hybrid{.mode = Pick({HybridMode::kStrict, HybridMode::kRelaxed}), .sync_interval = Seconds(1, 3600)};
+      HybridStorage hybrid{.mode = Pick({HybridMode::kStrict, HybridMode::kRelaxed}),
+                           .sync_interval = Seconds(1, 3600)};
       if (auto* const memory = std::get_if<MemoryStorage>(&storage.kind)) {
         hybrid.primary = *memory;
       } else {

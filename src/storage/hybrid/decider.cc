@@ -11,13 +11,14 @@ bool CarriesOver(const Item& item) { return item.previous != nullptr && item.pre
 bool IsUnlimited(const Item& item) { return item.limit->kind == algorithms::Kind::kUnlimited; }
 
 // Whether the item can ever be decided here.
-bool CanLease(const Item& item) {
-  return item.cost > 0 && !CarriesOver(item) && FormOf(*item.limit) != Form::kNone;
-}
+bool CanLease(const Item& item) { return item.cost > 0 && !CarriesOver(item) && FormOf(*item.limit) != Form::kNone; }
 
+// Whether another item of the plan charges the same state, or moves it away.
 bool NamedTwice(std::span<const Item> items, std::size_t i) {
   for (std::size_t j = 0; j < items.size(); ++j) {
-    if (j != i && items[j].key == items[i].key) return true;
+    if (j == i) continue;
+    if (items[j].key == items[i].key) return true;
+    if (CarriesOver(items[j]) && items[j].previous_key == items[i].key) return true;
   }
   return false;
 }
@@ -39,8 +40,8 @@ struct Decider::Look {
 // What is known of a plan's items; under their locks.
 struct Decider::View {
   std::array<Look, kMostItems> looks;
-  bool denied = false;   // an enforced item is known to be
-  bool unknown = false;  // an item is needed whose state is not known, or not well enough to be charged
+  bool denied = false;           // an enforced item is known to be
+  bool unknown = false;          // an item is needed whose state is not known, or not well enough to be charged
   bool known_for_denial = true;  // all outcomes of a denial can be told
   bool any_covered = false;
 };
@@ -211,7 +212,15 @@ void Decider::TakeHome(const Item& item, Nanos now, Errand& errand) {
 }
 
 void Decider::SendWhole(Plan& plan, Nanos now, Errand& errand) {
-  for (const Item& item : plan.items) TakeHome(item, now, errand);
+  // What is held while this ends goes home by itself, as the store may not answer this plan any more; but not of a
+  // state that is set anew.
+  if (!is_shut()) {
+    for (const Item& item : plan.items) TakeHome(item, now, errand);
+  } else if (plan.op == Op::kReset || plan.op == Op::kAssign) {
+    for (const Item& item : plan.items) {
+      if (Subject* const subject = table_.Find(item.key)) (void)subject->lease.Clear();
+    }
+  }
   errand.sent = plan;
   // What was spent from a lease was charged a while before, and the store must not give back more than is certain.
   if (plan.op != Op::kRefund || options_.exact_answers) return;
@@ -321,8 +330,8 @@ void Decider::Granted(const Want& want, const Plan& plan, const Outcome& outcome
     return;
   }
   // Nothing that it could be spent by: it goes home at once.
-  Empty(want.key, *subject,
-        {Part{.units = outcome.granted, .at = now + offset, .until = now, .next = 0, .bound = 0}}, now, home);
+  Empty(want.key, *subject, {Part{.units = outcome.granted, .at = now + offset, .until = now, .next = 0, .bound = 0}},
+        now, home);
 }
 
 void Decider::Collect(Nanos now, bool all, std::vector<Homeward>& home) {

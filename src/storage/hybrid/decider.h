@@ -17,9 +17,9 @@ namespace weir::storage::hybrid {
 
 // What has happened, for metrics. Relaxed: numbers that order nothing.
 struct Counters {
-  std::atomic<std::uint64_t> decided_here{0};   // plans
-  std::atomic<std::uint64_t> denied_here{0};    // of these
-  std::atomic<std::uint64_t> asked{0};          // plans that went to the store, whole or in part
+  std::atomic<std::uint64_t> decided_here{0};  // plans
+  std::atomic<std::uint64_t> denied_here{0};   // of these
+  std::atomic<std::uint64_t> asked{0};         // plans that went to the store, whole or in part
   std::atomic<std::uint64_t> takes{0}, returns{0};
   std::atomic<std::uint64_t> granted{0}, returned{0}, lapsed{0};  // units
 };
@@ -65,8 +65,7 @@ class Decider {
  public:
   static constexpr std::size_t kMostItems = 16;
 
-  Decider(const HybridOptions& options, Counters& counters)
-      : options_(options), counters_(counters), table_(options) {}
+  Decider(const HybridOptions& options, Counters& counters) : options_(options), counters_(counters), table_(options) {}
 
   // Decides the plan if that can be done here; else it is as it was. What should be taken is added to `wants`.
   bool Try(Plan& plan, Nanos now, std::vector<Want>& wants);

@@ -21,9 +21,10 @@ StoreUnderTest Eager() {
 }
 
 StoreUnderTest Leased() {
-  return {.name = "leased",
-          .make = [] { return MakeHybrid(MakeMemory(), HybridOptions{.lease_life = 1, .hot_after = 1, .least_lease = 1}); },
-          .histories = 0};
+  return {
+      .name = "leased",
+      .make = [] { return MakeHybrid(MakeMemory(), HybridOptions{.lease_life = 1, .hot_after = 1, .least_lease = 1}); },
+      .histories = 0};
 }
 
 }  // namespace

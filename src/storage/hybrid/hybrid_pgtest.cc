@@ -34,7 +34,8 @@ std::string FreshSchema() {
   return "test" + std::to_string(++made);
 }
 
-// One after the other, so that the answers can be compared: what is taken in the background has come before the next ask.
+// One after the other, so that the answers can be compared: what is taken in the background has come before the next
+// ask.
 StoreUnderTest Eager() {
   return {.name = "postgres",
           .make = [] { return hybrid::MakeHybrid(hybrid::BlockingOf(Connect(FreshSchema())), hybrid::Eager()); },
@@ -44,6 +45,11 @@ StoreUnderTest Eager() {
 TEST(HybridOnPostgres, InstancesShareOneBudget) {
   const std::string schema = FreshSchema();
   hybrid::ShareOneBudget([&] { return Connect(schema); });
+}
+
+TEST(HybridOnPostgres, RelaxedInstancesSettle) {
+  const std::string schema = FreshSchema();
+  hybrid::SettleRelaxed([&] { return Connect(schema); });
 }
 
 }  // namespace

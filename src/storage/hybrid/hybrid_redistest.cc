@@ -33,7 +33,8 @@ std::string FreshPrefix() {
   return "test" + std::to_string(++made) + ":";
 }
 
-// One after the other, so that the answers can be compared: what is taken in the background has come before the next ask.
+// One after the other, so that the answers can be compared: what is taken in the background has come before the next
+// ask.
 StoreUnderTest Eager() {
   return {.name = "redis",
           .make = [] { return hybrid::MakeHybrid(hybrid::BlockingOf(Connect(FreshPrefix())), hybrid::Eager()); },
@@ -43,6 +44,11 @@ StoreUnderTest Eager() {
 TEST(HybridOnRedis, InstancesShareOneBudget) {
   const std::string prefix = FreshPrefix();
   hybrid::ShareOneBudget([&] { return Connect(prefix); });
+}
+
+TEST(HybridOnRedis, RelaxedInstancesSettle) {
+  const std::string prefix = FreshPrefix();
+  hybrid::SettleRelaxed([&] { return Connect(prefix); });
 }
 
 }  // namespace

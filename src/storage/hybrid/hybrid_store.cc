@@ -36,10 +36,16 @@ struct HybridStore::Parts {
 // One Apply() that asks the store: its plans, each behind what comes home for it.
 class HybridStore::Parts::Passage final : public Completion {
  public:
-  Passage(Parts& parts, Nanos now, Completion* done) : parts_(parts), now_(now), done_(done) {}
+  // `entered`: Trips::Enter() has counted it.
+  Passage(Parts& parts, Nanos now, Completion* done, bool entered)
+      : parts_(parts), now_(now), done_(done), entered_(entered) {}
 
   void Add(Errand errand) { errands_.push_back(std::move(errand)); }
   bool empty() const { return errands_.empty(); }
+  // There was nothing to ask.
+  void Drop() {
+    if (entered_) parts_.trips.Leave();
+  }
 
   // True: all is complete on return. Destroys itself when it is.
   bool Go() {
@@ -69,6 +75,7 @@ class HybridStore::Parts::Passage final : public Completion {
     }
     parts_.trips.Take(wants, now_);
     Completion* const done = done_;
+    if (entered_) parts_.trips.Leave();
     delete this;
     if (done != nullptr) done->Done();
   }
@@ -77,6 +84,7 @@ class HybridStore::Parts::Passage final : public Completion {
   Parts& parts_;
   const Nanos now_;
   Completion* done_;
+  const bool entered_;
   std::vector<Errand> errands_;
   std::vector<std::size_t> returns_before_;  // each errand
   std::vector<std::unique_ptr<ReturnPlan>> returns_;
@@ -97,6 +105,7 @@ Result<std::unique_ptr<HybridStore>> HybridStore::Create(std::unique_ptr<Store> 
   Parts& of = *parts;
   if (Admin* const admin = of.secondary->GetAdmin()) {
     of.admin.emplace(*admin, [&of](const StateName* name, HybridAdmin::For what, Nanos now) {
+      if (!of.trips.Enter()) return;
       std::vector<Homeward> home;
       if (name == nullptr) {
         of.decider.Collect(now, true, home);
@@ -104,6 +113,7 @@ Result<std::unique_ptr<HybridStore>> HybridStore::Create(std::unique_ptr<Store> 
         of.decider.CollectOf(*name, what == HybridAdmin::For::kReset, now, home);
       }
       of.trips.ReturnAndWait(home, now);
+      of.trips.Leave();
     });
   }
   auto store = std::unique_ptr<HybridStore>(new HybridStore(std::move(parts)));
@@ -130,7 +140,8 @@ bool HybridStore::TryApply(Plan& plan, Nanos now) {
   Parts& parts = *parts_;
   parts.homecoming.Saw(now);
   std::vector<Want> wants;
-  if (!parts.decider.Try(plan, now, wants)) return parts.secondary->CompletesInline() && Apply({&plan, 1}, now, nullptr);
+  if (!parts.decider.Try(plan, now, wants))
+    return parts.secondary->CompletesInline() && Apply({&plan, 1}, now, nullptr);
   parts.trips.Take(wants, now);
   return true;
 }
@@ -142,25 +153,29 @@ bool HybridStore::Apply(std::span<Plan> plans, Nanos now, Completion* done) {
   std::vector<Want> wants;
   std::unique_ptr<Parts::Passage> passage;
   for (Plan& plan : plans) {
+    if (passage == nullptr) passage = std::make_unique<Parts::Passage>(parts, now, done, parts.trips.Enter());
     Errand errand;
     if (!parts.decider.Send(plan, now, errand, wants)) {
       parts.trips.Take(wants, now);
       continue;
     }
-    if (passage == nullptr) passage = std::make_unique<Parts::Passage>(parts, now, done);
     passage->Add(std::move(errand));
     // One after the other costs nothing there, and the next one sees what has become of this one.
     if (in_line) (void)passage.release()->Go();
   }
-  return passage == nullptr || passage.release()->Go();
+  if (passage == nullptr) return true;
+  if (!passage->empty()) return passage.release()->Go();
+  passage->Drop();
+  return true;
 }
 
 void HybridStore::Tick(Nanos now) {
   Parts& parts = *parts_;
-  if (parts.decider.is_shut()) return;
+  if (!parts.trips.Enter()) return;
   std::vector<Homeward> home;
   parts.decider.Collect(now, false, home);
   parts.trips.Return(home, now);
+  parts.trips.Leave();
 }
 
 void HybridStore::Close() {
@@ -168,6 +183,7 @@ void HybridStore::Close() {
   std::call_once(parts.closed, [&parts] {
     parts.homecoming.Stop();
     parts.decider.Shut();
+    parts.trips.Shut();
     parts.trips.Wait();
     std::vector<Homeward> home;
     const Nanos now = parts.homecoming.Now();

@@ -221,6 +221,33 @@ TEST(HybridStore, HoldsNoMoreSubjectsThanItMay) {
   EXPECT_EQ(Told(*instances.stores[0])["weir_hybrid_subjects"], 0) << "and who is idle forgotten";
 }
 
+// 0057: a refund moves what was charged after it forward. What is given back waits, so that no lease is spent when the
+// store has drained it already.
+TEST(HybridStore, WhatIsGivenBackMovesNoLease) {
+  for (const bool settles : {true, false}) {
+    Instances instances(2);
+    const Limit limit = BucketOf(1'000, 1'000 * 60);
+    const Item item = ItemOf(limit, "rule", "a");
+    Item large = item;
+    large.cost = 500;
+    // In the line first, whether it stays there or not.
+    EXPECT_TRUE(Do(*instances.stores[0], Op::kCheck, {large}, kStart).admitted);
+    for (int i = 0; i < 100; ++i) EXPECT_TRUE(instances.Ask(1, item, kStart));
+    EXPECT_GT(Told(*instances.stores[1])["weir_hybrid_outstanding_units"], 10);
+    const algorithms::PastCharge charge{.cost = 500, .at = kStart};
+    large.charge = &charge;
+    if (settles) Do(*instances.stores[0], Op::kRefund, {large}, kStart + 1);
+    const Nanos now = kStart + 450 * kMillisecond;
+    std::uint64_t admitted = 0;
+    Item ten = item;
+    ten.cost = 10;
+    for (int i = 0; i < 100; ++i) admitted += instances.Ask(0, ten, now) ? 10U : 0U;
+    for (int i = 0; i < 200; ++i) admitted += instances.Ask(1, item, now) ? 1U : 0U;
+    EXPECT_LE(admitted, 1'000U);
+    EXPECT_GE(admitted, 700U);
+  }
+}
+
 // Near the limit nobody sits on much: what two instances admit together is nearly all of it.
 TEST(HybridStore, TogetherInstancesAdmitNearlyAll) {
   for (const Limit& limit : {BucketOf(100, 1), EpochWindowOf(100, kDay), SubWindowsOf(100, 10 * kHour, kMinute)}) {
@@ -228,14 +255,16 @@ TEST(HybridStore, TogetherInstancesAdmitNearlyAll) {
     const Item item = ItemOf(limit, "rule", "a");
     std::uint64_t admitted = 0;
     for (int i = 0; i < 200; ++i) {
-      for (std::size_t one = 0; one < 3; ++one) admitted += instances.Ask(one, item, kStart + i * kMillisecond) ? 1U : 0U;
+      for (std::size_t one = 0; one < 3; ++one)
+        admitted += instances.Ask(one, item, kStart + i * kMillisecond) ? 1U : 0U;
     }
     EXPECT_LE(admitted, 100U);
     EXPECT_GE(admitted, 95U) << conformance::Describe(limit);
   }
 }
 
-// A bucket under steady demand below its rate: leases that drain cost nobody a denial, however many instances there are.
+// A bucket under steady demand below its rate: leases that drain cost nobody a denial, however many instances there
+// are.
 TEST(HybridStore, LeasesOfManyInstancesDoNotUseABucketUp) {
   Instances instances(10);
   const Limit limit = BucketOf(2'000, 1'000 * 60);

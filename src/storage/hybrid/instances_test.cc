@@ -1,5 +1,5 @@
-// Several instances over one shared store: random asks, settlements, delays, crashes and departures, by a clock that the
-// test turns. What they admit together is held against the definition of each algorithm, in integers.
+// Several instances over one shared store: random asks, settlements, delays, crashes and departures, by a clock that
+// the test turns. What they admit together is held against the definition of each algorithm, in integers.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -33,11 +33,12 @@ using conformance::WindowOf;
 
 constexpr Nanos kStart = 1'800'000'000 * kSecond;
 
-// The way from one instance to the shared store. What it asks is decided at once and told when the test says so: were it
-// decided later, another could be before it with a later time, and no store of windows keeps that apart.
+// The way from one instance to the shared store. What it asks is decided at once and told when the test says so: were
+// it decided later, another could be before it with a later time, and no store of windows keeps that apart.
 class Wire final : public Store {
  public:
-  explicit Wire(Store& shared) : shared_(shared) {}
+  // `ahead`: of the instance's clock, by which it asks; the shared store goes by its own, as remote ones do.
+  Wire(Store& shared, Nanos ahead) : shared_(shared), ahead_(ahead) {}
   ~Wire() override { Cut(); }
 
   bool Apply(std::span<Plan> plans, Nanos now, Completion* done) override {
@@ -45,8 +46,11 @@ class Wire final : public Store {
       Refuse(plans);
       return true;
     }
-    if (direct_) return shared_.Apply(plans, now, done);
-    EXPECT_TRUE(shared_.Apply(plans, now, nullptr));
+    EXPECT_TRUE(shared_.Apply(plans, now + ahead_, nullptr));
+    if (ahead_ != 0) {
+      for (Plan& plan : plans) plan.decided_at = now + ahead_;
+    }
+    if (direct_) return true;
     waiting_.push_back({plans, done});
     return false;
   }
@@ -90,6 +94,7 @@ class Wire final : public Store {
     }
   }
   Store& shared_;
+  const Nanos ahead_;
   std::deque<Waiting> waiting_;
   bool cut_ = false, direct_ = false;
 };
@@ -109,7 +114,7 @@ class Truth {
   // Empty: the limit was kept at each instant.
   std::string Fault() const {
     std::vector<Event> events = events_;
-    std::ranges::stable_sort(events, {}, &Event::at);
+    std::ranges::sort(events, {}, &Event::at);
     const auto capacity = static_cast<std::int64_t>(limit_.capacity);
     algorithms::testing::VesselOracle vessel(limit_);
     Nanos end = 0;
@@ -191,6 +196,7 @@ class World {
  private:
   struct Instance {
     Wire* wire = nullptr;
+    Nanos behind = 0;  // its clock
     std::unique_ptr<HybridStore> store;
   };
   struct Asked final : Completion {
@@ -212,7 +218,9 @@ class World {
 
   void Join(std::uint64_t place) {
     Instance instance;
-    auto wire = std::make_unique<Wire>(*shared_);
+    static constexpr std::array<Nanos, 4> kBehind = {0, 0, -7 * kSecond - 13, 300 * kMillisecond + 1};
+    instance.behind = dice_.Of(kBehind);
+    auto wire = std::make_unique<Wire>(*shared_, instance.behind);
     instance.wire = wire.get();
     instance.store = MakeHybrid(std::move(wire), {.hot_after = 2, .least_lease = 1});
     if (place < instances_.size()) {
@@ -223,21 +231,27 @@ class World {
   }
 
   void Advance() {
-    static constexpr std::array<Nanos, 7> kSteps = {0, kMillisecond, 3 * kMillisecond, 10 * kMillisecond,
-                                                    40 * kMillisecond, 300 * kMillisecond, 2 * kSecond};
+    static constexpr std::array<Nanos, 7> kSteps = {
+        0, kMillisecond, 3 * kMillisecond, 10 * kMillisecond, 40 * kMillisecond, 300 * kMillisecond, 2 * kSecond};
     const Nanos step = dice_.Of(kSteps);
     if (dice_.OneIn(step >= 300 * kMillisecond ? 6 : 1)) {
       now_ += static_cast<Nanos>(dice_.Below(static_cast<std::uint64_t>(step) + 1));
     }
   }
 
-  void Go(HybridStore& store, Asked& asked) {
+  void Go(Instance& instance, Asked& asked) {
+    HybridStore& store = *instance.store;
+    const Nanos its_now = now_ - instance.behind;
     asked.world = this;
     asked.now = now_;
     asked.outcomes.resize(asked.items.size());
     asked.plan.items = asked.items;
     asked.plan.outcomes = asked.outcomes;
-    if (store.TryApply(asked.plan, now_) || store.Apply({&asked.plan, 1}, now_, &asked)) asked.Done();
+    if (!store.TryApply(asked.plan, its_now) && !store.Apply({&asked.plan, 1}, its_now, &asked)) return;
+    asked.Done();
+    if (asked.plan.status == PlanStatus::kOk) {
+      EXPECT_EQ(asked.plan.decided_at == 0 ? its_now : asked.plan.decided_at, now_) << "so that it can be settled";
+    }
   }
 
   Asked& Fresh() {
@@ -258,9 +272,9 @@ class World {
       Asked& asked = Fresh();
       asked.plan.op = Op::kPeek;
       Put(asked, dice_.Below(limits_.size()), 1);
-      Go(*instance.store, asked);
+      Go(instance, asked);
     } else if (what < 92) {
-      instance.store->Tick(now_);
+      instance.store->Tick(now_ - instance.behind);
     } else if (what < 94) {
       Leave(instance, dice_.OneIn(2));
       Join(place);
@@ -295,7 +309,7 @@ class World {
       if (limits_.size() == 1 || dice_.Below(3) > 0) Put(asked, rule, cost);
     }
     if (asked.items.empty()) Put(asked, 0, cost);
-    Go(*instance.store, asked);
+    Go(instance, asked);
   }
 
   // Gives up a part of something that was admitted lately.
@@ -313,7 +327,7 @@ class World {
     Put(asked, rule, cost);
     asked.items.back().charge = &asked.charges.back();
     truths_[rule].GiveUp(i, cost);
-    Go(*instance.store, asked);
+    Go(instance, asked);
   }
 
   const Setup setup_;
@@ -353,36 +367,40 @@ TEST(Instances, OfABucketAdmitNoMoreThanItHolds) {
 }
 
 TEST(Instances, OfACalendarWindowAdmitNoMoreThanItsLimit) {
-  HoldsFor({.instances = 5},
-           [](Dice& dice) { return std::vector{EpochWindowOf(20 + dice.Below(300), Quarters(dice, 40))}; },
-           60);
+  HoldsFor(
+      {.instances = 5}, [](Dice& dice) { return std::vector{EpochWindowOf(20 + dice.Below(300), Quarters(dice, 40))}; },
+      60);
 }
 
-// Nobody gives up anything, and no answer is lost: the truth would close a window that the store keeps open, or open one
-// later.
+// Nobody gives up anything, and no answer is lost: the truth would close a window that the store keeps open, or open
+// one later.
 TEST(Instances, OfAWindowFromItsFirstRequestAdmitNoMoreThanItsLimit) {
   for (const auto make : {WindowOf, DefaultOf}) {
-    HoldsFor({.instances = 5, .settles = false, .loses_answers = false},
-             [&](Dice& dice) { return std::vector{make(20 + dice.Below(300), Quarters(dice, 40))}; }, 40);
+    HoldsFor(
+        {.instances = 5, .settles = false, .loses_answers = false},
+        [&](Dice& dice) { return std::vector{make(20 + dice.Below(300), Quarters(dice, 40))}; }, 40);
   }
 }
 
 TEST(Instances, OfASlidingWindowAdmitNoMoreThanItsCountAllows) {
-  HoldsFor({.instances = 5},
-           [](Dice& dice) {
-             const Nanos precision = Quarters(dice, 8);
-             return std::vector{SubWindowsOf(20 + dice.Below(300), precision * static_cast<Nanos>(2 + dice.Below(9)), precision)};
-           },
-           60);
+  HoldsFor(
+      {.instances = 5},
+      [](Dice& dice) {
+        const Nanos precision = Quarters(dice, 8);
+        return std::vector{
+            SubWindowsOf(20 + dice.Below(300), precision * static_cast<Nanos>(2 + dice.Below(9)), precision)};
+      },
+      60);
 }
 
 TEST(Instances, KeepAllRulesOfAPlanTogether) {
-  HoldsFor({.instances = 4},
-           [](Dice& dice) {
-             return std::vector{SomeBucket(dice), EpochWindowOf(50 + dice.Below(300), 5 * kSecond),
-                                SubWindowsOf(50 + dice.Below(300), 4 * kSecond, kSecond), SomeBucket(dice)};
-           },
-           60);
+  HoldsFor(
+      {.instances = 4},
+      [](Dice& dice) {
+        return std::vector{SomeBucket(dice), EpochWindowOf(50 + dice.Below(300), 5 * kSecond),
+                           SubWindowsOf(50 + dice.Below(300), 4 * kSecond, kSecond), SomeBucket(dice)};
+      },
+      60);
 }
 
 }  // namespace

@@ -25,8 +25,8 @@ std::uint64_t UnitsIn(const Limit& limit, Nanos length) {
   return units > algorithms::kMaxCount ? algorithms::kMaxCount : static_cast<std::uint64_t>(units);
 }
 
-// The latest end of a window that has opened by `now`. One that ends later opened after it: the clock went back, and what
-// is charged now could not be named when it comes home.
+// The latest end of a window that has opened by `now`. One that ends later opened after it: the clock went back, and
+// what is charged now could not be named when it comes home.
 Nanos LatestEnd(const Limit& limit, Nanos now) {
   if (algorithms::IsWordWindow(limit.kind)) return algorithms::aligned_window::EndOfNew(limit, now);
   if (IsFixedWindow(limit.kind) && limit.calendar != algorithms::Calendar::kNone) {
@@ -49,8 +49,8 @@ Form FormOf(const Limit& limit) {
     case Kind::kFixedWindow:
     case Kind::kAlignedWindow:
     case Kind::kAnchoredWindow:
-      return limit.window > 0 || (limit.calendar != algorithms::Calendar::kNone &&
-                                  limit.calendar != algorithms::Calendar::kEpoch)
+      return limit.window > 0 ||
+                     (limit.calendar != algorithms::Calendar::kNone && limit.calendar != algorithms::Calendar::kEpoch)
                  ? Form::kWindow
                  : Form::kNone;
     default:
@@ -168,8 +168,8 @@ Standing Lease::Consider(std::uint64_t cost, Nanos now, Outcome& outcome) const 
     outcome.retry_after_ns = end_ - now;
     return Standing::kDenied;
   }
-  // What the oldest sub-window counts for falls all the time; only the store can tell when this cost fits. A denial that
-  // it has told holds until then, for whoever asks for no less.
+  // What the oldest sub-window counts for falls all the time; only the store can tell when this cost fits. A denial
+  // that it has told holds until then, for whoever asks for no less.
   outcome = DescribeWindow(now, used);
   const Nanos left = seen_.retry_after_ns - (now - seen_at_);
   if (seen_.verdict != Verdict::kLater || left <= 0 || cost != asked_ || spendable > 0) return Standing::kUnsure;

@@ -93,8 +93,8 @@ class Lease {
   Nanos offset_ = 0;
   Outcome seen_;
   std::uint64_t asked_ = 0;  // the cost that seen_ answers
-  Nanos tat_ = 0;  // buckets
-  Nanos end_ = 0;  // windows: what seen_.reset_after_ns led to
+  Nanos tat_ = 0;            // buckets
+  Nanos end_ = 0;            // windows: what seen_.reset_after_ns led to
   Parts parts_;
 };
 

@@ -8,9 +8,9 @@ namespace {
 // While the store is away, charges of more times than this are told as of the last.
 constexpr std::size_t kMostPieces = 8;
 
-// For how long charges are of one time. Of a bucket all of an exchange, told as of when they began: what drained since is
-// for all instances together, and an earlier charge that is told after a later one finds none of it. Of a window less, as
-// they are told as of when they ended, and that may be the next window.
+// For how long charges are of one time. Of a bucket all of an exchange, told as of when they began: what drained since
+// is for all instances together, and an earlier charge that is told after a later one finds none of it. Of a window
+// less, as they are told as of when they ended, and that may be the next window.
 Nanos WidthOf(algorithms::Kind kind, Nanos interval) {
   const bool is_bucket = kind == algorithms::Kind::kTokenBucket || kind == algorithms::Kind::kLeakyBucket;
   return is_bucket ? 2 * interval : std::max<Nanos>(1, interval / 2);
@@ -99,7 +99,8 @@ void Ledger::Charge(const Item& item, std::uint64_t units, Nanos now) {
   Shard& shard = ShardOf(item.key);
   const std::lock_guard lock(shard.mutex);
   const auto found = shard.accounts.find(item.key);
-  if (found != shard.accounts.end() && units > 0) found->second.Charge(units, now, WidthOf(item.limit->kind, interval_));
+  if (found != shard.accounts.end() && units > 0)
+    found->second.Charge(units, now, WidthOf(item.limit->kind, interval_));
 }
 
 void Ledger::Refund(const Item& item, std::uint64_t units) {

@@ -345,8 +345,8 @@ void RelaxedStore::Describe(MetricSink& sink, std::string_view as) const {
                              kWhat = "What the hybrid store asked of the shared store, by kind.";
   sink.Counter(kOperations, kWhat, read(parts.asked), {{"kind", "plan"}});
   sink.Counter(kOperations, kWhat, read(parts.exchanged), {{"kind", "sync"}});
-  sink.Counter("weir_hybrid_sync_failures_total", "Subjects of which the shared store could not be told in an exchange.",
-               read(parts.failed));
+  sink.Counter("weir_hybrid_sync_failures_total",
+               "Subjects of which the shared store could not be told in an exchange.", read(parts.failed));
   sink.Counter("weir_hybrid_others_units_total", "Units that other instances were found to have used.",
                read(parts.paid_back));
   const Ledger::Sums sums = parts.ledger.Sum();

@@ -1,8 +1,9 @@
-// Memory that decides by itself, and a shared store that it settles with every so often: what this instance has admitted
-// is charged there, whether it fits or not, and what the others have is charged here. So instances can together admit
-// more than a limit, by no more than docs/storage-hybrid.md says, and what was too much is paid back.
+// Memory that decides by itself, and a shared store that it settles with every so often: what this instance has
+// admitted is charged there, whether it fits or not, and what the others have is charged here. So instances can
+// together admit more than a limit, by no more than docs/storage-hybrid.md says, and what was too much is paid back.
 //
-// What cannot be counted up so (concurrency, adaptive, penalties) asks the shared store, with the whole plan that it is in.
+// What cannot be counted up so (concurrency, adaptive, penalties) asks the shared store, with the whole plan that it is
+// in.
 #pragma once
 
 #include <memory>

@@ -31,12 +31,11 @@ struct Instances {
     shared->store = MakeMemory();
     options.background = false;
     for (std::size_t i = 0; i < count; ++i) {
-      stores.push_back(std::move(RelaxedStore::Create(MakeMemory(), std::make_unique<Shared>(shared), options)).value());
+      stores.push_back(
+          std::move(RelaxedStore::Create(MakeMemory(), std::make_unique<Shared>(shared), options)).value());
     }
   }
-  bool Ask(std::size_t i, const Item& item, Nanos now) {
-    return Do(*stores[i], Op::kCheck, {item}, now).admitted;
-  }
+  bool Ask(std::size_t i, const Item& item, Nanos now) { return Do(*stores[i], Op::kCheck, {item}, now).admitted; }
   void SyncAll(Nanos now) {
     for (auto& store : stores) store->Sync(now, true);
   }

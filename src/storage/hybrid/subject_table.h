@@ -1,5 +1,5 @@
-// The subjects that ask often, each with its lease. Bounded: one that is new pushes out one that holds nothing, or is not
-// counted.
+// The subjects that ask often, each with its lease. Bounded: one that is new pushes out one that holds nothing, or is
+// not counted.
 #pragma once
 
 #include <algorithm>
@@ -41,7 +41,8 @@ class SubjectTable {
  public:
   static constexpr std::size_t kShards = 64;
 
-  explicit SubjectTable(const HybridOptions& options) : most_(std::max<std::uint64_t>(1, options.max_subjects / kShards)) {}
+  explicit SubjectTable(const HybridOptions& options)
+      : most_(std::max<std::uint64_t>(1, options.max_subjects / kShards)) {}
 
   struct KeyHash {
     std::size_t operator()(const Key& key) const { return key.lo; }

@@ -10,6 +10,7 @@
 #include <thread>
 #include <vector>
 
+#include "storage/hybrid/relaxed_store.h"
 #include "storage/hybrid/test_support.h"
 #include "tests/conformance/plans.h"
 #include "tests/conformance/scenario.h"
@@ -57,6 +58,33 @@ inline void ShareOneBudget(const std::function<std::unique_ptr<Store>()>& connec
     EXPECT_GE(admitted, kLimit * 95 / 100) << conformance::Describe(limits[i]);
     EXPECT_LE(admitted, used + 1) << "what was admitted counts";
     EXPECT_LE(used, admitted + 1) << "and what was not does not";
+  }
+}
+
+// Two instances that decide by themselves, and settle.
+inline void SettleRelaxed(const std::function<std::unique_ptr<Store>()>& connect) {
+  constexpr Nanos kStart = 1'800'000'000 * kSecond;
+  for (const Limit& limit : {conformance::BucketOf(100, 1), conformance::EpochWindowOf(100, kDay),
+                             conformance::SubWindowsOf(100, kDay, kHour), conformance::LogOf(100, kDay)}) {
+    const std::string subject = "settled-" + std::to_string(static_cast<int>(limit.kind));
+    const Item item = conformance::ItemOf(limit, "relaxed", subject);
+    std::vector<std::unique_ptr<RelaxedStore>> instances;
+    for (int one = 0; one < 2; ++one) {
+      instances.push_back(std::move(RelaxedStore::Create(MakeMemory(), connect(), {.background = false})).value());
+    }
+    for (int ask = 0; ask < 60; ++ask) {
+      for (auto& instance : instances)
+        EXPECT_TRUE(AskOf(*instance, item, kStart + ask)) << conformance::Describe(limit);
+    }
+    for (int round = 0; round < 2; ++round) {
+      for (auto& instance : instances) instance->Sync(kStart + kSecond + round, true);
+    }
+    for (auto& instance : instances) {
+      EXPECT_FALSE(AskOf(*instance, item, kStart + kSecond + 2)) << conformance::Describe(limit);
+      EXPECT_EQ(conformance::UsedNow(*instance, item, kStart + kSecond + 2), 120U) << conformance::Describe(limit);
+    }
+    instances.clear();
+    EXPECT_EQ(conformance::UsedNow(*connect(), item, kStart + kSecond + 2), 120U) << conformance::Describe(limit);
   }
 }
 

@@ -1,6 +1,7 @@
 // What the tests of this folder share. For tests only.
 #pragma once
 
+#include <atomic>
 #include <memory>
 #include <semaphore>
 #include <span>
@@ -18,8 +19,8 @@ class Shared final : public Store {
  public:
   struct State {
     std::unique_ptr<Store> store;
-    bool away = false;
-    std::uint64_t plans = 0;
+    std::atomic<bool> away = false;
+    std::atomic<std::uint64_t> plans = 0;
   };
   explicit Shared(std::shared_ptr<State> state) : state_(std::move(state)) {}
 

@@ -81,6 +81,17 @@ void Trips::Began() {
   ++under_way_;
 }
 
+bool Trips::Enter() {
+  const std::lock_guard lock(mutex_);
+  if (!shut_) ++under_way_;
+  return !shut_;
+}
+
+void Trips::Shut() {
+  const std::lock_guard lock(mutex_);
+  shut_ = true;
+}
+
 // Under the lock to the end: who waits may destroy this as soon as it is released.
 void Trips::Ended() {
   const std::lock_guard lock(mutex_);
@@ -89,8 +100,8 @@ void Trips::Ended() {
 
 void Trips::Take(std::vector<Want>& wants, Nanos now) {
   for (Want& want : wants) {
+    if (!Enter()) break;
     hybrid::Add(counters_.takes);
-    Began();
     (new TakeTrip(*this, std::move(want), now))->Go();
   }
   wants.clear();

@@ -30,18 +30,26 @@ class Trips {
  public:
   Trips(Store& store, Decider& decider, Counters& counters) : store_(store), decider_(decider), counters_(counters) {}
 
+  // Whoever may hold something of a lease on the way to the store is waited for. False: this is shut, and it goes on
+  // uncounted; nothing is leased any more.
+  bool Enter();
+  void Leave() { Ended(); }
+  // No take begins from now on.
+  void Shut();
+
   // Each goes on its way; nobody waits for it.
   void Take(std::vector<Want>& wants, Nanos now);
   void Return(std::vector<Homeward>& home, Nanos now);
   // Returns when the store has them, or has failed to take them.
   void ReturnAndWait(std::vector<Homeward>& home, Nanos now);
-  // Until all that is under way has come back, but for what others begin meanwhile.
+  // Until all that is under way has come back, but for what others begin meanwhile: after Shut() they cannot.
   void Wait();
 
  private:
+  void Began();
+
   class TakeTrip;
   class ReturnTrip;
-  void Began();
   void Ended();
 
   Store& store_;
@@ -50,6 +58,7 @@ class Trips {
   std::mutex mutex_;
   std::condition_variable idle_;
   std::uint64_t under_way_ = 0;
+  bool shut_ = false;
 };
 
 }  // namespace weir::storage::hybrid
