@@ -92,6 +92,11 @@ std::string TopView::Text(const std::string& title, std::size_t width, std::size
                      Count(CountAt(stats_, "active_limits")), Count(CountAt(stats_, "users")),
                      Count(CountAt(stats_, "tenants")), Count(CountAt(stats_, "store_failures")),
                      Count(CountAt(stats_, "reservations_open")));
+  if (NumberAt(stats_, "latency.timed") > 0) {
+    out += fmt::format("a decision takes {} us (p50), {} us (p99), {} us (p99.9)\n",
+                       Rate(NumberAt(stats_, "latency.p50_us")), Rate(NumberAt(stats_, "latency.p99_us")),
+                       Rate(NumberAt(stats_, "latency.p999_us")));
+  }
   if (rated_ && width >= kKept + 10) {
     out += fmt::format("allowed  {}\ndenied   {}\n", Coloured(Curve(allowed_), Colour::kGreen),
                        Coloured(Curve(denied_), Colour::kRed));

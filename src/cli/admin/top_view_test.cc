@@ -41,6 +41,18 @@ TEST(TopView, RatesComeFromTwoLooks) {
   EXPECT_NE(view.Text("title", 0, 0).find("requests/s 0.0"), std::string::npos);
 }
 
+TEST(TopView, HowLongADecisionTakes) {
+  TopView view;
+  json::value stats = Stats(1, 1, 1);
+  view.Add(stats, 0);
+  EXPECT_EQ(view.Text("title", 0, 0).find("a decision takes"), std::string::npos) << "nobody has timed one";
+  stats.as_object()["latency"] = json::object{{"timed", 9}, {"p50_us", 0.447}, {"p99_us", 12.0}, {"p999_us", 640.0}};
+  view.Add(stats, 1);
+  EXPECT_NE(view.Text("title", 0, 0).find("a decision takes 0.4 us (p50), 12.0 us (p99), 640 us (p99.9)\n"),
+            std::string::npos)
+      << view.Text("title", 0, 0);
+}
+
 TEST(TopView, FitsTheScreen) {
   TopView view;
   view.Add(Stats(1, 1, 1), 0);

@@ -12,7 +12,18 @@ namespace {
 
 constexpr std::size_t kMostRules = 1'000;
 
+double Microseconds(Nanos nanos) { return static_cast<double>(nanos) / 1'000; }
+
 }  // namespace
+
+// Of all decisions since the start, candidates' among them.
+analytics::LatencyHistogram StatsSampler::Latency() const {
+  analytics::LatencyHistogram latency;
+  if (meter_ == nullptr) return latency;
+  using Arm = analytics::DecisionMeter::Arm;
+  for (const Arm arm : {Arm::kInForce, Arm::kCandidate}) latency.Add(meter_->Read(arm).latency);
+  return latency;
+}
 
 std::string StatsSampler::Write(const engine::Engine::Counts& counts, Nanos now, bool rules) {
   json::object out;
@@ -28,6 +39,18 @@ std::string StatsSampler::Write(const engine::Engine::Counts& counts, Nanos now,
     out["requests_per_second"] = allowed + denied;
     out["allowed_per_second"] = allowed;
     out["denied_per_second"] = denied;
+    if (meter_ != nullptr) {
+      analytics::LatencyHistogram latency = Latency();
+      if (!points_.empty()) latency.Subtract(points_.front().latency);
+      // Of one in sixteen where there are many.
+      json::object told{{"timed", latency.count()}};
+      if (latency.count() > 0) {
+        told["p50_us"] = Microseconds(latency.Quantile(0.5));
+        told["p99_us"] = Microseconds(latency.Quantile(0.99));
+        told["p999_us"] = Microseconds(latency.Quantile(0.999));
+      }
+      out["latency"] = std::move(told);
+    }
   }
   out["allowed"] = counts.allowed;
   out["denied"] = counts.denied;
@@ -69,7 +92,7 @@ void StatsSampler::Sample() {
   const std::lock_guard lock(mutex_);
   // A clock that was set back begins anew.
   if (!points_.empty() && points_.back().at >= now) points_.clear();
-  points_.push_back({now, counts.allowed, counts.denied});
+  points_.push_back({now, counts.allowed, counts.denied, Latency()});
   if (points_.size() > kKept) points_.pop_front();
   event_ = std::move(event);
 }

@@ -7,6 +7,7 @@
 #include <mutex>
 #include <string>
 
+#include "analytics/decision_meter.h"
 #include "base/clock.h"
 #include "engine/engine.h"
 
@@ -18,7 +19,9 @@ class StatsSampler {
   // A rate is over at most so many samples, one a second.
   static constexpr std::size_t kKept = 60;
 
-  StatsSampler(engine::Engine& engine, const Clock& clock) : engine_(engine), clock_(clock) {}
+  // `meter`: times the engine's decisions; nullptr: nobody does, and latencies are not told. All outlive it.
+  StatsSampler(engine::Engine& engine, const Clock& clock, const analytics::DecisionMeter* meter = nullptr)
+      : engine_(engine), clock_(clock), meter_(meter) {}
 
   // For a job, once a second.
   void Sample();
@@ -31,11 +34,14 @@ class StatsSampler {
   struct Point {
     Nanos at = 0;
     std::uint64_t allowed = 0, denied = 0;
+    analytics::LatencyHistogram latency{};
   };
+  analytics::LatencyHistogram Latency() const;
   std::string Write(const engine::Engine::Counts& counts, Nanos now, bool rules);
 
   engine::Engine& engine_;
   const Clock& clock_;
+  const analytics::DecisionMeter* const meter_;
   mutable std::mutex mutex_;  // guards what follows
   std::deque<Point> points_;
   std::shared_ptr<const std::string> event_;

@@ -113,7 +113,7 @@ Result<> ManagementPlane::TurnOn() {
                                                                      .audit = state.audit.get()});
   // Before anything is served: whoever took part in a rollout does so again from the first request on.
   if (auto loaded = rollouts_->Load(); !loaded) return loaded;
-  stats_ = std::make_unique<rest::StatsSampler>(*options_.engine, *options_.clock);
+  stats_ = std::make_unique<rest::StatsSampler>(*options_.engine, *options_.clock, options_.meter);
   api_ = std::make_unique<rest::Api>(
       rest::ApiOptions{.clock = options_.clock,
                        .engine = options_.engine,
