@@ -184,7 +184,8 @@ void Decider::Watch(const Plan& plan, Nanos now, Errand& errand) {
 }
 
 // What is held of the subject goes to the store, so that this decides on all that there is.
-void Decider::Empty(const Key& key, Subject& subject, Parts parts, Nanos now, std::vector<Homeward>& home) {
+void Decider::Empty(const Key& key, const Subject& subject, const Parts& parts, Nanos now,
+                    std::vector<Homeward>& home) {
   const Lease& lease = subject.lease;
   const Nanos store_now = now + lease.offset();
   for (const Part& part : parts) {

@@ -99,7 +99,7 @@ class Decider {
   void SendPart(Plan& plan, Nanos now, View& view, Errand& errand);
   void SendWhole(Plan& plan, Nanos now, Errand& errand);
   void TakeHome(const Item& item, Nanos now, Errand& errand);
-  void Empty(const Key& key, Subject& subject, Parts parts, Nanos now, std::vector<Homeward>& home);
+  void Empty(const Key& key, const Subject& subject, const Parts& parts, Nanos now, std::vector<Homeward>& home);
   void Watch(const Plan& plan, Nanos now, Errand& errand);
 
   const HybridOptions options_;

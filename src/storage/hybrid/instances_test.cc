@@ -54,14 +54,16 @@ class Wire final : public Store {
     waiting_.push_back({plans, done});
     return false;
   }
-  // Tells what has been decided, in order.
-  void Deliver() {
-    while (!waiting_.empty()) {
-      const Waiting one = waiting_.front();
-      waiting_.pop_front();
-      one.done->Done();
-    }
+  // Tells what has been decided, in order: the first of it, or all.
+  void DeliverOne() {
+    const Waiting one = waiting_.front();
+    waiting_.pop_front();
+    one.done->Done();
   }
+  void Deliver() {
+    while (!waiting_.empty()) DeliverOne();
+  }
+  std::size_t waiting() const { return waiting_.size(); }
   // From now on it is answered at once.
   void Connect() {
     Deliver();
@@ -391,6 +393,38 @@ TEST(Instances, OfASlidingWindowAdmitNoMoreThanItsCountAllows) {
             SubWindowsOf(20 + dice.Below(300), precision * static_cast<Nanos>(2 + dice.Below(9)), precision)};
       },
       60);
+}
+
+// Taken, then forgotten by the store, then told: it is charged nowhere.
+TEST(Instances, DoNotSpendWhatWasGrantedBeforeAReset) {
+  const auto shared = MakeMemory();
+  auto way = std::make_unique<Wire>(*shared, 0);
+  Wire& wire = *way;
+  const auto store = MakeHybrid(std::move(way));
+  const Limit limit = EpochWindowOf(1'000, kDay);
+  const auto go = [&](Op op) {
+    struct Deaf final : Completion {
+      void Done() noexcept override {}
+    } deaf;
+    Item item = ItemOf(limit, "rule", "a");
+    Outcome outcome;
+    Plan plan{.op = op, .items = {&item, 1}, .outcomes = {&outcome, 1}};
+    if (!store->TryApply(plan, kStart) && !store->Apply({&plan, 1}, kStart, &deaf)) {
+      // The plan itself is told last: what it is behind is older.
+      if (op == Op::kCheck) wire.DeliverOne();
+      while (op != Op::kCheck && wire.waiting() > 0) wire.DeliverOne();
+    }
+    return plan.admitted;
+  };
+  while (wire.waiting() == 0) EXPECT_TRUE(go(Op::kCheck));
+  go(Op::kReset);  // while a take waits to be told
+  std::uint64_t admitted = 0;
+  for (int i = 0; i < 3'000; ++i) {
+    admitted += go(Op::kCheck) ? 1U : 0U;
+    wire.Deliver();
+  }
+  EXPECT_EQ(admitted, 1'000U);
+  wire.Cut();
 }
 
 TEST(Instances, KeepAllRulesOfAPlanTogether) {

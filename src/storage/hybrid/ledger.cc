@@ -59,39 +59,33 @@ void Account::Refund(std::uint64_t units) {
   refunded = std::min(algorithms::kMaxCount, refunded + std::min(units, algorithms::kMaxCount));
 }
 
-bool Ledger::Open(std::span<const Item> items, Nanos now) {
-  for (const Item& item : items) {
-    if (item.limit->kind == algorithms::Kind::kUnlimited) continue;
-    Shard& shard = ShardOf(item.key);
-    const std::lock_guard lock(shard.mutex);
-    auto found = shard.accounts.find(item.key);
-    if (found == shard.accounts.end()) {
-      if (shard.accounts.size() >= most_) return false;
-      found = shard.accounts.try_emplace(item.key).first;
-      Account& account = found->second;
-      account.key = item.key;
-      account.limit = *item.limit;
-      account.rule = item.rule;
-      account.subject = item.subject;
-    }
-    Account& account = found->second;
-    account.asked_at = std::max(account.asked_at, now);
-    if (account.limit != *item.limit) account.limit = *item.limit;
-    if (item.previous != nullptr && item.previous_key != item.key && !account.previous) {
-      account.previous = *item.previous;
-      account.previous_key = item.previous_key;
-      account.previous_rule = item.previous_rule;
-    }
+bool Ledger::Open(const Item& item) {
+  Shard& shard = ShardOf(item.key);
+  const std::lock_guard lock(shard.mutex);
+  const auto found = shard.accounts.find(item.key);
+  if (found == shard.accounts.end() && shard.accounts.size() >= most_) return false;
+  Account& account = found == shard.accounts.end() ? shard.accounts[item.key] : found->second;
+  account.key = item.key;
+  account.limit = *item.limit;
+  account.rule = item.rule;
+  account.subject = item.subject;
+  account.asked = true;
+  if (item.previous != nullptr && item.previous_key != item.key) {
+    account.previous = *item.previous;
+    account.previous_key = item.previous_key;
+    account.previous_rule = item.previous_rule;
   }
   return true;
 }
 
-bool Ledger::Knows(std::span<const Item> items) {
+bool Ledger::Touch(std::span<const Item> items) {
   return std::ranges::all_of(items, [this](const Item& item) {
     if (item.limit->kind == algorithms::Kind::kUnlimited) return true;
     Shard& shard = ShardOf(item.key);
     const std::lock_guard lock(shard.mutex);
-    return shard.accounts.contains(item.key);
+    const auto found = shard.accounts.find(item.key);
+    if (found == shard.accounts.end() || found->second.limit != *item.limit) return false;
+    return found->second.asked = true;
   });
 }
 
@@ -116,20 +110,21 @@ void Ledger::Forget(const Key& key) {
   shard.accounts.erase(key);
 }
 
-std::vector<Account> Ledger::Take(Nanos idle_since) {
+std::vector<Account> Ledger::Take() {
   std::vector<Account> taken;
   for (Shard& shard : shards_) {
     const std::lock_guard lock(shard.mutex);
     for (auto it = shard.accounts.begin(); it != shard.accounts.end();) {
       Account& account = it->second;
       const bool owes = !account.pieces.empty() || account.refunded > 0;
-      if (!owes && account.asked_at < idle_since) {
+      if (!owes && !account.asked) {
         it = shard.accounts.erase(it);
         continue;
       }
       taken.push_back(account);
       account.pieces.clear();
       account.refunded = 0;
+      account.asked = false;
       ++it;
     }
   }

@@ -32,7 +32,7 @@ struct Account {
   std::string previous_rule;
   std::vector<Piece> pieces;   // oldest first
   std::uint64_t refunded = 0;  // of what had been told before
-  Nanos asked_at = 0;
+  bool asked = true;           // since the last exchange
 
   // As an item of a plan that asks the shared store. It points to this account.
   Item MakeItem(std::uint64_t cost) const;
@@ -48,17 +48,18 @@ class Ledger {
   // `interval`: between two exchanges.
   Ledger(std::uint64_t most, Nanos interval) : most_(most / kShards == 0 ? 1 : most / kShards), interval_(interval) {}
 
-  // Whether there is room for all the items' subjects; then each has its account, and Charge() and Refund() find it.
-  bool Open(std::span<const Item> items, Nanos now);
-  // Whether all have one: what this instance counts of them includes what the others have told.
-  bool Knows(std::span<const Item> items);
+  // The shared store has told what is used of it. False: there is no room, and nothing is known of it here.
+  bool Open(const Item& item);
+  // Whether all have an account: then what is counted here includes what the others had told by the last exchange, and
+  // Charge() and Refund() find it. They are asked for now.
+  bool Touch(std::span<const Item> items);
   void Charge(const Item& item, std::uint64_t units, Nanos now);
   void Refund(const Item& item, std::uint64_t units);
   void Forget(const Key& key);
 
-  // Hands out what there is to tell and whom to ask about, and begins anew. Those that nobody has asked for since
-  // `idle_since` and that owe nothing are closed.
-  std::vector<Account> Take(Nanos idle_since);
+  // Hands out what there is to tell and whom to ask about, and begins anew. Those that nobody has asked for since the
+  // last time and that owe nothing are closed: what they know grows old.
+  std::vector<Account> Take();
   // What could not be told.
   void PutBack(const Account& account);
   std::uint64_t Owed(const Key& key);

@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "algorithms/gcra.h"
 #include "storage/hybrid/homecoming.h"
 #include "storage/hybrid/hybrid_admin.h"
 #include "storage/hybrid/ledger.h"
@@ -22,6 +23,10 @@ using algorithms::Kind;
 bool CanSettle(const Item& item) {
   const Kind kind = item.limit->kind;
   return kind != Kind::kConcurrency && kind != Kind::kAdaptive && kind != Kind::kPenalty;
+}
+
+bool IsBucket(const Item& item) {
+  return item.limit->kind == Kind::kTokenBucket || item.limit->kind == Kind::kLeakyBucket;
 }
 
 void Bump(std::atomic<std::uint64_t>& counter, std::uint64_t by = 1) {
@@ -41,7 +46,8 @@ struct RelaxedStore::Parts {
 
   bool DecideHere(Plan& plan, Nanos now);
   void Record(const Plan& plan, Nanos now);
-  void Settle(const Account& account, std::uint64_t used, Nanos now);
+  void Settle(const Item& item, std::uint64_t used, Nanos now);
+  void Learn(const Plan& plan, Nanos now);
   void Began();
   void Ended();
   void Wait();
@@ -50,7 +56,7 @@ struct RelaxedStore::Parts {
   const std::unique_ptr<Store> primary, secondary;
   const RelaxedOptions options;
   Ledger ledger;
-  std::atomic<std::uint64_t> here{0}, asked{0}, exchanged{0}, failed{0}, paid_back{0};
+  std::atomic<std::uint64_t> here{0}, asked{0}, exchanged{0}, failed{0}, others_units{0};
   std::atomic<bool> shut{false};
   std::mutex mutex;
   std::condition_variable idle;
@@ -60,7 +66,7 @@ struct RelaxedStore::Parts {
   std::once_flag closed{};
 };
 
-// Some accounts, told and asked about in one batch: their charges as of when they were made, then what is used now.
+// Some accounts, told and asked about: their charges as of when they were made. The last answer says what is used.
 class RelaxedStore::Parts::Exchange final : public Completion {
  public:
   Exchange(Parts& parts, Nanos now) : parts_(parts), now_(now) {}
@@ -68,15 +74,14 @@ class RelaxedStore::Parts::Exchange final : public Completion {
   void Add(Account account) { accounts_.push_back(std::move(account)); }
   std::size_t size() const { return accounts_.size(); }
   void Go() {
-    // Plans of different times cannot be in one batch: each time is one, and the last of them tells when all are done.
+    // Plans of different times cannot be in one batch: each is one, and the last that is answered finishes all.
     for (Account& account : accounts_) {
       for (const Piece& piece : account.pieces) {
         // A bucket has drained since they began, a window is that in which they ended.
-        const bool is_bucket = account.limit.kind == Kind::kTokenBucket || account.limit.kind == Kind::kLeakyBucket;
-        Put(Op::kCharge, account, piece.units, is_bucket ? piece.first : piece.last);
+        Put(Op::kCharge, account, piece.units, IsBucket(account.MakeItem(0)) ? piece.first : piece.last);
       }
       if (account.refunded > 0) Put(Op::kRefund, account, account.refunded, now_);
-      Put(Op::kPeek, account, 0, now_);
+      if (account.pieces.empty() && account.refunded == 0) Put(Op::kPeek, account, 0, now_);
     }
     left_ = steps_.size() + 1;
     for (Step& step : steps_) {
@@ -94,12 +99,13 @@ class RelaxedStore::Parts::Exchange final : public Completion {
       Account unsaid = account;
       std::erase_if(unsaid.pieces, [&](const Piece&) { return steps_[at++].plan.status == PlanStatus::kOk; });
       if (account.refunded > 0 && steps_[at++].plan.status == PlanStatus::kOk) unsaid.refunded = 0;
-      const Step& peek = steps_[at++];
+      if (account.pieces.empty() && account.refunded == 0) ++at;
+      const Step& last = steps_[at - 1];
       if (!unsaid.pieces.empty() || unsaid.refunded > 0) {
         Bump(parts_.failed);
         parts_.ledger.PutBack(unsaid);
-      } else if (peek.plan.status == PlanStatus::kOk) {
-        parts_.Settle(account, peek.outcome.used, now_);
+      } else if (last.plan.status == PlanStatus::kOk) {
+        parts_.Settle(last.item, UsedAt(last), now_);
       }
     }
     Parts& parts = parts_;
@@ -115,6 +121,12 @@ class RelaxedStore::Parts::Exchange final : public Completion {
     Outcome outcome;
     Plan plan;
   };
+  // What the last answer says of now.
+  std::uint64_t UsedAt(const Step& step) const {
+    const Nanos left = step.outcome.reset_after_ns - (now_ - step.at);
+    if (left <= 0) return 0;
+    return IsBucket(step.item) ? algorithms::gcra::Units(*step.item.limit, left) : step.outcome.used;
+  }
   void Put(Op op, const Account& account, std::uint64_t cost, Nanos at) {
     steps_.push_back({.op = op, .at = at, .item = account.MakeItem(cost), .outcome = {}, .plan = {}});
   }
@@ -158,7 +170,7 @@ bool RelaxedStore::Parts::DecideHere(Plan& plan, Nanos now) {
   if (shut || !std::ranges::all_of(plan.items, CanSettle)) return false;
   // These change the shared count by decree: it is asked, and the next exchange tells what came of it.
   if (plan.op == Op::kReset || plan.op == Op::kAssign) return false;
-  if (plan.op == Op::kPeek ? !ledger.Knows(plan.items) : !ledger.Open(plan.items, now)) return false;
+  if (!ledger.Touch(plan.items)) return false;
   (void)primary->Apply({&plan, 1}, now, nullptr);
   if (plan.status == PlanStatus::kOk) Record(plan, now);
   Bump(here);
@@ -175,17 +187,23 @@ bool RelaxedStore::Apply(std::span<Plan> plans, Nanos now, Completion* done) {
   Parts& parts = *parts_;
   parts.homecoming.Saw(now);
   struct Passage final : Completion {
-    Passage(std::vector<Plan*> the_plans, Completion* the_done) : plans(std::move(the_plans)), done(the_done) {
+    Passage(Parts& the_parts, std::vector<Plan*> the_plans, Nanos the_now, Completion* the_done)
+        : parts(the_parts), plans(std::move(the_plans)), now(the_now), done(the_done) {
       for (const Plan* const plan : plans) sent.push_back(*plan);
     }
     void Done() noexcept override {
-      for (std::size_t i = 0; i < plans.size(); ++i) *plans[i] = sent[i];
+      for (std::size_t i = 0; i < plans.size(); ++i) {
+        *plans[i] = sent[i];
+        parts.Learn(sent[i], now);
+      }
       Completion* const told = done;
       delete this;
       if (told != nullptr) told->Done();
     }
+    Parts& parts;
     std::vector<Plan*> plans;
     std::vector<Plan> sent;
+    const Nanos now;
     Completion* done;
   };
   std::vector<Plan*> others;
@@ -203,7 +221,7 @@ bool RelaxedStore::Apply(std::span<Plan> plans, Nanos now, Completion* done) {
   }
   if (others.empty()) return true;
   Bump(parts.asked, others.size());
-  auto passage = std::make_unique<Passage>(std::move(others), done);
+  auto passage = std::make_unique<Passage>(parts, std::move(others), now, done);
   if (!parts.secondary->Apply(passage->sent, now, passage.get())) {
     (void)passage.release();
     return false;
@@ -216,16 +234,17 @@ bool RelaxedStore::Apply(std::span<Plan> plans, Nanos now, Completion* done) {
 // ---- settling -------------------------------------------------------------------------------------------------------
 
 // The shared store counts `used`, and does not know yet what has been charged here since.
-void RelaxedStore::Parts::Settle(const Account& account, std::uint64_t used, Nanos now) {
-  Item item = account.MakeItem(0);
+void RelaxedStore::Parts::Settle(const Item& told, std::uint64_t used, Nanos now) {
+  Item item = told;
+  item.cost = 0;
   Outcome outcome;
   Plan plan{.op = Op::kPeek, .items = {&item, 1}, .outcomes = {&outcome, 1}};
   (void)primary->Apply({&plan, 1}, now, nullptr);
-  const std::uint64_t target = used + ledger.Owed(account.key);
+  const std::uint64_t target = used + ledger.Owed(item.key);
   if (target > outcome.used) {
     item.cost = target - outcome.used;
     plan.op = Op::kCharge;
-    Bump(paid_back, item.cost);
+    Bump(others_units, item.cost);
   } else if (outcome.used > target + 1) {  // a begun unit counts whole on either side
     item.cost = outcome.used - target;
     plan.op = Op::kRefund;
@@ -233,6 +252,19 @@ void RelaxedStore::Parts::Settle(const Account& account, std::uint64_t used, Nan
     return;
   }
   (void)primary->Apply({&plan, 1}, now, nullptr);
+}
+
+// The shared store has decided a plan: from now on its subjects are known here.
+void RelaxedStore::Parts::Learn(const Plan& plan, Nanos now) {
+  const bool tells = plan.op == Op::kCheck || plan.op == Op::kCharge || plan.op == Op::kTake;
+  if (shut || plan.status != PlanStatus::kOk || !tells || !std::ranges::all_of(plan.items, CanSettle)) return;
+  for (std::size_t i = 0; i < plan.items.size(); ++i) {
+    const Item& item = plan.items[i];
+    if (item.limit->kind == Kind::kUnlimited || !ledger.Open(item)) continue;
+    Item told = item;
+    told.charge = nullptr;
+    Settle(told, plan.outcomes[i].used, now);
+  }
 }
 
 void RelaxedStore::Parts::Began() {
@@ -257,7 +289,7 @@ void RelaxedStore::Sync(Nanos now, bool wait) {
   Parts& parts = *parts_;
   if (!parts.IsSyncing()) {
     parts.Began();  // this call itself
-    std::vector<Account> accounts = parts.ledger.Take(now - 2 * parts.options.sync_interval);
+    std::vector<Account> accounts = parts.ledger.Take();
     for (std::size_t i = 0; i < accounts.size();) {
       auto exchange = std::make_unique<Parts::Exchange>(parts, now);
       for (; i < accounts.size() && exchange->size() < kMostAccounts; ++i) exchange->Add(std::move(accounts[i]));
@@ -348,7 +380,10 @@ void RelaxedStore::Describe(MetricSink& sink, std::string_view as) const {
   sink.Counter("weir_hybrid_sync_failures_total",
                "Subjects of which the shared store could not be told in an exchange.", read(parts.failed));
   sink.Counter("weir_hybrid_others_units_total", "Units that other instances were found to have used.",
-               read(parts.paid_back));
+               read(parts.others_units));
+  sink.Gauge("weir_hybrid_sync_interval_seconds",
+             "Relaxed: what another instance has admitted is known here after twice as long.",
+             static_cast<double>(parts.options.sync_interval) / static_cast<double>(kSecond));
   const Ledger::Sums sums = parts.ledger.Sum();
   sink.Gauge("weir_hybrid_subjects", "Subjects whose asks are counted.", static_cast<double>(sums.subjects));
   sink.Gauge("weir_hybrid_unsettled_units",

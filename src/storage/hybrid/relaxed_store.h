@@ -2,6 +2,7 @@
 // admitted is charged there, whether it fits or not, and what the others have is charged here. So instances can
 // together admit more than a limit, by no more than docs/storage-hybrid.md says, and what was too much is paid back.
 //
+// A subject that has not been asked for here since the last exchange asks the shared store, and is known from then on.
 // What cannot be counted up so (concurrency, adaptive, penalties) asks the shared store, with the whole plan that it is
 // in.
 #pragma once
