@@ -201,6 +201,9 @@ class Login(Case):
             answer, problem = self.ask(weir, "GET", back, headers={"Sec-Fetch-Site": "cross-site", **cookie})
             self.assertEqual(answer.status, 400)
             self.assertNotIn("__Host-weir-session", str(answer.headers))
+        # Nor can a page have its visitors' address slowed down.
+        for _ in range(25):
+            self.ask(weir, "GET", "/admin/v1/oidc/callback?state=x", headers={"Sec-Fetch-Site": "cross-site"})
         # Only there may another site send a browser.
         for path in ("/admin/v1/session", "/admin/v1/oidc/login"):
             self.assertEqual(self.ask(weir, "GET", path, headers={"Sec-Fetch-Site": "cross-site"})[0].status, 403)

@@ -81,17 +81,22 @@ class Exchange {
   const bool taken_;
 };
 
-// Whatever of it decides who gets in as what.
+// Whatever of it decides who gets in as what, each part with its length.
 std::string FingerprintOf(const OidcConfig& config) {
-  std::string text = config.client_id + '\n';
+  std::string text;
+  const auto add = [&](std::string_view part) { text.append(std::to_string(part.size())).append(":").append(part); };
+  const auto add_all = [&](const std::vector<std::string>& parts) {
+    text.append(std::to_string(parts.size())).append("*");
+    for (const std::string& part : parts) add(part);
+  };
   const ClaimsConfig& claims = config.claims;
-  text += claims.name_claim.value_or("") + '\n' + claims.roles_claim.value_or("") + '\n' +
-          claims.tenant_claim.value_or("") + '\n';
+  add(config.client_id);
+  for (const auto* claim : {&claims.name_claim, &claims.roles_claim, &claims.tenant_claim}) add(claim->value_or(""));
+  add_all(claims.default_roles);
   for (const auto& [value, roles] : claims.roles) {
-    text += value + '\n';
-    for (const std::string& role : roles) text += '\t' + role + '\n';
+    add(value);
+    add_all(roles);
   }
-  for (const std::string& role : claims.default_roles) text += role + '\n';
   return Base64Url(Sha256(text)).substr(0, 16);
 }
 
@@ -100,8 +105,8 @@ Result<std::string> Ask(const io::HttpOptions& options, io::HttpRequest request)
   auto reply = io::HttpClient(options).Send(std::move(request));
   if (!reply) return std::unexpected(reply.error());
   if (reply->status != 200) {
-    // RFC 6749, 5.2: the code is not good.
-    const bool refused = reply->status == 400 || reply->status == 401;
+    // RFC 6749, 5.2: the code is not good. Anything else is between the provider and weir.
+    const bool refused = reply->status == 400 && reply->body.find("\"invalid_grant\"") != std::string::npos;
     return Fail(refused ? ErrorCode::kInvalidArgument : ErrorCode::kUnavailable,
                 "the OpenID provider answered " + std::to_string(reply->status));
   }
@@ -263,7 +268,7 @@ Result<std::shared_ptr<const JwkSet>> ExternalIdentity::KeysOf(std::string_view 
 
 bool ExternalIdentity::has_provider() const { return Current()->config.oidc.has_value(); }
 
-Result<OidcProvider> ExternalIdentity::Provider(State& state) {
+Result<OidcProvider> ExternalIdentity::Provider(State& state, bool logs_in) {
   const Nanos now = clock_.Wall();
   OidcProvider provider;
   {
@@ -277,10 +282,16 @@ Result<OidcProvider> ExternalIdentity::Provider(State& state) {
       if (state.discovered) return provider;
       return Fail(ErrorCode::kUnavailable, "the OpenID provider cannot be asked now");
     }
+  }
+  // A logout is not to wait for those who log in: it comes from the provider, once.
+  std::optional<Exchange> exchange;
+  if (logs_in && !exchange.emplace(exchanges_).taken()) return Fail(ErrorCode::kUnavailable, "too many logins at once");
+  {
+    const std::lock_guard lock(state.mutex);
     state.asked_at = now;
   }
   const auto document =
-      AskForLogin(state, {.url = DiscoveryUrl(provider.issuer), .headers = {{"Accept", "application/json"}}});
+      Ask(state.http, {.url = DiscoveryUrl(provider.issuer), .headers = {{"Accept", "application/json"}}});
   const auto read = document ? ReadDiscovery(*document, &provider) : std::unexpected(document.error());
   const std::lock_guard lock(state.mutex);
   if (!read) {
@@ -309,59 +320,62 @@ auto ExternalIdentity::WithKeys(State& state, const OidcProvider& provider, Veri
   return verify(**keys);
 }
 
-Result<std::string> ExternalIdentity::AskForLogin(const State& state, io::HttpRequest request) {
-  const Exchange exchange(exchanges_);
-  if (!exchange.taken()) return Fail(ErrorCode::kUnavailable, "too many logins at once");
-  return Ask(state.http, std::move(request));
-}
-
-bool ExternalIdentity::TakeOnce(const std::string& login) {
+Result<> ExternalIdentity::TakeOnce(const std::string& login) {
   const Nanos now = clock_.Wall();
-  const std::lock_guard lock(mutex_);
-  if (taken_.size() >= kMostTaken) {
+  const std::lock_guard lock(taken_mutex_);
+  if (taken_.size() >= kMostTaken && now >= swept_ + kSecond) {
     std::erase_if(taken_, [&](const auto& one) { return one.second <= now; });
-    // What cannot be remembered is not let in: whoever fills this is no person.
-    if (taken_.size() >= kMostTaken) return false;
+    swept_ = now;
   }
-  const auto [at, is_new] = taken_.try_emplace(login, now + kLoginTime);
-  return is_new;
+  // What cannot be remembered is not let in.
+  if (taken_.size() >= kMostTaken) return Fail(ErrorCode::kUnavailable, "too many logins at once");
+  if (taken_.try_emplace(login, now + kLoginTime).second) return {};
+  return Fail(ErrorCode::kFailedPrecondition, "this login has come back before; begin it anew");
 }
 
 Result<LoginBegun> ExternalIdentity::BeginLogin(std::string_view return_to) {
   const auto state = Current();
-  const auto provider = Provider(*state);
+  const auto provider = Provider(*state, true);
   if (!provider) return std::unexpected(provider.error());
   return management::BeginLogin(*provider, seal_key_, return_to, clock_.Wall());
 }
 
 Result<ExternalIdentity::Finished> ExternalIdentity::FinishLogin(const CallbackQuery& query, std::string_view cookie) {
   const auto state = Current();
-  const auto provider = Provider(*state);
+  const auto provider = Provider(*state, true);
   if (!provider) return std::unexpected(provider.error());
   auto request = FinishCallback(*provider, seal_key_, query, cookie, clock_.Wall());
   if (!request) return std::unexpected(request.error());
-  if (!TakeOnce(request->state.state)) {
-    return Fail(ErrorCode::kInvalidArgument, "this login has come back before; begin it anew");
-  }
+  // From here on it is a login that this browser began.
+  const auto failed = [](const Error& why) {
+    return Fail(why.code == ErrorCode::kUnavailable ? why.code : ErrorCode::kFailedPrecondition, why.message);
+  };
+  const Exchange exchange(exchanges_);
+  if (!exchange.taken()) return Fail(ErrorCode::kUnavailable, "too many logins at once");
+  if (const auto once = TakeOnce(request->state.state); !once) return std::unexpected(once.error());
   io::HttpRequest ask{
       .method = "POST",
       .url = request->url,
       .headers = {{"Content-Type", "application/x-www-form-urlencoded"}, {"Accept", "application/json"}},
       .body = std::move(request->form)};
   if (!request->authorization.empty()) ask.headers.push_back({"Authorization", request->authorization});
-  const auto body = AskForLogin(*state, std::move(ask));
-  if (!body && body.error().code == ErrorCode::kInvalidArgument) return std::unexpected(body.error());
+  const auto body = Ask(state->http, std::move(ask));
+  if (!body && body.error().code == ErrorCode::kInvalidArgument) return failed(body.error());
   if (!body) return NotReached(body.error());
   auto login = WithKeys(*state, *provider, [&](const JwkSet& keys) {
     return VerifyTokenResponse(*provider, *body, request->state, keys, clock_.Wall());
   });
-  if (!login) return std::unexpected(login.error());
+  if (!login) return failed(login.error());
   return Finished{.login = std::move(*login), .issuer = state->session_issuer, .return_to = request->state.return_to};
+}
+
+bool ExternalIdentity::IsCurrent(const std::string& session_issuer) const {
+  return Current()->session_issuer == session_issuer;
 }
 
 Result<LogoutNotice> ExternalIdentity::ReadLogout(std::string_view token) {
   const auto state = Current();
-  const auto provider = Provider(*state);
+  const auto provider = Provider(*state, false);
   if (!provider) return std::unexpected(provider.error());
   auto notice = WithKeys(*state, *provider,
                          [&](const JwkSet& keys) { return VerifyLogoutToken(*provider, token, keys, clock_.Wall()); });

@@ -14,7 +14,6 @@
 #include <vector>
 
 #include "base/clock.h"
-#include "io/https/http_exchange.h"
 #include "management/auth/authenticator.h"
 #include "management/auth/key_source.h"
 #include "management/auth/oidc.h"
@@ -50,33 +49,36 @@ class ExternalIdentity final : public KeySource {
     std::string issuer;  // as sessions have it: with a fingerprint of what is configured
     std::string return_to;
   };
-  // kInvalidArgument: it is no answer to a login that this browser began, or to one that came back before, or the
-  // provider's word does not hold.
+  // kInvalidArgument: it is no answer to a login that this browser began. kFailedPrecondition: it is, and came back
+  // before, or the provider's word does not hold.
   Result<Finished> FinishLogin(const CallbackQuery& query, std::string_view cookie);
+  // Whether sessions of that Finished::issuer may begin: what is configured is the same still.
+  bool IsCurrent(const std::string& session_issuer) const;
   Result<LogoutNotice> ReadLogout(std::string_view token);
   bool has_provider() const;
 
  private:
   struct State;
   // The provider with its endpoints, which are asked for when they are needed and again after an hour.
-  Result<OidcProvider> Provider(State& state);
+  // `logs_in`: is one of those of whom few may ask at once.
+  Result<OidcProvider> Provider(State& state, bool logs_in);
   // Calls `verify` with the provider's keys; once more with new ones when they lack the token's.
   template <typename Verify>
   auto WithKeys(State& state, const OidcProvider& provider, Verify&& verify)
       -> decltype(verify(std::declval<const JwkSet&>()));
   std::shared_ptr<State> Current() const;
   static Result<std::shared_ptr<State>> Read(const AdminAuthConfig& config);
-  // What is asked of the provider for a login. kUnavailable also: too many are in hand.
-  Result<std::string> AskForLogin(const State& state, io::HttpRequest request);
-  // False: that login came back before.
-  bool TakeOnce(const std::string& login);
+  // kFailedPrecondition: that login came back before.
+  Result<> TakeOnce(const std::string& login);
 
   const Clock& clock_;
   const std::string seal_key_;
   bool configured_ = false;   // by Configure(), which one thread calls at a time
   mutable std::mutex mutex_;  // guards state_
   std::shared_ptr<State> state_;
-  std::unordered_map<std::string, Nanos> taken_;  // logins that came back, until they would have ended; by mutex_
+  std::mutex taken_mutex_;                        // guards what follows
+  std::unordered_map<std::string, Nanos> taken_;  // logins that came back, until they would have ended
+  Nanos swept_ = 0;                               // when those that ended were forgotten
   std::atomic<int> exchanges_{0};                 // of logins with the provider, at once
 };
 

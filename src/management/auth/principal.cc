@@ -85,6 +85,13 @@ std::optional<AuthMethod> AuthMethodNamed(std::string_view name) {
   return std::nullopt;
 }
 
+std::vector<std::string> NamesOfPerson(const Principal& principal) {
+  std::vector<std::string> names = {PersonOf(principal)};
+  // A token's name is a label that its maker has chosen.
+  if (principal.owner.empty() && principal.name != names.front()) names.push_back(principal.name);
+  return names;
+}
+
 Result<> CheckName(std::string_view what, std::string_view name) {
   const auto refused = [&](const char* why) {
     return Fail(ErrorCode::kInvalidArgument, std::string(what).append(" ").append(why));

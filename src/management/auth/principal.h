@@ -56,6 +56,10 @@ inline const std::string& PersonOf(const Principal& principal) {
   return principal.identity.empty() ? principal.name : principal.identity;
 }
 
+// By what names the same person may come again, with other credentials: who is asked to be a second person must be none
+// of them. At least one.
+std::vector<std::string> NamesOfPerson(const Principal& principal);
+
 // 1 to 128 bytes of UTF-8 without control characters, and without white space at either end: names are shown, written
 // into records and compared byte by byte. kInvalidArgument says what is wrong; `what`: "the name of the token".
 Result<> CheckName(std::string_view what, std::string_view name);

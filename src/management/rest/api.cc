@@ -452,7 +452,7 @@ std::expected<config::Appended, Problem> Api::Propose(Context& context, config::
   }
   // Who proposed it cannot approve it, whoever rolls it out.
   const std::uint64_t number = proposed->revision.number;
-  if (const auto noted = options_.documents->Put(kCandidateKind, number, PersonOf(context.principal)); !noted) {
+  if (const auto noted = options_.documents->Put(kCandidateKind, number, WriteProposer(context.principal)); !noted) {
     (void)options_.store->SetState(number, config::RevisionState::kRolledBack);
     return std::unexpected(ProblemOf(noted.error()));
   }
@@ -469,7 +469,7 @@ Problem Api::AskForApproval(Context& context, config::Draft draft) {
   const auto asked = rest::AskForApproval(*options_.documents,
                                           {.number = number,
                                            .author = context.principal.name,
-                                           .persons = {PersonOf(context.principal)},
+                                           .persons = NamesOfPerson(context.principal),
                                            .reason = context.reason,
                                            .asked = context.now},
                                           *options_.store);

@@ -154,6 +154,10 @@ TEST_F(PermissionsTest, ARoleWithinAnOrganisationReachesItsTeams) {
   EXPECT_EQ(AskAs(organisation, "PUT", "/tenants/acme-new", R"({"parent":"acme"})").status, 201);
   EXPECT_EQ(AskAs(organisation, "PUT", "/tenants/else", "{}").status, 403);
   EXPECT_EQ(AskAs(organisation, "DELETE", "/tenants/acme-new").status, 204);
+  // One that was there: its own editor cannot make it anew without the organisation.
+  const std::string former = IssueToken(Role::kEditor, "acme-new");
+  EXPECT_EQ(AskAs(former, "PUT", "/tenants/acme-new", R"({"rule":{"max_requests":1000}})").status, 403);
+  EXPECT_EQ(AskAs(former, "PUT", "/tenants/acme-new", R"({"parent":"acme"})").status, 403);
 }
 
 // Whoever brings a key is the key's user, so a key without a tenant of its own is still that of its user's.
@@ -186,10 +190,14 @@ TEST_F(PermissionsTest, AKeyIsItsUsersTenants) {
   EXPECT_EQ(AskAs(token, "POST", "/keys", R"({"tenant":"acme","user":"eve"})").status, 403);
   EXPECT_EQ(store_->Head()->number, before);
 
-  EXPECT_EQ(Json(AskAs(token, "GET", "/keys")).at("items").as_array().size(), 2U);
+  EXPECT_EQ(Json(AskAs(token, "GET", "/keys")).at("items").as_array().size(), 1U);
   EXPECT_EQ(Json(Ask("GET", "/keys?tenant=other")).at("items").as_array().size(), 2U);
   EXPECT_EQ(AskAs(token, "GET", "/keys/" + anns).status, 200);
-  EXPECT_EQ(AskAs(token, "PUT", "/keys/" + unknown, R"({"tenant":"acme","user":"somebody"})").status, 200);
+  // Whoever somebody will be, and whatever is said of that name elsewhere, the key would be.
+  EXPECT_EQ(AskAs(token, "PUT", "/keys/" + unknown, R"({"tenant":"acme","user":"somebody"})").status, 403);
+  EXPECT_EQ(AskAs(token, "POST", "/keys", R"({"tenant":"acme","user":"nobody"})").status, 403);
+  EXPECT_EQ(AskAs(token, "PUT", "/users/nobody", R"({"tenant":"acme"})").status, 201);
+  EXPECT_EQ(AskAs(token, "POST", "/keys", R"({"tenant":"acme","user":"nobody"})").status, 201);
   EXPECT_EQ(AskAs(token, "POST", "/keys/" + anns + "/rotate", "{}").status, 201);
   EXPECT_EQ(AskAs(token, "POST", "/keys", R"({"user":"ann"})").status, 201);
 }

@@ -49,6 +49,22 @@ Nanos TimeIn(const json::object& object, std::string_view member) {
 
 }  // namespace
 
+std::string WriteProposer(const Principal& principal) {
+  std::string text;
+  for (const std::string& name : NamesOfPerson(principal)) text.append(text.empty() ? "" : "\n").append(name);
+  return text;
+}
+
+std::vector<std::string> ReadProposer(std::string_view text) {
+  std::vector<std::string> names;
+  while (!text.empty()) {
+    const std::size_t end = text.find('\n');
+    names.emplace_back(text.substr(0, end));
+    text.remove_prefix(end == std::string_view::npos ? text.size() : end + 1);
+  }
+  return names;
+}
+
 std::string WriteApproval(const Approval& approval) {
   json::array persons;
   for (const std::string& one : approval.persons) persons.push_back(json::string(one));

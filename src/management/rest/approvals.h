@@ -21,7 +21,7 @@
 namespace weir::management::rest {
 
 inline constexpr std::string_view kApprovalKind = "approvals";
-inline constexpr std::string_view kCandidateKind = "candidates";  // who proposed one
+inline constexpr std::string_view kCandidateKind = "candidates";  // who proposed one: WriteProposer()
 // Approvals that wait at once.
 inline constexpr std::size_t kMostWaiting = 1'000;
 // Those that are decided and older than the oldest that waits; more are forgotten.
@@ -41,6 +41,9 @@ struct Approval {
   std::string decided_because = {};
   Nanos decided = 0;
 };
+// NamesOfPerson(), a line each.
+std::string WriteProposer(const Principal& principal);
+std::vector<std::string> ReadProposer(std::string_view text);
 std::string WriteApproval(const Approval& approval);
 Result<Approval> ReadApproval(std::string_view text);
 

@@ -370,5 +370,25 @@ TEST(Approval, IsReadAsItWasWritten) {
   }
 }
 
+TEST(SecondPerson, IsNobodyWhomTheFirstIsTooByAnotherName) {
+  const Principal by_login{.name = "ann@x.example", .method = AuthMethod::kOidc, .identity = "https://id.example u1"};
+  const Principal by_token{.name = "u1", .method = AuthMethod::kJwt, .identity = "https://id.example u1"};
+  const Principal account{.name = "ann@x.example", .method = AuthMethod::kPassword};
+  const Principal own_token{.name = "ci", .method = AuthMethod::kToken, .owner = "https://id.example u1"};
+  const Principal former_token{.name = "ci", .method = AuthMethod::kToken, .owner = "ann@x.example"};
+  const Principal ben{.name = "ben", .method = AuthMethod::kPassword};
+  const Principal other_token{.name = "ci", .method = AuthMethod::kToken, .owner = "ben"};
+  const auto asked_by = [](const Principal& principal) {
+    return Approval{.number = 1, .persons = ReadProposer(WriteProposer(principal))};
+  };
+  for (const Principal& one : {by_login, by_token, account, own_token, former_token}) {
+    EXPECT_FALSE(IsSecondPerson(one, asked_by(by_login))) << one.name << " " << one.owner;
+    EXPECT_FALSE(IsSecondPerson(by_login, asked_by(one))) << one.name << " " << one.owner;
+  }
+  EXPECT_TRUE(IsSecondPerson(ben, asked_by(by_login)));
+  EXPECT_TRUE(IsSecondPerson(by_login, asked_by(ben)));
+  EXPECT_TRUE(IsSecondPerson(other_token, asked_by(own_token))) << "a token's name is a label";
+}
+
 }  // namespace
 }  // namespace weir::management::rest

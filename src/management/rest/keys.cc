@@ -126,7 +126,8 @@ std::optional<std::string> TenantOfUserOf(const Api& api, const config::RecordBo
   const json::value value = json::parse(key.value, fault);
   if (fault || !value.is_object()) return std::nullopt;
   const auto user = TextOf(value.get_object(), "user");
-  return user ? TenantOfUser(api, *user) : std::nullopt;
+  if (!user) return std::nullopt;
+  return TenantOfUser(api, *user).value_or("");
 }
 
 void KeepKeyLabels(const config::RecordBody& from, config::RecordBody& to) {

@@ -15,8 +15,8 @@ class Api;
 std::optional<std::string> RecordKeyOfKey(const std::string& id);
 std::string IdOfRecordKey(const std::string& key);
 
-// The tenant of the user that the key stands for, empty: none; nullopt: it names no user, or nothing is known of that
-// one. Whoever brings the key is that user, so it is the user's tenant whose key it is.
+// The tenant of the user that the key stands for, empty: none, or nothing is known of that user; nullopt: it names
+// none. Whoever brings the key is that user, so it is the user's tenant whose key it is.
 std::optional<std::string> TenantOfUserOf(const Api& api, const config::RecordBody& key);
 
 // Labels that issuing writes: what may be shown of the secret, and which key it took the place of.

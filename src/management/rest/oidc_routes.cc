@@ -121,7 +121,9 @@ Answer Finish(Api& api, Context& context) {
   }
   auto finished = external->FinishLogin(answer, CookieNamed(context.request.headers.cookie, kLoginCookie));
   if (!finished) {
-    if (finished.error().code != ErrorCode::kUnavailable && api.options().guard != nullptr) {
+    // Of logins that were begun in this browser. Others cost nothing, and any page could send its visitors here with
+    // one to have their address slowed down.
+    if (finished.error().code == ErrorCode::kFailedPrecondition && api.options().guard != nullptr) {
       api.options().guard->Failed(context.request.peer, api.options().clock->Now());
       api.options().auth->NoteFailure(context.request.peer, context.now);
     }
@@ -142,7 +144,8 @@ Answer Finish(Api& api, Context& context) {
                          .subject = finished->login.subject,
                          .issuer_session = finished->login.session,
                          .address = context.request.peer};
-  auto begun = api.options().sessions->Begin(info, Sessions::SecretIn(context.request.headers.cookie), context.now);
+  auto begun = api.options().sessions->Begin(info, Sessions::SecretIn(context.request.headers.cookie), context.now,
+                                             [&] { return external->IsCurrent(finished->issuer); });
   if (!begun) return std::unexpected(ProblemOf(begun.error()));
   ApiResponse response{.status = 200, .content_type = "text/html; charset=utf-8"};
   response.body = PageThatGoesTo(finished->return_to);

@@ -77,7 +77,7 @@ struct Parties {
   bool asked = false;
 };
 std::expected<Parties, Problem> PartiesOf(Api& api, const Context& context, std::uint64_t number) {
-  Parties parties{.persons = {PersonOf(context.principal)}};
+  Parties parties{.persons = NamesOfPerson(context.principal)};
   const auto add = [&](const std::string& person) {
     if (!person.empty() && std::ranges::find(parties.persons, person) == parties.persons.end()) {
       parties.persons.push_back(person);
@@ -92,7 +92,9 @@ std::expected<Parties, Problem> PartiesOf(Api& api, const Context& context, std:
     return std::unexpected(
         Problem{.status = 409, .code = "not_a_candidate", .detail = "it is not known who proposed this revision"});
   }
-  if (proposer) add(*proposer);
+  if (proposer) {
+    for (const std::string& person : ReadProposer(*proposer)) add(person);
+  }
   if (*approval) {
     for (const std::string& person : (*approval)->persons) add(person);
     parties.asked = (*approval)->decision.empty();

@@ -39,7 +39,8 @@ std::set<std::string> TenantsOfTenant(const config::Snapshot& snapshot, const st
         fault || !value.is_object() ? nullptr : value.get_object().if_contains("parent");
     if (parent != nullptr && parent->is_string()) after = std::string(parent->get_string());
   }
-  if (entry == nullptr && !after.empty()) return {after};
+  // Without one above it: by whoever may everywhere.
+  if (entry == nullptr && body != nullptr) return {after};
   std::set<std::string> tenants = {name};
   if (before == after) return tenants;
   for (const std::string& parent : {before, after}) {

@@ -21,8 +21,8 @@ bool Reaches(const config::Snapshot& snapshot, const Reach& reach, std::string_v
 
 // In which tenants it takes permission to write that record of a tenant; nullptr: to remove it. Whoever is in a tenant
 // alone can neither take it out from under its organisation, whose limits it would leave, nor put it under another,
-// whose limits it would use up. (So it is with when a record expires: see MovesExpiry.) A tenant that does not exist
-// yet is made by whoever may in the one above it.
+// whose limits it would use up. (So it is with when a record expires: see MovesExpiry.) A tenant that does not exist,
+// or not any more, is made by whoever may in the one above it, and without one by whoever may everywhere: {""}.
 std::set<std::string> TenantsOfTenant(const config::Snapshot& snapshot, const std::string& name,
                                       const config::RecordBody* body);
 

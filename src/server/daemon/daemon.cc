@@ -238,10 +238,7 @@ struct Daemon::Parts {
     Complete(config);
     if (auto applied = limiter->engine().Apply(config); !applied) return applied;
     management->DocumentChanged(std::move(document));
-    if (const auto known = management->HostChanged(config.server.admin_auth); !known) {
-      log::Error("not everybody who may not administer any more is logged out", {{"why", known.error().message}});
-    }
-    return {};
+    return management->HostChanged(config.server.admin_auth);
   }
   Result<> ApplyHost(EnterpriseRateLimitConfig& config) {
     const auto set = [this](std::optional<HostSettings> settings) {

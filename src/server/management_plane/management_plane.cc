@@ -87,8 +87,8 @@ Result<> ManagementPlane::MakeTokens() {
 Result<> ManagementPlane::TurnOn() {
   State& state = *options_.state;
   if (auto made = MakeTokens(); !made) return made;
-  if (auto known = state.external->Configure(options_.admin_auth, *state.auth, state.sessions.get()); !known)
-    return known;
+  if (auto good = CheckHost(options_.admin_auth); !good) return good;
+  Configure(options_.admin_auth);
   live_ = std::make_unique<rest::LiveConfig>(rest::LiveConfigOptions{.store = state.store.get(),
                                                                      .engine = options_.engine,
                                                                      .policy_in_store = options_.document == nullptr,
@@ -167,15 +167,24 @@ Result<> ManagementPlane::CheckHost(const AdminAuthConfig& admin_auth) {
   return management::ExternalIdentity::Check(admin_auth);
 }
 
+// What CheckHost() has found good.
+void ManagementPlane::Configure(const AdminAuthConfig& admin_auth) {
+  State& state = *options_.state;
+  if (const auto done = state.external->Configure(admin_auth, *state.auth, state.sessions.get()); !done) {
+    log::Error("sessions of people who may not administer any more have ended, and come back at a restart",
+               {{"why", done.error().message}});
+  }
+}
+
 Result<> ManagementPlane::HostChanged(const AdminAuthConfig& admin_auth) {
   if (!on()) return {};
-  State& state = *options_.state;
   // Nobody may administer by settings that are refused.
   if (auto good = CheckHost(admin_auth); !good) return good;
   if (live_->policy_in_store()) {
     if (auto applied = live_->Reapply(); !applied) return applied;
   }
-  return state.external->Configure(admin_auth, *state.auth, state.sessions.get());
+  Configure(admin_auth);
+  return {};
 }
 
 void ManagementPlane::PrepareSessions() {

@@ -81,6 +81,7 @@ class ManagementPlane {
   explicit ManagementPlane(ManagementOptions options) : options_(std::move(options)) {}
   Result<> TurnOn();
   Result<> MakeTokens();
+  void Configure(const AdminAuthConfig& admin_auth);
   void NoteDocument();
   void AddJobs();
   void PrepareSessions();
