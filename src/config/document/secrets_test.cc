@@ -181,9 +181,9 @@ TEST(Secrets, WhatIsNearAFieldIsStillShown) {
   };
   EXPECT_EQ(fault("jwt: {hs256_secrets: x}\n"),
             "line 2: jwt: unknown field 'hs256_secrets' (did you mean 'hs256_secret'?)");
-  EXPECT_EQ(
-      fault("storage: memry\n"),
-      "line 2: storage: must be a mapping, or one of memory, redis, postgres, hybrid, not 'memry' (did you mean 'memory'?)");
+  EXPECT_EQ(fault("storage: memry\n"),
+            "line 2: storage: must be a mapping, or one of memory, redis, postgres, hybrid, not 'memry' (did you mean "
+            "'memory'?)");
   EXPECT_EQ(fault("jwt: {secret: x}\n").substr(0, 65),
             "line 2: jwt: unknown field (not shown: a secret may stand here) (");
 }
