@@ -73,13 +73,18 @@ void Decider::Ask(const Item& item, Subject& subject, Nanos now, bool renew, std
   if (subject.taking || is_shut() || now < subject.no_take_before || !subject.IsHot(options_)) return;
   const std::uint64_t worth = subject.Worth(options_);
   if (worth == 0) return;
-  if (renew && subject.lease.Spendable(now) > worth / 4) return;
+  const std::uint64_t spendable = subject.lease.Spendable(now);
+  if (renew && spendable > worth / 4) return;
+  // What is over and has not gone home yet still counts in the store, but for what of a bucket drains.
+  const std::uint64_t held = subject.lease.form() == Form::kBucket ? spendable : subject.lease.Held();
+  const std::uint64_t units = worth - std::min(worth, held);
+  if (units < options_.least_lease) return;
   subject.taking = true;
   wants.push_back({.key = item.key,
                    .limit = *item.limit,
                    .rule = std::string(item.rule),
                    .subject = std::string(item.subject),
-                   .units = worth});
+                   .units = units});
 }
 
 void Decider::Admit(Plan& plan, Nanos now, View& view, std::vector<Want>& wants) {
@@ -89,8 +94,9 @@ void Decider::Admit(Plan& plan, Nanos now, View& view, std::vector<Want>& wants)
     Look& look = view.looks[i];
     plan.outcomes[i] = look.outcome;
     if (look.subject == nullptr) continue;
-    look.subject->Count(plan.items[i].cost, now, options_.lease_life);
+    look.subject->CountAsk(now, options_.lease_life);
     if (look.standing != Standing::kCovered) continue;
+    look.subject->CountUnits(plan.items[i].cost);
     look.subject->lease.Spend(plan.items[i].cost, now);
     Ask(plan.items[i], *look.subject, now, true, wants);
   }
@@ -103,11 +109,12 @@ void Decider::Deny(Plan& plan, Nanos now, View& view, std::vector<Want>& wants) 
     Look& look = view.looks[i];
     plan.outcomes[i] = look.outcome;
     if (look.subject == nullptr) continue;
-    look.subject->Count(plan.items[i].cost, now, options_.lease_life);
+    look.subject->CountAsk(now, options_.lease_life);
     if (look.standing == Standing::kDenied) continue;
     if (!plan.items[i].shadow) {
       plan.outcomes[i] = look.subject->lease.Peek(now);
     } else {
+      look.subject->CountUnits(plan.items[i].cost);
       look.subject->lease.Spend(plan.items[i].cost, now);
       Ask(plan.items[i], *look.subject, now, true, wants);
     }
@@ -166,7 +173,7 @@ bool Decider::Send(Plan& plan, Nanos now, Errand& errand, std::vector<Want>& wan
   if (is_check && !view.denied && view.any_covered) {
     SendPart(plan, now, view, errand);
   } else {
-    SendWhole(plan, now, errand);
+    SendWhole(plan, now, view, errand);
   }
   return true;
 }
@@ -178,7 +185,8 @@ void Decider::Watch(const Plan& plan, Nanos now, Errand& errand) {
     if (!CanLease(item) || NamedTwice(plan.items, i)) continue;
     Subject* const subject = table_.Get(item.key, *item.limit, now, options_);
     if (subject == nullptr) continue;
-    subject->Count(item.cost, now, options_.lease_life);
+    subject->CountAsk(now, options_.lease_life);
+    errand.counted.push_back(static_cast<std::uint32_t>(i));
     if (subject->IsHot(options_)) errand.watched.push_back(static_cast<std::uint32_t>(i));
   }
 }
@@ -189,37 +197,78 @@ void Decider::Empty(const Key& key, const Subject& subject, const Parts& parts, 
   const Lease& lease = subject.lease;
   const Nanos store_now = now + lease.offset();
   for (const Part& part : parts) {
-    if (!IsWorthReturning(lease.limit(), lease.form(), part, store_now, options_.lease_life)) {
+    if (!IsWorthReturning(lease.limit(), lease.form(), part, store_now, options_)) {
       Add(counters_.lapsed, part.units);
       continue;
     }
-    Add(counters_.returned, part.units);
-    home.push_back(
-        {.key = key, .limit = lease.limit(), .rule = subject.rule, .subject = subject.subject, .part = part});
+    home.push_back({.key = key,
+                    .limit = lease.limit(),
+                    .rule = subject.rule,
+                    .subject = subject.subject,
+                    .part = part,
+                    .offset = lease.offset()});
   }
 }
 
 void Decider::TakeHome(const Item& item, Nanos now, Errand& errand) {
+  const Op op = errand.plan->op;
+  const bool anew = op == Op::kReset || op == Op::kAssign;
   if (Subject* const subject = table_.Find(item.key)) {
-    Empty(item.key, *subject, subject->lease.Clear(), now, errand.home);
-    const Op op = errand.plan->op;
-    if (op == Op::kReset || op == Op::kAssign) subject->forget_grant = subject->taking;
+    Empty(item.key, *subject, anew ? subject->lease.Clear() : subject->lease.GiveUp(now), now, errand.home);
+    if (anew) subject->Forget();
   }
-  if (!CarriesOver(item)) return;
-  if (Subject* const subject = table_.Find(item.previous_key)) {
-    Empty(item.previous_key, *subject, subject->lease.Clear(), now, errand.home);
-    subject->forget_grant = subject->taking;
+  if (CarriesOver(item)) TakePreviousHome(item, now, errand);
+}
+
+// Another instance may have moved the state to the new name already: it is looked for under both.
+void Decider::TakePreviousHome(const Item& item, Nanos now, Errand& errand) {
+  Subject* const subject = table_.Find(item.previous_key);
+  if (subject == nullptr) return;
+  const std::size_t first = errand.home.size();
+  Empty(item.previous_key, *subject, subject->lease.Clear(), now, errand.home);
+  subject->Forget();
+  // A peek moves nothing. What is no state of the new limit is carried over by number, and nothing says what of it was
+  // the lease's: it can only go home while it is under the old name.
+  if (errand.plan->op == Op::kPeek || !algorithms::CarriesOver(*item.previous, *item.limit)) return;
+  // Moved before it comes home, the state may keep another of two windows than if it were moved after.
+  if (options_.exact_answers) return;
+  for (std::size_t i = first; i < errand.home.size(); ++i) {
+    Homeward& home = errand.home[i];
+    home.previous = *item.previous;
+    home.previous_key = item.previous_key;
+    home.previous_rule = item.previous_rule;
+    home.key = item.key;
+    home.limit = *item.limit;
+    home.rule = item.rule;
+    home.subject = item.subject;
   }
 }
 
-void Decider::SendWhole(Plan& plan, Nanos now, Errand& errand) {
+void Decider::Sift(std::vector<Homeward>& home, Nanos now) {
+  std::erase_if(home, [&](const Homeward& one) {
+    const Limit& limit = one.previous ? *one.previous : one.limit;
+    if (IsWorthReturning(limit, FormOf(limit), one.part, now + one.offset, options_)) return false;
+    Add(counters_.lapsed, one.part.units);
+    return true;
+  });
+}
+
+void Decider::SendWhole(Plan& plan, Nanos now, const View& view, Errand& errand) {
   // What is held while this ends goes home by itself, as the store may not answer this plan any more; but not of a
   // state that is set anew.
   if (!is_shut()) {
-    for (const Item& item : plan.items) TakeHome(item, now, errand);
+    for (std::size_t i = 0; i < plan.items.size(); ++i) {
+      // Of a bucket's lease some is lost each time, so it does not go where another item decides.
+      const bool stays = view.denied && view.looks[i].standing == Standing::kCovered;
+      if (stays && FormOf(*plan.items[i].limit) == Form::kBucket && !CarriesOver(plan.items[i])) continue;
+      TakeHome(plan.items[i], now, errand);
+    }
   } else if (plan.op == Op::kReset || plan.op == Op::kAssign) {
     for (const Item& item : plan.items) {
-      if (Subject* const subject = table_.Find(item.key)) (void)subject->lease.Clear();
+      if (Subject* const subject = table_.Find(item.key)) {
+        (void)subject->lease.Clear();
+        subject->Forget();
+      }
     }
   }
   errand.sent = plan;
@@ -246,7 +295,9 @@ void Decider::SendPart(Plan& plan, Nanos now, View& view, Errand& errand) {
     if (look.standing == Standing::kCovered) {
       plan.outcomes[i] = look.outcome;
       if (look.subject == nullptr) continue;
-      errand.spent.push_back({i, look.subject->lease.Spend(plan.items[i].cost, now)});
+      ++look.subject->lent;
+      errand.spent.push_back(
+          {i, look.subject->lease.Spend(plan.items[i].cost, now), look.subject->epoch, look.subject->lease.offset()});
     } else if (look.standing == Standing::kDenied) {
       plan.outcomes[i] = look.outcome;  // a shadow item's
     } else {
@@ -270,23 +321,40 @@ void Decider::Finish(Errand& errand, Nanos now, std::vector<Want>& wants) {
   plan.untracked = sent.untracked;
   plan.decided_at = sent.decided_at;
   for (std::size_t i = 0; i < errand.places.size(); ++i) plan.outcomes[errand.places[i]] = errand.outcomes[i];
-  if (!errand.partly && errand.watched.empty()) return;
+  // What was spent here was charged by this instance's time, and may be of an earlier window than the rest.
+  for (const Errand::Spent& spent : errand.spent) {
+    const Nanos at = now + spent.offset;
+    if (plan.decided_at != 0 || at != now) plan.decided_at = std::min(plan.decided_at == 0 ? now : plan.decided_at, at);
+  }
+  if (!errand.partly && errand.counted.empty()) return;
   const Nanos offset = sent.decided_at == 0 ? 0 : sent.decided_at - now;
   const bool answered = sent.status == PlanStatus::kOk;
   ShardLocks locks(table_);
   for (const Errand::Spent& spent : errand.spent) locks.Want(plan.items[spent.place].key);
-  for (const std::uint32_t i : errand.watched) locks.Want(plan.items[i].key);
+  for (const std::uint32_t i : errand.counted) locks.Want(plan.items[i].key);
   locks.Acquire();
+  for (const std::uint32_t i : errand.counted) {
+    const Item& item = plan.items[i];
+    const bool used = answered && (sent.admitted || (item.shadow && plan.outcomes[i].verdict == Verdict::kAllowed));
+    if (Subject* const subject = used ? table_.Find(item.key) : nullptr) subject->CountUnits(item.cost);
+  }
   for (Errand::Spent& spent : errand.spent) {
     const Item& item = plan.items[spent.place];
     Subject* const subject = table_.Find(item.key);
-    if (subject == nullptr) continue;
+    if (subject == nullptr) continue;  // it stays while it is lent
+    --subject->lent;
     const bool stays_spent = answered && (sent.admitted || item.shadow);
     if (stays_spent) {
       Ask(item, *subject, now, true, wants);
       continue;
     }
-    for (const Part& part : spent.parts) subject->lease.Put(part);
+    for (const Part& part : spent.parts) {
+      if (subject->epoch == spent.epoch) {
+        subject->lease.Put(part);
+      } else {
+        Add(counters_.lapsed, part.units);
+      }
+    }
     if (answered) plan.outcomes[spent.place] = subject->lease.Peek(now);
   }
   if (!answered || is_shut()) return;
@@ -295,7 +363,7 @@ void Decider::Finish(Errand& errand, Nanos now, std::vector<Want>& wants) {
     Subject* const subject = table_.Find(item.key);
     if (subject == nullptr) continue;
     if (subject->lease.limit() != *item.limit) {
-      if (subject->lease.Held() > 0 || subject->taking) continue;
+      if (subject->IsInUse()) continue;
       subject->lease = Lease(*item.limit, options_.lease_life);
     }
     if (options_.exact_answers && subject->lease.form() == Form::kSubWindow) continue;
@@ -331,7 +399,11 @@ void Decider::Granted(const Want& want, const Plan& plan, const Outcome& outcome
     return;
   }
   // Nothing that it could be spent by: it goes home at once.
-  Empty(want.key, *subject, {Part{.units = outcome.granted, .at = now + offset, .until = now, .next = 0, .bound = 0}},
+  Empty(want.key, *subject,
+        {Part{.units = outcome.granted,
+              .at = now + offset,
+              .until = now,
+              .end = outcome.reset_after_ns > 0 ? EndOf(subject->lease.form(), outcome, now + offset) : 0}},
         now, home);
 }
 
@@ -344,7 +416,7 @@ void Decider::Collect(Nanos now, bool all, std::vector<Homeward>& home) {
       Subject& subject = it->second;
       Empty(it->first, subject, all ? subject.lease.Clear() : subject.lease.TakeOver(now), now, home);
       const bool idle = now < subject.period || now - subject.period >= 4 * life;
-      if (!subject.taking && subject.lease.Held() == 0 && idle) {
+      if (!subject.IsInUse() && idle) {
         it = shard.subjects.erase(it);
       } else {
         ++it;
@@ -362,7 +434,7 @@ void Decider::CollectOf(const StateName& name, bool reset, Nanos now, std::vecto
       const bool named = key.hi == name.key.hi || (subject.rule == name.rule && subject.subject == name.subject);
       if (!named) continue;
       if (reset) {
-        subject.forget_grant = subject.taking;
+        subject.Forget();
         for (const Part& part : subject.lease.Clear()) Add(counters_.lapsed, part.units);
       } else {
         Empty(key, subject, subject.lease.Clear(), now, home);

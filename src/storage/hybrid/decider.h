@@ -3,6 +3,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -21,7 +22,7 @@ struct Counters {
   std::atomic<std::uint64_t> denied_here{0};   // of these
   std::atomic<std::uint64_t> asked{0};         // plans that went to the store, whole or in part
   std::atomic<std::uint64_t> takes{0}, returns{0};
-  std::atomic<std::uint64_t> granted{0}, returned{0}, lapsed{0};  // units
+  std::atomic<std::uint64_t> granted{0}, returned{0}, lapsed{0}, lost{0};  // units
 };
 inline void Add(std::atomic<std::uint64_t>& counter, std::uint64_t by = 1) {
   counter.fetch_add(by, std::memory_order_relaxed);
@@ -40,6 +41,11 @@ struct Homeward {
   Limit limit;
   std::string rule, subject;
   Part part;
+  Nanos offset = 0;  // of the store's clock
+  // The state is another rule's by now: it is found under this one's name, or moved there first.
+  std::optional<Limit> previous = {};
+  Key previous_key = {};
+  std::string previous_rule = {};
 };
 
 // One plan on its way to the store.
@@ -51,11 +57,14 @@ struct Errand {
   std::vector<Outcome> outcomes = {};
   std::vector<algorithms::PastCharge> charges = {};
   std::vector<std::uint32_t> places = {};   // partly: which items of the plan were sent
+  std::vector<std::uint32_t> counted = {};  // items of the plan whose asks were counted
   std::vector<std::uint32_t> watched = {};  // items of the plan whose outcome tells something of a hot subject
   std::vector<Homeward> home = {};          // goes before it
   struct Spent {
     std::uint32_t place = 0;
     Parts parts;
+    std::uint64_t epoch = 0;  // Subject::epoch
+    Nanos offset = 0;
   };
   std::vector<Spent> spent = {};
 };
@@ -79,6 +88,8 @@ class Decider {
 
   // What is over by now, and with `all` whatever is held.
   void Collect(Nanos now, bool all, std::vector<Homeward>& home);
+  // What of it the store would still give back; the rest has lapsed.
+  void Sift(std::vector<Homeward>& home, Nanos now);
   // What is held of the states of that name. `reset`: it is dropped.
   void CollectOf(const StateName& name, bool reset, Nanos now, std::vector<Homeward>& home);
   // From now on nothing is decided here, and nothing is taken.
@@ -97,8 +108,9 @@ class Decider {
   void Deny(Plan& plan, Nanos now, View& view, std::vector<Want>& wants);
   void Ask(const Item& item, Subject& subject, Nanos now, bool renew, std::vector<Want>& wants);
   void SendPart(Plan& plan, Nanos now, View& view, Errand& errand);
-  void SendWhole(Plan& plan, Nanos now, Errand& errand);
+  void SendWhole(Plan& plan, Nanos now, const View& view, Errand& errand);
   void TakeHome(const Item& item, Nanos now, Errand& errand);
+  void TakePreviousHome(const Item& item, Nanos now, Errand& errand);
   void Empty(const Key& key, const Subject& subject, const Parts& parts, Nanos now, std::vector<Homeward>& home);
   void Watch(const Plan& plan, Nanos now, Errand& errand);
 

@@ -49,7 +49,12 @@ class HybridStore::Parts::Passage final : public Completion {
 
   // True: all is complete on return. Destroys itself when it is.
   bool Go() {
+    const bool away = parts_.trips.IsAway();
     for (Errand& errand : errands_) {
+      if (away) {
+        for (Homeward& home : errand.home) parts_.trips.Keep(std::move(home));
+        errand.home.clear();
+      }
       returns_before_.push_back(errand.home.size());
       for (Homeward& home : errand.home) {
         hybrid::Add(parts_.counters.returns);
@@ -61,15 +66,18 @@ class HybridStore::Parts::Passage final : public Completion {
     }
     if (!parts_.secondary->Apply(plans_, now_, this)) return false;
     done_ = nullptr;
+    at_once_ = true;
     Done();
     return true;
   }
 
   void Done() noexcept override {
     std::vector<Want> wants;
-    std::size_t at = 0;
+    std::size_t at = 0, returned = 0;
     for (std::size_t i = 0; i < errands_.size(); ++i) {
-      at += returns_before_[i];
+      for (std::size_t left = returns_before_[i]; left > 0; --left, ++at, ++returned) {
+        parts_.trips.Came(plans_[at].status, at_once_, std::move(returns_[returned]->home));
+      }
       errands_[i].sent = plans_[at++];
       parts_.decider.Finish(errands_[i], now_, wants);
     }
@@ -85,6 +93,7 @@ class HybridStore::Parts::Passage final : public Completion {
   const Nanos now_;
   Completion* done_;
   const bool entered_;
+  bool at_once_ = false;
   std::vector<Errand> errands_;
   std::vector<std::size_t> returns_before_;  // each errand
   std::vector<std::unique_ptr<ReturnPlan>> returns_;
@@ -107,6 +116,11 @@ Result<std::unique_ptr<HybridStore>> HybridStore::Create(std::unique_ptr<Store> 
     of.admin.emplace(*admin, [&of](const StateName* name, HybridAdmin::For what, Nanos now) {
       if (!of.trips.Enter()) return;
       std::vector<Homeward> home;
+      if (what == HybridAdmin::For::kReset && name != nullptr) {
+        of.trips.Forget([&](const Homeward& home) {
+          return home.key.hi == name->key.hi || (home.rule == name->rule && home.subject == name->subject);
+        });
+      }
       if (name == nullptr) {
         of.decider.Collect(now, true, home);
       } else {
@@ -154,6 +168,11 @@ bool HybridStore::Apply(std::span<Plan> plans, Nanos now, Completion* done) {
   std::unique_ptr<Parts::Passage> passage;
   for (Plan& plan : plans) {
     if (passage == nullptr) passage = std::make_unique<Parts::Passage>(parts, now, done, parts.trips.Enter());
+    if (plan.op == Op::kReset || plan.op == Op::kAssign) {
+      parts.trips.Forget([&](const Homeward& home) {
+        return std::ranges::any_of(plan.items, [&](const Item& item) { return item.key == home.key; });
+      });
+    }
     Errand errand;
     if (!parts.decider.Send(plan, now, errand, wants)) {
       parts.trips.Take(wants, now);
@@ -172,6 +191,7 @@ bool HybridStore::Apply(std::span<Plan> plans, Nanos now, Completion* done) {
 void HybridStore::Tick(Nanos now) {
   Parts& parts = *parts_;
   if (!parts.trips.Enter()) return;
+  parts.trips.Retry(now);
   std::vector<Homeward> home;
   parts.decider.Collect(now, false, home);
   parts.trips.Return(home, now);
@@ -189,7 +209,9 @@ void HybridStore::Close() {
     const Nanos now = parts.homecoming.Now();
     parts.decider.Collect(now, true, home);
     parts.trips.Return(home, now);
+    parts.trips.Retry(now);
     parts.trips.Wait();
+    parts.trips.GiveUp();
     parts.secondary->Close();
   });
 }
@@ -218,6 +240,7 @@ void HybridStore::Describe(MetricSink& sink, std::string_view as) const {
   sink.Counter(kUnits, kOfLeases, read(counters.granted), {{"fate", "granted"}});
   sink.Counter(kUnits, kOfLeases, read(counters.returned), {{"fate", "returned"}});
   sink.Counter(kUnits, kOfLeases, read(counters.lapsed), {{"fate", "lapsed"}});
+  sink.Counter(kUnits, kOfLeases, read(counters.lost), {{"fate", "lost"}});
   const SubjectTable::Sums sums = parts.decider.Sum();
   sink.Gauge("weir_hybrid_subjects", "Subjects whose asks are counted.", static_cast<double>(sums.subjects));
   sink.Gauge("weir_hybrid_leases", "Leases held now.", static_cast<double>(sums.leases));

@@ -58,6 +58,10 @@ Form FormOf(const Limit& limit) {
   }
 }
 
+Nanos EndOf(Form form, const Outcome& outcome, Nanos store_now) {
+  return form == Form::kWindow ? algorithms::SaturatingAdd(store_now, outcome.reset_after_ns) : 0;
+}
+
 bool Lease::Learn(const Outcome& outcome, std::uint64_t cost, Nanos now, Nanos offset) {
   known_ = false;
   if (form_ == Form::kNone || outcome.limit == UINT64_MAX) return false;
@@ -87,7 +91,8 @@ bool Lease::Learn(const Outcome& outcome, std::uint64_t cost, Nanos now, Nanos o
 }
 
 void Lease::Add(const Outcome& outcome, Nanos now) {
-  Part part{.units = outcome.granted, .at = now + offset_, .until = valid_until_, .next = 0, .bound = 0};
+  Part part{.units = outcome.granted, .at = now + offset_, .until = valid_until_};
+  part.end = EndOf(form_, outcome, part.at);
   if (form_ == Form::kBucket) {
     part.bound = tat_;
     part.next = std::max(now, tat_ - gcra::Increment(limit_, outcome.granted));
@@ -207,6 +212,32 @@ Parts Lease::Clear() {
   return parts;
 }
 
+Parts Lease::GiveUp(Nanos now) {
+  if (form_ != Form::kBucket) return Clear();
+  Parts home;
+  Parts kept;
+  for (Part& part : parts_) {
+    if (part.until <= now) {
+      home.push_back(part);
+      continue;
+    }
+    const Nanos elapsed = now + offset_ - HomeAt(form_, part, life_);
+    const std::uint64_t units = std::min(part.units, gcra::UnitsLeft(limit_, part.units, std::max<Nanos>(0, elapsed)));
+    if (units > 0) {
+      Part piece = part;
+      piece.units = units;
+      piece.charged = part.units;
+      home.push_back(piece);
+      part.units -= units;
+      part.bound = std::min(part.bound, part.next + gcra::Increment(limit_, part.units));
+    }
+    if (part.units > 0) kept.push_back(part);
+  }
+  parts_ = std::move(kept);
+  known_ = false;
+  return home;
+}
+
 Parts Lease::TakeOver(Nanos now) {
   Parts over;
   Parts kept;
@@ -220,10 +251,16 @@ Parts Lease::TakeOver(Nanos now) {
   return over;
 }
 
-bool IsWorthReturning(const Limit& limit, Form form, const Part& part, Nanos store_now, Nanos life) {
+bool IsWorthReturning(const Limit& limit, Form form, const Part& part, Nanos store_now, const HybridOptions& options) {
   if (part.units == 0) return false;
+  if (form == Form::kWindow && part.end != 0) {
+    // The store tells the windows of a rule from the first request apart by their ends, which lie on a grid: what was
+    // taken in the last bit of one it could take off the next.
+    const Nanos grid = limit.kind == Kind::kAnchoredWindow ? algorithms::aligned_window::Grid(limit) : 0;
+    return store_now < part.end && (options.exact_answers || part.at + grid < part.end);
+  }
   if (form != Form::kBucket) return true;
-  const algorithms::PastCharge charge{.cost = part.units, .at = HomeAt(form, part, life)};
+  const algorithms::PastCharge charge{.cost = ChargedOf(part), .at = HomeAt(form, part, options.lease_life)};
   const algorithms::Ask ask{.op = algorithms::Op::kRefund, .cost = part.units, .now = store_now, .charge = &charge};
   return gcra::GivenBack(limit, ask, algorithms::ClampNow(store_now)) > 0;
 }

@@ -11,6 +11,7 @@
 
 #include "algorithms/algorithm.h"
 #include "base/clock.h"
+#include "storage/hybrid/options.h"
 #include "weir/outcome.h"
 
 namespace weir::storage::hybrid {
@@ -20,6 +21,8 @@ using algorithms::Limit;
 // How a limit can be leased. kNone: each ask has to go to the store.
 enum class Form : std::uint8_t { kNone, kBucket, kWindow, kSubWindow };
 Form FormOf(const Limit& limit);
+// Part::end of what `outcome` tells.
+Nanos EndOf(Form form, const Outcome& outcome, Nanos store_now);
 
 // Units that were taken together, and are not spent yet.
 struct Part {
@@ -29,6 +32,8 @@ struct Part {
   // Buckets: the places in the line that are theirs. The next unit's begins at `next`; none ends after `bound`.
   Nanos next = 0;
   Nanos bound = 0;
+  Nanos end = 0;              // store: windows: when theirs is over
+  std::uint64_t charged = 0;  // on its way home: what of it is charged, if that is more than what is given up
 };
 using Parts = absl::InlinedVector<Part, 2>;
 
@@ -68,6 +73,9 @@ class Lease {
 
   // All that is held is taken out, and nothing is known any more.
   Parts Clear();
+  // What the store would give back is taken out, and nothing is known any more. The rest of a bucket's parts would
+  // drain unspent there, so it stays, with the places that are in front, to be spent when something is known again.
+  Parts GiveUp(Nanos now);
   // What can no longer be spent, and what does not fit kMostParts.
   Parts TakeOver(Nanos now);
 
@@ -104,7 +112,9 @@ inline Nanos HomeAt(Form form, const Part& part, Nanos life) {
 }
 // How a charge is named that somebody settles: it may have been spent from a lease.
 inline Nanos SettledAt(Form form, Nanos at, Nanos life) { return form == Form::kBucket ? at - 2 * (life - 1) : at; }
-// Whether the store would give anything back. `store_now`: by its clock.
-bool IsWorthReturning(const Limit& limit, Form form, const Part& part, Nanos store_now, Nanos life);
+// What is still charged of a part that goes home.
+inline std::uint64_t ChargedOf(const Part& part) { return part.charged > part.units ? part.charged : part.units; }
+// Whether the store would give anything back, and to the window that it was taken from. `store_now`: by its clock.
+bool IsWorthReturning(const Limit& limit, Form form, const Part& part, Nanos store_now, const HybridOptions& options);
 
 }  // namespace weir::storage::hybrid

@@ -7,13 +7,30 @@ namespace {
 
 // While the store is away, charges of more times than this are told as of the last.
 constexpr std::size_t kMostPieces = 8;
+// Likewise refunds: as of the first charge that they are of, of which the store gives back the least.
+constexpr std::size_t kMostRefunds = 16;
+
+bool IsBucket(algorithms::Kind kind) {
+  return kind == algorithms::Kind::kTokenBucket || kind == algorithms::Kind::kLeakyBucket;
+}
 
 // For how long charges are of one time. Of a bucket all of an exchange, told as of when they began: what drained since
 // is for all instances together, and an earlier charge that is told after a later one finds none of it. Of a window
 // less, as they are told as of when they ended, and that may be the next window.
 Nanos WidthOf(algorithms::Kind kind, Nanos interval) {
-  const bool is_bucket = kind == algorithms::Kind::kTokenBucket || kind == algorithms::Kind::kLeakyBucket;
-  return is_bucket ? 2 * interval : std::max<Nanos>(1, interval / 2);
+  return IsBucket(kind) ? 2 * interval : std::max<Nanos>(1, interval / 2);
+}
+
+std::uint64_t Plus(std::uint64_t a, std::uint64_t b) {
+  return std::min(algorithms::kMaxCount, std::min(a, algorithms::kMaxCount) + std::min(b, algorithms::kMaxCount));
+}
+
+// Two as one. Both charges were there when the later one was made, and since the earlier one no more has drained than
+// that time lets: the store gives back no more of the two than they occupy.
+GivenUp Joined(const GivenUp& a, const GivenUp& b) {
+  return {.named = a.named,
+          .charge = {.cost = Plus(a.charge.cost, b.charge.cost), .at = std::min(a.charge.at, b.charge.at)},
+          .units = Plus(a.units, b.units)};
 }
 
 }  // namespace
@@ -41,22 +58,54 @@ std::uint64_t Account::Units() const {
 
 void Account::Charge(std::uint64_t units, Nanos now, Nanos width) {
   units = std::min(units, algorithms::kMaxCount);
-  const bool joins = !pieces.empty() && (pieces.size() >= kMostPieces || now - pieces.back().first < width);
-  if (!joins) pieces.push_back({now, now, 0});
+  // One that may have been told stays by itself, so that it alone is given up if it comes to that.
+  const bool joins = !pieces.empty() && pieces.back().tries == 0 &&
+                     (pieces.size() >= kMostPieces || now - pieces.back().first < width);
+  if (!joins) pieces.push_back({now, now, 0, 0});
   Piece& piece = pieces.back();
   piece.last = std::max(piece.last, now);
   piece.units = std::min(algorithms::kMaxCount, piece.units + units);
 }
 
-void Account::Refund(std::uint64_t units) {
-  while (units > 0 && !pieces.empty()) {
-    Piece& piece = pieces.back();
-    const std::uint64_t taken = std::min(units, piece.units);
-    piece.units -= taken;
-    units -= taken;
-    if (piece.units == 0) pieces.pop_back();
+void Account::Refund(std::uint64_t units, const algorithms::PastCharge* charge, Nanos interval) {
+  GivenUp rest{.named = charge != nullptr, .charge = {}, .units = units};
+  if (charge != nullptr) {
+    rest.charge = *charge;
+    const auto untold = std::ranges::find_if(
+        pieces, [&](const Piece& piece) { return piece.first <= charge->at && charge->at <= piece.last; });
+    if (untold != pieces.end()) {
+      const std::uint64_t taken = std::min(units, untold->units);
+      untold->units -= taken;
+      rest.units -= taken;
+      rest.charge.cost -= std::min(taken, rest.charge.cost);
+    }
+    // Of a bucket it was told as of when its piece began.
+    if (IsBucket(limit.kind)) rest.charge.at -= WidthOf(limit.kind, interval);
+  } else {
+    for (auto piece = pieces.rbegin(); piece != pieces.rend() && rest.units > 0; ++piece) {
+      const std::uint64_t taken = std::min(rest.units, piece->units);
+      piece->units -= taken;
+      rest.units -= taken;
+    }
   }
-  refunded = std::min(algorithms::kMaxCount, refunded + std::min(units, algorithms::kMaxCount));
+  std::erase_if(pieces, [](const Piece& piece) { return piece.units == 0; });
+  if (rest.units > 0) Add(rest, WidthOf(limit.kind, interval));
+}
+
+void Account::Add(const GivenUp& refund, Nanos width) {
+  for (GivenUp& other : refunds) {
+    if (other.named != refund.named) continue;
+    const Nanos apart = other.charge.at - refund.charge.at;
+    if (refund.named && (apart > width || apart < -width)) continue;
+    other = Joined(other, refund);
+    return;
+  }
+  if (refunds.size() < kMostRefunds) {
+    refunds.push_back(refund);
+    return;
+  }
+  const auto named = std::ranges::find_if(refunds, &GivenUp::named);
+  *named = Joined(*named, refund);
 }
 
 bool Ledger::Open(const Item& item) {
@@ -101,7 +150,7 @@ void Ledger::Refund(const Item& item, std::uint64_t units) {
   Shard& shard = ShardOf(item.key);
   const std::lock_guard lock(shard.mutex);
   const auto found = shard.accounts.find(item.key);
-  if (found != shard.accounts.end()) found->second.Refund(units);
+  if (found != shard.accounts.end() && units > 0) found->second.Refund(units, item.charge, interval_);
 }
 
 void Ledger::Forget(const Key& key) {
@@ -112,18 +161,20 @@ void Ledger::Forget(const Key& key) {
 
 std::vector<Account> Ledger::Take() {
   std::vector<Account> taken;
-  for (Shard& shard : shards_) {
+  const std::size_t begin = begin_.fetch_add(1, std::memory_order_relaxed);
+  for (std::size_t i = 0; i < kShards; ++i) {
+    Shard& shard = shards_[(begin + i) % kShards];
     const std::lock_guard lock(shard.mutex);
     for (auto it = shard.accounts.begin(); it != shard.accounts.end();) {
       Account& account = it->second;
-      const bool owes = !account.pieces.empty() || account.refunded > 0;
+      const bool owes = !account.pieces.empty() || !account.refunds.empty();
       if (!owes && !account.asked) {
         it = shard.accounts.erase(it);
         continue;
       }
       taken.push_back(account);
       account.pieces.clear();
-      account.refunded = 0;
+      account.refunds.clear();
       account.asked = false;
       ++it;
     }
@@ -141,11 +192,12 @@ void Ledger::PutBack(const Account& account) {
   std::vector<Piece> pieces = account.pieces;
   pieces.insert(pieces.end(), now.pieces.begin(), now.pieces.end());
   while (pieces.size() > kMostPieces) {
-    pieces[1] = {pieces[0].first, pieces[1].last, pieces[0].units + pieces[1].units};
+    pieces[1] = {pieces[0].first, pieces[1].last, Plus(pieces[0].units, pieces[1].units),
+                 std::max(pieces[0].tries, pieces[1].tries)};
     pieces.erase(pieces.begin());
   }
   now.pieces = std::move(pieces);
-  now.refunded += account.refunded;
+  for (const GivenUp& refund : account.refunds) now.Add(refund, WidthOf(now.limit.kind, interval_));
 }
 
 std::uint64_t Ledger::Owed(const Key& key) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <array>
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <mutex>
@@ -20,6 +21,15 @@ namespace weir::storage::hybrid {
 struct Piece {
   Nanos first = 0, last = 0;
   std::uint64_t units = 0;
+  int tries = 0;  // answers that were lost: the store may have it already
+};
+
+// What was given back of charges that had been told before. Named, so that the store gives back no more than these
+// charges still occupy there.
+struct GivenUp {
+  bool named = false;
+  algorithms::PastCharge charge;  // named: as one, made when the first of them was
+  std::uint64_t units = 0;
 };
 
 // One subject's part of an exchange, and what has been learnt.
@@ -30,16 +40,18 @@ struct Account {
   std::optional<Limit> previous;  // of a rule that has changed: the store moves what it has under the old name
   Key previous_key;
   std::string previous_rule;
-  std::vector<Piece> pieces;   // oldest first
-  std::uint64_t refunded = 0;  // of what had been told before
-  bool asked = true;           // since the last exchange
+  std::vector<Piece> pieces;  // oldest first
+  std::vector<GivenUp> refunds;
+  bool asked = true;  // since the last exchange
 
   // As an item of a plan that asks the shared store. It points to this account.
   Item MakeItem(std::uint64_t cost) const;
   std::uint64_t Units() const;
   void Charge(std::uint64_t units, Nanos now, Nanos width);
-  // Of what has not been told first, and the rest of what has.
-  void Refund(std::uint64_t units);
+  // Of the piece that has the charge, if it has not been told; the rest is to be told. One that names no charge: of
+  // what has not been told first.
+  void Refund(std::uint64_t units, const algorithms::PastCharge* charge, Nanos interval);
+  void Add(const GivenUp& refund, Nanos width);
 };
 
 // Thread-safe.
@@ -54,15 +66,21 @@ class Ledger {
   // Charge() and Refund() find it. They are asked for now.
   bool Touch(std::span<const Item> items);
   void Charge(const Item& item, std::uint64_t units, Nanos now);
+  // `units`: what was really given back here.
   void Refund(const Item& item, std::uint64_t units);
   void Forget(const Key& key);
 
   // Hands out what there is to tell and whom to ask about, and begins anew. Those that nobody has asked for since the
   // last time and that owe nothing are closed: what they know grows old.
+  // They come in a circle that begins one further each time, or with the key of BeginWith().
   std::vector<Account> Take();
+  void BeginWith(const Key& key) { begin_.store(IndexOf(key), std::memory_order_relaxed); }
   // What could not be told.
   void PutBack(const Account& account);
   std::uint64_t Owed(const Key& key);
+
+  static constexpr std::size_t kShards = 64;
+  static std::size_t IndexOf(const Key& key) { return (key.lo >> 40) % kShards; }
 
   struct Sums {
     std::uint64_t subjects = 0, units = 0;
@@ -70,7 +88,6 @@ class Ledger {
   Sums Sum();
 
  private:
-  static constexpr std::size_t kShards = 64;
   struct KeyHash {
     std::size_t operator()(const Key& key) const { return key.lo; }
   };
@@ -78,10 +95,11 @@ class Ledger {
     std::mutex mutex;
     std::unordered_map<Key, Account, KeyHash> accounts;
   };
-  Shard& ShardOf(const Key& key) { return shards_[(key.lo >> 40) % kShards]; }
+  Shard& ShardOf(const Key& key) { return shards_[IndexOf(key)]; }
 
   const std::uint64_t most_;  // in a shard
   const Nanos interval_;
+  std::atomic<std::size_t> begin_{0};
   std::array<Shard, kShards> shards_;
 };
 

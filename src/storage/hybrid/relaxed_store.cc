@@ -1,7 +1,9 @@
 #include "storage/hybrid/relaxed_store.h"
 
 #include <algorithm>
+#include <array>
 #include <atomic>
+#include <bit>
 #include <condition_variable>
 #include <deque>
 #include <mutex>
@@ -10,6 +12,7 @@
 #include <vector>
 
 #include "algorithms/gcra.h"
+#include "storage/hybrid/given_back.h"
 #include "storage/hybrid/homecoming.h"
 #include "storage/hybrid/hybrid_admin.h"
 #include "storage/hybrid/ledger.h"
@@ -33,6 +36,12 @@ void Bump(std::atomic<std::uint64_t>& counter, std::uint64_t by = 1) {
   counter.fetch_add(by, std::memory_order_relaxed);
 }
 
+// How often a charge is told whose answers are lost.
+constexpr int kMostTries = 2;
+// Of exchanges: how many are under way at once, and of how many subjects each is.
+constexpr int kMostAtOnce = 2;
+constexpr std::size_t kMostAccounts = 256;
+
 }  // namespace
 
 struct RelaxedStore::Parts {
@@ -46,21 +55,28 @@ struct RelaxedStore::Parts {
 
   bool DecideHere(Plan& plan, Nanos now);
   void Record(const Plan& plan, Nanos now);
+  void Refund(Plan& plan, Nanos now);
   void Settle(const Item& item, std::uint64_t used, Nanos now);
   void Learn(const Plan& plan, Nanos now);
   void Began();
-  void Ended();
+  // `exchange`: one of those that wait may go.
+  void Ended(bool exchange = false, bool pump = true);
+  void Pump();
   void Wait();
   bool IsSyncing();
 
   const std::unique_ptr<Store> primary, secondary;
   const RelaxedOptions options;
   Ledger ledger;
-  std::atomic<std::uint64_t> here{0}, asked{0}, exchanged{0}, failed{0}, others_units{0};
+  std::atomic<std::uint64_t> here{0}, asked{0}, exchanged{0}, failed{0}, others_units{0}, given_up{0};
   std::atomic<bool> shut{false};
   std::mutex mutex;
   std::condition_variable idle;
-  std::uint64_t under_way = 0;
+  std::uint64_t under_way = 0;  // exchanges, also those that wait, and who makes them
+  std::deque<Exchange*> waiting;
+  int running = 0;
+  std::atomic<bool> stuck{false};  // the store has refused something in this round
+  std::array<std::mutex, Ledger::kShards> refunding{};
   Homecoming homecoming;
   std::optional<HybridAdmin> admin{};
   std::once_flag closed{};
@@ -73,44 +89,70 @@ class RelaxedStore::Parts::Exchange final : public Completion {
 
   void Add(Account account) { accounts_.push_back(std::move(account)); }
   std::size_t size() const { return accounts_.size(); }
-  void Go() {
+  // True: all is answered. False: Done() will be told, goes on with the next one, and destroys this.
+  bool Go() {
     // Plans of different times cannot be in one batch: each is one, and the last that is answered finishes all.
     for (Account& account : accounts_) {
       for (const Piece& piece : account.pieces) {
         // A bucket has drained since they began, a window is that in which they ended.
         Put(Op::kCharge, account, piece.units, IsBucket(account.MakeItem(0)) ? piece.first : piece.last);
       }
-      if (account.refunded > 0) Put(Op::kRefund, account, account.refunded, now_);
-      if (account.pieces.empty() && account.refunded == 0) Put(Op::kPeek, account, 0, now_);
+      for (const GivenUp& refund : account.refunds) {
+        Put(Op::kRefund, account, refund.units, now_);
+        if (refund.named) steps_.back().item.charge = &refund.charge;
+      }
+      if (account.pieces.empty() && account.refunds.empty()) Put(Op::kPeek, account, 0, now_);
     }
     left_ = steps_.size() + 1;
+    // What a store that is down would lose is not said. One step goes, to find out.
+    const bool down = parts_.secondary->GetHealth() == Health::kDown;
+    bool probed = false;
+    std::size_t refused = 0;
     for (Step& step : steps_) {
       step.plan = {.op = step.op, .items = {&step.item, 1}, .outcomes = {&step.outcome, 1}};
+      if (down && (probed || step.op != Op::kPeek)) {
+        step.plan.status = PlanStatus::kUnavailable;
+        step.refused = true;
+        ++refused;
+        continue;
+      }
+      probed = true;
       Bump(parts_.exchanged);
-      if (parts_.secondary->Apply({&step.plan, 1}, step.at, this)) Done();
+      if (!parts_.secondary->Apply({&step.plan, 1}, step.at, this)) continue;
+      // Who would have answered later and has not is too busy, and has not done it. Who answers at once may have.
+      step.refused = step.plan.status == PlanStatus::kFull ||
+                     (step.plan.status != PlanStatus::kOk && !parts_.secondary->CompletesInline());
+      ++refused;
     }
-    Done();
+    return left_.fetch_sub(refused + 1, std::memory_order_acq_rel) == refused + 1;
   }
   void Done() noexcept override {
     if (left_.fetch_sub(1, std::memory_order_acq_rel) > 1) return;
+    Parts& parts = parts_;
+    Finish();
+    delete this;
+    parts.Ended(true);
+  }
+  void Finish() {
     std::size_t at = 0;
     for (Account& account : accounts_) {
-      // What could not be told is told again: it may be counted twice then, and never not at all.
+      // What could not be told is told again. If it may have been heard: a charge once, so that it may count twice, and
+      // a refund not at all, so that it may not be given.
       Account unsaid = account;
-      std::erase_if(unsaid.pieces, [&](const Piece&) { return steps_[at++].plan.status == PlanStatus::kOk; });
-      if (account.refunded > 0 && steps_[at++].plan.status == PlanStatus::kOk) unsaid.refunded = 0;
-      if (account.pieces.empty() && account.refunded == 0) ++at;
+      std::erase_if(unsaid.pieces, [&](Piece& piece) { return !IsToTell(steps_[at++], account, piece); });
+      std::erase_if(unsaid.refunds, [&](const GivenUp&) {
+        const Step& step = steps_[at++];
+        return step.plan.status == PlanStatus::kOk || !step.refused;
+      });
+      if (account.pieces.empty() && account.refunds.empty()) ++at;
       const Step& last = steps_[at - 1];
-      if (!unsaid.pieces.empty() || unsaid.refunded > 0) {
+      if (!unsaid.pieces.empty() || !unsaid.refunds.empty()) {
         Bump(parts_.failed);
         parts_.ledger.PutBack(unsaid);
       } else if (last.plan.status == PlanStatus::kOk) {
         parts_.Settle(last.item, UsedAt(last), now_);
       }
     }
-    Parts& parts = parts_;
-    delete this;
-    parts.Ended();
   }
 
  private:
@@ -120,7 +162,19 @@ class RelaxedStore::Parts::Exchange final : public Completion {
     Item item;
     Outcome outcome;
     Plan plan;
+    bool refused = false;  // has not been done
   };
+  bool IsToTell(const Step& step, const Account& account, Piece& piece) {
+    if (step.plan.status == PlanStatus::kOk) return false;
+    if (step.refused) {
+      // Those that were not reached come first the next time.
+      if (!parts_.stuck.exchange(true)) parts_.ledger.BeginWith(account.key);
+      return true;
+    }
+    if (++piece.tries < kMostTries) return true;
+    Bump(parts_.given_up, piece.units);
+    return false;
+  }
   // What the last answer says of now.
   std::uint64_t UsedAt(const Step& step) const {
     const Nanos left = step.outcome.reset_after_ns - (now_ - step.at);
@@ -137,6 +191,25 @@ class RelaxedStore::Parts::Exchange final : public Completion {
   std::deque<Step> steps_;
   std::atomic<std::size_t> left_{0};
 };
+
+// Goes on with the exchanges that wait, as many at a time as a store that is busy with others can bear.
+void RelaxedStore::Parts::Pump() {
+  while (true) {
+    std::unique_ptr<Exchange> next;
+    {
+      const std::lock_guard lock(mutex);
+      if (waiting.empty() || running >= kMostAtOnce) return;
+      next.reset(waiting.front());
+      waiting.pop_front();
+      ++running;
+    }
+    Exchange* const raw = next.release();
+    if (!raw->Go()) continue;
+    next.reset(raw);
+    next->Finish();
+    Ended(true, false);
+  }
+}
 
 // ---- deciding -------------------------------------------------------------------------------------------------------
 
@@ -157,12 +230,23 @@ void RelaxedStore::Parts::Record(const Plan& plan, Nanos now) {
       case Op::kTake:
         ledger.Charge(item, outcome.granted, now);
         break;
-      case Op::kRefund:
-        ledger.Refund(item, item.charge == nullptr ? item.cost : std::min(item.cost, item.charge->cost));
-        break;
       default:
         break;
     }
+  }
+}
+
+// The shared store must not give back more than was given back here. Of one subject one after the other.
+void RelaxedStore::Parts::Refund(Plan& plan, Nanos now) {
+  std::uint64_t shards = 0;
+  for (const Item& item : plan.items) shards |= std::uint64_t{1} << Ledger::IndexOf(item.key);
+  std::vector<std::unique_lock<std::mutex>> locks;
+  for (std::uint64_t left = shards; left != 0; left &= left - 1) {
+    locks.emplace_back(refunding[static_cast<std::size_t>(std::countr_zero(left))]);
+  }
+  const std::vector<std::uint64_t> given = GiveBack(*primary, plan, now);
+  for (std::size_t i = 0; i < given.size(); ++i) {
+    if (plan.items[i].limit->kind != Kind::kUnlimited) ledger.Refund(plan.items[i], given[i]);
   }
 }
 
@@ -171,8 +255,12 @@ bool RelaxedStore::Parts::DecideHere(Plan& plan, Nanos now) {
   // These change the shared count by decree: it is asked, and the next exchange tells what came of it.
   if (plan.op == Op::kReset || plan.op == Op::kAssign) return false;
   if (!ledger.Touch(plan.items)) return false;
-  (void)primary->Apply({&plan, 1}, now, nullptr);
-  if (plan.status == PlanStatus::kOk) Record(plan, now);
+  if (plan.op == Op::kRefund) {
+    Refund(plan, now);
+  } else {
+    (void)primary->Apply({&plan, 1}, now, nullptr);
+    if (plan.status == PlanStatus::kOk) Record(plan, now);
+  }
   Bump(here);
   return true;
 }
@@ -271,7 +359,14 @@ void RelaxedStore::Parts::Began() {
   const std::lock_guard lock(mutex);
   ++under_way;
 }
-void RelaxedStore::Parts::Ended() {
+void RelaxedStore::Parts::Ended(bool exchange, bool pump) {
+  if (exchange) {
+    {
+      const std::lock_guard lock(mutex);
+      --running;
+    }
+    if (pump) Pump();
+  }
   const std::lock_guard lock(mutex);
   if (--under_way == 0) idle.notify_all();
 }
@@ -285,17 +380,19 @@ bool RelaxedStore::Parts::IsSyncing() {
 }
 
 void RelaxedStore::Sync(Nanos now, bool wait) {
-  constexpr std::size_t kMostAccounts = 256;
   Parts& parts = *parts_;
   if (!parts.IsSyncing()) {
     parts.Began();  // this call itself
+    parts.stuck = false;
     std::vector<Account> accounts = parts.ledger.Take();
     for (std::size_t i = 0; i < accounts.size();) {
       auto exchange = std::make_unique<Parts::Exchange>(parts, now);
       for (; i < accounts.size() && exchange->size() < kMostAccounts; ++i) exchange->Add(std::move(accounts[i]));
       parts.Began();
-      exchange.release()->Go();
+      const std::lock_guard lock(parts.mutex);
+      parts.waiting.push_back(exchange.release());
     }
+    parts.Pump();
     parts.Ended();
   }
   if (wait) parts.Wait();
@@ -379,6 +476,9 @@ void RelaxedStore::Describe(MetricSink& sink, std::string_view as) const {
   sink.Counter(kOperations, kWhat, read(parts.exchanged), {{"kind", "sync"}});
   sink.Counter("weir_hybrid_sync_failures_total",
                "Subjects of which the shared store could not be told in an exchange.", read(parts.failed));
+  sink.Counter("weir_hybrid_given_up_units_total",
+               "Units that were told twice, without an answer: they may count nowhere, or twice.",
+               read(parts.given_up));
   sink.Counter("weir_hybrid_others_units_total", "Units that other instances were found to have used.",
                read(parts.others_units));
   sink.Gauge("weir_hybrid_sync_interval_seconds",

@@ -11,7 +11,7 @@ constexpr int kLooks = 8;
 
 }  // namespace
 
-void Subject::Count(std::uint64_t cost, Nanos now, Nanos life) {
+void Subject::CountAsk(Nanos now, Nanos life) {
   if (now >= period + life || now < period) {
     const bool follows = now >= period && now < period + 2 * life;
     asks_before = follows ? asks : 0;
@@ -20,6 +20,9 @@ void Subject::Count(std::uint64_t cost, Nanos now, Nanos life) {
     period = now;
   }
   ++asks;
+}
+
+void Subject::CountUnits(std::uint64_t cost) {
   units += std::min<std::uint64_t>(cost, algorithms::kMaxCount - std::min(units, algorithms::kMaxCount));
 }
 
@@ -44,7 +47,7 @@ bool SubjectTable::MakeRoom(Shard& shard, Nanos now, Nanos life) {
     const std::size_t bucket = shard.hand++ % buckets;
     for (auto it = shard.subjects.begin(bucket); it != shard.subjects.end(bucket); ++it) {
       Subject& subject = it->second;
-      if (subject.taking || subject.lease.Held() > 0) continue;
+      if (subject.IsInUse()) continue;
       const bool asked_again = subject.asks > 1 && now >= subject.period && now < subject.period + 2 * life;
       if (asked_again) continue;
       shard.subjects.erase(Key(it->first));

@@ -30,10 +30,20 @@ struct Subject {
   Nanos no_take_before = 0;   // the last take failed
   bool taking = false;        // one is under way
   bool forget_grant = false;  // its state was reset meanwhile: what is granted is nobody's
+  std::uint32_t lent = 0;     // plans under way that may put back what they have spent
+  std::uint64_t epoch = 0;    // its state was reset so often: what was spent before is not put back
 
-  void Count(std::uint64_t cost, Nanos now, Nanos life);
+  // Its state is reset, or goes to another key: nothing that is under way comes back.
+  void Forget() {
+    forget_grant = taking;
+    ++epoch;
+  }
+  bool IsInUse() const { return taking || lent > 0 || lease.Held() > 0; }
+  void CountAsk(Nanos now, Nanos life);
+  // Of an ask that was admitted, and counted.
+  void CountUnits(std::uint64_t cost);
   bool IsHot(const HybridOptions& options) const { return std::max(asks, asks_before) >= options.hot_after; }
-  // How much is worth taking; 0: nothing. See "How much" in 0057.
+  // How much is worth holding; 0: nothing. See "How much" in 0057.
   std::uint64_t Worth(const HybridOptions& options) const;
 };
 

@@ -16,13 +16,19 @@ constexpr std::size_t kMostReturns = 256;
 
 ReturnPlan::ReturnPlan(Homeward the_home, Nanos life) : home(std::move(the_home)) {
   const Part& part = home.part;
-  charge = {.cost = part.units, .at = HomeAt(FormOf(home.limit), part, life)};
+  const Limit& taken_of = home.previous ? *home.previous : home.limit;
+  charge = {.cost = ChargedOf(part), .at = HomeAt(FormOf(taken_of), part, life)};
   item.limit = &home.limit;
   item.key = home.key;
   item.rule = home.rule;
   item.subject = home.subject;
   item.cost = part.units;
   item.charge = &charge;
+  if (home.previous) {
+    item.previous = &*home.previous;
+    item.previous_key = home.previous_key;
+    item.previous_rule = home.previous_rule;
+  }
 }
 
 class Trips::TakeTrip final : public Completion {
@@ -62,10 +68,13 @@ class Trips::ReturnTrip final : public Completion {
   void Add(Homeward home, Nanos life) { returns_.emplace_back(std::move(home), life); }
   void Go(Nanos now) {
     for (ReturnPlan& one : returns_) plans_.push_back(one.MakePlan());
-    if (trips_.store_.Apply(plans_, now, this)) Done();
+    if (!trips_.store_.Apply(plans_, now, this)) return;
+    at_once_ = true;
+    Done();
   }
   void Done() noexcept override {
     Trips& trips = trips_;
+    for (std::size_t i = 0; i < plans_.size(); ++i) trips.Came(plans_[i].status, at_once_, std::move(returns_[i].home));
     delete this;
     trips.Ended();
   }
@@ -74,6 +83,7 @@ class Trips::ReturnTrip final : public Completion {
   Trips& trips_;
   std::deque<ReturnPlan> returns_;
   std::vector<Plan> plans_;
+  bool at_once_ = false;
 };
 
 void Trips::Began() {
@@ -107,7 +117,59 @@ void Trips::Take(std::vector<Want>& wants, Nanos now) {
   wants.clear();
 }
 
+bool Trips::IsAway() const { return store_.GetHealth() == Health::kDown; }
+
+void Trips::Keep(Homeward home) {
+  const std::lock_guard lock(mutex_);
+  if (kept_.size() < kMostKept) {
+    kept_.push_back(std::move(home));
+  } else {
+    hybrid::Add(counters_.lost, home.part.units);
+  }
+}
+
+void Trips::Came(PlanStatus status, bool at_once, Homeward home) {
+  if (status == PlanStatus::kOk) {
+    hybrid::Add(counters_.returned, home.part.units);
+  } else if (at_once && !store_.CompletesInline()) {
+    // Who would have answered later and has not is too busy, and has not done it.
+    Keep(std::move(home));
+  } else {
+    // It may have been done, and twice would give away what others have used.
+    hybrid::Add(counters_.lost, home.part.units);
+  }
+}
+
+void Trips::Forget(const std::function<bool(const Homeward&)>& of) {
+  const std::lock_guard lock(mutex_);
+  std::erase_if(kept_, [&](const Homeward& home) {
+    if (of(home)) hybrid::Add(counters_.lapsed, home.part.units);
+    return of(home);
+  });
+}
+
+void Trips::Retry(Nanos now) {
+  std::vector<Homeward> home;
+  {
+    const std::lock_guard lock(mutex_);
+    home.swap(kept_);
+  }
+  decider_.Sift(home, now);
+  Return(home, now);
+}
+
+void Trips::GiveUp() {
+  const std::lock_guard lock(mutex_);
+  for (const Homeward& home : kept_) hybrid::Add(counters_.lost, home.part.units);
+  kept_.clear();
+}
+
 void Trips::Return(std::vector<Homeward>& home, Nanos now) {
+  if (IsAway()) {
+    for (Homeward& one : home) Keep(std::move(one));
+    home.clear();
+    return;
+  }
   const Nanos life = decider_.options().lease_life;
   for (std::size_t i = 0; i < home.size();) {
     Began();
@@ -126,6 +188,7 @@ void Trips::ReturnAndWait(std::vector<Homeward>& home, Nanos now) {
     void Done() noexcept override { done.release(); }
     std::binary_semaphore done{0};
   } waiter;
+  if (IsAway()) return Return(home, now);
   std::deque<ReturnPlan> returns;
   std::vector<Plan> plans;
   for (Homeward& one : home) {
@@ -136,7 +199,9 @@ void Trips::ReturnAndWait(std::vector<Homeward>& home, Nanos now) {
   home.clear();
   for (std::size_t i = 0; i < plans.size(); i += kMostReturns) {
     const std::span<Plan> batch = std::span(plans).subspan(i, std::min(kMostReturns, plans.size() - i));
-    if (!store_.Apply(batch, now, &waiter)) waiter.done.acquire();
+    const bool at_once = store_.Apply(batch, now, &waiter);
+    if (!at_once) waiter.done.acquire();
+    for (std::size_t j = i; j < i + batch.size(); ++j) Came(plans[j].status, at_once, std::move(returns[j].home));
   }
 }
 

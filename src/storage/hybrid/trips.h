@@ -3,6 +3,7 @@
 
 #include <condition_variable>
 #include <deque>
+#include <functional>
 #include <mutex>
 #include <string>
 #include <vector>
@@ -25,6 +26,9 @@ struct ReturnPlan {
   Outcome outcome;
 };
 
+// Parts that wait for the store to come back.
+inline constexpr std::size_t kMostKept = 4096;
+
 // Thread-safe. The store and the decider outlive all trips: Wait() before either goes.
 class Trips {
  public:
@@ -42,6 +46,18 @@ class Trips {
   void Return(std::vector<Homeward>& home, Nanos now);
   // Returns when the store has them, or has failed to take them.
   void ReturnAndWait(std::vector<Homeward>& home, Nanos now);
+  // Whether it is no use to send anything home: what is sent may be lost.
+  bool IsAway() const;
+  // For Retry(). Bounded: what is too much is lost.
+  void Keep(Homeward home);
+  // A return was answered; `at_once`: when it was asked.
+  void Came(PlanStatus status, bool at_once, Homeward home);
+  // What was kept goes home, as far as that is of any use.
+  void Retry(Nanos now);
+  // Of states that are reset nothing goes home any more.
+  void Forget(const std::function<bool(const Homeward&)>& of);
+  // There will be no Retry() any more.
+  void GiveUp();
   // Until all that is under way has come back, but for what others begin meanwhile: after Shut() they cannot.
   void Wait();
 
@@ -59,6 +75,7 @@ class Trips {
   std::condition_variable idle_;
   std::uint64_t under_way_ = 0;
   bool shut_ = false;
+  std::vector<Homeward> kept_;
 };
 
 }  // namespace weir::storage::hybrid
