@@ -40,7 +40,7 @@ Outcome<> Audit(const AuditOptions& options) {
   }
   auto server = AdminServer::Connect(options.common);
   if (!server) return std::unexpected(server.error());
-  const auto all = server->GetAll("/audit", std::move(query), options.most);
+  const auto all = server->GetAll("/audit", query, options.most);
   if (!all) return std::unexpected(all.error());
   const json::array& records = all->at("items").get_array();
   if (options.common.json) {  // a line each, as the log has them

@@ -44,7 +44,7 @@ Outcome<> GetList(AdminServer& server, const GetOptions& options, const Kind& ki
   if (!paged && !query.empty()) return Misused(fmt::format("{} take no filters", kind.name));
   json::object all;
   if (paged) {
-    auto found = server.GetAll("/" + std::string(kind.name), std::move(query), options.most);
+    auto found = server.GetAll("/" + std::string(kind.name), query, options.most);
     if (!found) return std::unexpected(found.error());
     all = std::move(*found);
   } else {

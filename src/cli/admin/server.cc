@@ -194,7 +194,7 @@ Outcome<ServerAnswer> AdminServer::GetIfThere(const std::string& path) {
   return answer;
 }
 
-Outcome<json::object> AdminServer::GetAll(const std::string& path, Query query, std::size_t most) {
+Outcome<json::object> AdminServer::GetAll(const std::string& path, const Query& query, std::size_t most) {
   json::object all;
   json::array items;
   std::string cursor;

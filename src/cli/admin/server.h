@@ -58,7 +58,7 @@ class AdminServer {
   Outcome<ServerAnswer> GetIfThere(const std::string& path);
   // Every page of a list; `most` items at most, and "truncated" when there are more. {"items": [...]} as one, with the
   // first page's other members.
-  Outcome<boost::json::object> GetAll(const std::string& path, Query query, std::size_t most);
+  Outcome<boost::json::object> GetAll(const std::string& path, const Query& query, std::size_t most);
   // The data of server-sent events; false ends the stream.
   Outcome<> Events(const std::string& path, std::function<bool(std::string_view data)> visit,
                    std::function<bool()> stopped);
