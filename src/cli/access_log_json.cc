@@ -104,7 +104,9 @@ Result<AccessLogEntry> AccessLogReader::Read(std::string_view line) try {
   if (const json::value* request = root.if_contains("request"); request != nullptr && request->is_string()) {
     SplitRequestLine(request->get_string(), method, target);
   }
-  AccessLogEntry entry{.time = time->time, .zone = time->zone};
+  AccessLogEntry entry;
+  entry.time = time->time;
+  entry.zone = time->zone;
   const std::string status = TextOf(root, kStatus);
   std::from_chars(status.data(), status.data() + status.size(), entry.status);
 

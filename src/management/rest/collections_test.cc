@@ -50,7 +50,8 @@ TEST_F(CollectionsTest, AnOverrideOfAKeyIsOfTheKeyAndNotOfItsId) {
     EXPECT_EQ(Ask("PUT", "/overrides/api_keys/" + other, more).status, 404) << other;
   }
   // As lists name it.
-  for (const auto& item : Json(Ask("GET", "/overrides")).at("items").as_array()) {
+  const auto listed = Json(Ask("GET", "/overrides"));
+  for (const auto& item : listed.at("items").as_array()) {
     EXPECT_EQ(Ask("DELETE", "/overrides/" + Text(item, "name")).status, 204);
   }
   EXPECT_TRUE(Json(Ask("GET", "/overrides")).at("items").as_array().empty());

@@ -29,6 +29,19 @@ Outcome Unlimited() {
   return outcome;
 }
 
+// The last instant (store) that names what was spent of this part as well as its own does: of a window the last one of
+// it, of a bucket as far as a refund is named earlier anyway.
+Nanos LastNameOf(const Limit& limit, const Part& part, Nanos life) {
+  switch (FormOf(limit)) {
+    case Form::kBucket:
+      return HomeAt(Form::kBucket, part, life) + 2 * (life - 1);
+    case Form::kSubWindow:
+      return part.at - part.at % limit.precision + limit.precision - 1;
+    default:
+      return part.end == 0 ? INT64_MAX : part.end - 1;
+  }
+}
+
 }  // namespace
 
 struct Decider::Look {
@@ -321,10 +334,16 @@ void Decider::Finish(Errand& errand, Nanos now, std::vector<Want>& wants) {
   plan.untracked = sent.untracked;
   plan.decided_at = sent.decided_at;
   for (std::size_t i = 0; i < errand.places.size(); ++i) plan.outcomes[errand.places[i]] = errand.outcomes[i];
-  // What was spent here was charged by this instance's time, and may be of an earlier window than the rest.
+  // What was spent here was charged before, and may be of an earlier window than the rest. Only then it says when: a
+  // log finds what it is to give back by the instant that the store told, and the store's clock is not this one's.
   for (const Errand::Spent& spent : errand.spent) {
-    const Nanos at = now + spent.offset;
-    if (plan.decided_at != 0 || at != now) plan.decided_at = std::min(plan.decided_at == 0 ? now : plan.decided_at, at);
+    const Nanos decided = sent.decided_at == 0 ? now : sent.decided_at;
+    for (const Part& part : spent.parts) {
+      const Nanos last = LastNameOf(*plan.items[spent.place].limit, part, options_.lease_life);
+      if (decided <= last) continue;
+      const Nanos at = std::min(now + spent.offset, last);
+      plan.decided_at = std::min(plan.decided_at == 0 ? now : plan.decided_at, at);
+    }
   }
   if (!errand.partly && errand.counted.empty()) return;
   const Nanos offset = sent.decided_at == 0 ? 0 : sent.decided_at - now;

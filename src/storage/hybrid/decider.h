@@ -41,7 +41,8 @@ struct Homeward {
   Limit limit;
   std::string rule, subject;
   Part part;
-  Nanos offset = 0;  // of the store's clock
+  Nanos offset = 0;         // of the store's clock
+  std::uint64_t epoch = 0;  // Trips::epoch() before it was taken out
   // The state is another rule's by now: it is found under this one's name, or moved there first.
   std::optional<Limit> previous = {};
   Key previous_key = {};

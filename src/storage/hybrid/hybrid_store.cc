@@ -40,7 +40,11 @@ class HybridStore::Parts::Passage final : public Completion {
   Passage(Parts& parts, Nanos now, Completion* done, bool entered)
       : parts_(parts), now_(now), done_(done), entered_(entered) {}
 
-  void Add(Errand errand) { errands_.push_back(std::move(errand)); }
+  // `epoch`: of the trips, before it was made.
+  void Add(Errand errand, std::uint64_t epoch) {
+    for (Homeward& home : errand.home) home.epoch = epoch;
+    errands_.push_back(std::move(errand));
+  }
   bool empty() const { return errands_.empty(); }
   // There was nothing to ask.
   void Drop() {
@@ -52,7 +56,16 @@ class HybridStore::Parts::Passage final : public Completion {
     const bool away = parts_.trips.IsAway();
     for (Errand& errand : errands_) {
       if (away) {
-        for (Homeward& home : errand.home) parts_.trips.Keep(std::move(home));
+        // A store that is away may do the plan all the same; what was held of a state that is set anew is nobody's
+        // then.
+        const bool anew = errand.sent.op == Op::kReset || errand.sent.op == Op::kAssign;
+        for (Homeward& home : errand.home) {
+          if (anew) {
+            hybrid::Add(parts_.counters.lapsed, home.part.units);
+          } else {
+            parts_.trips.Keep(std::move(home));
+          }
+        }
         errand.home.clear();
       }
       returns_before_.push_back(errand.home.size());
@@ -121,12 +134,13 @@ Result<std::unique_ptr<HybridStore>> HybridStore::Create(std::unique_ptr<Store> 
           return home.key.hi == name->key.hi || (home.rule == name->rule && home.subject == name->subject);
         });
       }
+      const std::uint64_t epoch = of.trips.epoch();
       if (name == nullptr) {
         of.decider.Collect(now, true, home);
       } else {
         of.decider.CollectOf(*name, what == HybridAdmin::For::kReset, now, home);
       }
-      of.trips.ReturnAndWait(home, now);
+      of.trips.ReturnAndWait(home, now, epoch);
       of.trips.Leave();
     });
   }
@@ -174,11 +188,12 @@ bool HybridStore::Apply(std::span<Plan> plans, Nanos now, Completion* done) {
       });
     }
     Errand errand;
+    const std::uint64_t epoch = parts.trips.epoch();
     if (!parts.decider.Send(plan, now, errand, wants)) {
       parts.trips.Take(wants, now);
       continue;
     }
-    passage->Add(std::move(errand));
+    passage->Add(std::move(errand), epoch);
     // One after the other costs nothing there, and the next one sees what has become of this one.
     if (in_line) (void)passage.release()->Go();
   }
@@ -193,8 +208,9 @@ void HybridStore::Tick(Nanos now) {
   if (!parts.trips.Enter()) return;
   parts.trips.Retry(now);
   std::vector<Homeward> home;
+  const std::uint64_t epoch = parts.trips.epoch();
   parts.decider.Collect(now, false, home);
-  parts.trips.Return(home, now);
+  parts.trips.Return(home, now, epoch);
   parts.trips.Leave();
 }
 
@@ -207,8 +223,9 @@ void HybridStore::Close() {
     parts.trips.Wait();
     std::vector<Homeward> home;
     const Nanos now = parts.homecoming.Now();
+    const std::uint64_t epoch = parts.trips.epoch();
     parts.decider.Collect(now, true, home);
-    parts.trips.Return(home, now);
+    parts.trips.Return(home, now, epoch);
     parts.trips.Retry(now);
     parts.trips.Wait();
     parts.trips.GiveUp();

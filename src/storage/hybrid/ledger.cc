@@ -1,6 +1,7 @@
 #include "storage/hybrid/ledger.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace weir::storage::hybrid {
 namespace {
@@ -9,6 +10,8 @@ namespace {
 constexpr std::size_t kMostPieces = 8;
 // Likewise refunds: as of the first charge that they are of, of which the store gives back the least.
 constexpr std::size_t kMostRefunds = 16;
+// How many told pieces are remembered. What is cancelled later is named by its own time, and may not be found.
+constexpr std::size_t kMostTold = 8;
 
 bool IsBucket(algorithms::Kind kind) {
   return kind == algorithms::Kind::kTokenBucket || kind == algorithms::Kind::kLeakyBucket;
@@ -20,6 +23,10 @@ bool IsBucket(algorithms::Kind kind) {
 Nanos WidthOf(algorithms::Kind kind, Nanos interval) {
   return IsBucket(kind) ? 2 * interval : std::max<Nanos>(1, interval / 2);
 }
+
+// How far apart refunds may be that are told as one. Windows and logs know a charge by its time, and that of another
+// may name another window or nothing.
+Nanos ApartOf(algorithms::Kind kind, Nanos interval) { return IsBucket(kind) ? WidthOf(kind, interval) : 0; }
 
 std::uint64_t Plus(std::uint64_t a, std::uint64_t b) {
   return std::min(algorithms::kMaxCount, std::min(a, algorithms::kMaxCount) + std::min(b, algorithms::kMaxCount));
@@ -79,8 +86,14 @@ void Account::Refund(std::uint64_t units, const algorithms::PastCharge* charge, 
       rest.units -= taken;
       rest.charge.cost -= std::min(taken, rest.charge.cost);
     }
-    // Of a bucket it was told as of when its piece began.
-    if (IsBucket(limit.kind)) rest.charge.at -= WidthOf(limit.kind, interval);
+    // The latest of them: one that was refused and told again is there as the later piece.
+    const auto heard = std::find_if(told.rbegin(), told.rend(),
+                                    [&](const Told& one) { return one.first <= charge->at && charge->at <= one.last; });
+    if (heard != told.rend()) {
+      rest.charge.at = heard->at;
+    } else if (IsBucket(limit.kind)) {
+      rest.charge.at -= WidthOf(limit.kind, interval);  // it was told as of when its piece began
+    }
   } else {
     for (auto piece = pieces.rbegin(); piece != pieces.rend() && rest.units > 0; ++piece) {
       const std::uint64_t taken = std::min(rest.units, piece->units);
@@ -89,7 +102,7 @@ void Account::Refund(std::uint64_t units, const algorithms::PastCharge* charge, 
     }
   }
   std::erase_if(pieces, [](const Piece& piece) { return piece.units == 0; });
-  if (rest.units > 0) Add(rest, WidthOf(limit.kind, interval));
+  if (rest.units > 0) Add(rest, ApartOf(limit.kind, interval));
 }
 
 void Account::Add(const GivenUp& refund, Nanos width) {
@@ -100,7 +113,8 @@ void Account::Add(const GivenUp& refund, Nanos width) {
     other = Joined(other, refund);
     return;
   }
-  if (refunds.size() < kMostRefunds) {
+  // One that names no charge is never joined to one that does: it has no time, and neither would be given back.
+  if (refunds.size() < kMostRefunds || !refund.named) {
     refunds.push_back(refund);
     return;
   }
@@ -172,7 +186,9 @@ std::vector<Account> Ledger::Take() {
         it = shard.accounts.erase(it);
         continue;
       }
+      std::vector<Told> told = std::exchange(account.told, {});  // is of no use to who takes it
       taken.push_back(account);
+      account.told = std::move(told);
       account.pieces.clear();
       account.refunds.clear();
       account.asked = false;
@@ -180,6 +196,16 @@ std::vector<Account> Ledger::Take() {
     }
   }
   return taken;
+}
+
+void Ledger::Note(const Key& key, const Piece& piece, Nanos at) {
+  Shard& shard = ShardOf(key);
+  const std::lock_guard lock(shard.mutex);
+  const auto found = shard.accounts.find(key);
+  if (found == shard.accounts.end()) return;
+  std::vector<Told>& told = found->second.told;
+  if (told.size() >= kMostTold) told.erase(told.begin());
+  told.push_back({piece.first, piece.last, at});
 }
 
 void Ledger::PutBack(const Account& account) {
@@ -197,7 +223,7 @@ void Ledger::PutBack(const Account& account) {
     pieces.erase(pieces.begin());
   }
   now.pieces = std::move(pieces);
-  for (const GivenUp& refund : account.refunds) now.Add(refund, WidthOf(now.limit.kind, interval_));
+  for (const GivenUp& refund : account.refunds) now.Add(refund, ApartOf(now.limit.kind, interval_));
 }
 
 std::uint64_t Ledger::Owed(const Key& key) {

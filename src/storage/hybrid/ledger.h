@@ -24,6 +24,12 @@ struct Piece {
   int tries = 0;  // answers that were lost: the store may have it already
 };
 
+// A piece that the store has heard: charges from `first` to `last` are there as one of `at`.
+struct Told {
+  Nanos first = 0, last = 0;
+  Nanos at = 0;
+};
+
 // What was given back of charges that had been told before. Named, so that the store gives back no more than these
 // charges still occupy there.
 struct GivenUp {
@@ -42,7 +48,8 @@ struct Account {
   std::string previous_rule;
   std::vector<Piece> pieces;  // oldest first
   std::vector<GivenUp> refunds;
-  bool asked = true;  // since the last exchange
+  std::vector<Told> told;  // the last few, oldest first
+  bool asked = true;       // since the last exchange
 
   // As an item of a plan that asks the shared store. It points to this account.
   Item MakeItem(std::uint64_t cost) const;
@@ -75,6 +82,8 @@ class Ledger {
   // They come in a circle that begins one further each time, or with the key of BeginWith().
   std::vector<Account> Take();
   void BeginWith(const Key& key) { begin_.store(IndexOf(key), std::memory_order_relaxed); }
+  // The store has charged the piece as of `at`, by its own clock: so a refund of what is in it has to be named.
+  void Note(const Key& key, const Piece& piece, Nanos at);
   // What could not be told.
   void PutBack(const Account& account);
   std::uint64_t Owed(const Key& key);

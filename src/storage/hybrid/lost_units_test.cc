@@ -31,6 +31,7 @@ class Remote final : public Store {
   struct State {
     std::unique_ptr<Store> store = MakeMemory();
     bool busy = false, loses = false, waits = false, down = false;
+    std::size_t room = SIZE_MAX;  // plans: what is beyond is refused, the last of a batch first
     Nanos late = 0;
     struct Waiting {
       std::span<Plan> plans;
@@ -69,6 +70,15 @@ class Remote final : public Store {
       plan.admitted = false;
     }
     if (state_->busy) return true;
+    if (plans.size() > state_->room) {
+      for (Plan& plan : plans.subspan(state_->room)) {
+        plan.status = PlanStatus::kUnavailable;
+        plan.admitted = false;
+      }
+      plans = plans.first(state_->room);
+      if (plans.empty()) return true;
+    }
+    if (state_->room != SIZE_MAX) state_->room -= plans.size();
     if (state_->waits) {
       state_->waiting.push_back({plans, now, done});
       return false;
@@ -219,6 +229,47 @@ TEST(LostUnits, WhatCouldNotGoHomeGoesLater) {
   }
 }
 
+// It may have room for some: the others are not lost.
+TEST(LostUnits, WhatWasRefusedBesideWhatWasTakenGoesLater) {
+  One one;
+  const Limit limit = EpochWindowOf(100'000, 30 * kDay);
+  std::vector<std::string> names;
+  for (int i = 0; i < 20; ++i) names.push_back("s" + std::to_string(i));
+  for (int i = 0; i < 100; ++i) {
+    for (const std::string& name : names) EXPECT_TRUE(one.Ask(ItemOf(limit, "r", name, 10), kStart + i));
+  }
+  ASSERT_GT(one.Held(), 0);
+  one.state->waits = true;
+  one.state->room = 3;
+  one.store->Tick(kStart + 2 * kSecond);
+  one.state->Deliver();
+  one.state->room = SIZE_MAX;
+  one.store->Tick(kStart + 3 * kSecond);
+  one.state->Deliver();
+  one.state->waits = false;
+  EXPECT_EQ(one.Told("weir_hybrid_lease_units_total,lost"), 0);
+  for (const std::string& name : names) {
+    EXPECT_EQ(UsedNow(*one.state->store, ItemOf(limit, "r", name), kStart + 4 * kSecond), 1'000U) << name;
+  }
+}
+
+// A store that seems to be away may do it all the same.
+TEST(LostUnits, AResetDropsWhatIsHeldAlsoWhenTheStoreSeemsAway) {
+  One one;
+  const Limit limit = EpochWindowOf(1'000, 30 * kDay);
+  const Item item = ItemOf(limit, "r", "s", 2);
+  for (int i = 0; i < 200; ++i) EXPECT_TRUE(one.Ask(item, kStart + i * kMillisecond));
+  ASSERT_GT(one.Held(), 0);
+  one.state->down = true;
+  one.Do(Op::kReset, {item}, kStart + kSecond);
+  one.state->down = false;
+  EXPECT_EQ(one.Held(), 0);
+  One other(one.state);
+  EXPECT_TRUE(other.Ask(ItemOf(limit, "r", "s", 500), kStart + 2 * kSecond));
+  one.store->Tick(kStart + 3 * kSecond);
+  EXPECT_EQ(UsedNow(*one.state->store, item, kStart + 4 * kSecond), 500U);
+}
+
 TEST(LostUnits, WhatWaitsToGoHomeIsDroppedByAReset) {
   One one;
   const Limit limit = EpochWindowOf(100'000, 30 * kDay);
@@ -244,6 +295,28 @@ TEST(LostUnits, APlanPartlySpentHereWasDecidedWhenThatWas) {
   const Asked asked = one.Do(Op::kCheck, {ItemOf(limit, "r", "s", 10), ItemOf(log, "l", "s")}, end - 10 * kMillisecond);
   EXPECT_TRUE(asked.admitted);
   EXPECT_EQ(asked.decided_at, end - 10 * kMillisecond);
+}
+
+// A log finds what is cancelled by the instant that the store told, though its clock has moved since the lease.
+TEST(LostUnits, CancellingAPlanPartlySpentHereFindsItsLog) {
+  for (const bool bucket : {false, true}) {
+    SCOPED_TRACE(bucket);
+    One one;
+    const Limit limit = bucket ? BucketOf(1'000, 60) : EpochWindowOf(1'000, kMinute), log = LogOf(1'000, kHour);
+    const Nanos window = kStart / kMinute * kMinute + kSecond;
+    one.state->late = 5 * kMillisecond;
+    for (int i = 0; i < 100; ++i) EXPECT_TRUE(one.Ask(ItemOf(limit, "r", "s"), window + i * kMillisecond));
+    one.state->late += 1'000;
+    Item leased = ItemOf(limit, "r", "s", 10), logged = ItemOf(log, "l", "s", 10);
+    ASSERT_GE(one.Held(), 10);
+    const Asked asked = one.Do(Op::kCheck, {leased, logged}, window + 110 * kMillisecond);
+    EXPECT_TRUE(asked.admitted);
+    EXPECT_EQ(UsedNow(*one.state->store, logged, window + kSecond), 10U);
+    const algorithms::PastCharge charge{.cost = 10, .at = asked.decided_at};
+    leased.charge = logged.charge = &charge;
+    one.Do(Op::kRefund, {leased, logged}, window + kSecond);
+    EXPECT_EQ(UsedNow(*one.state->store, logged, window + 2 * kSecond), 0U);
+  }
 }
 
 TEST(LostUnits, WhatIsDeniedMakesNoLeaseLarger) {

@@ -13,9 +13,11 @@ namespace weir::storage::hybrid {
 namespace {
 
 using conformance::BucketOf;
+using conformance::DefaultOf;
 using conformance::Do;
 using conformance::EpochWindowOf;
 using conformance::ItemOf;
+using conformance::LogOf;
 using conformance::UsedNow;
 
 constexpr Nanos kStart = 1'800'000'000 * kSecond;
@@ -31,7 +33,8 @@ class Busy final : public Store {
         continue;
       }
       --room;
-      (void)store->Apply({&plan, 1}, now, nullptr);
+      (void)store->Apply({&plan, 1}, now + late, nullptr);
+      if (late != 0) plan.decided_at = now + late;
       if (loses) plan.status = PlanStatus::kUnavailable;
     }
     // Lost only later: who refuses says so at once.
@@ -46,6 +49,7 @@ class Busy final : public Store {
   std::unique_ptr<Store> store = MakeMemory();
   std::size_t room = SIZE_MAX;
   bool loses = false;
+  Nanos late = 0;  // of its own clock
 };
 
 struct One {
@@ -104,6 +108,60 @@ TEST(RelaxedSettling, ARefundIsOfItsOwnChargeAlone) {
   one.store->Sync(window + 63 * kSecond, true);
   EXPECT_EQ(UsedNow(*one.busy->store, item, window + 63 * kSecond), 40U);
   EXPECT_EQ(UsedNow(*one.store, item, window + 63 * kSecond), 40U);
+}
+
+// However many name their charges: one that names none has no time that theirs could be told as of.
+TEST(RelaxedSettling, ARefundWithoutANameIsToldBesideManyWithOne) {
+  One one;
+  const Limit limit = EpochWindowOf(1'000, kDay);
+  const Item item = ItemOf(limit, "r", "s", 10);
+  for (int i = 0; i <= 40; ++i) EXPECT_TRUE(one.Ask(item, kStart + i * kSecond));
+  one.store->Sync(kStart + 50 * kSecond, true);
+  for (int i = 0; i < 16; ++i) one.Refund(item, kStart + i * 2 * kSecond, kStart + 51 * kSecond + i);
+  Do(*one.store, Op::kRefund, {ItemOf(limit, "r", "s", 200)}, kStart + 52 * kSecond);
+  EXPECT_EQ(UsedNow(*one.store, item, kStart + 52 * kSecond), 50U);
+  one.store->Sync(kStart + 53 * kSecond, true);
+  EXPECT_EQ(UsedNow(*one.busy->store, item, kStart + 54 * kSecond), 50U);
+}
+
+// The refund that was told last does not bound what is learnt of the others.
+TEST(RelaxedSettling, WhatOthersGiveBackIsLearntWithARefund) {
+  One one;
+  const Limit limit = EpochWindowOf(1'000, kDay);
+  const Item item = ItemOf(limit, "r", "s", 10), others = ItemOf(limit, "r", "s", 500);
+  for (int i = 0; i < 2; ++i) EXPECT_TRUE(one.Ask(item, kStart + i));
+  one.store->Sync(kStart + kSecond, true);
+  Do(*one.busy->store, Op::kCharge, {others}, kStart + kSecond + 1);
+  EXPECT_TRUE(one.Ask(item, kStart + kSecond + 2));
+  one.store->Sync(kStart + 2 * kSecond, true);
+  EXPECT_EQ(UsedNow(*one.store, item, kStart + 2 * kSecond), 530U);
+  Do(*one.busy->store, Op::kRefund, {others}, kStart + 2 * kSecond + 1);
+  one.Refund(item, kStart + 1, kStart + 2 * kSecond + 2);
+  one.store->Sync(kStart + 3 * kSecond, true);
+  EXPECT_EQ(UsedNow(*one.store, item, kStart + 3 * kSecond), 20U);
+}
+
+// Charges are told some at a time, and the store knows them by the time that it was told.
+TEST(RelaxedSettling, WhatWasToldWithOthersComesBackWhenItIsCancelled) {
+  for (const Limit& limit : {LogOf(100, kHour), DefaultOf(100, kMinute), EpochWindowOf(100, kMinute)}) {
+    SCOPED_TRACE(static_cast<int>(limit.kind));
+    for (const Nanos late : {Nanos{0}, 3 * kMillisecond}) {
+      One one;
+      one.busy->late = late;
+      const Item item = ItemOf(limit, "r", "s", 10);
+      const Nanos then = kStart / kMinute * kMinute + kMinute + kSecond;
+      EXPECT_TRUE(one.Ask(ItemOf(limit, "r", "s", 1), then - 2 * kMinute));
+      EXPECT_TRUE(one.Ask(ItemOf(limit, "r", "s", 1), then));
+      for (int i = 0; i < 9; ++i) EXPECT_TRUE(one.Ask(item, then + (400 + i * 20) * kMillisecond)) << i;
+      one.store->Sync(then + kSecond, true);
+      const std::uint64_t told = UsedNow(*one.busy->store, item, then + kSecond);
+      for (int i = 0; i < 8; ++i) one.Refund(item, then + (400 + i * 20) * kMillisecond, then + 2 * kSecond + i);
+      EXPECT_EQ(UsedNow(*one.store, item, then + 3 * kSecond), told - 80);
+      one.store->Sync(then + 3 * kSecond, true);
+      EXPECT_EQ(UsedNow(*one.busy->store, item, then + 3 * kSecond), told - 80);
+      EXPECT_EQ(UsedNow(*one.store, item, then + 4 * kSecond), told - 80);
+    }
+  }
 }
 
 TEST(RelaxedSettling, AChargeWhoseAnswersAreLostIsToldTwiceAtMost) {

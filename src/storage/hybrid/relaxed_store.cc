@@ -165,7 +165,10 @@ class RelaxedStore::Parts::Exchange final : public Completion {
     bool refused = false;  // has not been done
   };
   bool IsToTell(const Step& step, const Account& account, Piece& piece) {
-    if (step.plan.status == PlanStatus::kOk) return false;
+    if (step.plan.status == PlanStatus::kOk) {
+      parts_.ledger.Note(account.key, piece, step.plan.decided_at == 0 ? step.at : step.plan.decided_at);
+      return false;
+    }
     if (step.refused) {
       // Those that were not reached come first the next time.
       if (!parts_.stuck.exchange(true)) parts_.ledger.BeginWith(account.key);
@@ -325,6 +328,7 @@ bool RelaxedStore::Apply(std::span<Plan> plans, Nanos now, Completion* done) {
 void RelaxedStore::Parts::Settle(const Item& told, std::uint64_t used, Nanos now) {
   Item item = told;
   item.cost = 0;
+  item.charge = nullptr;  // what is given back here is of what the others had, and not of the refund that was told
   Outcome outcome;
   Plan plan{.op = Op::kPeek, .items = {&item, 1}, .outcomes = {&outcome, 1}};
   (void)primary->Apply({&plan, 1}, now, nullptr);

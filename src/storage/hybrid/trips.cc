@@ -2,14 +2,12 @@
 
 #include <algorithm>
 #include <memory>
-#include <semaphore>
-#include <span>
 #include <utility>
 
 namespace weir::storage::hybrid {
 namespace {
 
-// Returns in one batch.
+// Returns that are under way at once where somebody waits for them.
 constexpr std::size_t kMostReturns = 256;
 
 }  // namespace
@@ -46,8 +44,9 @@ class Trips::TakeTrip final : public Completion {
   }
   void Done() noexcept override {
     std::vector<Homeward> home;
+    const std::uint64_t epoch = trips_.epoch();
     trips_.decider_.Granted(want_, plan_, outcome_, now_, home);
-    trips_.Return(home, now_);
+    trips_.Return(home, now_, epoch);
     Trips& trips = trips_;
     delete this;
     trips.Ended();
@@ -62,29 +61,59 @@ class Trips::TakeTrip final : public Completion {
   Plan plan_;
 };
 
+// Some returns that somebody waits for.
+struct Trips::Together {
+  void Began() {
+    const std::lock_guard lock(mutex);
+    ++left;
+  }
+  // Under the lock to the end, as who waits destroys this.
+  void Ended() {
+    const std::lock_guard lock(mutex);
+    if (--left == 0) idle.notify_all();
+  }
+  void Wait() {
+    std::unique_lock lock(mutex);
+    idle.wait(lock, [this] { return left == 0; });
+  }
+  std::mutex mutex;
+  std::condition_variable idle;
+  std::size_t left = 0;
+};
+
+// One return. Not several in a batch: of that the store may refuse a part, and does not say which was not sent.
 class Trips::ReturnTrip final : public Completion {
  public:
-  explicit ReturnTrip(Trips& trips) : trips_(trips) {}
-  void Add(Homeward home, Nanos life) { returns_.emplace_back(std::move(home), life); }
+  ReturnTrip(Trips& trips, Homeward home, Nanos life, Together* together)
+      : trips_(trips), return_(std::move(home), life), plan_(return_.MakePlan()), together_(together) {}
   void Go(Nanos now) {
-    for (ReturnPlan& one : returns_) plans_.push_back(one.MakePlan());
-    if (!trips_.store_.Apply(plans_, now, this)) return;
+    if (!trips_.store_.Apply({&plan_, 1}, now, this)) return;
     at_once_ = true;
     Done();
   }
   void Done() noexcept override {
     Trips& trips = trips_;
-    for (std::size_t i = 0; i < plans_.size(); ++i) trips.Came(plans_[i].status, at_once_, std::move(returns_[i].home));
+    Together* const together = together_;
+    trips.Came(plan_.status, at_once_, std::move(return_.home));
     delete this;
     trips.Ended();
+    if (together != nullptr) together->Ended();
   }
 
  private:
   Trips& trips_;
-  std::deque<ReturnPlan> returns_;
-  std::vector<Plan> plans_;
+  ReturnPlan return_;
+  Plan plan_;
+  Together* const together_;
   bool at_once_ = false;
 };
+
+void Trips::Go(Homeward home, Nanos now, Together* together) {
+  Began();
+  hybrid::Add(counters_.returns);
+  if (together != nullptr) together->Began();
+  (new ReturnTrip(*this, std::move(home), decider_.options().lease_life, together))->Go(now);
+}
 
 void Trips::Began() {
   const std::lock_guard lock(mutex_);
@@ -121,7 +150,9 @@ bool Trips::IsAway() const { return store_.GetHealth() == Health::kDown; }
 
 void Trips::Keep(Homeward home) {
   const std::lock_guard lock(mutex_);
-  if (kept_.size() < kMostKept) {
+  if (home.epoch != epoch_) {
+    hybrid::Add(counters_.lapsed, home.part.units);
+  } else if (kept_.size() < kMostKept) {
     kept_.push_back(std::move(home));
   } else {
     hybrid::Add(counters_.lost, home.part.units);
@@ -142,6 +173,7 @@ void Trips::Came(PlanStatus status, bool at_once, Homeward home) {
 
 void Trips::Forget(const std::function<bool(const Homeward&)>& of) {
   const std::lock_guard lock(mutex_);
+  ++epoch_;
   std::erase_if(kept_, [&](const Homeward& home) {
     if (of(home)) hybrid::Add(counters_.lapsed, home.part.units);
     return of(home);
@@ -149,13 +181,24 @@ void Trips::Forget(const std::function<bool(const Homeward&)>& of) {
 }
 
 void Trips::Retry(Nanos now) {
-  std::vector<Homeward> home;
+  std::size_t left = 0;
   {
     const std::lock_guard lock(mutex_);
-    home.swap(kept_);
+    left = kept_.size();
   }
-  decider_.Sift(home, now);
-  Return(home, now);
+  // Each is kept until it is sent, so that a Forget() meanwhile finds the others.
+  for (; left > 0 && !IsAway(); --left) {
+    std::vector<Homeward> home;
+    {
+      const std::lock_guard lock(mutex_);
+      if (kept_.empty()) return;
+      home.push_back(std::move(kept_.front()));
+      kept_.pop_front();
+      home[0].epoch = epoch_;
+    }
+    decider_.Sift(home, now);
+    if (!home.empty()) Go(std::move(home[0]), now, nullptr);
+  }
 }
 
 void Trips::GiveUp() {
@@ -164,45 +207,29 @@ void Trips::GiveUp() {
   kept_.clear();
 }
 
-void Trips::Return(std::vector<Homeward>& home, Nanos now) {
-  if (IsAway()) {
-    for (Homeward& one : home) Keep(std::move(one));
-    home.clear();
-    return;
-  }
-  const Nanos life = decider_.options().lease_life;
-  for (std::size_t i = 0; i < home.size();) {
-    Began();
-    auto trip = std::make_unique<ReturnTrip>(*this);
-    for (const std::size_t end = std::min(home.size(), i + kMostReturns); i < end; ++i) {
-      hybrid::Add(counters_.returns);
-      trip->Add(std::move(home[i]), life);
+void Trips::Return(std::vector<Homeward>& home, Nanos now, std::uint64_t epoch) {
+  for (Homeward& one : home) {
+    one.epoch = epoch;
+    if (IsAway()) {
+      Keep(std::move(one));
+    } else {
+      Go(std::move(one), now, nullptr);
     }
-    trip.release()->Go(now);
   }
   home.clear();
 }
 
-void Trips::ReturnAndWait(std::vector<Homeward>& home, Nanos now) {
-  struct Waiter final : Completion {
-    void Done() noexcept override { done.release(); }
-    std::binary_semaphore done{0};
-  } waiter;
-  if (IsAway()) return Return(home, now);
-  std::deque<ReturnPlan> returns;
-  std::vector<Plan> plans;
-  for (Homeward& one : home) {
-    hybrid::Add(counters_.returns);
-    returns.emplace_back(std::move(one), decider_.options().lease_life);
-    plans.push_back(returns.back().MakePlan());
+void Trips::ReturnAndWait(std::vector<Homeward>& home, Nanos now, std::uint64_t epoch) {
+  if (IsAway()) return Return(home, now, epoch);
+  Together together;
+  for (std::size_t i = 0; i < home.size(); ++i) {
+    // No more at once than a store can bear that is busy with others, too.
+    if (i % kMostReturns == 0) together.Wait();
+    home[i].epoch = epoch;
+    Go(std::move(home[i]), now, &together);
   }
+  together.Wait();
   home.clear();
-  for (std::size_t i = 0; i < plans.size(); i += kMostReturns) {
-    const std::span<Plan> batch = std::span(plans).subspan(i, std::min(kMostReturns, plans.size() - i));
-    const bool at_once = store_.Apply(batch, now, &waiter);
-    if (!at_once) waiter.done.acquire();
-    for (std::size_t j = i; j < i + batch.size(); ++j) Came(plans[j].status, at_once, std::move(returns[j].home));
-  }
 }
 
 void Trips::Wait() {

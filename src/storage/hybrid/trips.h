@@ -1,6 +1,7 @@
 // What the hybrid store does with the shared store by itself: takes and returns, and waiting for them.
 #pragma once
 
+#include <atomic>
 #include <condition_variable>
 #include <deque>
 #include <functional>
@@ -43,12 +44,16 @@ class Trips {
 
   // Each goes on its way; nobody waits for it.
   void Take(std::vector<Want>& wants, Nanos now);
-  void Return(std::vector<Homeward>& home, Nanos now);
+  // `epoch`: from before they were taken out.
+  void Return(std::vector<Homeward>& home, Nanos now, std::uint64_t epoch);
   // Returns when the store has them, or has failed to take them.
-  void ReturnAndWait(std::vector<Homeward>& home, Nanos now);
+  void ReturnAndWait(std::vector<Homeward>& home, Nanos now, std::uint64_t epoch);
   // Whether it is no use to send anything home: what is sent may be lost.
   bool IsAway() const;
-  // For Retry(). Bounded: what is too much is lost.
+  // Rises with each Forget().
+  std::uint64_t epoch() const { return epoch_.load(); }
+  // For Retry(). Bounded: what is too much is lost. What was taken out before a Forget() is dropped, as it may be of
+  // what was reset.
   void Keep(Homeward home);
   // A return was answered; `at_once`: when it was asked.
   void Came(PlanStatus status, bool at_once, Homeward home);
@@ -62,7 +67,9 @@ class Trips {
   void Wait();
 
  private:
+  struct Together;
   void Began();
+  void Go(Homeward home, Nanos now, Together* together);
 
   class TakeTrip;
   class ReturnTrip;
@@ -75,7 +82,8 @@ class Trips {
   std::condition_variable idle_;
   std::uint64_t under_way_ = 0;
   bool shut_ = false;
-  std::vector<Homeward> kept_;
+  std::deque<Homeward> kept_;
+  std::atomic<std::uint64_t> epoch_{0};  // changes under the lock
 };
 
 }  // namespace weir::storage::hybrid

@@ -51,6 +51,7 @@ CallKind CallKindOf(Form form) {
     case Form::kCommit:
       return CallKind::kCommit;
     case Form::kShouldRateLimit:
+    case Form::kGiveBack:  // asked as a refund: AskGiveBack()
       break;
   }
   return CallKind::kCheck;
