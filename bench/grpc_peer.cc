@@ -43,8 +43,8 @@ Response::RateLimit::Unit UnitOf(std::uint64_t seconds) {
 void AddHeaders(const weir::Decision& told, weir::Nanos now, Response& response) {
   thread_local std::string lines;
   lines.clear();
-  weir::engine::AppendRateLimitHeaders(told, now, &lines);
-  weir::engine::ForEachHeader(lines, [&](std::string_view name, std::string_view value) {
+  weir::headers::AppendRateLimitHeaders(told, now, &lines);
+  weir::headers::ForEachHeader(lines, [&](std::string_view name, std::string_view value) {
     auto& header = *response.add_response_headers_to_add();
     header.set_key(name.data(), name.size());
     header.set_value(value.data(), value.size());
