@@ -6,9 +6,9 @@
 #include <array>
 #include <utility>
 
-#include "algorithms/aligned_window.h"
 #include "base/path.h"
 #include "engine/resolve/condition_reader.h"
+#include "engine/resolve/ruleset.h"
 
 namespace weir::engine {
 namespace {
@@ -21,19 +21,6 @@ using config::Rule;
 using config::Snapshot;
 using config::TenantEntry;
 using config::UserEntry;
-
-// Whether a limit that a client brings goes on with the rule's count: the windows are the same, and so are the
-// subjects. As with the reference server, whose counters are named by the entries and the window, and not by the limit.
-// Only where the rule's count can be held up to that limit.
-bool SharesCount(const Rule& rule, const algorithms::Limit& client_limit) {
-  const algorithms::Limit& limit = rule.limit;
-  const bool holds = limit.kind != algorithms::Kind::kAlignedWindow || algorithms::aligned_window::Holds(client_limit);
-  return holds && algorithms::IsFixedWindow(limit.kind) && algorithms::IsFixedWindow(client_limit.kind) &&
-         limit.calendar == algorithms::Calendar::kEpoch && client_limit.calendar == limit.calendar &&
-         client_limit.window == limit.window && rule.identifier.kind == config::Identifier::Kind::kDescriptor &&
-         !rule.descriptor->contained &&
-         std::ranges::all_of(rule.descriptor->steps, [](const auto& step) { return step.shared.empty(); });
-}
 
 class Resolver {
  public:

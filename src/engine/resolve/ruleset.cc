@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <numeric>
 
+#include "algorithms/aligned_window.h"
 #include "base/hash.h"
 #include "config/compile/compile_rules.h"
 #include "engine/identify/client_address.h"
@@ -24,6 +25,16 @@ algorithms::Limit SameForm(const algorithms::Limit& rules, const algorithms::Lim
 }
 
 }  // namespace
+
+bool SharesCount(const config::Rule& rule, const algorithms::Limit& client_limit) {
+  const algorithms::Limit& limit = rule.limit;
+  const bool holds = limit.kind != algorithms::Kind::kAlignedWindow || algorithms::aligned_window::Holds(client_limit);
+  return holds && algorithms::IsFixedWindow(limit.kind) && algorithms::IsFixedWindow(client_limit.kind) &&
+         limit.calendar == algorithms::Calendar::kEpoch && client_limit.calendar == limit.calendar &&
+         client_limit.window == limit.window && rule.identifier.kind == config::Identifier::Kind::kDescriptor &&
+         !rule.descriptor->contained &&
+         std::ranges::all_of(rule.descriptor->steps, [](const auto& step) { return step.shared.empty(); });
+}
 
 algorithms::Limit ShareOf(algorithms::Limit limit, std::uint32_t instances) {
   if (instances <= 1) return limit;

@@ -30,6 +30,10 @@ algorithms::Limit ShareOf(algorithms::Limit limit, std::uint32_t instances);
 
 // The limit with another capacity, restored in the same time as before.
 algorithms::Limit WithQuota(algorithms::Limit limit, std::uint64_t quota);
+// Whether a limit that a client brings goes on with the rule's count: the windows are the same, and so are the
+// subjects. As with the reference server, whose counters are named by the entries and the window, and not by the limit.
+// Only where the rule's count can be held up to that limit.
+bool SharesCount(const config::Rule& rule, const algorithms::Limit& client_limit);
 
 // Immutable; thread-safe.
 class Ruleset {

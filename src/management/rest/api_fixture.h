@@ -15,7 +15,7 @@
 #include "config/source/sqlite/sqlite_config_store.h"
 #include "engine/engine.h"
 #include "management/rest/api.h"
-#include "management/rest/rollouts.h"
+#include "management/rest/rollouts/rollouts.h"
 #include "storage/memory/memory_store.h"
 
 namespace weir::management::rest {

@@ -7,12 +7,12 @@
 
 #include "config/document/entity_text.h"
 #include "management/rest/api.h"
-#include "management/rest/candidates.h"
 #include "management/rest/collections.h"
 #include "management/rest/entities.h"
 #include "management/rest/handlers.h"
 #include "management/rest/keys.h"
 #include "management/rest/record_body.h"
+#include "management/rest/rollouts/candidates.h"
 #include "management/rest/tenant_tree.h"
 
 namespace weir::management::rest {

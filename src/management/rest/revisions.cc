@@ -6,10 +6,10 @@
 
 #include "management/audit/redact.h"
 #include "management/rest/api.h"
-#include "management/rest/approvals.h"
-#include "management/rest/candidates.h"
 #include "management/rest/entities.h"
 #include "management/rest/handlers.h"
+#include "management/rest/rollouts/approvals.h"
+#include "management/rest/rollouts/candidates.h"
 
 namespace weir::management::rest {
 

@@ -14,7 +14,7 @@
 #include "engine/engine.h"
 #include "management/rest/api.h"
 #include "management/rest/live_config.h"
-#include "management/rest/rollouts.h"
+#include "management/rest/rollouts/rollouts.h"
 #include "management/rest/session.h"
 #include "management/rest/stats.h"
 #include "management/rest/workers.h"

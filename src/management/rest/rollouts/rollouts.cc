@@ -1,4 +1,4 @@
-#include "management/rest/rollouts.h"
+#include "management/rest/rollouts/rollouts.h"
 
 #include <algorithm>
 #include <boost/json.hpp>

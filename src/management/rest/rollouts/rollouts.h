@@ -16,9 +16,9 @@
 #include "analytics/decision_meter.h"
 #include "management/audit/audit_log.h"
 #include "management/auth/documents.h"
-#include "management/rest/candidates.h"
-#include "management/rest/comparison.h"
-#include "management/rest/rollout.h"
+#include "management/rest/rollouts/candidates.h"
+#include "management/rest/rollouts/comparison.h"
+#include "management/rest/rollouts/rollout.h"
 
 namespace weir::management::rest {
 

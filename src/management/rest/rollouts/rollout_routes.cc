@@ -3,11 +3,11 @@
 #include <utility>
 
 #include "management/rest/api.h"
-#include "management/rest/approvals.h"
-#include "management/rest/candidates.h"
 #include "management/rest/handlers.h"
 #include "management/rest/revisions.h"
-#include "management/rest/rollouts.h"
+#include "management/rest/rollouts/approvals.h"
+#include "management/rest/rollouts/candidates.h"
+#include "management/rest/rollouts/rollouts.h"
 
 namespace weir::management::rest {
 

@@ -1,5 +1,5 @@
 // Rollouts: from a candidate to what is in force, and back.
-#include "management/rest/rollouts.h"
+#include "management/rest/rollouts/rollouts.h"
 
 #include <gtest/gtest.h>
 

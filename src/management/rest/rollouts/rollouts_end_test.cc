@@ -4,7 +4,7 @@
 #include <thread>
 
 #include "management/rest/api_fixture.h"
-#include "management/rest/approvals.h"
+#include "management/rest/rollouts/approvals.h"
 
 namespace weir::management::rest {
 namespace {

@@ -1,4 +1,4 @@
-#include "management/rest/rollout.h"
+#include "management/rest/rollouts/rollout.h"
 
 #include <algorithm>
 #include <array>

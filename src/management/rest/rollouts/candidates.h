@@ -12,9 +12,9 @@
 #include "analytics/recorder.h"
 #include "config/source/config_store.h"
 #include "engine/engine.h"
-#include "management/rest/comparison.h"
 #include "management/rest/live_config.h"
 #include "management/rest/problem.h"
+#include "management/rest/rollouts/comparison.h"
 
 namespace weir::management::rest {
 

@@ -1,5 +1,5 @@
 // Four eyes.
-#include "management/rest/approvals.h"
+#include "management/rest/rollouts/approvals.h"
 
 #include <gtest/gtest.h>
 

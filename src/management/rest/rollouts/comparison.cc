@@ -1,4 +1,4 @@
-#include "management/rest/comparison.h"
+#include "management/rest/rollouts/comparison.h"
 
 #include <algorithm>
 #include <atomic>

@@ -5,7 +5,7 @@
 #include <boost/json.hpp>
 
 #include "base/log.h"
-#include "management/rest/rollouts.h"
+#include "management/rest/rollouts/rollouts.h"
 
 namespace weir::management::rest {
 

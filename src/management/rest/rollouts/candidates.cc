@@ -1,4 +1,4 @@
-#include "management/rest/candidates.h"
+#include "management/rest/rollouts/candidates.h"
 
 #include <algorithm>
 #include <boost/json.hpp>
@@ -7,12 +7,12 @@
 #include "base/log.h"
 #include "config/source/record_kinds.h"
 #include "management/rest/api.h"
-#include "management/rest/approvals.h"
 #include "management/rest/bulk.h"
 #include "management/rest/entities.h"
 #include "management/rest/handlers.h"
 #include "management/rest/record_body.h"
-#include "management/rest/rollouts.h"
+#include "management/rest/rollouts/approvals.h"
+#include "management/rest/rollouts/rollouts.h"
 
 namespace weir::management::rest {
 
